@@ -1,0 +1,1 @@
+"""Commands over the library: serve, hydrate, collect, check, erase, measure."""

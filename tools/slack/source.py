@@ -1,0 +1,81 @@
+"""The port that every form of a Slack workspace is read through."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
+
+SlackObject = dict[str, Any]
+"""One object as Slack's API gives it (a user, a channel, a message or a file)."""
+
+
+class SourceError(Exception):
+    """The source cannot be read as a Slack workspace; the message says what is wrong and what to try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Bytes that the source holds for one file.
+
+    `size` is in bytes; `stamp` changes whenever the bytes may have changed (modification time and size of a file,
+    CRC and size of a zip member), so that a later run can tell without reading them.
+    """
+
+    where: str
+    size: int
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file id: what Slack said of it last, and where the source holds its bytes, if it does."""
+
+    id: str
+    slack: SlackObject
+    located: Located | None
+    deleted: bool = False
+    """Slack deleted the file at some time, whatever bytes still lie in the archive."""
+
+
+@dataclass(slots=True)
+class Strays:
+    """What lies in the archive without belonging to any file id; ignored, counted in the report."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class Source(Protocol):
+    """One workspace, read by streaming: memory is bounded by the number of ids, never by messages or bytes.
+
+    Iterators may be asked for again and yield the same objects in the same order each time, each id once: where the
+    source holds an object several times, the newest form wins.
+    """
+
+    def channels(self) -> Iterator[SlackObject]:
+        """Channels, group conversations and direct messages."""
+        ...
+
+    def users(self) -> Iterator[SlackObject]:
+        """People and bots."""
+        ...
+
+    def messages(self) -> Iterator[tuple[str, SlackObject]]:
+        """(channel id, message), threads included; deterministic order."""
+        ...
+
+    def files(self) -> Iterator[FileEntry]:
+        """Each file id once, wherever it was mentioned, in deterministic order."""
+        ...
+
+    def open(self, located: Located) -> BinaryIO:
+        """The bytes for reading from their start. Raises `OSError` when they cannot be read."""
+        ...
+
+    @property
+    def strays(self) -> Strays:
+        """Complete once `files` was read to its end."""
+        ...
+
+    def close(self) -> None:
+        """Harmless when called twice."""
+        ...
