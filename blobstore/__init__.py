@@ -1,0 +1,1 @@
+"""Bytes in, digest out; digest in, bytes out."""

@@ -1,0 +1,78 @@
+"""The port to where bytes live: whole immutable objects under names that are never used twice."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from blobstore.digest import Digest
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectName:
+    """One physical copy of a blob: a namespace, a digest and the generation (32 lower-case hex, random, never reused).
+
+    All three are internal ids or parsed digests, so a backend may build a path or a key from them.
+    """
+
+    namespace: str
+    digest: Digest
+    generation: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignObject:
+    """Something in the backend's space that no name of ours explains; reported, never touched."""
+
+    where: str
+    size: int
+
+
+class Reader(Protocol):
+    """An open object. Reads at any offset, from any thread; survives the object's removal where the medium allows."""
+
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes; fewer only at the end of the object. Raises `StorageUnavailable`."""
+        ...
+
+    def fileno(self) -> int | None:
+        """A descriptor fit for sendfile, or None where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Harmless when called twice."""
+        ...
+
+
+class Backend(Protocol):
+    """A place for bytes. Every call blocks: the store runs them in its own threads. Any calls may run at once.
+
+    Errors: `StorageUnavailable` when the medium does not answer, `OutOfSpace` when it is full.
+    """
+
+    def publish(self, name: ObjectName, staged: Path) -> None:
+        """Put the staged file's bytes under `name`; when this returns they are durable under it.
+
+        The staged file is complete and fsynced; it may be moved or left (the caller discards it afterwards). Raises
+        `FileNotFoundError` when it is gone. After a failure the name holds all the bytes or nothing. A name that is
+        there already is never replaced: names are fresh, so it is an error (`FileExistsError`).
+        """
+        ...
+
+    def open(self, name: ObjectName) -> Reader:
+        """Raises `BlobNotFound` when there is no such object."""
+        ...
+
+    def size(self, name: ObjectName) -> int | None:
+        """Length in bytes, or None when there is no such object."""
+        ...
+
+    def remove(self, names: Sequence[ObjectName]) -> None:
+        """Durably gone when this returns. Removing what is not there is no error."""
+        ...
+
+    def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
+        """Everything in the backend's space, with lengths, in no order; what comes or goes meanwhile may be missed."""
+        ...

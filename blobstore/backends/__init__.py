@@ -1,0 +1,1 @@
+"""Places for bytes: adapters of `blobstore.backend`."""

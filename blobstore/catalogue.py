@@ -1,0 +1,292 @@
+"""The port to the catalogue: which blobs exist, who holds them, what is on its way and what must go.
+
+Two levels of counting meet here. Inside a connector, links are exact (the record engine keeps them). The catalogue
+only says *which holders* have at least one link. The rules that keep both true without a transaction across them:
+
+* **Hold before link.** `hold` commits before the first link does, and raises the holder's version each time.
+* **Release after unlink.** A holder goes only by `release`, with the version read before its links were recounted;
+  the engine raises its own release epoch in the transaction that recounts, so a writer that held before that and
+  commits after it is told to hold again. A crash anywhere leaves a holder too many, never one too few.
+* **A generation is live, quarantined or condemned;** at most one is live per blob; a condemned one never comes back.
+* **The lease is the fence.** It is committed before the first byte; whoever takes the row away (expiry, erasure)
+  has fenced the upload off, because publishing must find the row.
+
+All times are UTC seconds since the epoch. Order is the catalogue's own counter, never a clock.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from blobstore.backend import ObjectName
+from blobstore.digest import Content, Digest
+
+
+class State(StrEnum):
+    """What may be done with a generation."""
+
+    LIVE = "live"
+    QUARANTINED = "quarantined"  # its bytes do not match; never served; the same bytes uploaded again heal it
+    CONDEMNED = "condemned"  # its bytes are being removed; never comes back
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One generation of a blob. `verified_at`: when its bytes were last hashed."""
+
+    name: ObjectName
+    sha256: bytes
+    size: int
+    state: State
+    verified_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A link declared at upload, before its record has arrived.
+
+    `slot` names the place that will hold the link; `scope` the group of slots that is erased together. Both are
+    opaque here. One holder has at most one claim per slot and blob; claiming again renews it.
+    """
+
+    holder: str
+    scope: str
+    slot: str
+    media_type: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedBlob:
+    """A claim and the blob that it claims."""
+
+    digest: Digest
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Protects bytes on their way. Its id is the generation of the blob that it may become.
+
+    `process` names the staging folder of the process that receives the bytes. `content` is known once all bytes are.
+    """
+
+    id: str
+    namespace: str
+    holder: str
+    scope: str
+    process: str
+    expires_at: float
+    content: Content | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """`holder` has, or may have, links to the blob. `confirmed` once its links were seen committed."""
+
+    digest: Digest
+    holder: str
+    version: int
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Condemned:
+    """A generation whose bytes must go, and why (`garbage`, `erasure <id>`, `abandoned`, `healed`)."""
+
+    name: ObjectName
+    size: int
+    reason: str
+    process: str | None = None
+    """Set when the generation was never published: its staging file lies in this process's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What is remembered of a removed generation: enough to explain it, nothing of its content."""
+
+    name: ObjectName
+    size: int
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A live generation without holder or claim, and since when (UTC seconds)."""
+
+    stored: Stored
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a namespace holds, in blobs and bytes; live generations only, each counted once."""
+
+    blobs: int
+    bytes: int
+    orphan_blobs: int
+    orphan_bytes: int
+
+
+class Catalogue(Protocol):
+    """The catalogue of one store. Every method is one atomic, durable step; any number of processes may call at once.
+
+    Raises `StorageUnavailable` when the database does not answer.
+    """
+
+    async def store_id(self) -> str:
+        """The random id of this store, made when the catalogue was."""
+        ...
+
+    # -- uploads ---------------------------------------------------------------------------------------------------
+
+    async def lease(self, lease: Lease) -> None:
+        """Commit the lease; only then may its first byte be written."""
+        ...
+
+    async def renew(self, process: str, expires_at: float) -> None:
+        """Put off the expiry of every lease of one process."""
+        ...
+
+    async def adopt(self, lease: Lease, content: Content, claim: Claim) -> Stored | None:
+        """All bytes are in: claim the live generation of this content if there is one and end the lease (rule P2).
+
+        None when no generation is live: the content is then noted on the lease, so that whatever is published under
+        it can be found after a crash. Raises `LeaseLost` when the lease is gone.
+        """
+        ...
+
+    async def publish(self, lease: Lease, claim: Claim, now: float) -> Stored:
+        """The bytes are durable under the lease's generation: turn lease into live blob and claim (rule P3).
+
+        Where another upload was first, its generation is claimed and given back, and this lease's generation is
+        condemned. Raises `LeaseLost` when the lease is gone.
+        """
+        ...
+
+    async def abandon(self, lease: Lease) -> None:
+        """End a lease whose upload failed; the caller has removed its staging file. Absent is no error."""
+        ...
+
+    # -- holders ---------------------------------------------------------------------------------------------------
+
+    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> set[Digest]:
+        """Hold each blob that is live and that this holder already holds or claims; give back the others (rule P1)."""
+        ...
+
+    async def settle(self, namespace: str, holder: str, links: Iterable[tuple[Digest, Sequence[str]]]) -> None:
+        """Links were committed: confirm their holders and drop the claims for these slots that they fulfil."""
+        ...
+
+    async def holders(self, namespace: str, holder: str, digests: Collection[Digest]) -> list[Holder]:
+        """The holder rows that exist, with the versions that `release` wants back."""
+        ...
+
+    async def unconfirmed(self, limit: int) -> list[tuple[str, Holder]]:
+        """(namespace, holder) rows whose links were never seen committed: a writer is busy, or died there."""
+        ...
+
+    async def release(self, namespace: str, holders: Collection[Holder], now: float) -> int:
+        """Drop each holder that still has the version given; how many went."""
+        ...
+
+    # -- erasure and collection ------------------------------------------------------------------------------------
+
+    async def fence(self, namespace: str, holder: str, scope: str | None) -> None:
+        """Take away the leases of a holder, or of one scope of it: uploads under way fail, nothing of them stays."""
+        ...
+
+    async def drop_claims(
+        self, namespace: str, holder: str, *, scope: str | None, slots: Collection[str] | None, now: float
+    ) -> set[Digest]:
+        """Drop a holder's claims (all, of a scope, or for slots); the blobs that they claimed."""
+        ...
+
+    async def expire(self, now: float, dead_processes: Collection[str]) -> int:
+        """Drop claims that have expired; condemn what expired leases, or leases of dead processes, may have left."""
+        ...
+
+    async def orphans(self, namespace: str | None, before: float, limit: int) -> list[Orphan]:
+        """Live generations without holder and claim since before `before`, oldest first."""
+        ...
+
+    async def condemn(
+        self, namespace: str, digests: Collection[Digest], reason: str, before: float | None = None
+    ) -> list[Condemned]:
+        """Condemn those that have no holder and no claim now (and were orphaned before `before`), in one statement.
+
+        Quarantined generations of the same blobs go with them.
+        """
+        ...
+
+    async def condemned(self, limit: int) -> list[Condemned]:
+        """What must be removed, oldest first."""
+        ...
+
+    async def buried(self, names: Collection[ObjectName], now: float) -> None:
+        """The bytes are durably gone: forget the generations, remember the reasons."""
+        ...
+
+    async def quarantine(self, name: ObjectName) -> bool:
+        """The bytes do not match: stop serving them. False when the generation is no longer live."""
+        ...
+
+    async def verified(self, names: Collection[ObjectName], now: float) -> None:
+        """The bytes were hashed and match."""
+        ...
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    async def find(self, namespace: str, digest: Digest) -> Stored | None:
+        """The live generation."""
+        ...
+
+    async def find_sha256(self, namespace: str, sha256: bytes) -> Stored | None:
+        """The live generation of the blob with this SHA-256."""
+        ...
+
+    async def generations(self, namespace: str, digest: Digest) -> list[Stored]:
+        """All generations that still exist in any state."""
+        ...
+
+    async def holders_of(self, namespace: str, digest: Digest) -> list[Holder]:
+        """Everyone who holds the blob."""
+        ...
+
+    async def claims_of(self, namespace: str, digest: Digest) -> list[ClaimedBlob]:
+        """Every claim on the blob."""
+        ...
+
+    async def claims_by(self, namespace: str, holder: str, limit: int, after: str = "") -> list[ClaimedBlob]:
+        """A holder's claims in the order of their slots, from the first slot above `after`."""
+        ...
+
+    async def gone(self, namespace: str, digest: Digest) -> list[Gone]:
+        """What is remembered of removed generations of the blob."""
+        ...
+
+    async def walk(self, after: ObjectName | None, limit: int) -> list[Stored]:
+        """Every generation in the order of names, from the first above `after`."""
+        ...
+
+    async def stalest(self, before: float, limit: int) -> list[Stored]:
+        """Live generations last verified before `before`, stalest first."""
+        ...
+
+    async def held(self, namespace: str, holder: str, after: Digest | None, limit: int) -> list[Holder]:
+        """A holder's rows in the order of digests, from the first above `after`."""
+        ...
+
+    async def leases(self) -> list[Lease]:
+        """Every lease there is."""
+        ...
+
+    async def totals(self, namespace: str) -> Totals:
+        """What the namespace holds."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections. Harmless when called twice."""
+        ...

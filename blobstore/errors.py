@@ -1,0 +1,43 @@
+"""What can go wrong with bytes.
+
+BlobError
+├── InvalidBlobId        the text is not the id of any blob
+├── BlobNotFound         no live blob of that id in this namespace
+├── ContentMismatch      the bytes are not what was declared, or what was stored
+├── LeaseLost            the upload was fenced off: its lease expired or its scope was erased
+├── OutOfSpace           the disk is full, or fuller than its floor allows
+├── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
+└── WrongStore           data directory and catalogue do not belong together
+"""
+
+
+class BlobError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidBlobId(BlobError, ValueError):
+    """The text is not the id of any blob."""
+
+
+class BlobNotFound(BlobError, LookupError):
+    """No live blob of that id in this namespace."""
+
+
+class ContentMismatch(BlobError):
+    """The bytes are not what was declared (upload) or what was stored (read, scrub)."""
+
+
+class LeaseLost(BlobError):
+    """The upload was fenced off before it was published; nothing of it is kept."""
+
+
+class OutOfSpace(BlobError):
+    """There is no room for the bytes; nothing of them is kept."""
+
+
+class StorageUnavailable(BlobError):
+    """A disk, a database or a store does not answer; nothing was acknowledged and trying again may help."""
+
+
+class WrongStore(BlobError):
+    """The data directory and the catalogue carry different store ids: deleting by this catalogue would lose data."""

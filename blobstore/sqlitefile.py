@@ -1,0 +1,287 @@
+"""One SQLite file, used by many tasks and processes at once: one writer with group commit, pooled readers.
+
+A transaction is a plain function handed to `read` or `write`: it cannot await, so it cannot hold a lock across the
+network. Writers of one process queue up in a thread that commits many of them with one fsync; writers of other
+processes are waited for. SQLITE_BUSY never reaches a caller.
+"""
+
+import asyncio
+import fcntl
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
+
+from sqlite_utils import Database, Migrations
+
+from blobstore.errors import OutOfSpace, StorageUnavailable
+from blobstore.sqlite import require_sound_sqlite, sqlite3
+
+T = TypeVar("T")
+Transaction = Callable[[sqlite3.Connection], T]
+
+LOCK_WAIT = 120.0
+"""Seconds that a writer waits for writers of other processes before it gives up."""
+
+MAX_GROUP = 256
+"""Requests that share one commit; bounds how long the first of them waits."""
+
+_FULL_CODES = {"SQLITE_FULL"}
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    run: Transaction[T]
+    result: Future[T]
+    alone: bool = False
+    """Runs outside any transaction, between two groups."""
+
+
+class SqliteFile:
+    """An open database file. Make one with `open`; every method may be called from many tasks at once."""
+
+    def __init__(self, path: Path, writer: sqlite3.Connection, readers: int) -> None:
+        self.path = path
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._local = threading.local()
+        self._reader_connections: list[sqlite3.Connection] = []
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"read-{path.name}")
+        self._closed = False
+        self._thread = threading.Thread(target=self._write_loop, args=(writer,), name=f"write-{path.name}", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    async def open(cls, path: Path, migrations: Migrations, *, readers: int = 3) -> Self:
+        """Open the file, made and migrated if need be; any number of processes may do so at once.
+
+        Raises `StorageUnavailable` when it cannot be opened, or was made by a newer version of this program.
+        """
+        writer = await asyncio.to_thread(_open_writer, path, migrations)
+        return cls(path, writer, readers)
+
+    async def read(self, transaction: Transaction[T]) -> T:
+        """Run the function on one snapshot. It must not write, and must fetch what it gives back."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, transaction)
+
+    async def write(self, transaction: Transaction[T]) -> T:
+        """Run the function in a transaction of its own; when this returns, it is durable.
+
+        What the function raises undoes it alone and is raised here. When the commit fails nothing was written.
+        """
+        return await self._submit(transaction, alone=False)
+
+    async def truncate_wal(self, timeout: float) -> bool:
+        """Move everything from the write-ahead log into the file and cut the log to nothing.
+
+        False when, for `timeout` seconds, a reader's snapshot (of any process) stood in the way.
+        """
+        deadline = time.monotonic() + timeout
+        while not await self._submit(_truncate, alone=True):
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    async def check(self) -> list[str]:
+        """What SQLite finds wrong with the file; empty when it is sound."""
+        rows = await self.read(lambda db: db.execute("PRAGMA integrity_check").fetchall())
+        return [row[0] for row in rows if row[0] != "ok"]
+
+    async def close(self) -> None:
+        """Finish the queued writes and close. Harmless when called twice."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+            await asyncio.to_thread(self._close)
+
+    # -- readers ---------------------------------------------------------------------------------------------------
+
+    def _read(self, transaction: Transaction[T]) -> T:
+        with _translated(self.path):
+            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+            if connection is None:
+                connection = self._local.connection = _connect(self.path)
+                connection.execute("PRAGMA query_only = ON")
+                self._reader_connections.append(connection)
+            connection.execute("BEGIN")
+            try:
+                return transaction(connection)
+            finally:
+                connection.execute("ROLLBACK")
+
+    # -- the writer ------------------------------------------------------------------------------------------------
+
+    async def _submit(self, run: Transaction[T], *, alone: bool) -> T:
+        if self._closed:
+            raise StorageUnavailable(f"{self.path.name} is closed")
+        job = _Job(run, Future[T](), alone)
+        self._jobs.put(job)
+        return await asyncio.wrap_future(job.result)
+
+    def _write_loop(self, connection: sqlite3.Connection) -> None:
+        held: _Job[Any] | None = None
+        stopping = False
+        while not stopping:
+            job = held or self._jobs.get()
+            held = None
+            if job is None:
+                break
+            if job.alone:
+                self._run_alone(connection, job)
+                continue
+            group = [job]
+            while len(group) < MAX_GROUP and not self._jobs.empty():
+                following = self._jobs.get()
+                if following is None:
+                    stopping = True
+                    break
+                if following.alone:
+                    held = following
+                    break
+                group.append(following)
+            self._run_group(connection, group)
+        connection.close()
+
+    def _run_alone(self, connection: sqlite3.Connection, job: _Job[Any]) -> None:
+        if not job.result.set_running_or_notify_cancel():
+            return
+        try:
+            with _translated(self.path):
+                result = job.run(connection)
+        except Exception as error:
+            job.result.set_exception(error)
+        else:
+            job.result.set_result(result)
+
+    def _run_group(self, connection: sqlite3.Connection, jobs: list[_Job[Any]]) -> None:
+        """Each job in a savepoint of its own, one commit for all; nobody is told before the commit is durable."""
+        group = [job for job in jobs if job.result.set_running_or_notify_cancel()]
+        outcomes: list[tuple[_Job[Any], Any, Exception | None]] = []
+        try:
+            with _translated(self.path):
+                _begin(connection)
+                try:
+                    outcomes = [(job, *_in_savepoint(connection, job.run)) for job in group]
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+        except Exception as error:
+            outcomes = [(job, None, error) for job in group]
+        for job, result, error in outcomes:
+            if error is None:
+                job.result.set_result(result)
+            else:
+                job.result.set_exception(error)
+
+    def _close(self) -> None:
+        self._thread.join()
+        self._readers.shutdown(wait=True)
+        for connection in self._reader_connections:
+            connection.close()
+
+
+def _in_savepoint(connection: sqlite3.Connection, run: Transaction[T]) -> tuple[T | None, Exception | None]:
+    connection.execute("SAVEPOINT request")
+    try:
+        result = run(connection)
+    except Exception as error:
+        if not connection.in_transaction:
+            raise  # SQLite gave the whole transaction up (disk full, I/O error): the others must not be told "done"
+        connection.execute("ROLLBACK TO request")
+        connection.execute("RELEASE request")
+        return None, _translate(error, "")
+    connection.execute("RELEASE request")
+    return result, None
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Take the write lock before reading anything: a deferred transaction that turns writer fails at once."""
+    deadline = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() >= deadline:
+                raise
+
+
+def _truncate(connection: sqlite3.Connection) -> bool:
+    # A short wait: while this one waits for a reader, no writer gets in. The caller tries again.
+    connection.execute("PRAGMA busy_timeout = 50")
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+    except sqlite3.OperationalError as error:
+        if _is_busy(error):
+            return False
+        raise
+    finally:
+        connection.execute("PRAGMA busy_timeout = 10000")
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    # secure_delete: FAST leaves most deleted rows readable. temp_store: no content in temporary files of their own.
+    for pragma in ("synchronous = FULL", "secure_delete = ON", "foreign_keys = ON", "temp_store = MEMORY"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def _open_writer(path: Path, migrations: Migrations) -> sqlite3.Connection:
+    require_sound_sqlite()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _translated(path), file_lock(path.with_name(path.name + ".lock")):
+        # The switch to WAL is not retried by SQLite's busy handler, and racing migrations fail: hence the lock.
+        connection = _connect(path)
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        database = Database(connection)
+        known = {migration.name for migration in migrations._migrations}
+        unknown = [done.name for done in migrations.applied(database) if done.name not in known]
+        if unknown:
+            connection.close()
+            raise StorageUnavailable(f"{path.name} was made by a newer version ({unknown[-1]}); upgrade this program")
+        migrations.apply(database)
+    return connection
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock between processes for the length of the block; the lock's file stays, empty."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translate(error, path.name) from error
+
+
+def _translate(error: Exception, name: str) -> Exception:
+    if not isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) or isinstance(
+        error, sqlite3.IntegrityError | sqlite3.ProgrammingError
+    ):
+        return error  # a mistake in our own SQL, not the disk's: let it show
+    if getattr(error, "sqlite_errorname", "") in _FULL_CODES:
+        return OutOfSpace("the disk is full")
+    return StorageUnavailable(f"{name or 'database'}: {error}")

@@ -1,0 +1,205 @@
+"""The port to what is the owner's and not one connector's: who may act, connectors, instances, sync state, spine.
+
+It is central in every topology. Each method is one atomic, durable step; any number of processes may call at once.
+Owners are named by an internal id (`owner`, made here, safe in a path); the subject's own name is only looked up.
+Times are UTC, RFC 3339 with microseconds and `Z`. Raises `StorageUnavailable` when the database does not answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One owner: internal id and the name of the subject."""
+
+    id: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token resolves to. `digest` names it; the token itself is never stored. Times as everywhere here."""
+
+    digest: bytes
+    kind: str
+    owner: Owner
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A registered connector; `manifest` is its JSON text as registered. Erased ones are kept but take no writes."""
+
+    id: str
+    manifest: bytes
+    registered_at: str
+    erased_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One account of a connector. An erased instance is never written to again."""
+
+    id: str
+    connector: str
+    is_default: bool
+    created_at: str
+    erased_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpineEvent:
+    """One link of an owner's audit chain: `hash` covers `previous`, `seq`, `at` and `body` (see records.spine)."""
+
+    seq: int
+    at: str
+    body: bytes
+    previous: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureJob:
+    """An erasure from the moment it is decided. `target` and `result` are JSON texts; no content in either.
+
+    `state` is `running` until nothing more is to be done, then `done`.
+    """
+
+    id: str
+    owner: str
+    target: bytes
+    state: str
+    requested_at: str
+    completed_at: str | None
+    result: bytes | None
+
+
+class Central(Protocol):
+    """The central store of one server."""
+
+    # -- owners and tokens -----------------------------------------------------------------------------------------
+
+    async def ensure_owner(self, subject: str, now: str) -> Owner:
+        """The owner of that name, made on first use."""
+        ...
+
+    async def owners(self) -> list[Owner]:
+        """All owners in the order of their subjects."""
+        ...
+
+    async def add_token(self, token: Token) -> None:
+        """Durable when this returns."""
+        ...
+
+    async def token(self, digest: bytes) -> Token | None:
+        """Also expired and revoked ones: the caller decides what that means."""
+        ...
+
+    async def tokens(self) -> list[Token]:
+        """All tokens, oldest first."""
+        ...
+
+    async def revoke_token(self, digest: bytes, now: str) -> bool:
+        """False when there is no such token; revoking again changes nothing and is true."""
+        ...
+
+    # -- connectors and instances ----------------------------------------------------------------------------------
+
+    async def register(self, owner: str, connector: str, manifest: bytes, now: str) -> bool:
+        """Add or replace the manifest; True when the connector was not there, or was erased."""
+        ...
+
+    async def connector(self, owner: str, connector: str) -> Connector | None:
+        """One connector, erased or not."""
+        ...
+
+    async def connectors(self, owner: str) -> list[Connector]:
+        """The owner's connectors in the order of their ids, erased ones included."""
+        ...
+
+    async def ensure_default_instance(self, owner: str, connector: str, fresh_id: str, now: str) -> Instance:
+        """The connector's living default instance; made with `fresh_id` when there is none."""
+        ...
+
+    async def add_instance(self, owner: str, instance: Instance) -> Instance:
+        """Add a named instance; gives back the one that is there already (living or erased) instead."""
+        ...
+
+    async def instance(self, owner: str, instance: str) -> Instance | None:
+        """One instance, erased or not."""
+        ...
+
+    async def instances(self, owner: str, connector: str | None = None) -> list[Instance]:
+        """Living instances in the order (connector, id)."""
+        ...
+
+    # -- sync state ------------------------------------------------------------------------------------------------
+
+    async def state(self, owner: str, connector: str, instance: str) -> tuple[dict[str, bytes], str | None]:
+        """JSON text by stream, to the letter, and when it last changed."""
+        ...
+
+    async def merge_state(
+        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str
+    ) -> None:
+        """Set the named streams' values; others stay. Raises `Conflict` when the instance was erased."""
+        ...
+
+    async def drop_state(self, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
+        """Forget the state of a connector, of one instance, or of one stream of it."""
+        ...
+
+    # -- erasures --------------------------------------------------------------------------------------------------
+
+    async def begin_erasure(self, job: ErasureJob) -> None:
+        """Durable intent; where the target is an instance or a connector it is marked erased in the same step."""
+        ...
+
+    async def finish_erasure(self, erasure: str, result: bytes, now: str) -> None:
+        """The erasure is complete."""
+        ...
+
+    async def erasure(self, owner: str, erasure: str) -> ErasureJob | None:
+        """One erasure of this owner."""
+        ...
+
+    async def unfinished_erasures(self) -> list[ErasureJob]:
+        """Erasures that were begun and not completed, oldest first."""
+        ...
+
+    # -- spine -----------------------------------------------------------------------------------------------------
+
+    async def append(self, owner: str, source: str, events: Sequence[tuple[int, bytes]], now: str) -> int:
+        """Chain the bodies of one outbox to the owner's spine; how many were new.
+
+        `source` names the outbox, the integers are its sequence numbers: those not above what this source has
+        delivered already are skipped, so delivering again is harmless (exactly once).
+        """
+        ...
+
+    async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
+        """Events beyond `after` (0: from the first) in their order."""
+        ...
+
+    async def spine_head(self, owner: str) -> SpineEvent | None:
+        """The newest event."""
+        ...
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    async def sanitize(self, timeout: float) -> bool:
+        """As `Engine.sanitize`, for the central files."""
+        ...
+
+    async def check(self) -> list[str]:
+        """What the database itself finds wrong with its file; empty when it is sound."""
+        ...
+
+    async def close(self) -> None:
+        """Harmless when called twice."""
+        ...

@@ -1,0 +1,155 @@
+"""The port to where records live: one owner's records, their links to blobs, and what happened to them.
+
+What holds for every engine (keys, schemas, grants, holding blobs, the spine) is done above. An engine keeps
+transactions: each method is one atomic and durable step, and any number of processes may call at once. Engines agree
+on every answer, byte for byte.
+
+Raises `StorageUnavailable` when the database does not answer; nothing was written then.
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from blobstore.digest import Digest
+from records.model import (
+    Batch,
+    Erased,
+    Order,
+    OutboxEvent,
+    Outcome,
+    Partition,
+    PartitionStats,
+    PlacedLink,
+    Position,
+    StoredRecord,
+    Target,
+)
+
+
+class Engine(Protocol):
+    """The records of one owner."""
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    async def epoch(self, connector: str, instance: str) -> int:
+        """The instance's epoch; 0 before its first erasure."""
+        ...
+
+    async def release_epoch(self, connector: str) -> int:
+        """How often holders of this connector were released; read it before holding what a batch will link."""
+        ...
+
+    async def apply(self, batch: Batch) -> list[Outcome]:
+        """Commit the mutations in order; one outcome each.
+
+        A `Put` whose fingerprint is that of the record there is `UNCHANGED` and makes no version; in an append-only
+        batch any `Put` on a key that exists is. Whatever changes takes the partition's next version. A record's links
+        are replaced with it, in the same transaction; a digest that lost its last link in the connector is noted as
+        unlinked. A `Delete` removes content and links and leaves a tombstone; on an absent key it is `ABSENT`.
+        Raises `Fenced` or `Released` when an epoch differs; nothing is written then.
+        """
+        ...
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    async def get(self, partitions: Collection[Partition], key: str) -> list[StoredRecord]:
+        """The records with this key, in the order of their partitions."""
+        ...
+
+    async def page(
+        self, partitions: Collection[Partition], order: Order, after: Position | None, limit: int
+    ) -> list[StoredRecord]:
+        """Up to `limit` records of all these partitions in one order, from the first beyond `after`.
+
+        Ascending: by (sort key, partition, key); descending: present cursor fields first, then absent ones, and
+        within each of the two (encoded, partition, key) descending.
+        """
+        ...
+
+    async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
+        """Every partition that was ever written to (of one connector), in constant time each."""
+        ...
+
+    # -- links -----------------------------------------------------------------------------------------------------
+
+    async def links_of(
+        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+    ) -> list[PlacedLink]:
+        """Links to a blob in the order (connector, instance, stream, key, pointer), beyond `after`."""
+        ...
+
+    async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
+        """The links of one record in the order of their pointers."""
+        ...
+
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+        """Blobs that the connector links, with the number of links, in the order of digests, beyond `after`."""
+        ...
+
+    async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
+        """Raise the connector's release epoch and give back those that have no link in it, in one transaction."""
+        ...
+
+    async def unlinked(self, limit: int) -> list[tuple[str, Digest]]:
+        """(connector, digest) noted as having lost its last link; each needs a recount and a release."""
+        ...
+
+    async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
+        """Their releases were done."""
+        ...
+
+    # -- erasure ---------------------------------------------------------------------------------------------------
+
+    async def fence(self, connector: str, instance: str | None) -> None:
+        """Raise the epoch of an instance, or of every instance of the connector: batches begun before fail."""
+        ...
+
+    async def erase(self, target: Target, deleted_at: str, limit: int) -> Erased:
+        """Remove up to `limit` records of the target: content, links, and old tombstones.
+
+        One record or one stream leave tombstones (clients with a change token must learn of it); an instance or a
+        connector leaves none, but its partitions keep their versions, so that older tokens are seen to be too old.
+        Call again until finished.
+        """
+        ...
+
+    async def sanitize(self, timeout: float) -> bool:
+        """Make what was erased unreadable in every file of the engine, within `timeout` seconds.
+
+        False when a reader's snapshot stood in the way all that time; call again later.
+        """
+        ...
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    async def outbox(self, limit: int) -> list[OutboxEvent]:
+        """The oldest events that have not been drained."""
+        ...
+
+    async def drained(self, seq: int) -> None:
+        """Events up to and with `seq` are on the spine."""
+        ...
+
+    async def note(self, event: bytes) -> None:
+        """Put an event into the outbox by itself."""
+        ...
+
+    async def check(self) -> list[str]:
+        """What is wrong with its files and with counters that disagree with rows; empty when sound."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections. Harmless when called twice."""
+        ...
+
+
+class Engines(Protocol):
+    """Opens the engine of an owner; the topology's one entrance."""
+
+    async def of(self, owner: str) -> Engine:
+        """The engine that holds this owner's records; the same object again while it is open."""
+        ...
+
+    async def close(self) -> None:
+        """Close every engine."""
+        ...

@@ -1,0 +1,58 @@
+"""What can go wrong with records.
+
+RecordError
+├── Unknown              no such owner, connector, instance, stream or record (also: not for this caller)
+├── Ambiguous            several instances and none was named
+├── Invalid              the request cannot be meant; carries the contract's code and the parameter
+├── InvalidCursor        a cursor that this server did not make for this list
+├── Conflict             an erasure came in between, or the thing is not in the state that this needs
+│   ├── Fenced           the engine: the instance's epoch has moved on
+│   └── Released         the engine: a release came between hold and link; hold again
+└── EngineUnavailable    a record engine does not answer; trying again may help
+"""
+
+from collections.abc import Sequence
+
+
+class RecordError(Exception):
+    """Base of all errors of this package; the message is fit for the caller to read."""
+
+
+class Unknown(RecordError, LookupError):
+    """No such owner, connector, instance, stream or record, or none that this caller may know of."""
+
+
+class Ambiguous(RecordError):
+    """Several instances could be meant and none was named. `candidates` are their ids."""
+
+    def __init__(self, message: str, candidates: Sequence[str]) -> None:
+        super().__init__(message)
+        self.candidates = tuple(candidates)
+
+
+class Invalid(RecordError, ValueError):
+    """The request cannot be meant. `code` is the contract's, `param` the parameter at fault."""
+
+    def __init__(self, message: str, code: str = "invalid_request", param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
+class InvalidCursor(Invalid):
+    """A cursor that this server did not make for this list, this order and this caller."""
+
+    def __init__(self, message: str = "the cursor does not belong to this list; start again without it") -> None:
+        super().__init__(message, code="invalid_cursor", param="cursor")
+
+
+class Conflict(RecordError):
+    """An erasure came in between, or the thing is not in the state that the request needs."""
+
+
+class Fenced(Conflict):
+    """The instance's epoch has moved on: it was erased while the request ran. Nothing was written."""
+
+
+class Released(Conflict):
+    """A release came between hold and link. Nothing was written; hold again and repeat."""
