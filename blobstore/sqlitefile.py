@@ -176,11 +176,11 @@ class SqliteFile:
                     raise
         except Exception as error:
             outcomes = [(job, None, error) for job in group]
-        for job, result, error in outcomes:
-            if error is None:
+        for job, result, failure in outcomes:
+            if failure is None:
                 job.result.set_result(result)
             else:
-                job.result.set_exception(error)
+                job.result.set_exception(failure)
 
     def _close(self) -> None:
         self._thread.join()

@@ -5,10 +5,11 @@ RecordError
 ├── Ambiguous            several instances and none was named
 ├── Invalid              the request cannot be meant; carries the contract's code and the parameter
 ├── InvalidCursor        a cursor that this server did not make for this list
-├── Conflict             an erasure came in between, or the thing is not in the state that this needs
-│   ├── Fenced           the engine: the instance's epoch has moved on
-│   └── Released         the engine: a release came between hold and link; hold again
-└── EngineUnavailable    a record engine does not answer; trying again may help
+└── Conflict             an erasure came in between, or the thing is not in the state that this needs
+    ├── Fenced           the engine: the instance's epoch has moved on
+    └── Released         the engine: a release came between hold and link; hold again
+
+A disk or a database that does not answer is `blobstore.errors.StorageUnavailable` here too.
 """
 
 from collections.abc import Sequence
