@@ -34,6 +34,13 @@ class FileEntry:
     located: Located | None
     deleted: bool = False
     """Slack deleted the file at some time, whatever bytes still lie in the archive."""
+    earlier: SlackObject | None = None
+    """The newest form that describes the file, where `slack` is only a stub: deleted, hidden or out of reach since."""
+
+    @property
+    def described(self) -> SlackObject:
+        """The form that describes the bytes: name, type and size."""
+        return self.earlier or self.slack
 
 
 @dataclass(slots=True)
