@@ -1,12 +1,25 @@
 """The port through which importers write: the same calls over HTTP and straight into a data directory."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+Opener = Callable[[], AsyncIterator[bytes]]
+"""Opens the same bytes anew, from their start, each time it is called; what it opened is closed by `aclose`.
+
+Pieces are best about 1 MiB. Whatever it raises ends the call that reads it, untouched and without a retry.
+"""
+
 
 class SinkError(Exception):
-    """The store refused or could not be reached; the message says what to do. Never carries a credential."""
+    """The store could not be reached or does not answer as it must: nothing more can be written.
+
+    The message says what to do. Never carries a credential.
+    """
+
+
+class Refused(SinkError):
+    """The store refused this one item for good; others may be accepted. Nothing of it was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +45,11 @@ class Sink(Protocol):
     """One connector instance of one owner, as a writer sees it. Calls may run at once unless said otherwise.
 
     Each call retries what is worth retrying (a server that restarts, 503 with Retry-After) and raises `SinkError`
-    when it gives up.
+    when it gives up. A call that returned is durable.
     """
 
     async def register(self, manifest: Mapping[str, Any]) -> None:
-        """Declare the connector's streams; again is harmless."""
+        """Declare the connector's streams; again is harmless. Before any other call that writes."""
         ...
 
     async def load_state(self) -> dict[str, Any]:
@@ -48,13 +61,17 @@ class Sink(Protocol):
         ...
 
     async def upload(
-        self, content: AsyncIterator[bytes], *, stream: str, record_key: str, mime_type: str
+        self, content: Opener, *, size: int | None, stream: str, record_key: str, mime_type: str
     ) -> Uploaded:
-        """Store the bytes and claim them for a record to come. A retry needs a new iterator: none is made here."""
+        """Store the bytes and claim them for a record to come; `size` is their exact number where it is known.
+
+        `content` is opened once for each attempt. Raises `Refused` when the store does not take these bytes under
+        this name: too large, a key or media type that is none.
+        """
         ...
 
     async def ingest(self, stream: str, lines: Sequence[bytes]) -> list[Rejection]:
-        """Store one batch of NDJSON lines (without their newlines) durably; give back what was refused."""
+        """Store one batch of NDJSON lines (without their newlines); give back what was refused, in order."""
         ...
 
     async def close(self) -> None:
