@@ -1,0 +1,33 @@
+"""Small steps that survive a power cut: a name exists only with its bytes, a removed name stays removed."""
+
+import os
+from pathlib import Path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were added to or removed from the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folders(folder: Path, root: Path) -> None:
+    """Make `folder` and its parents up to `root` (which is there), each durable in its own parent."""
+    if folder == root or folder.exists():
+        return
+    make_folders(folder.parent, root)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Put a small file in place: all of it or nothing, whenever the power goes."""
+    beside = path.with_name(f".{path.name}.new")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)
+    sync_folder(path.parent)

@@ -1,0 +1,164 @@
+"""Staging: where bytes wait, hashed as they come, until they are published or thrown away.
+
+Each process has a folder of its own and holds a lock in it while it lives, so that what a dead process left behind is
+known at once, without waiting for a lease to expire.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from blobstore.digest import Content, Hasher
+from blobstore.errors import BlobError, OutOfSpace, StorageUnavailable
+from blobstore.sqlitefile import file_lock
+
+_LOCK = "lock"
+_MAX_IOV = 512
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class StagedFile:
+    """One file being received. Every method blocks; only one thread may be in it at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._hasher = Hasher()
+        with translated("staging"):
+            self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    @property
+    def size(self) -> int:
+        """Bytes received so far."""
+        return self._hasher.size
+
+    def append(self, pieces: Sequence[bytes]) -> None:
+        """Hash and write the pieces, in order. Raises `OutOfSpace` or `StorageUnavailable`; the file is useless then."""
+        assert self._descriptor is not None
+        for piece in pieces:
+            self._hasher.update(piece)
+        with translated("staging"):
+            for start in range(0, len(pieces), _MAX_IOV):
+                _write_all(self._descriptor, pieces[start : start + _MAX_IOV])
+
+    def seal(self) -> Content:
+        """Make the bytes durable and say what they are. A failed fsync is final: the kernel may have dropped pages."""
+        assert self._descriptor is not None
+        with translated("staging"):
+            os.fsync(self._descriptor)
+        return self._hasher.finish()
+
+    def discard(self) -> None:
+        """Close and remove the file. Harmless after publishing, and when called twice."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        with suppress(FileNotFoundError):
+            self.path.unlink()
+
+
+class Staging:
+    """The staging folder of this process, beside those of others. Calls block."""
+
+    def __init__(self, root: Path, process: str, lock: int) -> None:
+        self._root = root
+        self._lock: int | None = lock
+        self.process = process
+
+    @classmethod
+    def open(cls, root: Path) -> Self:
+        """Make this process's folder under `root` and lock it."""
+        root.mkdir(parents=True, exist_ok=True)
+        process = secrets.token_hex(8)
+        # Under the common lock: a folder whose own lock is not taken yet must not look like a dead one.
+        with file_lock(_registry(root)):
+            (root / process).mkdir()
+            descriptor = os.open(root / process / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return cls(root, process, descriptor)
+
+    def create(self, lease: str) -> StagedFile:
+        """A new file for this lease, which must be committed already."""
+        return StagedFile(self._root / self.process / lease)
+
+    def remove(self, process: str, lease: str) -> None:
+        """Remove one staged file of any process. Absent is no error."""
+        with suppress(FileNotFoundError):
+            (self._root / process / lease).unlink()
+
+    def files(self) -> Iterator[tuple[str, str, int]]:
+        """(process, lease, size) of every staged file of every process."""
+        for process in self._processes():
+            with suppress(FileNotFoundError):
+                for entry in sorted(process.iterdir()):
+                    if entry.name != _LOCK:
+                        with suppress(FileNotFoundError):
+                            yield process.name, entry.name, entry.stat().st_size
+
+    def dead(self) -> list[str]:
+        """Processes that no longer live, with whatever they left."""
+        with file_lock(_registry(self._root)):
+            return [folder.name for folder in self._processes() if folder.name != self.process and _is_free(folder)]
+
+    def bury(self, process: str) -> None:
+        """Remove the folder of a dead process; what still lies in it keeps it for the next time."""
+        folder = self._root / process
+        with file_lock(_registry(self._root)):
+            if _is_free(folder) and [entry.name for entry in folder.iterdir()] in ([_LOCK], []):
+                (folder / _LOCK).unlink(missing_ok=True)
+                folder.rmdir()
+
+    def close(self) -> None:
+        """Give up this process's folder. Harmless when called twice."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+            self.bury(self.process)
+
+    def _processes(self) -> list[Path]:
+        return [entry for entry in sorted(self._root.iterdir()) if entry.is_dir()]
+
+
+def _registry(root: Path) -> Path:
+    return root.with_name(root.name + ".lock")
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _write_all(descriptor: int, pieces: Sequence[bytes]) -> None:
+    views = [memoryview(piece) for piece in pieces if piece]
+    while views:
+        written = os.writev(descriptor, views)
+        while views and written >= len(views[0]):
+            written -= len(views.pop(0))
+        if written:
+            views[0] = views[0][written:]
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what the operating system says into this package's errors."""
+    try:
+        yield
+    except BlobError:
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise OutOfSpace(f"{what}: no space left on the device") from error
+        raise StorageUnavailable(f"{what}: {error.strerror}") from error
