@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,6 +76,14 @@ class SqliteFile:
         What the function raises undoes it alone and is raised here. When the commit fails nothing was written.
         """
         return await self._submit(transaction, alone=False)
+
+    async def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """One statement in a transaction of its own; the number of rows that it changed."""
+        return await self.write(lambda db: db.execute(sql, parameters).rowcount)
+
+    async def executemany(self, sql: str, rows: Sequence[Sequence[object]]) -> int:
+        """One statement for each of the rows, in one transaction; the number of rows that they changed."""
+        return await self.write(lambda db: db.executemany(sql, rows).rowcount)
 
     async def truncate_wal(self, timeout: float) -> bool:
         """Move everything from the write-ahead log into the file and cut the log to nothing.

@@ -37,7 +37,7 @@ class StagedFile:
         return self._hasher.size
 
     def append(self, pieces: Sequence[bytes]) -> None:
-        """Hash and write the pieces, in order. Raises `OutOfSpace` or `StorageUnavailable`; the file is useless then."""
+        """Hash and write the pieces, in order. Raises `OutOfSpace` or `StorageUnavailable`: useless then."""
         assert self._descriptor is not None
         for piece in pieces:
             self._hasher.update(piece)

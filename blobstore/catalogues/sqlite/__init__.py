@@ -1,0 +1,36 @@
+"""The catalogue in one SQLite file: each method of the port is one transaction.
+
+`schema` has the tables, `uploads`, `holders`, `collection` and `questions` the statements, by what they are for.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from blobstore.catalogues.sqlite.collection import Collection
+from blobstore.catalogues.sqlite.holders import Holders
+from blobstore.catalogues.sqlite.questions import Questions
+from blobstore.catalogues.sqlite.schema import MIGRATIONS
+from blobstore.catalogues.sqlite.uploads import Uploads
+from blobstore.sqlitefile import SqliteFile
+
+__all__ = ["SqliteCatalogue"]
+
+
+class SqliteCatalogue(Uploads, Holders, Collection, Questions):
+    """Adapter of `blobstore.catalogue.Catalogue`."""
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open the file, made and migrated if need be."""
+        return cls(await SqliteFile.open(path, MIGRATIONS))
+
+    async def sanitize(self, timeout: float) -> bool:
+        """Cut the write-ahead log, which still holds what was deleted; False when a reader stood in the way."""
+        return await self._file.truncate_wal(timeout)
+
+    async def check(self) -> list[str]:
+        """What SQLite finds wrong with the file."""
+        return await self._file.check()
+
+    async def close(self) -> None:
+        await self._file.close()

@@ -1,0 +1,72 @@
+"""Who holds a blob: hold before link, release after unlink."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from blobstore.catalogue import Holder
+from blobstore.catalogues.sqlite.schema import HOLDER, OnFile, Row, mark_orphans, next_count, to_holder
+from blobstore.digest import Digest
+from blobstore.sqlite import sqlite3
+
+
+class Holders(OnFile):
+    """The part of the port that links use."""
+
+    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> set[Digest]:
+        def run(db: sqlite3.Connection) -> set[Digest]:
+            version = next_count(db)
+            parameters = {"ns": namespace, "holder": holder, "version": version, "now": now}
+            return {
+                digest for digest in digests if not db.execute(_HOLD, {**parameters, "digest": digest.raw}).rowcount
+            }
+
+        return await self._file.write(run)
+
+    async def settle(self, namespace: str, holder: str, links: Iterable[tuple[Digest, Sequence[str]]]) -> None:
+        placed = list(links)
+
+        def run(db: sqlite3.Connection) -> None:
+            db.executemany(
+                "UPDATE holders SET confirmed = 1 WHERE namespace = ? AND digest = ? AND holder = ? AND NOT confirmed",
+                [(namespace, digest.raw, holder) for digest, _ in placed],
+            )
+            db.executemany(
+                "DELETE FROM claims WHERE namespace = ? AND holder = ? AND slot = ? AND digest = ?",
+                [(namespace, holder, slot, digest.raw) for digest, slots in placed for slot in slots],
+            )
+
+        await self._file.write(run)
+
+    async def holders(self, namespace: str, holder: str, digests: Collection[Digest]) -> list[Holder]:
+        def run(db: sqlite3.Connection) -> list[Row]:
+            sql = f"SELECT {HOLDER} FROM holders WHERE namespace = ? AND digest = ? AND holder = ?"
+            rows = (db.execute(sql, (namespace, digest.raw, holder)).fetchone() for digest in digests)
+            return [row for row in rows if row is not None]
+
+        return [to_holder(row) for row in await self._file.read(run)]
+
+    async def unconfirmed(self, limit: int) -> list[tuple[str, Holder]]:
+        sql = f"SELECT namespace, {HOLDER} FROM holders WHERE NOT confirmed ORDER BY version LIMIT ?"
+        rows = await self._file.read(lambda db: db.execute(sql, (limit,)).fetchall())
+        return [(namespace, to_holder(tuple(row))) for namespace, *row in rows]
+
+    async def release(self, namespace: str, holders: Collection[Holder], now: float) -> int:
+        def run(db: sqlite3.Connection) -> int:
+            gone = db.executemany(
+                "DELETE FROM holders WHERE namespace = ? AND digest = ? AND holder = ? AND version = ?",
+                [(namespace, held.digest.raw, held.holder, held.version) for held in holders],
+            ).rowcount
+            mark_orphans(db, [(namespace, held.digest.raw) for held in holders], now)
+            return gone
+
+        return await self._file.write(run)
+
+
+_HOLD = """
+INSERT INTO holders (namespace, digest, holder, version, confirmed)
+SELECT :ns, :digest, :holder, :version, 0
+WHERE EXISTS (SELECT 1 FROM blobs WHERE namespace = :ns AND digest = :digest AND state = 'live')
+  AND (EXISTS (SELECT 1 FROM holders WHERE namespace = :ns AND digest = :digest AND holder = :holder)
+    OR EXISTS (SELECT 1 FROM claims
+               WHERE namespace = :ns AND digest = :digest AND holder = :holder AND expires_at > :now))
+ON CONFLICT DO UPDATE SET version = excluded.version
+"""

@@ -1,0 +1,92 @@
+"""Questions to the catalogue; nothing here changes it."""
+
+from blobstore.backend import ObjectName
+from blobstore.catalogue import ClaimedBlob, Gone, Holder, Lease, Stored, Totals
+from blobstore.catalogues.sqlite.schema import (
+    CLAIM,
+    HOLDER,
+    LEASE,
+    STORED,
+    OnFile,
+    Row,
+    claimed,
+    lease,
+    name,
+    stored,
+    to_holder,
+)
+from blobstore.digest import Digest
+
+
+class Questions(OnFile):
+    """The part of the port that only reads."""
+
+    async def store_id(self) -> str:
+        return str((await self._all("SELECT id FROM store"))[0][0])
+
+    async def find(self, namespace: str, digest: Digest) -> Stored | None:
+        return await self._live("digest", namespace, digest.raw)
+
+    async def find_sha256(self, namespace: str, sha256: bytes) -> Stored | None:
+        return await self._live("sha256", namespace, sha256)
+
+    async def generations(self, namespace: str, digest: Digest) -> list[Stored]:
+        sql = f"SELECT {STORED} FROM blobs WHERE namespace = ? AND digest = ? ORDER BY generation"
+        return [stored(row) for row in await self._all(sql, namespace, digest.raw)]
+
+    async def holders_of(self, namespace: str, digest: Digest) -> list[Holder]:
+        sql = f"SELECT {HOLDER} FROM holders WHERE namespace = ? AND digest = ? ORDER BY holder"
+        return [to_holder(row) for row in await self._all(sql, namespace, digest.raw)]
+
+    async def claims_of(self, namespace: str, digest: Digest) -> list[ClaimedBlob]:
+        sql = f"SELECT {CLAIM} FROM claims WHERE namespace = ? AND digest = ? ORDER BY holder, slot"
+        return [claimed(row) for row in await self._all(sql, namespace, digest.raw)]
+
+    async def claims_by(self, namespace: str, holder: str, limit: int, after: str = "") -> list[ClaimedBlob]:
+        sql = (
+            f"SELECT {CLAIM} FROM claims WHERE namespace = ? AND holder = ? AND slot > ? ORDER BY slot, digest LIMIT ?"
+        )
+        return [claimed(row) for row in await self._all(sql, namespace, holder, after, limit)]
+
+    async def gone(self, namespace: str, digest: Digest) -> list[Gone]:
+        sql = "SELECT generation, size, reason, at FROM gone WHERE namespace = ? AND digest = ? ORDER BY at, generation"
+        rows = await self._all(sql, namespace, digest.raw)
+        return [
+            Gone(name(namespace, digest.raw, generation), size, reason, at) for generation, size, reason, at in rows
+        ]
+
+    async def walk(self, after: ObjectName | None, limit: int) -> list[Stored]:
+        start = ("", b"", "") if after is None else (after.namespace, after.digest.raw, after.generation)
+        sql = (
+            f"SELECT {STORED} FROM blobs WHERE (namespace, digest, generation) > (?, ?, ?)"
+            " ORDER BY namespace, digest, generation LIMIT ?"
+        )
+        return [stored(row) for row in await self._all(sql, *start, limit)]
+
+    async def stalest(self, before: float, limit: int) -> list[Stored]:
+        sql = f"SELECT {STORED} FROM blobs WHERE state = 'live' AND verified_at < ? ORDER BY verified_at LIMIT ?"
+        return [stored(row) for row in await self._all(sql, before, limit)]
+
+    async def held(self, namespace: str, holder: str, after: Digest | None, limit: int) -> list[Holder]:
+        sql = f"SELECT {HOLDER} FROM holders WHERE namespace = ? AND holder = ? AND digest > ? ORDER BY digest LIMIT ?"
+        rows = await self._all(sql, namespace, holder, b"" if after is None else after.raw, limit)
+        return [to_holder(row) for row in rows]
+
+    async def leases(self) -> list[Lease]:
+        return [lease(row) for row in await self._all(f"SELECT {LEASE} FROM leases ORDER BY id")]
+
+    async def totals(self, namespace: str) -> Totals:
+        sql = (
+            "SELECT count(*), coalesce(sum(size), 0), count(orphaned_at),"
+            " coalesce(sum(size) FILTER (WHERE orphaned_at IS NOT NULL), 0)"
+            " FROM blobs WHERE namespace = ? AND state = 'live'"
+        )
+        return Totals(*(await self._all(sql, namespace))[0])
+
+    async def _live(self, column: str, namespace: str, value: bytes) -> Stored | None:
+        sql = f"SELECT {STORED} FROM blobs WHERE namespace = ? AND {column} = ? AND state = 'live'"
+        rows = await self._all(sql, namespace, value)
+        return stored(rows[0]) if rows else None
+
+    async def _all(self, sql: str, *parameters: object) -> list[Row]:
+        return await self._file.read(lambda db: db.execute(sql, parameters).fetchall())

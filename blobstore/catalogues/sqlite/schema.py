@@ -1,0 +1,132 @@
+"""Tables of the catalogue, and rows of them as values."""
+
+import secrets
+from typing import Any
+
+from sqlite_utils import Database, Migrations
+
+from blobstore.backend import ObjectName
+from blobstore.catalogue import Claim, ClaimedBlob, Condemned, Holder, Lease, State, Stored
+from blobstore.digest import Content, Digest
+from blobstore.sqlite import sqlite3
+from blobstore.sqlitefile import SqliteFile
+
+MIGRATIONS = Migrations("catalogue")
+
+Row = tuple[Any, ...]
+
+
+@MIGRATIONS()
+def m001_initial(db: Database) -> None:
+    """Blobs and their generations, who holds or claims them, what is on its way, what is gone."""
+    for statement in _INITIAL.split(";\n"):
+        db.execute(statement)
+    db.execute("INSERT INTO store VALUES (?, 0)", [secrets.token_hex(16)])
+
+
+# `counter` orders events and gives every hold a version that was never used before, also not by a deleted row.
+_INITIAL = """
+CREATE TABLE store (id TEXT NOT NULL, counter INTEGER NOT NULL);
+CREATE TABLE blobs (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, generation TEXT NOT NULL,
+    sha256 BLOB NOT NULL, size INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('live', 'quarantined', 'condemned')),
+    verified_at REAL NOT NULL, orphaned_at REAL,
+    condemned_seq INTEGER, reason TEXT, process TEXT,
+    PRIMARY KEY (namespace, digest, generation)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX blobs_live ON blobs (namespace, digest) WHERE state = 'live';
+CREATE INDEX blobs_by_sha256 ON blobs (namespace, sha256) WHERE state = 'live';
+CREATE INDEX blobs_orphaned ON blobs (orphaned_at) WHERE orphaned_at IS NOT NULL;
+CREATE INDEX blobs_condemned ON blobs (condemned_seq) WHERE state = 'condemned';
+CREATE INDEX blobs_by_verification ON blobs (verified_at) WHERE state = 'live';
+CREATE TABLE holders (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, holder TEXT NOT NULL,
+    version INTEGER NOT NULL, confirmed INTEGER NOT NULL,
+    PRIMARY KEY (namespace, digest, holder)
+) WITHOUT ROWID;
+CREATE INDEX holders_by_holder ON holders (namespace, holder, digest);
+CREATE INDEX holders_unconfirmed ON holders (version) WHERE NOT confirmed;
+CREATE TABLE claims (
+    namespace TEXT NOT NULL, holder TEXT NOT NULL, slot TEXT NOT NULL, digest BLOB NOT NULL,
+    scope TEXT NOT NULL, media_type TEXT NOT NULL, expires_at REAL NOT NULL,
+    PRIMARY KEY (namespace, holder, slot, digest)
+) WITHOUT ROWID;
+CREATE INDEX claims_by_blob ON claims (namespace, digest);
+CREATE INDEX claims_by_expiry ON claims (expires_at);
+CREATE TABLE leases (
+    id TEXT PRIMARY KEY, namespace TEXT NOT NULL, holder TEXT NOT NULL, scope TEXT NOT NULL,
+    process TEXT NOT NULL, expires_at REAL NOT NULL, digest BLOB, sha256 BLOB, size INTEGER
+) WITHOUT ROWID;
+CREATE TABLE gone (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, generation TEXT NOT NULL,
+    size INTEGER NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (namespace, digest, generation)
+) WITHOUT ROWID"""
+
+STORED = "namespace, digest, generation, sha256, size, state, verified_at"
+LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size"
+CLAIM = "digest, holder, scope, slot, media_type, expires_at"
+HOLDER = "digest, holder, version, confirmed"
+CONDEMNED = "namespace, digest, generation, size, reason, process"
+
+UNUSED = """
+    NOT EXISTS (SELECT 1 FROM holders h WHERE h.namespace = blobs.namespace AND h.digest = blobs.digest)
+    AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.namespace = blobs.namespace AND c.digest = blobs.digest)
+"""
+
+
+class OnFile:
+    """What the parts of the adapter share: the file."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+
+def next_count(db: sqlite3.Connection) -> int:
+    """The counter's next value."""
+    count: int = db.execute("UPDATE store SET counter = counter + 1 RETURNING counter").fetchone()[0]
+    return count
+
+
+def name(namespace: str, digest: bytes, generation: str) -> ObjectName:
+    """An object name from its columns."""
+    return ObjectName(namespace, Digest.from_bytes(digest), generation)
+
+
+def stored(row: Row) -> Stored:
+    """A row of `STORED`."""
+    namespace, digest, generation, sha256, size, state, verified_at = row
+    return Stored(name(namespace, digest, generation), sha256, size, State(state), verified_at)
+
+
+def lease(row: Row) -> Lease:
+    """A row of `LEASE`."""
+    *head, digest, sha256, size = row
+    return Lease(*head, None if digest is None else Content(Digest.from_bytes(digest), sha256, size))
+
+
+def claimed(row: Row) -> ClaimedBlob:
+    """A row of `CLAIM`."""
+    digest, *claim = row
+    return ClaimedBlob(Digest.from_bytes(digest), Claim(*claim))
+
+
+def to_holder(row: Row) -> Holder:
+    """A row of `HOLDER`."""
+    digest, who, version, confirmed = row
+    return Holder(Digest.from_bytes(digest), who, version, bool(confirmed))
+
+
+def condemned(row: Row) -> Condemned:
+    """A row of `CONDEMNED`."""
+    namespace, digest, generation, size, reason, process = row
+    return Condemned(name(namespace, digest, generation), size, reason, process)
+
+
+def mark_orphans(db: sqlite3.Connection, blobs: list[tuple[str, bytes]], now: float) -> None:
+    """Note since when these blobs have neither holder nor claim; those that have one are left alone."""
+    db.executemany(
+        f"UPDATE blobs SET orphaned_at = ? WHERE namespace = ? AND digest = ? AND state != 'condemned' AND {UNUSED}",
+        [(now, namespace, digest) for namespace, digest in blobs],
+    )

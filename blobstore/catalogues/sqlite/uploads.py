@@ -1,0 +1,108 @@
+"""Leases, and how they become blobs and claims."""
+
+from dataclasses import replace
+
+from blobstore.backend import ObjectName
+from blobstore.catalogue import Claim, Lease, State, Stored
+from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, next_count, stored
+from blobstore.catalogues.sqlite.schema import lease as lease_of
+from blobstore.digest import Content
+from blobstore.errors import LeaseLost
+from blobstore.sqlite import sqlite3
+
+_LOST = "the upload took too long or its target was erased; nothing of it was kept: send it again"
+
+
+class Uploads(OnFile):
+    """The part of the port that uploads use."""
+
+    async def lease(self, lease: Lease) -> None:
+        row = (lease.id, lease.namespace, lease.holder, lease.scope, lease.process, lease.expires_at)
+        await self._file.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL)", row)
+
+    async def renew(self, process: str, expires_at: float) -> None:
+        await self._file.write(
+            lambda db: db.execute("UPDATE leases SET expires_at = ? WHERE process = ?", (expires_at, process)) and None
+        )
+
+    async def adopt(self, lease: Lease, content: Content, claim: Claim) -> Stored | None:
+        def run(db: sqlite3.Connection) -> Stored | None:
+            existing = _claim_live(db, lease.namespace, content, claim)
+            if existing is not None:
+                _end(db, lease)
+                return existing
+            noted = (content.digest.raw, content.sha256, content.size, lease.id)
+            changed = db.execute("UPDATE leases SET digest = ?, sha256 = ?, size = ? WHERE id = ?", noted)
+            _require_one(changed.rowcount)
+            return None
+
+        return await self._file.write(run)
+
+    async def publish(self, lease: Lease, claim: Claim, now: float) -> Stored:
+        def run(db: sqlite3.Connection) -> Stored:
+            row = db.execute(f"SELECT {LEASE} FROM leases WHERE id = ?", (lease.id,)).fetchone()
+            content = None if row is None else lease_of(row).content
+            if content is None:
+                raise LeaseLost(_LOST)
+            _end(db, lease)
+            new = Stored(
+                ObjectName(lease.namespace, content.digest, lease.id), content.sha256, content.size, State.LIVE, now
+            )
+            existing = _claim_live(db, lease.namespace, content, claim)
+            if existing is not None:
+                _insert(db, replace(new, state=State.CONDEMNED), "duplicate")
+                return existing
+            # Bytes that match are back: what was quarantined under this digest is not needed any more.
+            db.execute(
+                "UPDATE blobs SET state = 'condemned', reason = 'healed', condemned_seq = ?, orphaned_at = NULL"
+                " WHERE namespace = ? AND digest = ? AND state = 'quarantined'",
+                (next_count(db), lease.namespace, content.digest.raw),
+            )
+            _insert(db, new, None)
+            _claim_live(db, lease.namespace, content, claim)
+            return new
+
+        return await self._file.write(run)
+
+    async def abandon(self, lease: Lease) -> None:
+        await self._file.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
+
+
+def _claim_live(db: sqlite3.Connection, namespace: str, content: Content, claim: Claim) -> Stored | None:
+    """Claim where the generation is live: one transaction, so that no collection comes between look and claim."""
+    key = (namespace, content.digest.raw)
+    row = db.execute(
+        f"UPDATE blobs SET orphaned_at = NULL WHERE namespace = ? AND digest = ? AND state = 'live' RETURNING {STORED}",
+        key,
+    ).fetchone()
+    if row is None:
+        return None
+    db.execute(
+        "INSERT INTO claims (namespace, digest, holder, scope, slot, media_type, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " scope = excluded.scope, media_type = excluded.media_type, expires_at = excluded.expires_at",
+        (*key, claim.holder, claim.scope, claim.slot, claim.media_type, claim.expires_at),
+    )
+    return stored(row)
+
+
+def _insert(db: sqlite3.Connection, new: Stored, reason: str | None) -> None:
+    name = new.name
+    seq = None if reason is None else next_count(db)
+    db.execute(
+        f"INSERT INTO blobs ({STORED}, condemned_seq, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(name.namespace, name.digest.raw, name.generation, new.sha256, new.size),
+            *(new.state, new.verified_at, seq, reason),
+        ),
+    )
+
+
+def _end(db: sqlite3.Connection, lease: Lease) -> None:
+    """Take the lease's row away: rule P3, exactly one row must go."""
+    _require_one(db.execute("DELETE FROM leases WHERE id = ?", (lease.id,)).rowcount)
+
+
+def _require_one(rows: int) -> None:
+    if rows != 1:
+        raise LeaseLost(_LOST)
