@@ -113,8 +113,17 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogueEvent:
+    """Something that happened in a namespace; `seq` grows and is never used twice."""
+
+    seq: int
+    namespace: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Orphan:
-    """A live generation without holder or claim, and since when (UTC seconds)."""
+    """A live or quarantined generation without holder or claim, and since when (UTC seconds)."""
 
     stored: Stored
     since: float
@@ -150,15 +159,17 @@ class Catalogue(Protocol):
         """Put off the expiry of every lease of one process."""
         ...
 
-    async def adopt(self, lease: Lease, content: Content, claim: Claim) -> Stored | None:
+    async def adopt(self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None) -> Stored | None:
         """All bytes are in: claim the live generation of this content if there is one and end the lease (rule P2).
 
         None when no generation is live: the content is then noted on the lease, so that whatever is published under
         it can be found after a crash. Raises `LeaseLost` when the lease is gone.
+
+        `event` goes into the outbox in the same step, here where the upload ends, else where it is published.
         """
         ...
 
-    async def publish(self, lease: Lease, claim: Claim, now: float) -> Stored:
+    async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
         """The bytes are durable under the lease's generation: turn lease into live blob and claim (rule P3).
 
         Where another upload was first, its generation is claimed and given back, and this lease's generation is
@@ -194,8 +205,22 @@ class Catalogue(Protocol):
 
     # -- erasure and collection ------------------------------------------------------------------------------------
 
-    async def fence(self, namespace: str, holder: str, scope: str | None) -> None:
-        """Take away the leases of a holder, or of one scope of it: uploads under way fail, nothing of them stays."""
+    async def rehold(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
+        """Links to these blobs were found that no row speaks of: hold them, whatever the catalogue believed."""
+        ...
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    async def outbox(self, limit: int) -> list[CatalogueEvent]:
+        """The oldest events that have not been drained; each belongs on its namespace's audit log."""
+        ...
+
+    async def drained(self, seq: int) -> None:
+        """Events up to and with `seq` are where they belong."""
+        ...
+
+    async def fence(self, namespace: str, holder: str, scope: str | None) -> list[Lease]:
+        """Take away the leases of a holder, or of one scope of it: uploads under way fail. The leases that went."""
         ...
 
     async def drop_claims(
@@ -209,7 +234,7 @@ class Catalogue(Protocol):
         ...
 
     async def orphans(self, namespace: str | None, before: float, limit: int) -> list[Orphan]:
-        """Live generations without holder and claim since before `before`, oldest first."""
+        """Live and quarantined generations without holder and claim since before `before`, oldest first."""
         ...
 
     async def condemn(

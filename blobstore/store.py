@@ -62,6 +62,8 @@ class Slot:
     scope: str
     slot: str
     media_type: str
+    event: Callable[[Content], bytes] | None = None
+    """Says, for the audit log above, what was stored; kept in the catalogue's outbox in the same step as the claim."""
 
 
 class Upload:
@@ -250,7 +252,8 @@ class BlobStore:
 
     async def _publish(self, lease: Lease, slot: Slot, staged: StagedFile, content: Content) -> Stored:
         claim = Claim(slot.holder, slot.scope, slot.slot, slot.media_type, time.time() + CLAIM_SECONDS)
-        stored = await self.catalogue.adopt(lease, content, claim)
+        event = None if slot.event is None else slot.event(content)
+        stored = await self.catalogue.adopt(lease, content, claim, event)
         if stored is not None:
             return stored
         name = ObjectName(lease.namespace, content.digest, lease.id)
@@ -259,7 +262,7 @@ class BlobStore:
         except FileNotFoundError:
             raise LeaseLost("the upload was fenced off while it was published") from None
         try:
-            stored = await self.catalogue.publish(lease, claim, time.time())
+            stored = await self.catalogue.publish(lease, claim, time.time(), event)
         except LeaseLost:
             await self._submit(self.backend.remove, [name])
             raise

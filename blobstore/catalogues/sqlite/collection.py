@@ -3,7 +3,7 @@
 from collections.abc import Collection as Several
 
 from blobstore.backend import ObjectName
-from blobstore.catalogue import Condemned, Orphan
+from blobstore.catalogue import Condemned, Lease, Orphan
 from blobstore.catalogues.sqlite.schema import (
     CONDEMNED,
     LEASE,
@@ -26,15 +26,12 @@ _NAMED = "namespace = ? AND digest = ? AND generation = ?"
 class Collection(OnFile):
     """The part of the port that erasure, collection and scrubbing use."""
 
-    async def fence(self, namespace: str, holder: str, scope: str | None) -> None:
-        def run(db: sqlite3.Connection) -> None:
-            _end_leases(
-                db,
-                "namespace = ? AND holder = ? AND (? IS NULL OR scope = ?)",
-                (namespace, holder, scope, scope),
-            )
+    async def fence(self, namespace: str, holder: str, scope: str | None) -> list[Lease]:
+        where = "namespace = ? AND holder = ? AND (? IS NULL OR scope = ?)"
+        return await self._file.write(lambda db: _end_leases(db, where, (namespace, holder, scope, scope)))
 
-        await self._file.write(run)
+    async def drained(self, seq: int) -> None:
+        await self._file.execute("DELETE FROM outbox WHERE seq <= ?", (seq,))
 
     async def drop_claims(
         self, namespace: str, holder: str, *, scope: str | None, slots: Several[str] | None, now: float
@@ -59,7 +56,9 @@ class Collection(OnFile):
             ).fetchall()
             mark_orphans(db, claims, now)
             ended = _end_leases(db, "expires_at <= ?", (now,))
-            return len(claims) + ended + sum(_end_leases(db, "process = ?", (dead,)) for dead in dead_processes)
+            for dead in dead_processes:
+                ended += _end_leases(db, "process = ?", (dead,))
+            return len(claims) + len(ended)
 
         return await self._file.write(run)
 
@@ -117,7 +116,7 @@ class Collection(OnFile):
         await self._file.executemany(sql, rows)
 
 
-def _end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> int:
+def _end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Lease]:
     """Take leases away (rule P3: the row first). Where all bytes were in, their object may exist: condemn it."""
     ended = [lease(row) for row in db.execute(f"DELETE FROM leases WHERE {where} RETURNING {LEASE}", parameters)]
     for gone in ended:
@@ -130,4 +129,4 @@ def _end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> int:
                     *(gone.process, gone.content.sha256, next_count(db)),
                 ),
             )
-    return len(ended)
+    return ended

@@ -60,6 +60,19 @@ class Holders(OnFile):
 
         return await self._file.write(run)
 
+    async def rehold(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            version = next_count(db)
+            keys = [(namespace, digest.raw) for digest in digests]
+            db.executemany(
+                "INSERT INTO holders (namespace, digest, holder, version, confirmed) VALUES (?, ?, ?, ?, 1)"
+                " ON CONFLICT DO UPDATE SET version = excluded.version",
+                [(*key, holder, version) for key in keys],
+            )
+            db.executemany("UPDATE blobs SET orphaned_at = NULL WHERE namespace = ? AND digest = ?", keys)
+
+        await self._file.write(run)
+
 
 _HOLD = """
 INSERT INTO holders (namespace, digest, holder, version, confirmed)

@@ -1,7 +1,7 @@
 """Questions to the catalogue; nothing here changes it."""
 
 from blobstore.backend import ObjectName
-from blobstore.catalogue import ClaimedBlob, Gone, Holder, Lease, Stored, Totals
+from blobstore.catalogue import CatalogueEvent, ClaimedBlob, Gone, Holder, Lease, Stored, Totals
 from blobstore.catalogues.sqlite.schema import (
     CLAIM,
     HOLDER,
@@ -20,6 +20,10 @@ from blobstore.digest import Digest
 
 class Questions(OnFile):
     """The part of the port that only reads."""
+
+    async def outbox(self, limit: int) -> list[CatalogueEvent]:
+        rows = await self._all("SELECT seq, namespace, body FROM outbox ORDER BY seq LIMIT ?", limit)
+        return [CatalogueEvent(*row) for row in rows]
 
     async def store_id(self) -> str:
         return str((await self._all("SELECT id FROM store"))[0][0])

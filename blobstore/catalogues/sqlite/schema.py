@@ -58,6 +58,7 @@ CREATE TABLE leases (
     id TEXT PRIMARY KEY, namespace TEXT NOT NULL, holder TEXT NOT NULL, scope TEXT NOT NULL,
     process TEXT NOT NULL, expires_at REAL NOT NULL, digest BLOB, sha256 BLOB, size INTEGER
 ) WITHOUT ROWID;
+CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE gone (
     namespace TEXT NOT NULL, digest BLOB NOT NULL, generation TEXT NOT NULL,
     size INTEGER NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
@@ -102,8 +103,9 @@ def stored(row: Row) -> Stored:
 
 def lease(row: Row) -> Lease:
     """A row of `LEASE`."""
-    *head, digest, sha256, size = row
-    return Lease(*head, None if digest is None else Content(Digest.from_bytes(digest), sha256, size))
+    id, namespace, holder, scope, process, expires_at, digest, sha256, size = row
+    content = None if digest is None else Content(Digest.from_bytes(digest), sha256, size)
+    return Lease(id, namespace, holder, scope, process, expires_at, content)
 
 
 def claimed(row: Row) -> ClaimedBlob:

@@ -21,15 +21,14 @@ class Uploads(OnFile):
         await self._file.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL)", row)
 
     async def renew(self, process: str, expires_at: float) -> None:
-        await self._file.write(
-            lambda db: db.execute("UPDATE leases SET expires_at = ? WHERE process = ?", (expires_at, process)) and None
-        )
+        await self._file.execute("UPDATE leases SET expires_at = ? WHERE process = ?", (expires_at, process))
 
-    async def adopt(self, lease: Lease, content: Content, claim: Claim) -> Stored | None:
+    async def adopt(self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None) -> Stored | None:
         def run(db: sqlite3.Connection) -> Stored | None:
             existing = _claim_live(db, lease.namespace, content, claim)
             if existing is not None:
                 _end(db, lease)
+                _note(db, lease.namespace, event)
                 return existing
             noted = (content.digest.raw, content.sha256, content.size, lease.id)
             changed = db.execute("UPDATE leases SET digest = ?, sha256 = ?, size = ? WHERE id = ?", noted)
@@ -38,13 +37,14 @@ class Uploads(OnFile):
 
         return await self._file.write(run)
 
-    async def publish(self, lease: Lease, claim: Claim, now: float) -> Stored:
+    async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
         def run(db: sqlite3.Connection) -> Stored:
             row = db.execute(f"SELECT {LEASE} FROM leases WHERE id = ?", (lease.id,)).fetchone()
             content = None if row is None else lease_of(row).content
             if content is None:
                 raise LeaseLost(_LOST)
             _end(db, lease)
+            _note(db, lease.namespace, event)
             new = Stored(
                 ObjectName(lease.namespace, content.digest, lease.id), content.sha256, content.size, State.LIVE, now
             )
@@ -96,6 +96,11 @@ def _insert(db: sqlite3.Connection, new: Stored, reason: str | None) -> None:
             *(new.state, new.verified_at, seq, reason),
         ),
     )
+
+
+def _note(db: sqlite3.Connection, namespace: str, event: bytes | None) -> None:
+    if event is not None:
+        db.execute("INSERT INTO outbox (namespace, body) VALUES (?, ?)", (namespace, event))
 
 
 def _end(db: sqlite3.Connection, lease: Lease) -> None:
