@@ -45,7 +45,7 @@ class FileEntry:
 
 @dataclass(slots=True)
 class Strays:
-    """What lies in the archive without belonging to any file id; ignored, counted in the report."""
+    """What is ignored and counted in the report, with a few examples: attachments that belong to no file id."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -81,6 +81,11 @@ class Source(Protocol):
     @property
     def strays(self) -> Strays:
         """Complete once `files` was read to its end."""
+        ...
+
+    @property
+    def unusable(self) -> Strays:
+        """Objects that no record can be made of: without an id, or messages without a time."""
         ...
 
     def close(self) -> None:
