@@ -10,6 +10,10 @@ BlobError
 └── WrongStore           data directory and catalogue do not belong together
 """
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class BlobError(Exception):
     """Base of all errors of this package."""
@@ -41,3 +45,16 @@ class StorageUnavailable(BlobError):
 
 class WrongStore(BlobError):
     """The data directory and the catalogue carry different store ids: deleting by this catalogue would lose data."""
+
+
+@contextmanager
+def translated(what: str, *passing: type[OSError]) -> Iterator[None]:
+    """Turn what the operating system says of `what` into this package's errors; those in `passing` stay as they are."""
+    try:
+        yield
+    except passing:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfSpace(f"{what}: no space left on the device") from error
+        raise StorageUnavailable(f"{what}: {error.strerror}") from error

@@ -4,22 +4,20 @@ Each process has a folder of its own and holds a lock in it while it lives, so t
 known at once, without waiting for a lease to expire.
 """
 
-import errno
 import fcntl
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from blobstore.digest import Content, Hasher
-from blobstore.errors import BlobError, OutOfSpace, StorageUnavailable
+from blobstore.errors import translated
 from blobstore.sqlitefile import file_lock
 
 _LOCK = "lock"
 _MAX_IOV = 512
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class StagedFile:
@@ -149,16 +147,3 @@ def _write_all(descriptor: int, pieces: Sequence[bytes]) -> None:
             written -= len(views.pop(0))
         if written:
             views[0] = views[0][written:]
-
-
-@contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Turn what the operating system says into this package's errors."""
-    try:
-        yield
-    except BlobError:
-        raise
-    except OSError as error:
-        if error.errno in _FULL:
-            raise OutOfSpace(f"{what}: no space left on the device") from error
-        raise StorageUnavailable(f"{what}: {error.strerror}") from error

@@ -1,0 +1,251 @@
+"""Blobs as files: `<root>/<namespace>/<2 hex>/<2 hex>/<64 hex>.<generation>`, read-only, each durable with its name.
+
+Below the root no symbolic link is ever followed: each step of a path is opened relative to the folder above it.
+"""
+
+import ctypes
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import groupby
+from pathlib import Path
+
+from blobstore.backend import ForeignObject, ObjectName
+from blobstore.digest import Digest
+from blobstore.durable import sync_folder
+from blobstore.errors import BlobNotFound, StorageUnavailable, translated
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FAN_OUT = (re.compile(r"[a-z0-9]+\Z"), re.compile(r"[0-9a-f]{2}\Z"), re.compile(r"[0-9a-f]{2}\Z"))
+_LEAF = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{32})\Z")
+
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NOT_REMOVABLE = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY}
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+
+_TRIES = 100
+"""A collector may remove the still empty folder each time that a publisher has made it: arbitrary, but bounded."""
+
+Steps = tuple[str, ...]
+"""The names of the folders from the root down."""
+
+Chain = list[int]
+"""Descriptors of open folders: the root and, as far as they are there, the ones below it."""
+
+
+class FilesystemBackend:
+    """Adapter of `blobstore.backend.Backend` on one file system, which must hold the staged files too."""
+
+    def __init__(self, root: Path) -> None:
+        """Use the folder `root`, made durably if need be; the folder above it must be there."""
+        self._root = root
+        with translated("blobs"):
+            root.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(root.parent)
+
+    def publish(self, name: ObjectName, staged: Path) -> None:
+        steps, leaf = _place_of(name)
+        with translated("blobs", FileNotFoundError, FileExistsError):
+            staged.chmod(0o400)
+            for _ in range(_TRIES):
+                with self._opened(steps, make=True) as chain:
+                    if len(chain) > len(steps) and _put(staged, leaf, chain[-1]):
+                        # The parents each time: that a folder is there does not say that its maker lived to sync it.
+                        for descriptor in reversed(chain):
+                            os.fsync(descriptor)
+                        return
+        raise StorageUnavailable("blobs: folders vanish as fast as they are made")
+
+    def open(self, name: ObjectName) -> "FileReader":
+        steps, leaf = _place_of(name)
+        with translated("blobs"), self._opened(steps) as chain:
+            if len(chain) > len(steps) and _size(leaf, chain[-1]) is not None:
+                with suppress(FileNotFoundError):
+                    return FileReader(os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=chain[-1]))
+        raise BlobNotFound(str(name.digest))
+
+    def size(self, name: ObjectName) -> int | None:
+        steps, leaf = _place_of(name)
+        with translated("blobs"), self._opened(steps) as chain:
+            return _size(leaf, chain[-1]) if len(chain) > len(steps) else None
+
+    def remove(self, names: Sequence[ObjectName]) -> None:
+        places = sorted(_place_of(name) for name in names)
+        with translated("blobs"):
+            for steps, group in groupby(places, key=lambda place: place[0]):
+                with self._opened(steps) as chain:
+                    for _, leaf in group:
+                        if len(chain) > len(steps) and _size(leaf, chain[-1]) is not None:
+                            with suppress(FileNotFoundError):
+                                os.unlink(leaf, dir_fd=chain[-1])
+                    # Also where nothing was left to unlink: a call that was killed may have unlinked and not synced.
+                    os.fsync(chain[-1])
+            self._drop_empty({steps for steps, _ in places})
+
+    def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
+        with translated("blobs"), self._opened(()) as chain:
+            yield from _walk(chain[-1], ())
+
+    @contextmanager
+    def _opened(self, steps: Steps, *, make: bool = False) -> Iterator[Chain]:
+        """Open the folders; the chain ends early where one is not there."""
+        with ExitStack() as closing:
+            chain = [_open_root(self._root)]
+            closing.callback(os.close, chain[0])
+            for step in steps:
+                try:
+                    if make:
+                        with suppress(FileExistsError):
+                            os.mkdir(step, 0o700, dir_fd=chain[-1])
+                    chain.append(os.open(step, _FOLDER, dir_fd=chain[-1]))
+                except FileNotFoundError:
+                    break
+                except OSError as error:
+                    # Something foreign has the folder's name: nothing of ours is below it, nothing can be put there.
+                    if make or error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                        raise
+                    break
+                closing.callback(os.close, chain[-1])
+            yield chain
+
+    def _drop_empty(self, folders: Iterable[Steps]) -> None:
+        """Remove those that are empty, then their parents likewise; what a publisher fills meanwhile stays."""
+        for _ in _FAN_OUT:
+            parents = set()
+            for parent, group in groupby(sorted(folders), key=lambda steps: steps[:-1]):
+                parents.add(parent)
+                with self._opened(parent) as chain:
+                    removed = [_remove_empty(steps[-1], chain[-1]) for steps in group if len(chain) > len(parent)]
+                    if any(removed):
+                        os.fsync(chain[-1])
+            folders = parents
+
+
+class FileReader:
+    """Adapter of `blobstore.backend.Reader`; keeps the bytes readable when the file is removed."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        pieces: list[bytes] = []
+        with translated("blobs"):
+            while length > 0 and (piece := os.pread(self._descriptor, length, offset)):
+                pieces.append(piece)
+                offset += len(piece)
+                length -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _place_of(name: ObjectName) -> tuple[Steps, str]:
+    """The folders and the file name of an object. Raises `ValueError` for a name that `list` would call foreign."""
+    digest = name.digest.hex
+    steps = (name.namespace, digest[:2], digest[2:4])
+    leaf = f"{digest}.{name.generation}"
+    if not _FAN_OUT[0].match(name.namespace) or not _LEAF.match(leaf):
+        raise ValueError("a namespace has lower-case letters and digits only, a generation 32 hexadecimal digits")
+    return steps, leaf
+
+
+def _open_root(root: Path) -> int:
+    try:
+        return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # Not "no blobs": a disk that is not mounted must never look like an empty store.
+        raise StorageUnavailable("blobs: the folder of all blobs is not there") from None
+
+
+def _size(leaf: str, folder: int) -> int | None:
+    """Length of the regular file; None when there is none."""
+    try:
+        found = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _put(staged: Path, leaf: str, folder: int) -> bool:
+    """Give the staged file its name without ever replacing one; False when the folder was removed meanwhile."""
+    try:
+        try:
+            os.link(staged, leaf, dst_dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            _rename_without_replacing(staged, leaf, folder)
+    except FileNotFoundError:
+        if os.path.lexists(staged):
+            return False
+        raise
+    return True
+
+
+def _rename_without_replacing(staged: Path, leaf: str, folder: int) -> None:
+    """For file systems without hard links (FAT, some network mounts)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(_AT_FDCWD, os.fsencode(staged), folder, os.fsencode(leaf), _RENAME_NOREPLACE) != 0:
+        number = ctypes.get_errno()
+        if number in (errno.EINVAL, errno.ENOSYS):
+            raise StorageUnavailable("blobs: this file system knows neither hard links nor renames that never replace")
+        raise OSError(number, os.strerror(number))
+
+
+def _remove_empty(folder: str, parent: int) -> bool:
+    try:
+        os.rmdir(folder, dir_fd=parent)
+    except OSError as error:
+        if error.errno in _NOT_REMOVABLE:
+            return False
+        raise
+    return True
+
+
+def _walk(folder: int, steps: Steps) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # it went meanwhile
+                found = entry.stat(follow_symlinks=False)
+                regular = stat.S_ISREG(found.st_mode)
+                if (
+                    stat.S_ISDIR(found.st_mode)
+                    and len(steps) < len(_FAN_OUT)
+                    and _FAN_OUT[len(steps)].match(entry.name)
+                ):
+                    yield from _walk_below(folder, steps, entry.name)
+                elif regular and (name := _parse(steps, entry.name)) is not None:
+                    yield name, found.st_size
+                else:
+                    yield ForeignObject(_shown((*steps, entry.name)), found.st_size if regular else 0)
+
+
+def _walk_below(parent: int, steps: Steps, step: str) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
+    descriptor = os.open(step, _FOLDER, dir_fd=parent)
+    try:
+        yield from _walk(descriptor, (*steps, step))
+    finally:
+        os.close(descriptor)
+
+
+def _parse(steps: Steps, leaf: str) -> ObjectName | None:
+    match = _LEAF.match(leaf)
+    if match is None or steps[1:] != (leaf[:2], leaf[2:4]):
+        return None
+    return ObjectName(steps[0], Digest(match[1]), match[2])
+
+
+def _shown(steps: Steps) -> str:
+    """A relative path as text, also where its bytes are not."""
+    return os.fsencode("/".join(steps)).decode("utf-8", "backslashreplace")

@@ -1,0 +1,57 @@
+"""Blobs in memory: the contract of `blobstore.backend` in its shortest form."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+
+from blobstore.backend import ForeignObject, ObjectName
+from blobstore.errors import BlobNotFound
+
+
+class MemoryBackend:
+    """Adapter of `blobstore.backend.Backend`."""
+
+    def __init__(self) -> None:
+        self._objects: dict[ObjectName, bytes] = {}
+        self._lock = Lock()
+
+    def publish(self, name: ObjectName, staged: Path) -> None:
+        data = staged.read_bytes()
+        with self._lock:
+            if name in self._objects:
+                raise FileExistsError(name)
+            self._objects[name] = data
+
+    def open(self, name: ObjectName) -> "MemoryReader":
+        data = self._objects.get(name)
+        if data is None:
+            raise BlobNotFound(str(name.digest))
+        return MemoryReader(data)
+
+    def size(self, name: ObjectName) -> int | None:
+        data = self._objects.get(name)
+        return None if data is None else len(data)
+
+    def remove(self, names: Sequence[ObjectName]) -> None:
+        for name in names:
+            self._objects.pop(name, None)
+
+    def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
+        yield from [(name, len(data)) for name, data in self._objects.copy().items()]
+
+
+class MemoryReader:
+    """Adapter of `blobstore.backend.Reader`."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+    def fileno(self) -> None:
+        return None
+
+    def close(self) -> None:
+        """Nothing to let go of."""
