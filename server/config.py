@@ -1,0 +1,20 @@
+"""How a server is started. Values only: the commands read options, environment and files."""
+
+from dataclasses import dataclass
+
+PDPP_VERSION = "2026-04-06"
+"""The one version of the protocol that is spoken here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Where to listen and how to stop.
+
+    `port` 0 takes a free one. `drain` are the seconds that running requests get once the server is told to stop.
+    `public_url` is the address that clients use, where a proxy stands in front; without it, the one that they reached.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    drain: float = 30.0
+    public_url: str | None = None
