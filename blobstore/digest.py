@@ -52,6 +52,14 @@ def parse_sha256_alias(blob_id: str) -> bytes:
     return bytes.fromhex(blob_id[len(SHA256_PREFIX) :])
 
 
+def derive(context: str, material: bytes, length: int = 32) -> bytes:
+    """`length` bytes that stand for the material in this context only (BLAKE3's derive_key mode).
+
+    `context` is a constant of the program, one per purpose. With a secret in the material the result is a key.
+    """
+    return blake3(material, derive_key_context=context, max_threads=1).digest(length)
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What one pass over a byte sequence found: its two digests and its length in bytes."""

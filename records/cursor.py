@@ -2,16 +2,28 @@
 
 A token is the URL-safe base64, unpadded, of a random nonce (12 bytes) and the payload in MessagePack under
 ChaCha20-Poly1305. What it is bound to is the associated data: it is not in the token and must be known to open it.
+Only the length shows, and grows with the payload's.
 """
 
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from records.errors import InvalidCursor
 
 T = TypeVar("T")
 
 MAX_LENGTH = 16_384
 """Characters of a token; a longer one is refused unread."""
+
+_NONCE = 12
+_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +41,29 @@ class Binding:
     scope: str
     filters: Collection[tuple[str, str]] = ()
 
+    def associated_data(self) -> bytes:
+        """Equal exactly for equal bindings."""
+        parts = (_VERSION, self.kind, self.owner, self.stream, self.order, self.scope, sorted(self.filters))
+        return msgspec.msgpack.encode(parts)
+
 
 def seal(key: bytes, binding: Binding, payload: object) -> str:
     """A token that only the same key and an equal binding open. `payload`: anything that msgspec encodes."""
-    raise NotImplementedError
+    nonce = os.urandom(_NONCE)
+    sealed = ChaCha20Poly1305(key).encrypt(nonce, msgspec.msgpack.encode(payload), binding.associated_data())
+    return urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
 
 
 def unseal(key: bytes, binding: Binding, token: str, payload: type[T]) -> T:
     """The payload. Raises `InvalidCursor` for whatever `seal` did not make for this binding, whatever its form."""
-    raise NotImplementedError
+    if len(token) > MAX_LENGTH:
+        raise InvalidCursor
+    try:
+        sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        # The last character has bits that do not count: a token must be the one spelling of its bytes.
+        if urlsafe_b64encode(sealed).rstrip(b"=").decode() != token:
+            raise InvalidCursor
+        text = ChaCha20Poly1305(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], binding.associated_data())
+        return msgspec.msgpack.decode(text, type=payload)
+    except (ValueError, InvalidTag):
+        raise InvalidCursor from None

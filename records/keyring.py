@@ -1,35 +1,79 @@
-"""The server's one secret and the keys that are derived from it; losing it only ends cursors and change tokens."""
+"""The server's one secret and the keys that are derived from it.
 
+Losing the secret ends cursors and change tokens; digests of keys on the spine then match no key any more.
+"""
+
+import os
+import secrets
 from pathlib import Path
 from typing import Self
+
+from blobstore.digest import derive
+from blobstore.durable import sync_folder
+from blobstore.errors import StorageUnavailable
+from blobstore.sqlitefile import file_lock
+
+SIZE = 32
+"""Bytes of the secret and of every derived key."""
+
+_CONTEXT = "blobstore 2026-11 derived key: "
 
 
 class Keyring:
     """Keys derived from one secret of 32 bytes; each for one purpose and one owner."""
 
     def __init__(self, secret: bytes) -> None:
-        raise NotImplementedError
+        if len(secret) != SIZE:
+            raise ValueError(f"a secret has {SIZE} bytes")
+        self._secret = secret
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The keyring of a data directory; its file `secret` (0600) is made on first use, once and durably.
 
         Blocks on the disk. Any number of processes may call at once; all get the same secret. Raises
-        `StorageUnavailable` when the file is there but is not a secret.
+        `StorageUnavailable` when the file cannot be read or made, or is not a secret.
         """
-        raise NotImplementedError
+        path = folder / "secret"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+            with file_lock(path.with_name("secret.lock")):
+                if not path.exists():
+                    _create(path)
+                secret = path.read_bytes()
+        except OSError as error:
+            raise StorageUnavailable(f"{path.name}: {error.strerror}") from error
+        if len(secret) != SIZE:
+            # Never replaced by itself: every cursor and every digest of a key depends on it.
+            raise StorageUnavailable(f"{path.name} does not hold {SIZE} bytes; restore it from a backup")
+        return cls(secret)
 
     def cursor_key(self, owner: str) -> bytes:
         """32 bytes that seal the owner's cursors and change tokens."""
-        raise NotImplementedError
+        return self.derived("cursor", owner)
 
     def key_digest(self, owner: str, key: str) -> str:
         """What stands for a record's key where the key itself would be content: 32 hexadecimal digits.
 
         `key` is any text that the caller makes unambiguous (say, partition and key as a JSON array).
         """
-        raise NotImplementedError
+        return derive(_CONTEXT + "digest of a key", self.derived("key digest", owner) + key.encode(), 16).hex()
 
     def derived(self, purpose: str, owner: str) -> bytes:
-        """32 bytes for another purpose; equal only for equal arguments."""
-        raise NotImplementedError
+        """32 bytes for another purpose; equal only for equal arguments. `purpose` is a constant of the program."""
+        return derive(_CONTEXT + purpose, self._secret + owner.encode())
+
+
+def _create(path: Path) -> None:
+    """All of it or nothing, readable by nobody else at any moment. The caller holds the lock."""
+    beside = path.with_name(".secret.new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, secrets.token_bytes(SIZE))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    beside.rename(path)
+    sync_folder(path.parent)

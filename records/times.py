@@ -7,10 +7,11 @@ MAX_LENGTH = 64
 """Characters of a date-time that is taken from outside: arbitrary, but bounded."""
 
 _RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)\Z", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|(60))(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)\Z",
+    re.ASCII,
 )
-_DURATION = re.compile(r"([1-9]\d{0,8})([smhdw])\Z", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION = re.compile(r"([1-9]\d{0,6})([smhdw])\Z", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def now() -> str:
@@ -20,19 +21,39 @@ def now() -> str:
 
 def text(moment: datetime) -> str:
     """The one form in which times are stored and compared. `moment` must know its zone."""
-    raise NotImplementedError
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone names no moment")
+    # Not strftime: it leaves the zeros of a year before 1000 out.
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse(value: str) -> datetime:
-    """Read an RFC 3339 date-time, in UTC; a leap second is its minute's last second. Raises `ValueError`."""
-    raise NotImplementedError
+    """Read an RFC 3339 date-time, in UTC; a leap second is the second before it. Raises `ValueError`."""
+    found = _RFC3339.match(value) if len(value) <= MAX_LENGTH else None
+    if found is None:
+        raise ValueError("not an RFC 3339 date-time such as 2026-11-23T10:00:00Z")
+    if found[1]:
+        value = value[: found.start(1)] + "59" + value[found.end(1) :]
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time beyond the calendar") from None
 
 
 def is_date_time(value: object) -> bool:
-    """Whether this is a string that `parse` would read."""
-    raise NotImplementedError
+    """Whether this is a string that `parse` reads."""
+    if not isinstance(value, str):
+        return False
+    try:
+        parse(value)
+    except ValueError:
+        return False
+    return True
 
 
 def duration(value: str) -> timedelta:
     """Read `90s`, `15m`, `12h`, `30d` or `4w`. Raises `ValueError` for anything else."""
-    raise NotImplementedError
+    found = _DURATION.match(value)
+    if found is None:
+        raise ValueError("not a duration such as 12h or 30d")
+    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
