@@ -308,6 +308,10 @@ class Catalogue(Protocol):
         """Every lease there is."""
         ...
 
+    async def sanitize(self, timeout: float) -> bool:
+        """Make what was deleted unreadable in every file of the catalogue; False when `timeout` seconds did not do."""
+        ...
+
     async def totals(self, namespace: str) -> Totals:
         """What the namespace holds."""
         ...

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from blobstore.catalogue import Condemned, Orphan
+from blobstore.catalogue import Condemned, Lease, Orphan
 from blobstore.digest import Digest
 from blobstore.store import BlobStore
 
@@ -179,6 +179,11 @@ class Collector:
                     collected.bytes += each.size
                     collected.digests.add(each.name.digest)
         return collected
+
+    async def drop_staged(self, leases: Sequence[Lease]) -> None:
+        """Remove the staging files of uploads that were fenced off; their owners find out when they finish."""
+        for lease in leases:
+            await asyncio.to_thread(self._store.staging.remove, lease.process, lease.id)
 
     async def _debris(self) -> list[Debris]:
         # Files first, leases after: a lease is committed before its file is made.

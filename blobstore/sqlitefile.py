@@ -278,6 +278,25 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def try_file_lock(path: Path) -> Iterator[bool]:
+    """As `file_lock`, but does not wait: False where another holds it. The file goes when the lock is given up."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino
+        except BlockingIOError:
+            locked = False
+        try:
+            yield locked  # the file of one who gave up the lock meanwhile is no lock any more
+        finally:
+            if locked:
+                path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield

@@ -1,0 +1,52 @@
+"""Who may act: owners and their tokens, which are stored only as digests."""
+
+from datetime import UTC, datetime, timedelta
+
+from records import times, tokens
+from records.audit import Audit
+from records.central import Central, Owner, Token
+
+
+class Access:
+    """Issues, resolves and revokes tokens."""
+
+    def __init__(self, central: Central, audit: Audit) -> None:
+        self._central = central
+        self._audit = audit
+
+    async def resolve(self, token: str) -> Token | None:
+        """What a token stands for; None when it is unknown, expired or revoked."""
+        found = await self._central.token(tokens.digest(token))
+        if found is None or found.revoked_at is not None:
+            return None
+        if found.expires_at is not None and found.expires_at <= times.now():
+            return None
+        return found
+
+    async def owner(self, subject: str) -> Owner:
+        """The owner of that name, made on first use."""
+        return await self._central.ensure_owner(subject, times.now())
+
+    async def create_owner_token(self, subject: str, expires_in: timedelta | None) -> str:
+        """A new token; it is shown here and nowhere else."""
+        token = tokens.make()
+        expires_at = None if expires_in is None else times.text(datetime.now(UTC) + expires_in)
+        owner = await self.owner(subject)
+        await self._central.add_token(
+            Token(tokens.digest(token), "owner", owner, times.now(), expires_at, revoked_at=None)
+        )
+        await self._audit.note(owner, "token.create", {"kind": "owner", "expires_at": expires_at})
+        return token
+
+    async def tokens(self) -> list[Token]:
+        """All tokens ever made, oldest first."""
+        return await self._central.tokens()
+
+    async def revoke(self, digest_prefix: str) -> Token | None:
+        """Revoke the one token whose digest begins so (hexadecimal, as listed); None when none or several do."""
+        matching = [token for token in await self.tokens() if token.digest.hex().startswith(digest_prefix)]
+        if len(matching) != 1:
+            return None
+        await self._central.revoke_token(matching[0].digest, times.now())
+        await self._audit.note(matching[0].owner, "token.revoke", {"kind": matching[0].kind})
+        return matching[0]

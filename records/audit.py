@@ -1,0 +1,53 @@
+"""The way of events to the spine: written with what they tell of, drained exactly once, in the background."""
+
+import asyncio
+from collections.abc import Mapping
+
+from blobstore.catalogue import Catalogue
+from records import spine, times
+from records.central import Central, Owner, SpineEvent
+from records.engine import Engines
+
+BATCH = 500
+
+
+class Audit:
+    """Notes events and drains every outbox to the spine of the owner whose event it is."""
+
+    def __init__(self, central: Central, engines: Engines, catalogue: Catalogue) -> None:
+        self._central = central
+        self._engines = engines
+        self._catalogue = catalogue
+        self._lock = asyncio.Lock()
+
+    async def note(self, owner: Owner, kind: str, facts: Mapping[str, object]) -> None:
+        """Durable in the owner's outbox when this returns."""
+        await (await self._engines.of(owner.id)).note(spine.body(kind, facts))
+
+    async def drain(self, owner: Owner) -> None:
+        """Bring what waits for this owner's spine, and what waits in the catalogue for anyone's, onto it."""
+        async with self._lock:
+            engine = await self._engines.of(owner.id)
+            while events := await engine.outbox(BATCH):
+                await self._central.append(
+                    owner.id, "records", [(event.seq, event.body) for event in events], times.now()
+                )
+                await engine.drained(events[-1].seq)
+            await self._drain_catalogue()
+
+    async def drain_all(self) -> None:
+        """Drain for every owner."""
+        for owner in await self._central.owners():
+            await self.drain(owner)
+
+    async def events(self, owner: Owner, after: int, limit: int) -> list[SpineEvent]:
+        """The owner's spine beyond `after`, with everything that was acknowledged before this call."""
+        await self.drain(owner)
+        return await self._central.spine(owner.id, after, limit)
+
+    async def _drain_catalogue(self) -> None:
+        while events := await self._catalogue.outbox(BATCH):
+            for owner in sorted({event.namespace for event in events}):
+                mine = [(event.seq, event.body) for event in events if event.namespace == owner]
+                await self._central.append(owner, "blobs", mine, times.now())
+            await self._catalogue.drained(events[-1].seq)

@@ -1,0 +1,33 @@
+"""What the record engines answer garbage collection: adapter of `blobstore.gc.Links`."""
+
+from collections.abc import Collection
+
+from blobstore.digest import Digest
+from records.central import Central
+from records.engine import Engines
+
+
+class Holdings:
+    """Links as the engines count them. Namespaces are owners, holders are connectors."""
+
+    def __init__(self, central: Central, engines: Engines) -> None:
+        self._central = central
+        self._engines = engines
+
+    async def recount(self, namespace: str, holder: str, digests: Collection[Digest]) -> set[Digest]:
+        return await (await self._engines.of(namespace)).recount(holder, digests)
+
+    async def linked(self, namespace: str, digests: Collection[Digest]) -> dict[Digest, str]:
+        engine = await self._engines.of(namespace)
+        found = {digest: await engine.links_of(digest, limit=1) for digest in digests}
+        return {digest: links[0].partition.connector for digest, links in found.items() if links}
+
+    async def let_go(self, limit: int) -> list[tuple[str, str, set[Digest]]]:
+        groups: dict[tuple[str, str], set[Digest]] = {}
+        for owner in await self._central.owners():
+            for connector, digest in await (await self._engines.of(owner.id)).unlinked(limit):
+                groups.setdefault((owner.id, connector), set()).add(digest)
+        return [(owner, connector, digests) for (owner, connector), digests in groups.items()]
+
+    async def released(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
+        await (await self._engines.of(namespace)).forget_unlinked(holder, digests)

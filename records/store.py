@@ -1,0 +1,81 @@
+"""The record store: one data directory opened, its parts wired together."""
+
+import asyncio
+from pathlib import Path
+from typing import Self
+
+from blobstore.gc import Collected, Collector
+from blobstore.store import BlobStore
+from records.access import Access
+from records.attachments import Attachments
+from records.audit import Audit
+from records.central import Central
+from records.centrals.sqlite import SqliteCentral
+from records.engine import Engines
+from records.engines.sqlite import SingleFileEngines
+from records.erasure import Erasures
+from records.holdings import Holdings
+from records.ingest import Ingests
+from records.keyring import Keyring
+from records.reads import Reads
+from records.registry import Registry
+from records.state import States
+
+
+class RecordStore:
+    """Everything above bytes, by what it is for; each part is an attribute."""
+
+    def __init__(self, directory: Path, blobs: BlobStore, central: Central, engines: Engines, keyring: Keyring) -> None:
+        self.blobs = blobs
+        self.central = central
+        self.engines = engines
+        self.audit = Audit(central, engines, blobs.catalogue)
+        self.access = Access(central, self.audit)
+        self.registry = Registry(central, self.audit)
+        self.reads = Reads(self.registry, central, engines, keyring)
+        self.ingests = Ingests(self.registry, engines, blobs.catalogue)
+        self.attachments = Attachments(blobs, self.registry, engines, keyring)
+        self.states = States(central, self.registry, self.audit)
+        self.collector = Collector(blobs, Holdings(central, engines))
+        self.erasures = Erasures(
+            directory / "locks",
+            central,
+            engines,
+            blobs.catalogue,
+            self.collector,
+            self.registry,
+            self.audit,
+            keyring,
+        )
+
+    @classmethod
+    async def open(cls, directory: Path) -> Self:
+        """Open, or make, a data directory: one SQLite file per owner, blobs on the filesystem.
+
+        Raises `StorageUnavailable` or `WrongStore` when it cannot be served.
+        """
+        await asyncio.to_thread(_make_private, directory)
+        keyring = await asyncio.to_thread(Keyring.open, directory)
+        central = await SqliteCentral.open(directory / "central.db")
+        blobs = await BlobStore.open(directory)
+        return cls(directory, blobs, central, SingleFileEngines(directory / "records"), keyring)
+
+    async def collect(self, grace: float) -> Collected:
+        """Collect garbage older than `grace` seconds; finish erasures that were cut off."""
+        await self.erasures.resume()
+        return await self.collector.collect(grace)
+
+    async def close(self) -> None:
+        """Drain what can be drained and let go of everything."""
+        try:
+            await self.audit.drain_all()
+        finally:
+            await self.blobs.close()
+            await self.engines.close()
+            await self.central.close()
+
+
+def _make_private(directory: Path) -> None:
+    """Personal data: nobody but the server's own user may look."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (directory / "locks").mkdir(mode=0o700, exist_ok=True)
