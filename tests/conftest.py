@@ -1,0 +1,46 @@
+"""Fixtures for every test: shared data, sizes, seeds.
+
+BLOBSTORE_SHARED  directory with data and tools that are no part of the repository (default: beside the checkout)
+BLOBSTORE_SOAK    when set, the tests marked `long` run at full size
+BLOBSTORE_SEED    repeats the random choices of an earlier run
+"""
+
+import os
+import random
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+SOAK = bool(os.environ.get("BLOBSTORE_SOAK"))
+SEED = int(os.environ.get("BLOBSTORE_SEED") or secrets.randbits(32))
+SHARED = Path(os.environ.get("BLOBSTORE_SHARED") or Path(__file__).resolve().parents[1].parent / "shared")
+
+
+def pytest_report_header() -> str:
+    return f"sizes: {'full' if SOAK else 'sample'}, BLOBSTORE_SEED={SEED}"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The directory of shared data; skips where there is none."""
+    if not SHARED.is_dir():
+        pytest.skip("shared data not present")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def sized() -> Callable[[T, T], T]:
+    """Chooses between the size of a sample and the full size."""
+    return lambda sample, full: full if SOAK else sample
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Random choices of this test alone, repeated by the printed seed."""
+    print(f"BLOBSTORE_SEED={SEED}")
+    return random.Random(f"{SEED}/{request.node.nodeid}")
