@@ -1,0 +1,37 @@
+"""`blobstore`: the commands, one module each."""
+
+import importlib
+
+import click
+
+_COMMANDS = {
+    "serve": "tools.serve",
+    "token": "tools.token",
+    "hydrate": "tools.hydrate",
+    "gc": "tools.gc",
+    "doctor": "tools.doctor",
+    "explain": "tools.explain",
+    "erase": "tools.erase",
+    "spine": "tools.spine",
+    "usage": "tools.usage",
+    "bench": "tools.bench",
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command's module only when it is asked for: `token create` need not load the importers."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="blobstore-server")
+def main() -> None:
+    """A blob-first, content-addressed storage service for personal data."""

@@ -1,0 +1,127 @@
+"""Opening a data directory from a command: its options, its configuration file, and the store itself.
+
+`--option`, `BLOBSTORE_OPTION` and the key in DIR's `blobstore.toml` mean the same, in that order of precedence. How
+records and blobs are kept is decided by the first command that makes the directory, and written into that file.
+"""
+
+import asyncio
+import functools
+import tomllib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from blobstore.durable import write_durably
+from blobstore.errors import BlobError
+from blobstore.sqlitefile import file_lock
+from records.errors import RecordError
+from records.store import RecordStore
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
+
+CONFIGURATION = "blobstore.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Which data directory, and how it keeps records and blobs (None: as it does already)."""
+
+    data: Path
+    topology: str | None
+    blobs: str | None
+
+
+def store_options(command: F) -> F:
+    """Give a command `--data` and the options for records and blobs; it receives them as `opening`."""
+
+    @functools.wraps(command)
+    def gathered(*args: Any, data: Path, topology: str | None, blobs: str | None, **options: Any) -> object:
+        return command(*args, opening=Opening(data, topology, blobs), **options)
+
+    for option in (
+        click.option("--blobs", envvar="BLOBSTORE_BLOBS", type=click.Choice(["file"]), help="Where bytes live."),
+        click.option("--topology", envvar="BLOBSTORE_TOPOLOGY", type=click.Choice(["single"]), help="Record engine."),
+        click.option(
+            "--data",
+            envvar="BLOBSTORE_DATA",
+            required=True,
+            is_eager=True,
+            callback=_read_configuration,
+            type=click.Path(path_type=Path, file_okay=False),
+            help="The data directory.",
+        ),
+    ):
+        gathered = option(gathered)
+    return gathered  # type: ignore[return-value]  # click's decorators keep the callable, not its signature
+
+
+def configure(opening: Opening) -> None:
+    """Make the directory if need be and fix its topology and blob backend; refuse others than it has.
+
+    Raises `click.ClickException`. Any number of processes may call at once.
+    """
+    opening.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = opening.data / CONFIGURATION
+    with file_lock(opening.data / "blobstore.lock"):
+        known = _configured(path)
+        for name, wanted, default in (("topology", opening.topology, "single"), ("blobs", opening.blobs, "file")):
+            if wanted is not None and known.get(name, wanted) != wanted:
+                raise click.ClickException(
+                    f"{opening.data} keeps {name} = {known[name]!r}, not {wanted!r}; moving is another command's work"
+                )
+            if name not in known:
+                known[name] = wanted or default
+                text = path.read_text() if path.exists() else ""
+                write_durably(path, (text + f'{name} = "{known[name]}"\n').encode())
+
+
+@asynccontextmanager
+async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
+    """Open a directory that is a store already; never makes one."""
+    if not (opening.data / "central.db").exists():
+        raise click.ClickException(f"{opening.data} is no data directory: `blobstore serve --data DIR` makes one")
+    async with open_store(opening) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
+    """Open the directory, made if need be."""
+    configure(opening)
+    store = await RecordStore.open(opening.data)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def run_with_store(opening: Opening, work: Callable[[RecordStore], Awaitable[T]], *, make: bool = False) -> T:
+    """Run `work` on the opened store. What the layers below raise becomes a message and exit code 1."""
+
+    async def run() -> T:
+        async with open_store(opening) if make else open_existing(opening) as store:
+            return await work(store)
+
+    try:
+        return asyncio.run(run())
+    except (BlobError, RecordError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _read_configuration(context: click.Context, _: click.Parameter, data: Path) -> Path:
+    context.default_map = {**_configured(data / CONFIGURATION), **(context.default_map or {})}
+    return data
+
+
+def _configured(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{path} is not TOML: {error}") from error
