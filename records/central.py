@@ -2,7 +2,8 @@
 
 It is central in every topology. Each method is one atomic, durable step; any number of processes may call at once.
 Owners are named by an internal id (`owner`, made here, safe in a path); the subject's own name is only looked up.
-Times are UTC, RFC 3339 with microseconds and `Z`. Raises `StorageUnavailable` when the database does not answer.
+Times are UTC, RFC 3339 with microseconds and `Z`. Raises `StorageUnavailable` when the database does not answer, and
+`Unknown` for an owner that was not made here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,8 @@ class SpineEvent:
 class ErasureJob:
     """An erasure from the moment it is decided. `target` and `result` are JSON texts; no content in either.
 
-    `state` is `running` until nothing more is to be done, then `done`.
+    `state` is `running` until nothing more is to be done, then `done`. `connector` alone: it goes as a whole;
+    with `instance`: that instance does; neither: what goes is less (a stream, a record), and nothing is marked erased.
     """
 
     id: str
@@ -77,6 +79,8 @@ class ErasureJob:
     requested_at: str
     completed_at: str | None
     result: bytes | None
+    connector: str | None = None
+    instance: str | None = None
 
 
 class Central(Protocol):
@@ -85,7 +89,7 @@ class Central(Protocol):
     # -- owners and tokens -----------------------------------------------------------------------------------------
 
     async def ensure_owner(self, subject: str, now: str) -> Owner:
-        """The owner of that name, made on first use."""
+        """The owner of that name, made on first use; one and the same for everybody who asks at once."""
         ...
 
     async def owners(self) -> list[Owner]:
@@ -93,7 +97,7 @@ class Central(Protocol):
         ...
 
     async def add_token(self, token: Token) -> None:
-        """Durable when this returns."""
+        """Durable when this returns. Raises `Conflict` when there is one with this digest."""
         ...
 
     async def token(self, digest: bytes) -> Token | None:
@@ -101,7 +105,7 @@ class Central(Protocol):
         ...
 
     async def tokens(self) -> list[Token]:
-        """All tokens, oldest first."""
+        """All tokens of all owners, oldest first; of the same age in the order in which they were added."""
         ...
 
     async def revoke_token(self, digest: bytes, now: str) -> bool:
@@ -111,7 +115,10 @@ class Central(Protocol):
     # -- connectors and instances ----------------------------------------------------------------------------------
 
     async def register(self, owner: str, connector: str, manifest: bytes, now: str) -> bool:
-        """Add or replace the manifest; True when the connector was not there, or was erased."""
+        """Add or replace the manifest; True when the connector was not there, or was erased.
+
+        An erased one lives again; its erased instances stay erased. Replacing keeps `registered_at`.
+        """
         ...
 
     async def connector(self, owner: str, connector: str) -> Connector | None:
@@ -123,11 +130,18 @@ class Central(Protocol):
         ...
 
     async def ensure_default_instance(self, owner: str, connector: str, fresh_id: str, now: str) -> Instance:
-        """The connector's living default instance; made with `fresh_id` when there is none."""
+        """The connector's living default instance; made with `fresh_id` when there is none.
+
+        Raises `Unknown` when the connector is not registered, `Conflict` when it was erased.
+        """
         ...
 
     async def add_instance(self, owner: str, instance: Instance) -> Instance:
-        """Add a named instance; gives back the one that is there already (living or erased) instead."""
+        """Add a named instance; gives back the one that is there already (living or erased) instead.
+
+        Ids are unique per owner: the one there may belong to another connector. Raises `Unknown` when the connector
+        is not registered, `Conflict` when it was erased, or has another living default and this is to be one.
+        """
         ...
 
     async def instance(self, owner: str, instance: str) -> Instance | None:
@@ -141,31 +155,42 @@ class Central(Protocol):
     # -- sync state ------------------------------------------------------------------------------------------------
 
     async def state(self, owner: str, connector: str, instance: str) -> tuple[dict[str, bytes], str | None]:
-        """JSON text by stream, to the letter, and when it last changed."""
+        """JSON text by stream, to the letter, and when it last changed; nothing and None where none was set."""
         ...
 
     async def merge_state(
         self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str
     ) -> None:
-        """Set the named streams' values; others stay. Raises `Conflict` when the instance was erased."""
+        """Set the named streams' values; others stay. No streams: no change.
+
+        Raises `Unknown` when the connector has no such instance, `Conflict` when it was erased.
+        """
         ...
 
     async def drop_state(self, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
-        """Forget the state of a connector, of one instance, or of one stream of it."""
+        """Forget the state of a connector, of one instance, of one stream, or of one stream of one instance."""
         ...
 
     # -- erasures --------------------------------------------------------------------------------------------------
 
     async def begin_erasure(self, job: ErasureJob) -> None:
-        """Durable intent; where the target is an instance or a connector it is marked erased in the same step."""
+        """Durable intent, and in the same step: the job's connector with its instances, or its instance, is marked
+        erased and its sync state is gone.
+
+        Beginning again (the same id) changes nothing. Raises `Conflict` when the id is another owner's.
+        """
+        ...
+
+    async def redact_erasure(self, erasure: str, target: bytes) -> None:
+        """Replace the target, which may name a record's key, by one that does not. Raises `Unknown`."""
         ...
 
     async def finish_erasure(self, erasure: str, result: bytes, now: str) -> None:
-        """The erasure is complete."""
+        """The erasure is complete; finishing again changes nothing. Raises `Unknown`."""
         ...
 
     async def erasure(self, owner: str, erasure: str) -> ErasureJob | None:
-        """One erasure of this owner."""
+        """One erasure of this owner, begun or done."""
         ...
 
     async def unfinished_erasures(self) -> list[ErasureJob]:
@@ -178,7 +203,8 @@ class Central(Protocol):
         """Chain the bodies of one outbox to the owner's spine; how many were new.
 
         `source` names the outbox, the integers are its sequence numbers: those not above what this source has
-        delivered already are skipped, so delivering again is harmless (exactly once).
+        delivered already are skipped, so delivering again is harmless (exactly once). They rise within `events`; an
+        outbox whose numbers start again needs another name. All of it is chained, or nothing.
         """
         ...
 
@@ -187,7 +213,7 @@ class Central(Protocol):
         ...
 
     async def spine_head(self, owner: str) -> SpineEvent | None:
-        """The newest event."""
+        """The newest event; None before the first."""
         ...
 
     # -- files -----------------------------------------------------------------------------------------------------
@@ -197,7 +223,7 @@ class Central(Protocol):
         ...
 
     async def check(self) -> list[str]:
-        """What the database itself finds wrong with its file; empty when it is sound."""
+        """What is wrong with its files, and spines that end before the event that was chained last; empty when sound."""
         ...
 
     async def close(self) -> None:
