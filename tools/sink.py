@@ -1,11 +1,11 @@
 """The port through which importers write: the same calls over HTTP and straight into a data directory."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-Opener = Callable[[], AsyncIterator[bytes]]
-"""Opens the same bytes anew, from their start, each time it is called; what it opened is closed by `aclose`.
+Opener = Callable[[], AsyncGenerator[bytes, None]]
+"""Opens the same bytes anew, from their start, each time it is called; who reads them closes them (`aclose`).
 
 Pieces are best about 1 MiB. Whatever it raises ends the call that reads it, untouched and without a retry.
 """

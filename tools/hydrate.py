@@ -1,0 +1,167 @@
+"""`blobstore hydrate`: brings data that people already have into a store."""
+
+import asyncio
+import sys
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from click.core import ParameterSource
+from rich.console import Console
+
+from tools.http_sink import open_http_sink
+from tools.sink import Sink, SinkError
+from tools.slack.hosts import Hosts
+from tools.slack.hydrate import Options
+from tools.slack.hydrate import hydrate as hydrate_slack
+from tools.slack.manifest import CONNECTOR_ID
+from tools.slack.progress import Progress, shown
+from tools.slack.report import Report
+from tools.slack.source import SourceError
+
+_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes: 1000000, 500MB, 2GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower().removesuffix("b")
+        digits = text.rstrip("kmgi ")
+        unit = text[len(digits) :].strip()
+        if not digits.isascii() or not digits.isdigit() or unit not in _SIZES:
+            self.fail(f"{value!r} is no size; write it like 500MB or 2GiB", param, ctx)
+        return int(digits) * _SIZES[unit]
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where to write to, as the command line names it."""
+
+    server: str | None
+    token: str | None
+    data: Path | None
+    owner: str | None
+    instance: str | None
+
+    def open(self, connector_id: str) -> AbstractAsyncContextManager[Sink]:
+        if self.server is not None:
+            assert self.token is not None
+            return open_http_sink(self.server, self.token, connector_id, self.instance)
+        # Imported when it is wanted: over HTTP there is no need of databases.
+        local = import_module("tools.local_sink").open_local_sink(self.data, self.owner, connector_id, self.instance)
+        return local  # type: ignore[no-any-return]  # the module is imported by name
+
+
+def _target(context: click.Context, instance: str | None) -> _Target:
+    """The target that was named; what stands on the command line outdoes the environment."""
+    given = {name: context.params[name] for name in ("server", "token", "data", "owner")}
+    if given["server"] and given["data"]:
+        spoken = [n for n in ("server", "data") if context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
+        if len(spoken) != 1:
+            raise click.UsageError("Give --server or --data, not both.")
+        given["data" if spoken == ["server"] else "server"] = None
+    if given["server"] and not given["token"]:
+        raise click.UsageError("--server needs --token (or BLOBSTORE_TOKEN): see `blobstore token create`.")
+    if given["data"] and not given["owner"]:
+        raise click.UsageError("--data needs --owner.")
+    if not given["server"] and not given["data"]:
+        raise click.UsageError("Say where to write to: --server URL --token T, or --data DIR --owner NAME.")
+    return _Target(**given, instance=instance)
+
+
+@click.group()
+def hydrate() -> None:
+    """Bring data that you already have into a store."""
+
+
+@hydrate.command("slack")
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option("--server", metavar="URL", envvar="BLOBSTORE_SERVER", help="A running server's address.")
+@click.option("--token", metavar="T", envvar="BLOBSTORE_TOKEN", help="An owner token of that server.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="BLOBSTORE_DATA",
+    help="A data directory, written to without a server.",
+)
+@click.option("--owner", metavar="NAME", envvar="BLOBSTORE_OWNER", help="Whose data it is, with --data.")
+@click.option(
+    "--connector",
+    metavar="ID",
+    envvar="BLOBSTORE_CONNECTOR",
+    default=CONNECTOR_ID,
+    show_default=True,
+    help="Connector.",
+)
+@click.option("--instance", metavar="ID", envvar="BLOBSTORE_INSTANCE", help="One account of the connector.")
+@click.option(
+    "--slack-token",
+    metavar="T",
+    envvar="BLOBSTORE_SLACK_TOKEN",
+    help="Downloads what the source lacks. Goes to Slack's hosts only. Better given in the environment.",
+)
+@click.option(
+    "--slack-host",
+    metavar="HOST[:PORT]",
+    multiple=True,
+    envvar="BLOBSTORE_SLACK_HOST",
+    help="Treat this host as one of Slack's, also over http and at a private address; may be given again.",
+)
+@click.option("--no-download", is_flag=True, envvar="BLOBSTORE_NO_DOWNLOAD", help="Take what the source holds only.")
+@click.option("--max-file-size", type=Size(), envvar="BLOBSTORE_MAX_FILE_SIZE", help="Download no larger file.")
+@click.option("--keep-deleted", is_flag=True, envvar="BLOBSTORE_KEEP_DELETED", help="Store files deleted in Slack too.")
+@click.option("--full", is_flag=True, help="Send everything again, whatever earlier runs have sent.")
+@click.option("--uploads", type=click.IntRange(1, 64), default=4, show_default=True, help="Uploads at once.")
+@click.option("--downloads", type=click.IntRange(1, 16), default=2, show_default=True, help="Downloads at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as an array of objects.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.pass_context
+def slack(context: click.Context, /, **given: Any) -> None:
+    """Bring a Slack export or slackdump archive into a store, with its attachments.
+
+    SOURCE is a directory or a zip file and is only read. Running again sends only what is new; after an interruption
+    it goes on. Exit code 0: every file is stored or cannot be had; 1: running again may store more; 130: interrupted.
+    """
+    target = _target(context, given["instance"])
+    options = Options(
+        connector_id=given["connector"],
+        slack_token=given["slack_token"] or None,
+        slack_hosts=Hosts.allowing(given["slack_host"]),
+        download=not given["no_download"],
+        max_size=given["max_file_size"],
+        keep_deleted=given["keep_deleted"],
+        full=given["full"],
+        uploads=given["uploads"],
+        downloads=given["downloads"],
+    )
+    try:
+        report = asyncio.run(_run(given["source"], target, options, quiet=given["quiet"]))
+    except (SourceError, SinkError) as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        click.echo("Stopped. The same command goes on where it was.", err=True)
+        context.exit(130)
+    _print(report, as_json=given["as_json"])
+    context.exit(report.exit_code)
+
+
+async def _run(source: Path, target: _Target, options: Options, *, quiet: bool) -> Report:
+    progress = Progress()
+    async with target.open(options.connector_id) as sink, shown(progress, Console(stderr=True), quiet=quiet):
+        return await hydrate_slack(source, sink, options, progress)
+
+
+def _print(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report.as_json()), indent=2).decode() + "\n")
+    else:
+        report.print(Console())

@@ -1,0 +1,159 @@
+"""What a hydration did, for people and for programs.
+
+The exit code is 0 when every file is hydrated or cannot be had: Slack deleted, hides or never held it, the source lost
+it and there is nothing to download it with, Slack has it no more, or it is larger than the user allows. It is 1 when
+running again may store more: the store refused something, a copy could not be read, a download failed, or Slack
+denied one to the credential that was given.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from tools.slack.status import Status
+
+NOT_RECORDED = "not_recorded"
+"""The store refused the record of a file: what the source says of it is not in the store."""
+
+_FAILURES_SHOWN = 20
+_EXAMPLES = 3
+
+
+@dataclass(slots=True)
+class Tally:
+    """Files of one status; `size` is of the stored bytes, else as Slack declares it."""
+
+    files: int = 0
+    size: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Lines:
+    """Records of one stream: how many the source has, how many were sent in this run, how many were refused."""
+
+    records: int = 0
+    sent: int = 0
+    rejected: int = 0
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts of one run; every file is in exactly one tally."""
+
+    statuses: dict[str, Tally] = field(default_factory=dict)
+    streams: dict[str, Lines] = field(default_factory=dict)
+    blobs_sent: int = 0
+    blob_bytes_sent: int = 0
+    strays: int = 0
+    stray_examples: tuple[str, ...] = ()
+    failures: Counter[str] = field(default_factory=Counter)
+    _first_failures: list[tuple[str, str]] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+
+    def file(self, file_id: str, status: str, size: int) -> None:
+        """One file has come to its end. Raises `ValueError` when it had already."""
+        if file_id in self._seen:
+            raise ValueError(f"file {file_id} has two statuses")
+        self._seen.add(file_id)
+        tally = self.statuses.setdefault(status, Tally())
+        tally.files += 1
+        tally.size += size
+        if status != Status.HYDRATED and len(tally.examples) < _EXAMPLES:
+            tally.examples.append(file_id)
+
+    def has(self, file_id: str) -> bool:
+        """The file has come to its end."""
+        return file_id in self._seen
+
+    def stream(self, name: str) -> Lines:
+        """The counts of a stream, to be added to."""
+        return self.streams.setdefault(name, Lines())
+
+    def sent_blob(self, size: int) -> None:
+        self.blobs_sent += 1
+        self.blob_bytes_sent += size
+
+    def failed(self, what: str, why: str) -> None:
+        """Something is not stored that could be; `what` is a file id or a stream."""
+        self.failures[why] += 1
+        if len(self._first_failures) < _FAILURES_SHOWN:
+            self._first_failures.append((what, why))
+
+    @property
+    def files(self) -> int:
+        return len(self._seen)
+
+    @property
+    def exit_code(self) -> int:
+        """See the module's text."""
+        return 1 if self.failures or Status.DENIED in self.statuses else 0
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Objects told apart by `kind`: `status`, `stream`, `strays`, `failure` and one `total`."""
+        rows: list[dict[str, Any]] = [
+            {"kind": "status", "status": str(status), "files": tally.files, "bytes": tally.size}
+            for status, tally in sorted(self.statuses.items())
+        ]
+        rows += [
+            {
+                "kind": "stream",
+                "stream": name,
+                "records": lines.records,
+                "records_sent": lines.sent,
+                "records_rejected": lines.rejected,
+            }
+            for name, lines in self.streams.items()
+        ]
+        rows.append({"kind": "strays", "files": self.strays, "examples": list(self.stray_examples)})
+        rows += [{"kind": "failure", "what": what, "why": why} for what, why in self._first_failures]
+        rows.append(
+            {
+                "kind": "total",
+                "files": self.files,
+                "blobs_sent": self.blobs_sent,
+                "blob_bytes_sent": self.blob_bytes_sent,
+                "failures": self.failures.total(),
+                "exit_code": self.exit_code,
+            }
+        )
+        return rows
+
+    def print(self, console: Console) -> None:
+        """Tables for people."""
+        console.print(self._files_table())
+        console.print(self._streams_table())
+        sent = f"{self.blobs_sent} files ({decimal(self.blob_bytes_sent)})" if self.blobs_sent else "no file"
+        console.print(f"Sent in this run: {sent}.", highlight=False)
+        if self.strays:
+            names = ", ".join(escape(repr(name)) for name in self.stray_examples)
+            console.print(f"{self.strays} stray files in the archive were ignored: {names}", highlight=False)
+        for what, why in self._first_failures:
+            console.print(f"[red]not stored[/red] {escape(what)}: {escape(why)}", highlight=False, soft_wrap=True)
+        more = self.failures.total() - len(self._first_failures)
+        if more > 0:
+            console.print(f"… and {more} more.", highlight=False)
+
+    def _files_table(self) -> Table:
+        table = Table(title="Files", title_justify="left")
+        for heading, justify in (("status", "left"), ("files", "right"), ("size", "right"), ("for example", "left")):
+            table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a literal in a loop
+        for status, tally in sorted(self.statuses.items(), key=lambda item: -item[1].files):
+            table.add_row(str(status), str(tally.files), decimal(tally.size), escape(", ".join(tally.examples)))
+        table.add_section()
+        table.add_row("all", str(self.files), decimal(sum(tally.size for tally in self.statuses.values())), "")
+        return table
+
+    def _streams_table(self) -> Table:
+        table = Table(title="Records", title_justify="left")
+        table.add_column("stream")
+        for heading in ("records", "sent", "refused"):
+            table.add_column(heading, justify="right")
+        for name, lines in self.streams.items():
+            table.add_row(name, str(lines.records), str(lines.sent), str(lines.rejected))
+        return table
