@@ -1,0 +1,76 @@
+"""Upkeep: what a running server does in the background, in small ticks, between requests."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from blobstore.errors import BlobError
+from blobstore.scrub import scrub
+from records.errors import RecordError
+from records.store import RecordStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Seconds between ticks of each kind; `grace` seconds spare recent orphans; `scrub_rate` in bytes per second."""
+
+    drain: float = 2.0
+    collect: float = 300.0
+    grace: float = 24 * 3600.0
+    scrub_every: float = 3600.0
+    scrub_age: float = 30 * 24 * 3600.0
+    scrub_rate: int = 16 << 20
+
+
+class Upkeep:
+    """Drains outboxes, finishes erasures, collects garbage and re-hashes stored bytes until it is stopped."""
+
+    def __init__(self, store: RecordStore, schedule: Schedule) -> None:
+        self._store = store
+        self._schedule = schedule
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin; the first tick of each kind comes at once, so what a crash left is mended first."""
+        schedule = self._schedule
+        for work, every in (
+            (self._drain, schedule.drain),
+            (self._collect, schedule.collect),
+            (self._scrub, schedule.scrub_every),
+        ):
+            self._tasks.append(asyncio.create_task(self._repeat(work, every)))
+
+    async def stop(self) -> None:
+        """End after the step under way; every step may be cut off and repeated."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+
+    async def _repeat(self, work: Callable[[], Awaitable[None]], every: float) -> None:
+        while True:
+            try:
+                await work()
+            except (BlobError, RecordError):
+                # Storage does not answer: requests say so to whoever asks; upkeep tries again later.
+                log.exception("upkeep failed")
+            await asyncio.sleep(every)
+
+    async def _drain(self) -> None:
+        await self._store.audit.drain_all()
+
+    async def _collect(self) -> None:
+        await self._store.collect(self._schedule.grace)
+
+    async def _scrub(self) -> None:
+        before = time.time() - self._schedule.scrub_age
+        report = await scrub(self._store.blobs, before=before, rate=self._schedule.scrub_rate)
+        for bad in report.quarantined:
+            log.error("stored bytes do not match: %s is quarantined", bad.digest)

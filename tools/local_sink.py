@@ -1,0 +1,87 @@
+"""The sink that writes straight into a data directory: the same library calls as the server makes, without HTTP."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from blobstore.errors import BlobError
+from blobstore.store import Expected
+from records.central import Owner
+from records.errors import Invalid, RecordError
+from records.scope import Selector
+from records.slots import WHOLE_RECORD
+from records.store import RecordStore
+from tools.opening import Opening, open_store
+from tools.sink import Opener, Refused, Rejection, SinkError, Uploaded
+
+
+class LocalSink:
+    """A `Sink` over an open store."""
+
+    def __init__(self, store: RecordStore, owner: Owner, connector_id: str, instance_id: str | None) -> None:
+        self._store = store
+        self._owner = owner
+        self._selector = Selector(connector_id, instance_id)
+
+    async def register(self, manifest: Mapping[str, Any]) -> None:
+        with _translated():
+            await self._store.registry.register(self._owner, msgspec.json.encode(manifest))
+
+    async def load_state(self) -> dict[str, Any]:
+        with _translated():
+            found = await self._store.states.get(self._owner, self._selector)
+        return {stream: msgspec.json.decode(value) for stream, value in found.state.items()}
+
+    async def save_state(self, state: Mapping[str, Any]) -> None:
+        encoded = {stream: msgspec.json.encode(value) for stream, value in state.items()}
+        with _translated():
+            await self._store.states.merge(self._owner, self._selector, encoded)
+
+    async def upload(
+        self, content: Opener, *, size: int | None, stream: str, record_key: str, mime_type: str
+    ) -> Uploaded:
+        with _translated():
+            upload = await self._store.attachments.receive(
+                self._owner,
+                self._selector,
+                stream=stream,
+                record_key=record_key,
+                json_path=WHOLE_RECORD,
+                media=mime_type,
+            )
+            async with upload, aclosing(content()) as pieces:
+                async for piece in pieces:
+                    await upload.write(piece)
+                stored = await upload.finish(Expected(size=size))
+        return Uploaded(str(stored.name.digest), stored.sha256.hex(), stored.size, mime_type)
+
+    async def ingest(self, stream: str, lines: Sequence[bytes]) -> list[Rejection]:
+        with _translated():
+            ingest = await self._store.ingests.begin(self._owner, stream, self._selector)
+            await ingest.apply(lines)
+        return [Rejection(each.input_index, each.code, each.message) for each in ingest.rejections]
+
+    async def close(self) -> None:
+        """The store is closed by whoever opened it."""
+
+
+@asynccontextmanager
+async def open_local_sink(
+    data: Path, owner: str, connector_id: str, instance_id: str | None
+) -> AsyncIterator[LocalSink]:
+    """Open the data directory, made if need be, and write for this owner."""
+    async with open_store(Opening(data, None, None)) as store:
+        yield LocalSink(store, await store.access.owner(owner), connector_id, instance_id)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except Invalid as error:
+        raise Refused(str(error)) from error
+    except (RecordError, BlobError) as error:
+        raise SinkError(str(error)) from error

@@ -1,0 +1,22 @@
+"""`blobstore serve`: the server."""
+
+import asyncio
+
+import click
+from server.run import serve as run_server
+
+from server.config import Config
+from tools.opening import Opening, configure, store_options
+
+
+@click.command()
+@store_options
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="BLOBSTORE_HOST")
+@click.option("--port", default=8080, show_default=True, envvar="BLOBSTORE_PORT", help="0 takes a free port.")
+@click.option("--drain", default=30.0, show_default=True, envvar="BLOBSTORE_DRAIN", help="Seconds to finish requests.")
+@click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
+def serve(opening: Opening, host: str, port: int, drain: float, public_url: str | None) -> None:
+    """Serve DIR until SIGTERM or Ctrl-C; made on first start. Prints its URL when it is ready."""
+    configure(opening)
+    config = Config(host=host, port=port, drain=drain, public_url=public_url)
+    asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))
