@@ -223,7 +223,7 @@ class Central(Protocol):
         ...
 
     async def check(self) -> list[str]:
-        """What is wrong with its files, and spines that end before the event that was chained last; empty when sound."""
+        """What is wrong with its files, and spines that have lost their end; empty when all is sound."""
         ...
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import TypeGuard
 
 MAX_LENGTH = 64
 """Characters of a date-time that is taken from outside: arbitrary, but bounded."""
@@ -40,7 +41,7 @@ def parse(value: str) -> datetime:
         raise ValueError("a time beyond the calendar") from None
 
 
-def is_date_time(value: object) -> bool:
+def is_date_time(value: object) -> TypeGuard[str]:
     """Whether this is a string that `parse` reads."""
     if not isinstance(value, str):
         return False
