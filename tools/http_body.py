@@ -61,7 +61,6 @@ class CountedBody:
         # aiohttp may still be waiting for a piece when the answer has come early: who reads then closes.
         self._abandoned = True
         if not self._reading:
-            await self._settle()
             await self._pieces.aclose()
 
     async def _count(self, piece: bytes) -> None:
