@@ -1,0 +1,17 @@
+"""`blobstore bench`: the figures of docs/benchmarks.md, each as a ratio side by side in one run."""
+
+import click
+
+from tools.bench.hydrate import hydrate
+from tools.bench.memory import memory
+
+__all__ = ["bench"]
+
+
+@click.group()
+def bench() -> None:
+    """Measure speed and memory on this machine."""
+
+
+bench.add_command(hydrate)
+bench.add_command(memory)
