@@ -26,6 +26,7 @@ class RecordStore:
     """Everything above bytes, by what it is for; each part is an attribute."""
 
     def __init__(self, directory: Path, blobs: BlobStore, central: Central, engines: Engines, keyring: Keyring) -> None:
+        self.directory = directory
         self.blobs = blobs
         self.central = central
         self.engines = engines

@@ -12,12 +12,10 @@ from aiohttp.http import HttpVersion11
 from aiohttp.web import Request
 
 from server.errors import TooLarge, TooSlow, UnsupportedMedia
-
-WINDOW = 30.0
-"""Seconds of waiting for a sender after which it is looked at what they brought."""
+from server.keys import CONFIG
 
 WINDOW_BYTES = 16 << 10
-"""Bytes that a sender must bring in each window: half a KiB a second, a tenth of the slowest modem."""
+"""Bytes that a client must move while it is waited for as long as `Config.patience`: half a KiB a second."""
 
 
 def require_identity(request: Request) -> None:
@@ -34,13 +32,14 @@ def require_type(request: Request, media_type: str) -> None:
         raise UnsupportedMedia(f"the Content-Type must be {media_type}", headers={"Accept": media_type})
 
 
-async def pieces(request: Request, window: float = WINDOW) -> AsyncIterator[bytes]:
+async def pieces(request: Request) -> AsyncIterator[bytes]:
     """The body as it comes, in the sizes in which it comes.
 
     Only the time spent waiting for the sender counts against it, not what the reader does between two pieces. Raises
     `TooSlow`, `RequestPayloadError` for broken framing, `ConnectionError` when the sender went away.
     """
     await _proceed(request)
+    window = request.app[CONFIG].patience
     loop = asyncio.get_running_loop()
     waited, brought = 0.0, 0
     while not request.content.at_eof():

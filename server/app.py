@@ -1,0 +1,40 @@
+"""The application: the only place where the server's parts are wired together."""
+
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+
+from records.store import RecordStore
+from records.upkeep import Schedule, Upkeep
+from server import middleware, routes
+from server.config import Config
+from server.keys import CONFIG, STORE
+
+
+def make_app(store: RecordStore, config: Config, schedule: Schedule | None = None) -> web.Application:
+    """The application over an open store; it looks after the store while it runs and leaves it open.
+
+    Raises `RuntimeError` where aiohttp has no C parser: the other one lets requests be smuggled.
+    """
+    if HttpRequestParser is HttpRequestParserPy:
+        raise RuntimeError("aiohttp was installed without its C parser; reinstall it with binary wheels allowed")
+    app = web.Application(middlewares=[middleware.envelope])
+    app[STORE] = store
+    app[CONFIG] = config
+    app.on_response_prepare.append(middleware.on_prepare)
+    app.cleanup_ctx.append(_upkeep(schedule or Schedule()))
+    routes.install(app.router)
+    return app
+
+
+def _upkeep(schedule: Schedule) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        # What a crash left between an outbox and the spine is there before the first request.
+        await app[STORE].audit.drain_all()
+        upkeep = Upkeep(app[STORE], schedule)
+        upkeep.start()
+        yield
+        await upkeep.stop()
+
+    return context

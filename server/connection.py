@@ -1,0 +1,151 @@
+"""One client's connection: errors that come before any handler, and clients that stop reading.
+
+aiohttp answers what its parser refuses by itself, in plain text; and it waits for ever for a client that takes no
+more bytes. Here both get the contract's way. Slow senders are dealt with where bodies are read (body.py); a head that
+never ends is cut by the keep-alive timer, which counts from the last answer, not from the last byte.
+"""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from records.errors import Invalid
+from server import logs
+from server.body import WINDOW_BYTES
+from server.config import Config
+from server.keys import REQUEST_ID
+from server.middleware import fresh_id, refuse, stamp
+
+MAX_LINE = 32 << 10
+"""Bytes of the request line: a key of 1 KiB, percent-encoded, and a long cursor fit."""
+
+MAX_FIELD = 8 << 10
+"""Bytes of one header."""
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol with the contract's manners."""
+
+    __slots__ = ("_patience", "_unsent", "_watch")
+
+    def __init__(self, manager: web.Server, patience: float, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._patience = patience
+        self._unsent = 0
+        self._watch: asyncio.TimerHandle | None = None
+
+    # -- errors before any handler ---------------------------------------------------------------------------------
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what the parser refuses (400), and to what escaped every handler (500, 504)."""
+        error = _malformed(exc) if status == 400 else exc if isinstance(exc, Exception) else TimeoutError()
+        # A request that could not be parsed has no headers to take an id from.
+        named = request.get(REQUEST_ID) or fresh_id()
+        response = refuse(request, error, named)
+        stamp(response.headers, named)
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """Log without what the client sent, and without who it was."""
+        logs.log.error("a connection failed", exc_info=options.get("exc_info", True))
+
+    # -- clients that stop reading ---------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """More waits to be sent than fits: from here on it is watched whether any of it goes."""
+        super().pause_writing()
+        self._look_again()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._stop_watching()
+        super().resume_writing()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is gone, and all that was waiting for it."""
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def force_close(self) -> None:
+        """Close, and do not wait for ever until what is left to send has gone."""
+        self._expire(self.transport)
+        super().force_close()
+
+    async def start(self) -> None:
+        """Serve the connection until its end."""
+        transport = self.transport
+        try:
+            await super().start()
+        finally:
+            self._expire(transport)
+
+    def _look_again(self) -> None:
+        if self.transport is not None:
+            self._unsent = self.transport.get_write_buffer_size()
+            self._watch = self._loop.call_later(self._patience, self._look)
+
+    def _look(self) -> None:
+        if self.transport is None:
+            return
+        if self._unsent - self.transport.get_write_buffer_size() < WINDOW_BYTES:
+            self.transport.abort()
+        else:
+            self._look_again()
+
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _expire(self, transport: asyncio.Transport | None) -> None:
+        # Closing waits until the buffer is sent; a client that does not read would keep it here.
+        if transport is not None and transport.get_write_buffer_size():
+            self._loop.call_later(self._patience / 2, transport.abort)
+
+
+class Listener(web.Server):
+    """Makes a `Connection` for each client."""
+
+    def __init__(self, app: web.Server, config: Config) -> None:
+        super().__init__(app.request_handler, request_factory=app.request_factory)
+        self._patience = config.patience
+
+    def __call__(self) -> web.RequestHandler:
+        """The protocol of a new connection."""
+        return Connection(
+            self,
+            self._patience,
+            loop=self._loop,
+            keepalive_timeout=self._patience,
+            lingering_time=2.0,  # for an answer to be read by who is still sending; the rest of the body is dropped
+            auto_decompress=False,  # a MB of gzip becomes 700 MB; and digests are of the bytes sent
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_FIELD,
+            access_log=None,  # costs a third of a small request, and URLs name records
+        )
+
+
+class Runner(web.AppRunner):
+    """aiohttp's runner with our listener."""
+
+    def __init__(self, app: web.Application, config: Config) -> None:
+        super().__init__(app, shutdown_timeout=config.drain)
+        self._config = config
+
+    async def _make_server(self) -> web.Server:
+        return Listener(await super()._make_server(), self._config)
+
+
+def _malformed(exc: BaseException | None) -> Invalid:
+    if isinstance(exc, LineTooLong):
+        return Invalid("the request line or a header is too long")
+    return Invalid("this is not a well-formed HTTP/1.1 request")

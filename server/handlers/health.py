@@ -1,0 +1,42 @@
+"""Whether the server lives, whether it can do its work, and what a client must know before it has a token."""
+
+from aiohttp import web
+
+from server import readiness, wire
+from server.address import base_url
+from server.keys import CONFIG, REQUEST_ID, STORE
+from server.middleware import SERVER
+
+
+async def alive(request: web.Request) -> web.Response:
+    """`GET /healthz`: the process answers."""
+    return wire.reply({"status": "ok"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """`GET /readyz`: 200 when uploads, ingests and reads can be served; else 503, and what is wrong."""
+    checks = await readiness.check(request.app[STORE], request.app[CONFIG].min_free, request[REQUEST_ID])
+    if set(checks.values()) == {readiness.OK}:
+        return wire.reply({"status": "ready", "checks": checks})
+    return wire.reply({"status": "unavailable", "checks": checks}, status=503)
+
+
+async def resource_metadata(request: web.Request) -> web.Response:
+    """`GET /.well-known/oauth-protected-resource` (RFC 9728)."""
+    base = base_url(request)
+    return wire.reply(
+        {
+            "resource": base,
+            "resource_name": SERVER,
+            "authorization_servers": [],
+            "bearer_methods_supported": ["header"],
+            "pdpp_core_query_base": f"{base}/v1",
+            "pdpp_self_export_supported": True,
+            "pdpp_token_kinds_supported": ["owner"],
+            "pdpp_discovery_hints": {
+                "query_base": f"{base}/v1",
+                "streams_endpoint_template": f"{base}/v1/streams/{{stream}}",
+                "blob_indirection": "data.blob_ref.fetch_url",
+            },
+        }
+    )

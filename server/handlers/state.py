@@ -1,0 +1,51 @@
+"""Sync state: what a connector remembers between two runs."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from records.errors import Unknown
+from records.scope import Selector
+from records.state import SyncState
+from server import params, wire
+from server.keys import CALLER, STORE
+
+MAX_BYTES = 16 << 20
+"""Bytes of one `PUT`: a large import keeps megabytes of positions per stream."""
+
+
+class StateBody(msgspec.Struct):
+    """The body of a `PUT`; each stream's value stays the text that it came as."""
+
+    state: dict[str, msgspec.Raw]
+
+
+async def read(request: web.Request) -> web.Response:
+    """`GET /v1/state/{connector_id}`."""
+    selector = _selector(request)
+    return wire.reply(_state(await request.app[STORE].states.get(request[CALLER].owner, selector)))
+
+
+async def merge(request: web.Request) -> web.Response:
+    """`PUT /v1/state/{connector_id}`: sets the named streams, leaves the others."""
+    selector = _selector(request)
+    body = await wire.read(request, StateBody, MAX_BYTES)
+    state = {stream: bytes(value) for stream, value in body.state.items()}
+    return wire.reply(_state(await request.app[STORE].states.merge(request[CALLER].owner, selector, state)))
+
+
+def _selector(request: web.Request) -> Selector:
+    values = params.query(request, optional=(*params.INSTANCE, *params.RUN, "grant_id"))
+    if "grant_id" in values:
+        raise Unknown("no such grant")
+    return params.selector(values, params.path_part(request, "connector_id"))
+
+
+def _state(of: SyncState) -> dict[str, Any]:
+    return {
+        "object": "stream_state",
+        "connector_id": of.registration.key,
+        "state": {stream: msgspec.Raw(value) for stream, value in of.state.items()},
+        "updated_at": of.updated_at,
+    }

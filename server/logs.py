@@ -1,0 +1,69 @@
+"""Structured logs: one JSON object a line, without personal data.
+
+Nothing that a client sent goes in: no URL, no header but the request's id, no body. Exceptions appear as the names of
+their types and the places in the code; their messages may quote data, so only those of the storage layer are shown.
+"""
+
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+
+import msgspec
+
+from blobstore.errors import BlobError
+
+log = logging.getLogger("blobstore.server")
+
+MAX_FRAMES = 30
+
+
+class JsonFormatter(logging.Formatter):
+    """`{"time", "level", "logger", "message", "request_id"?, "error"?}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, without its end."""
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        request_id = getattr(record, "request_id", None)
+        if request_id is not None:
+            entry["request_id"] = request_id
+        if record.exc_info and record.exc_info[1] is not None:
+            entry["error"] = describe(record.exc_info[1])
+        return msgspec.json.encode(entry).decode()
+
+
+def describe(error: BaseException) -> list[dict[str, object]]:
+    """An exception and its causes, the outermost first, each with its type and where it came from."""
+    chain: list[dict[str, object]] = []
+    current: BaseException | None = error
+    while current is not None and len(chain) < 5:
+        frames = traceback.extract_tb(current.__traceback__)[-MAX_FRAMES:]
+        kind = type(current)
+        link: dict[str, object] = {
+            "type": f"{kind.__module__}.{kind.__qualname__}",
+            "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        }
+        if isinstance(current, BlobError):
+            link["message"] = str(current)
+        chain.append(link)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return chain
+
+
+def configure(level: int = logging.INFO) -> None:
+    """Send everything to standard error in this form; for the process that serves."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+def failure(error: Exception, request_id: str, message: str = "a request failed") -> None:
+    """Log what a client sees only as an internal error, or as storage that does not answer."""
+    log.error(message, exc_info=error, extra={"request_id": request_id})

@@ -1,0 +1,41 @@
+"""Whether the server can do its work: its databases answer, its disk has room."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable
+
+from records.store import RecordStore
+from server import logs
+
+ANSWER_WITHIN = 5.0
+"""Seconds that a part of the store gets to show that it answers."""
+
+OK = "ok"
+
+
+async def check(store: RecordStore, min_free: int, request_id: str) -> dict[str, str]:
+    """What is wrong with records, blobs and space, each in a few words; `OK` where nothing is."""
+    found = await asyncio.gather(
+        _answer("records", store.central.owners(), request_id),
+        _answer("blobs", store.blobs.catalogue.store_id(), request_id),
+        _room(store, min_free),
+    )
+    return dict(zip(("records", "blobs", "space"), found, strict=True))
+
+
+async def _answer(name: str, question: Awaitable[object], request_id: str) -> str:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            await question
+    except Exception as error:
+        logs.failure(error, request_id, f"not ready: {name}")
+        return "no answer"
+    return OK
+
+
+async def _room(store: RecordStore, min_free: int) -> str:
+    try:
+        free = (await asyncio.to_thread(shutil.disk_usage, store.directory)).free
+    except OSError:
+        return "the data directory cannot be read"
+    return OK if free >= min_free else f"{free} bytes are free, {min_free} are needed"

@@ -1,0 +1,91 @@
+"""JSON on the wire: strict on its way in, spliced from stored text on its way out."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from records import links
+from records.errors import Invalid
+from records.model import StoredRecord
+from server.body import require_type, whole
+
+T = TypeVar("T")
+
+_decoder = msgspec.json.Decoder(float_hook=lambda digits: msgspec.Raw(digits.encode()))
+"""Keeps numbers with a point or an exponent as they are spelled: what is stored is what is served."""
+
+INLINE = 128 << 10
+"""Bytes of JSON that take less time to decode than to hand to a thread and back."""
+
+
+def reply(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer in JSON; stored text goes in untouched as `msgspec.Raw`."""
+    return web.Response(
+        status=status, body=msgspec.json.encode(value), content_type="application/json", headers=headers
+    )
+
+
+def raw_reply(text: bytes) -> web.Response:
+    """An answer that is JSON text already."""
+    return web.Response(body=text, content_type="application/json")
+
+
+def listing(data: Sequence[object], **members: object) -> web.Response:
+    """A list object; `members` beside its data."""
+    return reply({"object": "list", **members, "data": data})
+
+
+async def read(request: web.Request, form: type[T], limit: int) -> T:
+    """The body, decoded as `form`. Raises `UnsupportedMedia`, `TooLarge`, `Invalid`."""
+    return await decode(await read_raw(request, limit), form)
+
+
+async def read_raw(request: web.Request, limit: int) -> bytes:
+    """The body of a request that says it is JSON, not looked into. Raises `UnsupportedMedia`, `TooLarge`."""
+    require_type(request, "application/json")
+    return await whole(request, limit)
+
+
+async def decode(text: bytes, form: type[T]) -> T:
+    """Decode JSON; long texts in a thread. Raises `Invalid` for what is not JSON, not UTF-8 or not of this form."""
+    if len(text) <= INLINE:
+        return _decode(text, form)
+    return await asyncio.to_thread(_decode, text, form)
+
+
+async def record(stored: StoredRecord) -> dict[str, object]:
+    """A record as it is served; its data is the stored text, but for the `fetch_url` of blob references."""
+    return {
+        "object": "record",
+        "id": stored.key,
+        "stream": stored.partition.stream,
+        "data": msgspec.Raw(await _with_fetch_urls(stored.data) if stored.linked else stored.data),
+        "emitted_at": stored.emitted_at,
+        "connector_id": stored.partition.connector,
+        "connector_instance_id": stored.partition.instance,
+    }
+
+
+def _decode(text: bytes, form: type[T]) -> T:
+    try:
+        text.decode()  # what is kept as msgspec.Raw would not be checked
+        return msgspec.json.decode(text, type=form)
+    except UnicodeDecodeError:
+        raise Invalid("the body is not UTF-8") from None
+    except msgspec.DecodeError as error:
+        raise Invalid(f"the body is not the JSON that is expected here: {error}") from None
+    except RecursionError:
+        raise Invalid("the body is nested too deeply") from None
+
+
+async def _with_fetch_urls(data: bytes) -> bytes:
+    if len(data) <= INLINE:
+        return _decorate(data)
+    return await asyncio.to_thread(_decorate, data)
+
+
+def _decorate(data: bytes) -> bytes:
+    return msgspec.json.encode(links.with_fetch_urls(_decoder.decode(data)))
