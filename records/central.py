@@ -2,8 +2,8 @@
 
 It is central in every topology. Each method is one atomic, durable step; any number of processes may call at once.
 Owners are named by an internal id (`owner`, made here, safe in a path); the subject's own name is only looked up.
-Times are UTC, RFC 3339 with microseconds and `Z`. Raises `StorageUnavailable` when the database does not answer, and
-`Unknown` for an owner that was not made here.
+Times are UTC, RFC 3339 with microseconds and `Z`. Raises `StorageUnavailable` when the database does not answer. For
+an owner that was not made here whatever writes raises `Unknown`, and whatever reads finds nothing.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,218 @@
-"""The central store in memory: the contract in its shortest form."""
+"""The central store in memory: the contract in its shortest form, lost with the process."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from records import spine
+from records.central import Connector, ErasureJob, Instance, Owner, SpineEvent, Token
+from records.errors import Conflict, Unknown
 
 
 class MemoryCentral:
-    """See `records.central.Central`. Lost with the process."""
+    """Adapter of `records.central.Central`. No method awaits, so each is one step."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, Owner] = {}
+        self._tokens: dict[bytes, Token] = {}
+        self._connectors: dict[tuple[str, str], Connector] = {}
+        self._instances: dict[tuple[str, str], Instance] = {}
+        self._states: dict[tuple[str, str, str], tuple[bytes, str]] = {}
+        self._erasures: dict[str, ErasureJob] = {}
+        self._spines: dict[str, list[SpineEvent]] = {}
+        self._delivered: dict[tuple[str, str], int] = {}
+
+    # -- owners and tokens -----------------------------------------------------------------------------------------
+
+    async def ensure_owner(self, subject: str, now: str) -> Owner:
+        for owner in self._owners.values():
+            if owner.subject == subject:
+                return owner
+        owner = Owner("o" + secrets.token_hex(8), subject)
+        self._owners[owner.id] = owner
+        return owner
+
+    async def owners(self) -> list[Owner]:
+        return sorted(self._owners.values(), key=lambda owner: owner.subject)
+
+    async def add_token(self, token: Token) -> None:
+        self._require_owner(token.owner.id)
+        if token.digest in self._tokens:
+            raise Conflict("there is a token with this digest")
+        self._tokens[token.digest] = token
+
+    async def token(self, digest: bytes) -> Token | None:
+        return self._tokens.get(digest)
+
+    async def tokens(self) -> list[Token]:
+        return sorted(self._tokens.values(), key=lambda token: token.created_at)
+
+    async def revoke_token(self, digest: bytes, now: str) -> bool:
+        token = self._tokens.get(digest)
+        if token is not None and token.revoked_at is None:
+            self._tokens[digest] = replace(token, revoked_at=now)
+        return token is not None
+
+    # -- connectors and instances ----------------------------------------------------------------------------------
+
+    async def register(self, owner: str, connector: str, manifest: bytes, now: str) -> bool:
+        self._require_owner(owner)
+        there = self._connectors.get((owner, connector))
+        registered_at = now if there is None else there.registered_at
+        self._connectors[owner, connector] = Connector(connector, manifest, registered_at, None)
+        return there is None or there.erased_at is not None
+
+    async def connector(self, owner: str, connector: str) -> Connector | None:
+        return self._connectors.get((owner, connector))
+
+    async def connectors(self, owner: str) -> list[Connector]:
+        return [self._connectors[place] for place in sorted(self._connectors) if place[0] == owner]
+
+    async def ensure_default_instance(self, owner: str, connector: str, fresh_id: str, now: str) -> Instance:
+        self._require_living(owner, connector)
+        for instance in await self.instances(owner, connector):
+            if instance.is_default:
+                return instance
+        return await self.add_instance(owner, Instance(fresh_id, connector, True, now, None))
+
+    async def add_instance(self, owner: str, instance: Instance) -> Instance:
+        there = self._instances.get((owner, instance.id))
+        if there is not None:
+            return there
+        self._require_living(owner, instance.connector)
+        if instance.is_default and any(each.is_default for each in await self.instances(owner, instance.connector)):
+            raise Conflict("the connector has a default instance")
+        self._instances[owner, instance.id] = instance
+        return instance
+
+    async def instance(self, owner: str, instance: str) -> Instance | None:
+        return self._instances.get((owner, instance))
+
+    async def instances(self, owner: str, connector: str | None = None) -> list[Instance]:
+        living = [
+            instance
+            for (of, _), instance in self._instances.items()
+            if of == owner and instance.erased_at is None and connector in (None, instance.connector)
+        ]
+        return sorted(living, key=lambda instance: (instance.connector, instance.id))
+
+    # -- sync state ------------------------------------------------------------------------------------------------
+
+    async def state(self, owner: str, connector: str, instance: str) -> tuple[dict[str, bytes], str | None]:
+        found = {place[2]: self._states[place] for place in sorted(self._of(owner, connector, instance, None))}
+        changed = max((updated_at for _, updated_at in found.values()), default=None)
+        return {stream: value for stream, (value, _) in found.items()}, changed
+
+    async def merge_state(
+        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str
+    ) -> None:
+        there = self._instances.get((owner, instance))
+        if there is None or there.connector != connector:
+            raise Unknown("no such instance of this connector")
+        if there.erased_at is not None:
+            raise Conflict("the instance was erased")
+        for stream, value in state.items():
+            self._states[owner, instance, stream] = (value, now)
+
+    async def drop_state(self, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
+        for place in self._of(owner, connector, instance, stream):
+            del self._states[place]
+
+    # -- erasures --------------------------------------------------------------------------------------------------
+
+    async def begin_erasure(self, job: ErasureJob) -> None:
+        self._require_owner(job.owner)
+        there = self._erasures.get(job.id)
+        if there is not None and there.owner != job.owner:
+            raise Conflict("the id is another erasure's")
+        if there is None:
+            self._erasures[job.id] = job
+            await self._mark(job)
+
+    async def _mark(self, job: ErasureJob) -> None:
+        if job.connector is None:
+            return
+        await self.drop_state(job.owner, job.connector, job.instance, None)
+        for instance in await self.instances(job.owner, job.connector):
+            if job.instance in (None, instance.id):
+                self._instances[job.owner, instance.id] = replace(instance, erased_at=job.requested_at)
+        connector = self._connectors.get((job.owner, job.connector))
+        if job.instance is None and connector is not None and connector.erased_at is None:
+            self._connectors[job.owner, job.connector] = replace(connector, erased_at=job.requested_at)
+
+    async def redact_erasure(self, erasure: str, target: bytes) -> None:
+        self._erasures[erasure] = replace(self._job(erasure), target=target)
+
+    async def finish_erasure(self, erasure: str, result: bytes, now: str) -> None:
+        job = self._job(erasure)
+        if job.state != "done":
+            self._erasures[erasure] = replace(job, state="done", completed_at=now, result=result)
+
+    async def erasure(self, owner: str, erasure: str) -> ErasureJob | None:
+        job = self._erasures.get(erasure)
+        return job if job is not None and job.owner == owner else None
+
+    async def unfinished_erasures(self) -> list[ErasureJob]:
+        unfinished = [job for job in self._erasures.values() if job.state != "done"]
+        return sorted(unfinished, key=lambda job: job.requested_at)
+
+    # -- spine -----------------------------------------------------------------------------------------------------
+
+    async def append(self, owner: str, source: str, events: Sequence[tuple[int, bytes]], now: str) -> int:
+        self._require_owner(owner)
+        chained = self._spines.setdefault(owner, [])
+        before = len(chained)
+        for number, body in events:
+            if number > self._delivered.get((owner, source), 0):
+                previous = chained[-1].hash if chained else spine.GENESIS
+                hash = spine.chain(previous, len(chained) + 1, now, body)
+                chained.append(SpineEvent(len(chained) + 1, now, body, previous, hash))
+                self._delivered[owner, source] = number
+        return len(chained) - before
+
+    async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
+        return self._spines.get(owner, [])[after : after + limit]
+
+    async def spine_head(self, owner: str) -> SpineEvent | None:
+        chained = self._spines.get(owner)
+        return chained[-1] if chained else None
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    async def sanitize(self, timeout: float) -> bool:
+        return True
+
+    async def check(self) -> list[str]:
+        return []
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _require_owner(self, owner: str) -> None:
+        if owner not in self._owners:
+            raise Unknown("no such owner")
+
+    def _require_living(self, owner: str, connector: str) -> None:
+        there = self._connectors.get((owner, connector))
+        if there is None:
+            raise Unknown("no such connector")
+        if there.erased_at is not None:
+            raise Conflict("the connector was erased")
+
+    def _job(self, erasure: str) -> ErasureJob:
+        if erasure not in self._erasures:
+            raise Unknown("no such erasure")
+        return self._erasures[erasure]
+
+    def _of(self, owner: str, connector: str, instance: str | None, stream: str | None) -> list[tuple[str, str, str]]:
+        """The places of the states that these name; None names all."""
+        return [
+            place
+            for place in self._states
+            if place[0] == owner
+            and self._instances[owner, place[1]].connector == connector
+            and instance in (None, place[1])
+            and stream in (None, place[2])
+        ]

@@ -1,5 +1,37 @@
-"""The central store in one SQLite file: the class in `store`, its transactions beside it, one module per job."""
+"""The central store in one SQLite file: each method of the port is one transaction.
 
-from records.centrals.sqlite.store import SqliteCentral
+`schema` has the tables, `access`, `registry`, `state`, `erasures` and `chain` the statements, by what they are for.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from blobstore.sqlitefile import SqliteFile
+from records.centrals.sqlite.access import Access
+from records.centrals.sqlite.chain import Chain, cut_off
+from records.centrals.sqlite.erasures import Erasures
+from records.centrals.sqlite.registry import Registry
+from records.centrals.sqlite.schema import MIGRATIONS
+from records.centrals.sqlite.state import State
 
 __all__ = ["SqliteCentral"]
+
+
+class SqliteCentral(Access, Registry, State, Erasures, Chain):
+    """Adapter of `records.central.Central`."""
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open the file (`DIR/central.db`), made and migrated if need be; any number of processes may do so at once."""
+        return cls(await SqliteFile.open(path, MIGRATIONS))
+
+    async def sanitize(self, timeout: float) -> bool:
+        """Cut the write-ahead log, which still holds what was deleted; False when a reader stood in the way."""
+        return await self._file.truncate_wal(timeout)
+
+    async def check(self) -> list[str]:
+        """What SQLite finds wrong with the file, and spines that have lost their end."""
+        return await self._file.check() + await self._file.read(cut_off)
+
+    async def close(self) -> None:
+        await self._file.close()

@@ -1,0 +1,77 @@
+"""Owners and their tokens, in SQLite."""
+
+import secrets
+
+from blobstore.sqlite import sqlite3
+from records.central import Owner, Token
+from records.centrals.sqlite.schema import OnFile, Row, require_owner
+from records.errors import Conflict
+
+_TOKEN = "digest, kind, owner, subject, tokens.created_at, expires_at, revoked_at, label"  # noqa: S105  columns
+_TOKENS = f"SELECT {_TOKEN} FROM tokens JOIN owners ON owners.id = tokens.owner"
+
+
+class Access(OnFile):
+    """The part of the port about who may act."""
+
+    async def ensure_owner(self, subject: str, now: str) -> Owner:
+        def run(db: sqlite3.Connection) -> Owner:
+            fresh = "o" + secrets.token_hex(8)
+            sql = "INSERT INTO owners (id, subject, created_at) VALUES (?, ?, ?) ON CONFLICT (subject) DO NOTHING"
+            db.execute(sql, (fresh, subject, now))
+            return _owner(db, subject) or Owner(fresh, subject)
+
+        # Nearly always it is there: no need to wait for the disk.
+        there = await self._file.read(lambda db: _owner(db, subject))
+        return await self._file.write(run) if there is None else there
+
+    async def owners(self) -> list[Owner]:
+        sql = "SELECT id, subject FROM owners ORDER BY subject"
+        return [Owner(*row) for row in await self._file.read(lambda db: db.execute(sql).fetchall())]
+
+    async def add_token(self, token: Token) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            require_owner(db, token.owner.id)
+            if _token(db, token.digest) is not None:
+                raise Conflict("there is a token with this digest")
+            db.execute(
+                "INSERT INTO tokens (digest, kind, owner, created_at, expires_at, revoked_at, label)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    token.digest,
+                    token.kind,
+                    token.owner.id,
+                    token.created_at,
+                    token.expires_at,
+                    token.revoked_at,
+                    token.label,
+                ),
+            )
+
+        await self._file.write(run)
+
+    async def token(self, digest: bytes) -> Token | None:
+        return await self._file.read(lambda db: _token(db, digest))
+
+    async def tokens(self) -> list[Token]:
+        sql = f"{_TOKENS} ORDER BY tokens.created_at, number"
+        return [_to_token(row) for row in await self._file.read(lambda db: db.execute(sql).fetchall())]
+
+    async def revoke_token(self, digest: bytes, now: str) -> bool:
+        sql = "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE digest = ?"
+        return await self._file.write(lambda db: db.execute(sql, (now, digest)).rowcount > 0)
+
+
+def _owner(db: sqlite3.Connection, subject: str) -> Owner | None:
+    row = db.execute("SELECT id, subject FROM owners WHERE subject = ?", (subject,)).fetchone()
+    return None if row is None else Owner(*row)
+
+
+def _token(db: sqlite3.Connection, digest: bytes) -> Token | None:
+    row = db.execute(f"{_TOKENS} WHERE digest = ?", (digest,)).fetchone()
+    return None if row is None else _to_token(row)
+
+
+def _to_token(row: Row) -> Token:
+    digest, kind, owner, subject, created_at, expires_at, revoked_at, label = row
+    return Token(digest, kind, Owner(owner, subject), created_at, expires_at, revoked_at, label)

@@ -1,0 +1,61 @@
+"""The owners' spines, in SQLite."""
+
+from collections.abc import Sequence
+
+from blobstore.sqlite import sqlite3
+from records import spine
+from records.central import SpineEvent
+from records.centrals.sqlite.schema import OnFile, require_owner
+
+_EVENT = "seq, at, body, previous, hash"
+_HEAD = f"SELECT {_EVENT} FROM spine WHERE owner = ? ORDER BY seq DESC LIMIT 1"
+_END = "SELECT events, (SELECT hash FROM spine WHERE owner = id ORDER BY seq DESC LIMIT 1) FROM owners WHERE id = ?"
+_CUT_OFF = """
+    SELECT id, events, coalesce((SELECT max(seq) FROM spine WHERE owner = id), 0) AS last
+    FROM owners WHERE last != events ORDER BY id
+"""
+
+
+class Chain(OnFile):
+    """The part of the port about what happened."""
+
+    async def append(self, owner: str, source: str, events: Sequence[tuple[int, bytes]], now: str) -> int:
+        return await self._file.write(lambda db: _append(db, owner, source, events, now))
+
+    async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
+        sql = f"SELECT {_EVENT} FROM spine WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?"
+        rows = await self._file.read(lambda db: db.execute(sql, (owner, after, limit)).fetchall())
+        return [SpineEvent(*row) for row in rows]
+
+    async def spine_head(self, owner: str) -> SpineEvent | None:
+        row = await self._file.read(lambda db: db.execute(_HEAD, (owner,)).fetchone())
+        return None if row is None else SpineEvent(*row)
+
+
+def cut_off(db: sqlite3.Connection) -> list[str]:
+    """A sentence for each owner whose spine does not end where it was chained to."""
+    return [
+        f"the spine of {owner} ends at event {last}, but {events} were chained"
+        for owner, events, last in db.execute(_CUT_OFF)
+    ]
+
+
+def _append(db: sqlite3.Connection, owner: str, source: str, events: Sequence[tuple[int, bytes]], now: str) -> int:
+    require_owner(db, owner)
+    sql = "SELECT seq FROM delivered WHERE owner = ? AND source = ?"
+    delivered = (db.execute(sql, (owner, source)).fetchone() or (0,))[0]
+    # The count goes on where it was even if the last events are lost: a chain never hides that.
+    seq, previous = db.execute(_END, (owner,)).fetchone()
+    previous = previous or spine.GENESIS
+    rows = []
+    for number, body in events:
+        if number > delivered:
+            delivered, seq = number, seq + 1
+            hash = spine.chain(previous, seq, now, body)
+            rows.append((owner, seq, now, body, previous, hash))
+            previous = hash
+    if rows:
+        db.executemany(f"INSERT INTO spine (owner, {_EVENT}) VALUES (?, ?, ?, ?, ?, ?)", rows)
+        db.execute("INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)", (owner, source, delivered))
+        db.execute("UPDATE owners SET events = ? WHERE id = ?", (seq, owner))
+    return len(rows)

@@ -1,0 +1,91 @@
+"""Connectors and instances, in SQLite."""
+
+from blobstore.sqlite import sqlite3
+from records.central import Connector, Instance
+from records.centrals.sqlite.schema import OnFile, Row, require_living, require_owner
+from records.errors import Conflict
+
+_CONNECTOR = "id, manifest, registered_at, erased_at"
+_INSTANCE = "id, connector, is_default, created_at, erased_at"
+_DEFAULT = f"SELECT {_INSTANCE} FROM instances WHERE owner = ? AND connector = ? AND is_default AND erased_at IS NULL"
+
+
+class Registry(OnFile):
+    """The part of the port about connectors and their accounts."""
+
+    async def register(self, owner: str, connector: str, manifest: bytes, now: str) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            require_owner(db, owner)
+            sql = "SELECT 1 FROM connectors WHERE owner = ? AND id = ? AND erased_at IS NULL"
+            living = db.execute(sql, (owner, connector)).fetchone()
+            db.execute(
+                "INSERT INTO connectors (owner, id, manifest, registered_at) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET manifest = excluded.manifest, erased_at = NULL",
+                (owner, connector, manifest, now),
+            )
+            return living is None
+
+        return await self._file.write(run)
+
+    async def connector(self, owner: str, connector: str) -> Connector | None:
+        sql = f"SELECT {_CONNECTOR} FROM connectors WHERE owner = ? AND id = ?"
+        row = await self._file.read(lambda db: db.execute(sql, (owner, connector)).fetchone())
+        return None if row is None else Connector(*row)
+
+    async def connectors(self, owner: str) -> list[Connector]:
+        sql = f"SELECT {_CONNECTOR} FROM connectors WHERE owner = ? ORDER BY id"
+        return [Connector(*row) for row in await self._file.read(lambda db: db.execute(sql, (owner,)).fetchall())]
+
+    async def ensure_default_instance(self, owner: str, connector: str, fresh_id: str, now: str) -> Instance:
+        def run(db: sqlite3.Connection) -> Instance:
+            require_living(db, owner, connector)
+            return _default(db, owner, connector) or _add(db, owner, Instance(fresh_id, connector, True, now, None))
+
+        return await self._file.write(run)
+
+    async def add_instance(self, owner: str, instance: Instance) -> Instance:
+        there = await self.instance(owner, instance.id)
+        return await self._file.write(lambda db: _add(db, owner, instance)) if there is None else there
+
+    async def instance(self, owner: str, instance: str) -> Instance | None:
+        return await self._file.read(lambda db: _instance(db, owner, instance))
+
+    async def instances(self, owner: str, connector: str | None = None) -> list[Instance]:
+        def run(db: sqlite3.Connection) -> list[Row]:
+            return db.execute(
+                f"SELECT {_INSTANCE} FROM instances WHERE owner = :owner AND erased_at IS NULL"
+                " AND (:connector IS NULL OR connector = :connector) ORDER BY connector, id",
+                {"owner": owner, "connector": connector},
+            ).fetchall()
+
+        return [_to_instance(row) for row in await self._file.read(run)]
+
+
+def _add(db: sqlite3.Connection, owner: str, instance: Instance) -> Instance:
+    there = _instance(db, owner, instance.id)
+    if there is not None:
+        return there
+    require_living(db, owner, instance.connector)
+    if instance.is_default and _default(db, owner, instance.connector) is not None:
+        raise Conflict("the connector has a default instance")
+    db.execute(
+        f"INSERT INTO instances (owner, {_INSTANCE}) VALUES (?, ?, ?, ?, ?, ?)",
+        (owner, instance.id, instance.connector, instance.is_default, instance.created_at, instance.erased_at),
+    )
+    return instance
+
+
+def _instance(db: sqlite3.Connection, owner: str, instance: str) -> Instance | None:
+    sql = f"SELECT {_INSTANCE} FROM instances WHERE owner = ? AND id = ?"
+    row = db.execute(sql, (owner, instance)).fetchone()
+    return None if row is None else _to_instance(row)
+
+
+def _default(db: sqlite3.Connection, owner: str, connector: str) -> Instance | None:
+    row = db.execute(_DEFAULT, (owner, connector)).fetchone()
+    return None if row is None else _to_instance(row)
+
+
+def _to_instance(row: Row) -> Instance:
+    id, connector, is_default, created_at, erased_at = row
+    return Instance(id, connector, bool(is_default), created_at, erased_at)

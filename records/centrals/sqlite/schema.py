@@ -1,0 +1,87 @@
+"""Tables of the central store, and what its parts share."""
+
+from typing import Any
+
+from sqlite_utils import Database, Migrations
+
+from blobstore.sqlite import sqlite3
+from blobstore.sqlitefile import SqliteFile
+from records.errors import Conflict, Unknown
+
+MIGRATIONS = Migrations("central")
+
+Row = tuple[Any, ...]
+
+
+@MIGRATIONS()
+def m001_initial(db: Database) -> None:
+    """Owners and who acts for them, their connectors, sync state, erasures and spines."""
+    for statement in _INITIAL.split(";\n"):
+        db.execute(statement)
+
+
+# `owners.events` is how far the owner's spine has come: `check` sees by it when the spine has lost its end.
+# `number` keeps the order of insertion where times are equal.
+_INITIAL = """
+CREATE TABLE owners (
+    id TEXT PRIMARY KEY, subject TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, events INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tokens (
+    number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, kind TEXT NOT NULL,
+    owner TEXT NOT NULL REFERENCES owners, created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT, label TEXT
+) STRICT;
+CREATE TABLE connectors (
+    owner TEXT NOT NULL REFERENCES owners, id TEXT NOT NULL, manifest BLOB NOT NULL,
+    registered_at TEXT NOT NULL, erased_at TEXT,
+    PRIMARY KEY (owner, id)
+) STRICT;
+CREATE TABLE instances (
+    owner TEXT NOT NULL, id TEXT NOT NULL, connector TEXT NOT NULL, is_default INTEGER NOT NULL,
+    created_at TEXT NOT NULL, erased_at TEXT,
+    PRIMARY KEY (owner, id), FOREIGN KEY (owner, connector) REFERENCES connectors (owner, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX instances_living ON instances (owner, connector, id) WHERE erased_at IS NULL;
+CREATE UNIQUE INDEX instances_default ON instances (owner, connector) WHERE is_default AND erased_at IS NULL;
+CREATE TABLE states (
+    owner TEXT NOT NULL, instance TEXT NOT NULL, stream TEXT NOT NULL,
+    value BLOB NOT NULL, updated_at TEXT NOT NULL,
+    PRIMARY KEY (owner, instance, stream), FOREIGN KEY (owner, instance) REFERENCES instances (owner, id)
+) STRICT;
+CREATE TABLE erasures (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL REFERENCES owners,
+    target BLOB NOT NULL, state TEXT NOT NULL, requested_at TEXT NOT NULL, completed_at TEXT, result BLOB,
+    connector TEXT, instance TEXT
+) STRICT;
+CREATE INDEX erasures_unfinished ON erasures (requested_at) WHERE state != 'done';
+CREATE TABLE spine (
+    owner TEXT NOT NULL REFERENCES owners, seq INTEGER NOT NULL, at TEXT NOT NULL,
+    body BLOB NOT NULL, previous BLOB NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (owner, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE delivered (
+    owner TEXT NOT NULL REFERENCES owners, source TEXT NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (owner, source)
+) STRICT, WITHOUT ROWID"""
+
+
+class OnFile:
+    """What the parts of the adapter share: the file."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+
+def require_owner(db: sqlite3.Connection, owner: str) -> None:
+    """Raise `Unknown` when the owner was not made here."""
+    if db.execute("SELECT 1 FROM owners WHERE id = ?", (owner,)).fetchone() is None:
+        raise Unknown("no such owner")
+
+
+def require_living(db: sqlite3.Connection, owner: str, connector: str) -> None:
+    """Raise `Unknown` or `Conflict` when the connector takes no writes."""
+    sql = "SELECT erased_at FROM connectors WHERE owner = ? AND id = ?"
+    row = db.execute(sql, (owner, connector)).fetchone()
+    if row is None:
+        raise Unknown("no such connector")
+    if row[0] is not None:
+        raise Conflict("the connector was erased")

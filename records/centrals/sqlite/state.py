@@ -1,0 +1,58 @@
+"""Sync state, in SQLite."""
+
+from collections.abc import Mapping
+
+from blobstore.sqlite import sqlite3
+from records.centrals.sqlite.schema import OnFile, Row
+from records.errors import Conflict, Unknown
+
+# An instance belongs to one connector, so states are kept by instance.
+_DROP = """
+    DELETE FROM states WHERE owner = :owner AND (:stream IS NULL OR stream = :stream) AND instance IN (
+        SELECT id FROM instances
+        WHERE owner = :owner AND connector = :connector AND (:instance IS NULL OR id = :instance)
+    )
+"""
+
+
+class State(OnFile):
+    """The part of the port about what connectors remember between runs."""
+
+    async def state(self, owner: str, connector: str, instance: str) -> tuple[dict[str, bytes], str | None]:
+        def run(db: sqlite3.Connection) -> list[Row]:
+            return db.execute(
+                "SELECT stream, value, updated_at FROM states JOIN instances"
+                " ON instances.owner = states.owner AND instances.id = states.instance"
+                " WHERE states.owner = ? AND states.instance = ? AND connector = ? ORDER BY stream",
+                (owner, instance, connector),
+            ).fetchall()
+
+        rows = await self._file.read(run)
+        changed = max((updated_at for _, _, updated_at in rows), default=None)
+        return {stream: value for stream, value, _ in rows}, changed
+
+    async def merge_state(
+        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str
+    ) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            sql = "SELECT erased_at FROM instances WHERE owner = ? AND id = ? AND connector = ?"
+            row = db.execute(sql, (owner, instance, connector)).fetchone()
+            if row is None:
+                raise Unknown("no such instance of this connector")
+            if row[0] is not None:
+                raise Conflict("the instance was erased")
+            db.executemany(
+                "INSERT INTO states VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
+                [(owner, instance, stream, value, now) for stream, value in state.items()],
+            )
+
+        await self._file.write(run)
+
+    async def drop_state(self, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
+        await self._file.write(lambda db: forget(db, owner, connector, instance, stream))
+
+
+def forget(db: sqlite3.Connection, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
+    """Delete the states that these name; None names all."""
+    db.execute(_DROP, {"owner": owner, "connector": connector, "instance": instance, "stream": stream})
