@@ -1,0 +1,135 @@
+"""Bytes of a file into the socket of a plain connection, by the kernel, without a copy through this process.
+
+`loop.sendfile` is not used, for four reasons: it tells how much was sent only when all of it was, so that a reader who
+stalls within a slice is not seen; it reads from the disk on the event loop, so that one cold file stops everyone; it
+stops reading from the connection meanwhile, so that a client's farewell goes unnoticed; and uvloop has none.
+"""
+
+import asyncio
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+from blobstore.errors import StorageUnavailable
+from server.body import WINDOW_BYTES
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_LINGER = 2
+"""Milliseconds for which a worker waits for a fast reader; a slow one is waited for on the event loop."""
+
+
+class FilePipe:
+    """From an open file to a connection's socket, past the transport, whose write buffer must be empty.
+
+    A context manager. It works on a duplicate of the socket's descriptor: the transport closes its own whenever the
+    client leaves, and the number may then be that of another connection.
+    """
+
+    def __init__(self, transport: asyncio.Transport, file: int, patience: float) -> None:
+        self._transport = transport
+        self._file = file
+        self._patience = patience
+        self._waited = 0.0
+        self._passed = 0
+        self._socket = os.dup(transport.get_extra_info("socket").fileno())
+
+    async def push(self, offset: int, count: int) -> int:
+        """Send some of these bytes, at least one; how many the kernel took.
+
+        Raises `ConnectionError` when the client is gone, or took less than `WINDOW_BYTES` while it was waited for as
+        long as `patience` seconds; `StorageUnavailable` when the file cannot be read or ends too early.
+        """
+        while True:
+            if self._transport.is_closing():
+                raise ConnectionResetError("the connection was closed")
+            if sent := await _to_the_end(_push, self._socket, self._file, offset, count):
+                self._passed += sent
+                if self._passed >= WINDOW_BYTES:
+                    self._passed, self._waited = 0, 0.0
+                return sent
+            await self._writable()
+
+    async def _writable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        begun = loop.time()
+        loop.add_writer(self._socket, ready.set)
+        try:
+            async with asyncio.timeout(self._patience - self._waited):
+                await ready.wait()
+        except TimeoutError:
+            raise ConnectionAbortedError("the client takes no bytes any more") from None
+        finally:
+            loop.remove_writer(self._socket)
+            self._waited += loop.time() - begun
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        os.close(self._socket)
+
+
+def cut(transport: asyncio.Transport | None) -> None:
+    """End a connection at once, so that the client sees an error and not the end of a message.
+
+    What the kernel holds for it is thrown away too: a reader who stalls would keep it for minutes, and one whose right
+    was withdrawn would still get it.
+    """
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.fileno() >= 0:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _push(connection: int, file: int, offset: int, count: int) -> int:
+    """Send until all is sent or the reader is behind. Blocks only for the disk."""
+    sent = 0
+    try:
+        while sent < count:
+            try:
+                step = os.sendfile(connection, file, offset + sent, count - sent)
+            except BlockingIOError:
+                if not sent or not _writable_soon(connection):
+                    break
+                continue
+            if step == 0:
+                raise StorageUnavailable("a stored file ends too early")
+            sent += step
+    except ConnectionError:
+        if not sent:
+            raise
+    except OSError as error:
+        raise StorageUnavailable(f"a stored file cannot be read: {error.strerror}") from error
+    return sent
+
+
+def _writable_soon(connection: int) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLOUT)
+    return bool(poll.poll(_LINGER))
+
+
+async def _to_the_end(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run in a thread, and wait for its end even when cancelled: the descriptors that it uses must stay what they are.
+
+    Were one closed under it, its number could become another connection's socket or another owner's file.
+    """
+    work = asyncio.get_running_loop().run_in_executor(None, lambda: call(*args, **kwargs))
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return work.result()
