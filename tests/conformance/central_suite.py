@@ -1,0 +1,481 @@
+"""What every central store does: inherit the class, give it a `central` fixture."""
+
+import asyncio
+import re
+from dataclasses import replace
+
+import pytest
+
+from records import spine
+from records.central import Central, ErasureJob, Instance, Owner, Token
+from records.errors import Conflict, Unknown
+
+T1 = "2026-11-01T10:00:00.000000Z"
+T2 = "2026-11-02T10:00:00.000000Z"
+T3 = "2026-11-03T10:00:00.000000Z"
+NOBODY = "o0000000000000000"
+
+
+def token_of(owner: Owner, number: int, created_at: str = T1) -> Token:
+    return Token(bytes([number]) * 32, "owner", owner, created_at, None, None, f"token {number}")
+
+
+def job_of(owner: Owner, id: str, connector: str | None = None, instance: str | None = None) -> ErasureJob:
+    return ErasureJob(id, owner.id, b'{"what":"it"}', "running", T2, None, None, connector, instance)
+
+
+async def registered(central: Central, subject: str = "ann", *connectors: str) -> Owner:
+    owner = await central.ensure_owner(subject, T1)
+    for connector in connectors or ("slack",):
+        await central.register(owner.id, connector, b"{}", T1)
+    return owner
+
+
+async def added(central: Central, owner: Owner, id: str, connector: str = "slack") -> Instance:
+    return await central.add_instance(owner.id, Instance(id, connector, False, T1, None))
+
+
+class OwnersAndTokens:
+    async def test_an_owner_is_made_once(self, central: Central) -> None:
+        first = await central.ensure_owner("ann", T1)
+        assert await central.ensure_owner("ann", T2) == first
+        assert first.subject == "ann"
+
+    async def test_an_owners_id_is_a_letter_and_sixteen_random_ones(self, central: Central) -> None:
+        ids = {(await central.ensure_owner(f"../{n}", T1)).id for n in range(20)}
+        assert len(ids) == 20
+        assert all(re.fullmatch("[a-z][a-z0-9]{16}", id) for id in ids)
+
+    async def test_everybody_who_asks_at_once_gets_the_same_owner(self, central: Central) -> None:
+        owners = await asyncio.gather(*(central.ensure_owner("ann", T1) for _ in range(20)))
+        assert len(set(owners)) == 1
+        assert await central.owners() == owners[:1]
+
+    async def test_owners_come_in_the_order_of_their_subjects(self, central: Central) -> None:
+        for subject in ("b", "ä", "a", "\U0001f600", "\ufffd", "nul\0", "A"):
+            await central.ensure_owner(subject, T1)
+        assert [owner.subject for owner in await central.owners()] == [
+            "A",
+            "a",
+            "b",
+            "nul\0",
+            "ä",
+            "\ufffd",
+            "\U0001f600",
+        ]
+
+    async def test_a_token_comes_back_as_it_was_added(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        full = Token(b"a" * 32, "client", owner, T1, T2, T3, "label")
+        bare = Token(b"b" * 32, "owner", owner, T1, None, None)
+        for token in (full, bare):
+            await central.add_token(token)
+        assert await central.token(full.digest) == full
+        assert await central.token(bare.digest) == bare
+
+    async def test_an_unknown_token_is_none(self, central: Central) -> None:
+        assert await central.token(b"x" * 32) is None
+
+    async def test_a_token_of_an_unknown_owner_is_refused(self, central: Central) -> None:
+        with pytest.raises(Unknown):
+            await central.add_token(token_of(Owner(NOBODY, "nobody"), 1))
+        assert await central.tokens() == []
+
+    async def test_a_second_token_with_one_digest_is_a_conflict(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        await central.add_token(token_of(owner, 1))
+        with pytest.raises(Conflict):
+            await central.add_token(replace(token_of(owner, 1), kind="client"))
+        assert await central.tokens() == [token_of(owner, 1)]
+
+    async def test_tokens_come_oldest_first_and_then_as_added(self, central: Central) -> None:
+        ann = await central.ensure_owner("ann", T1)
+        bob = await central.ensure_owner("bob", T1)
+        tokens = [token_of(ann, 9, T2), token_of(bob, 8, T1), token_of(ann, 7, T1)]
+        for token in tokens:
+            await central.add_token(token)
+        assert await central.tokens() == [tokens[1], tokens[2], tokens[0]]
+
+    async def test_revoking_keeps_the_first_time(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        await central.add_token(token_of(owner, 1))
+        assert await central.revoke_token(token_of(owner, 1).digest, T2) is True
+        assert await central.revoke_token(token_of(owner, 1).digest, T3) is True
+        assert await central.token(token_of(owner, 1).digest) == replace(token_of(owner, 1), revoked_at=T2)
+
+    async def test_revoking_what_is_not_there_is_false(self, central: Central) -> None:
+        assert await central.revoke_token(b"x" * 32, T1) is False
+
+
+class ConnectorsAndInstances:
+    async def test_registering_is_true_once(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        assert await central.register(owner.id, "slack", b"1", T1) is True
+        assert await central.register(owner.id, "slack", b"2", T2) is False
+
+    async def test_a_manifest_is_replaced_to_the_letter(self, central: Central) -> None:
+        owner = await registered(central)
+        await central.register(owner.id, "slack", b'{ "b":\t"\\u0000", "b" : 1 }', T2)
+        found = await central.connector(owner.id, "slack")
+        assert found is not None
+        assert (found.id, found.manifest) == ("slack", b'{ "b":\t"\\u0000", "b" : 1 }')
+        assert (found.registered_at, found.erased_at) == (T1, None)
+
+    async def test_connectors_come_in_the_order_of_their_ids(self, central: Central) -> None:
+        owner = await registered(central, "ann", "b", "https://x/y", "a", "Z")
+        assert [each.id for each in await central.connectors(owner.id)] == ["Z", "a", "b", "https://x/y"]
+
+    async def test_owners_do_not_see_each_others(self, central: Central) -> None:
+        ann = await registered(central, "ann")
+        await added(central, ann, "one")
+        bob = await central.ensure_owner("bob", T1)
+        assert await central.connectors(bob.id) == []
+        assert await central.connector(bob.id, "slack") is None
+        assert await central.instances(bob.id) == []
+        assert await central.instance(bob.id, "one") is None
+
+    async def test_an_unknown_owner_registers_nothing(self, central: Central) -> None:
+        with pytest.raises(Unknown):
+            await central.register(NOBODY, "slack", b"{}", T1)
+        assert await central.connectors(NOBODY) == []
+
+    async def test_the_default_instance_is_made_once(self, central: Central) -> None:
+        owner = await registered(central)
+        first = await central.ensure_default_instance(owner.id, "slack", "fresh1", T1)
+        again = await central.ensure_default_instance(owner.id, "slack", "fresh2", T2)
+        assert first == again == Instance("fresh1", "slack", True, T1, None)
+
+    async def test_everybody_who_asks_at_once_gets_the_same_default(self, central: Central) -> None:
+        owner = await registered(central)
+        made = [central.ensure_default_instance(owner.id, "slack", f"fresh{n}", T1) for n in range(20)]
+        assert len(set(await asyncio.gather(*made))) == 1
+
+    async def test_each_connector_has_its_own_default(self, central: Central) -> None:
+        owner = await registered(central, "ann", "gmail", "slack")
+        for connector in ("gmail", "slack"):
+            await central.ensure_default_instance(owner.id, connector, f"of {connector}", T1)
+        assert [each.id for each in await central.instances(owner.id)] == ["of gmail", "of slack"]
+
+    async def test_a_named_instance_is_no_default(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "named")
+        assert (await central.ensure_default_instance(owner.id, "slack", "fresh", T1)).id == "fresh"
+
+    async def test_adding_an_instance_again_gives_the_one_that_is_there(self, central: Central) -> None:
+        owner = await registered(central, "ann", "gmail", "slack")
+        first = await added(central, owner, "one")
+        assert await central.add_instance(owner.id, Instance("one", "gmail", True, T2, None)) == first
+        assert await central.instance(owner.id, "one") == first
+
+    async def test_adding_an_erased_instance_again_gives_the_erased_one(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        await central.begin_erasure(job_of(owner, "e1", "slack", "one"))
+        assert (await added(central, owner, "one")).erased_at == T2
+        assert await central.instances(owner.id) == []
+
+    async def test_a_second_default_is_a_conflict(self, central: Central) -> None:
+        owner = await registered(central)
+        await central.ensure_default_instance(owner.id, "slack", "fresh", T1)
+        with pytest.raises(Conflict):
+            await central.add_instance(owner.id, Instance("other", "slack", True, T1, None))
+        assert await central.instance(owner.id, "other") is None
+
+    async def test_no_instance_of_an_unregistered_connector(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        with pytest.raises(Unknown):
+            await added(central, owner, "one")
+        with pytest.raises(Unknown):
+            await central.ensure_default_instance(owner.id, "slack", "fresh", T1)
+
+    async def test_no_instance_of_an_erased_connector(self, central: Central) -> None:
+        owner = await registered(central)
+        await central.begin_erasure(job_of(owner, "e1", "slack"))
+        with pytest.raises(Conflict):
+            await added(central, owner, "one")
+        with pytest.raises(Conflict):
+            await central.ensure_default_instance(owner.id, "slack", "fresh", T1)
+
+    async def test_instances_come_in_the_order_of_connector_and_id(self, central: Central) -> None:
+        owner = await registered(central, "ann", "b", "a")
+        for connector, id in (("b", "2"), ("a", "4"), ("b", "1"), ("a", "3")):
+            await added(central, owner, id, connector)
+        assert [each.id for each in await central.instances(owner.id)] == ["3", "4", "1", "2"]
+        assert [each.id for each in await central.instances(owner.id, "b")] == ["1", "2"]
+
+
+class SyncState:
+    async def test_no_state_is_empty_and_never_changed(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        assert await central.state(owner.id, "slack", "one") == ({}, None)
+        assert await central.state(owner.id, "slack", "unknown") == ({}, None)
+
+    async def test_values_come_back_to_the_letter(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        state = {"a": b"null", "b": b'{"x" : 1.0, "x": "\\u0000"}', "c": b"[12345678901234567890]"}
+        await central.merge_state(owner.id, "slack", "one", state, T1)
+        assert await central.state(owner.id, "slack", "one") == (state, T1)
+
+    async def test_merging_keeps_other_streams(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1", "b": b"2"}, T1)
+        await central.merge_state(owner.id, "slack", "one", {"b": b"3"}, T2)
+        assert await central.state(owner.id, "slack", "one") == ({"a": b"1", "b": b"3"}, T2)
+
+    async def test_merging_nothing_changes_nothing(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1)
+        await central.merge_state(owner.id, "slack", "one", {}, T2)
+        assert await central.state(owner.id, "slack", "one") == ({"a": b"1"}, T1)
+
+    async def test_instances_have_their_own_state(self, central: Central) -> None:
+        owner = await registered(central)
+        for id in ("one", "two"):
+            await added(central, owner, id)
+            await central.merge_state(owner.id, "slack", id, {"a": id.encode()}, T1)
+        assert (await central.state(owner.id, "slack", "one"))[0] == {"a": b"one"}
+        assert (await central.state(owner.id, "slack", "two"))[0] == {"a": b"two"}
+
+    async def test_an_instance_of_another_connector_is_unknown(self, central: Central) -> None:
+        owner = await registered(central, "ann", "gmail", "slack")
+        await added(central, owner, "one")
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1)
+        with pytest.raises(Unknown):
+            await central.merge_state(owner.id, "gmail", "one", {"a": b"2"}, T2)
+        assert await central.state(owner.id, "gmail", "one") == ({}, None)
+        assert await central.state(owner.id, "slack", "one") == ({"a": b"1"}, T1)
+
+    async def test_an_erased_instance_takes_no_state(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        await central.begin_erasure(job_of(owner, "e1", "slack", "one"))
+        with pytest.raises(Conflict):
+            await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T3)
+        assert await central.state(owner.id, "slack", "one") == ({}, None)
+
+    @pytest.mark.parametrize(
+        ("instance", "stream", "left"),
+        [
+            (None, None, []),
+            ("one", None, ["two a", "two b"]),
+            (None, "a", ["one b", "two b"]),
+            ("two", "b", ["one a", "one b", "two a"]),
+            ("nobody", None, ["one a", "one b", "two a", "two b"]),
+        ],
+    )
+    async def test_dropping_forgets_what_is_named(
+        self, central: Central, instance: str | None, stream: str | None, left: list[str]
+    ) -> None:
+        owner = await registered(central, "ann", "gmail", "slack")
+        await added(central, owner, "other", "gmail")
+        await central.merge_state(owner.id, "gmail", "other", {"a": b"1"}, T1)
+        for id in ("one", "two"):
+            await added(central, owner, id)
+            await central.merge_state(owner.id, "slack", id, {"a": b"1", "b": b"2"}, T1)
+
+        await central.drop_state(owner.id, "slack", instance, stream)
+
+        states = {id: (await central.state(owner.id, "slack", id))[0] for id in ("one", "two")}
+        assert [f"{id} {name}" for id, state in states.items() for name in state] == left
+        assert (await central.state(owner.id, "gmail", "other"))[0] == {"a": b"1"}
+
+
+class ErasureJobs:
+    async def test_an_erasure_comes_back_as_it_was_begun(self, central: Central) -> None:
+        owner = await registered(central)
+        job = job_of(owner, "e1", "slack", "one")
+        await central.begin_erasure(job)
+        assert await central.erasure(owner.id, "e1") == job
+        assert await central.unfinished_erasures() == [job]
+
+    async def test_another_owner_sees_no_erasure(self, central: Central) -> None:
+        owner = await registered(central)
+        bob = await central.ensure_owner("bob", T1)
+        await central.begin_erasure(job_of(owner, "e1"))
+        assert await central.erasure(bob.id, "e1") is None
+
+    async def test_a_connector_goes_with_its_instances_and_state(self, central: Central) -> None:
+        owner = await registered(central, "ann", "gmail", "slack")
+        for id, connector in (("one", "slack"), ("two", "slack"), ("other", "gmail")):
+            await added(central, owner, id, connector)
+            await central.merge_state(owner.id, connector, id, {"a": b"1"}, T1)
+
+        await central.begin_erasure(job_of(owner, "e1", "slack"))
+
+        assert [(each.id, each.erased_at) for each in await central.connectors(owner.id)] == [
+            ("gmail", None),
+            ("slack", T2),
+        ]
+        assert [each.id for each in await central.instances(owner.id)] == ["other"]
+        assert await central.instance(owner.id, "two") == Instance("two", "slack", False, T1, T2)
+        assert await central.state(owner.id, "slack", "one") == ({}, None)
+        assert await central.state(owner.id, "gmail", "other") == ({"a": b"1"}, T1)
+
+    async def test_an_instance_goes_alone(self, central: Central) -> None:
+        owner = await registered(central)
+        for id in ("one", "two"):
+            await added(central, owner, id)
+            await central.merge_state(owner.id, "slack", id, {"a": b"1"}, T1)
+
+        await central.begin_erasure(job_of(owner, "e1", "slack", "one"))
+
+        connector = await central.connector(owner.id, "slack")
+        assert connector is not None
+        assert connector.erased_at is None
+        assert [each.id for each in await central.instances(owner.id)] == ["two"]
+        assert await central.state(owner.id, "slack", "one") == ({}, None)
+        assert await central.state(owner.id, "slack", "two") == ({"a": b"1"}, T1)
+
+    async def test_less_than_an_instance_marks_nothing(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1)
+        await central.begin_erasure(job_of(owner, "e1"))
+        assert [each.id for each in await central.instances(owner.id)] == ["one"]
+        assert await central.state(owner.id, "slack", "one") == ({"a": b"1"}, T1)
+
+    async def test_an_erasure_leaves_the_same_connector_of_another_owner(self, central: Central) -> None:
+        ann, bob = await registered(central, "ann"), await registered(central, "bob")
+        await added(central, bob, "one")
+        await central.merge_state(bob.id, "slack", "one", {"a": b"1"}, T1)
+        await central.begin_erasure(job_of(ann, "e1", "slack"))
+        assert [each.erased_at for each in await central.connectors(bob.id)] == [None]
+        assert await central.state(bob.id, "slack", "one") == ({"a": b"1"}, T1)
+
+    async def test_an_erased_connector_lives_again_without_its_instances(self, central: Central) -> None:
+        owner = await registered(central)
+        await central.ensure_default_instance(owner.id, "slack", "old", T1)
+        await central.begin_erasure(job_of(owner, "e1", "slack"))
+        assert await central.register(owner.id, "slack", b"new", T3) is True
+        assert await central.instances(owner.id) == []
+        assert (await central.ensure_default_instance(owner.id, "slack", "new", T3)).id == "new"
+
+    async def test_beginning_again_changes_nothing(self, central: Central) -> None:
+        owner = await registered(central)
+        job = job_of(owner, "e1", "slack")
+        await central.begin_erasure(job)
+        await central.register(owner.id, "slack", b"new", T3)
+        for again in (job, replace(job, target=b"other", requested_at=T3)):
+            await central.begin_erasure(again)
+        connector = await central.connector(owner.id, "slack")
+        assert connector is not None
+        assert connector.erased_at is None
+        assert await central.unfinished_erasures() == [job]
+
+    async def test_an_id_of_another_owner_is_a_conflict(self, central: Central) -> None:
+        ann, bob = await registered(central, "ann"), await registered(central, "bob")
+        await central.begin_erasure(job_of(ann, "e1"))
+        with pytest.raises(Conflict):
+            await central.begin_erasure(job_of(bob, "e1", "slack"))
+        assert [each.erased_at for each in await central.connectors(bob.id)] == [None]
+
+    async def test_an_unknown_owner_erases_nothing(self, central: Central) -> None:
+        with pytest.raises(Unknown):
+            await central.begin_erasure(job_of(Owner(NOBODY, "nobody"), "e1"))
+        assert await central.unfinished_erasures() == []
+
+    async def test_a_target_can_be_redacted(self, central: Central) -> None:
+        owner = await registered(central)
+        await central.begin_erasure(job_of(owner, "e1"))
+        await central.redact_erasure("e1", b"redacted")
+        assert await central.erasure(owner.id, "e1") == replace(job_of(owner, "e1"), target=b"redacted")
+
+    async def test_finishing_keeps_the_first_result(self, central: Central) -> None:
+        owner = await registered(central)
+        await central.begin_erasure(job_of(owner, "e1"))
+        await central.finish_erasure("e1", b"first", T2)
+        await central.finish_erasure("e1", b"second", T3)
+        done = replace(job_of(owner, "e1"), state="done", completed_at=T2, result=b"first")
+        assert await central.erasure(owner.id, "e1") == done
+        assert await central.unfinished_erasures() == []
+
+    async def test_what_is_not_there_cannot_be_finished_or_redacted(self, central: Central) -> None:
+        with pytest.raises(Unknown):
+            await central.finish_erasure("e1", b"{}", T1)
+        with pytest.raises(Unknown):
+            await central.redact_erasure("e1", b"{}")
+
+    async def test_unfinished_erasures_come_oldest_first(self, central: Central) -> None:
+        owner = await registered(central)
+        for id, at in (("e9", T3), ("e8", T1), ("e7", T1), ("e6", T2)):
+            await central.begin_erasure(replace(job_of(owner, id), requested_at=at))
+        await central.finish_erasure("e6", b"{}", T3)
+        assert [job.id for job in await central.unfinished_erasures()] == ["e8", "e7", "e9"]
+
+
+class Spines:
+    async def test_an_empty_spine_has_no_head(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        assert await central.spine(owner.id, 0, 10) == []
+        assert await central.spine_head(owner.id) is None
+
+    async def test_events_are_chained_in_order(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        assert await central.append(owner.id, "records", [(1, b"a"), (2, b"b")], T1) == 2
+        assert await central.append(owner.id, "blobs", [(7, b"c")], T2) == 1
+        events = await central.spine(owner.id, 0, 10)
+        assert [(each.seq, each.at, each.body) for each in events] == [(1, T1, b"a"), (2, T1, b"b"), (3, T2, b"c")]
+        assert list(spine.verify(events)) == []
+        assert await central.spine_head(owner.id) == events[-1]
+
+    async def test_delivering_again_is_harmless(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        await central.append(owner.id, "records", [(1, b"a"), (2, b"b")], T1)
+        assert await central.append(owner.id, "records", [(1, b"a"), (2, b"b"), (5, b"c")], T2) == 1
+        assert await central.append(owner.id, "records", [(5, b"c")], T3) == 0
+        assert await central.append(owner.id, "records", [], T3) == 0
+        assert [each.body for each in await central.spine(owner.id, 0, 10)] == [b"a", b"b", b"c"]
+
+    async def test_a_number_that_does_not_rise_is_skipped_within_one_delivery(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        assert await central.append(owner.id, "records", [(2, b"a"), (2, b"a"), (1, b"b")], T1) == 1
+
+    async def test_sources_and_owners_count_for_themselves(self, central: Central) -> None:
+        ann, bob = await central.ensure_owner("ann", T1), await central.ensure_owner("bob", T1)
+        for owner in (ann, bob):
+            for source in ("records", "blobs"):
+                assert await central.append(owner.id, source, [(1, owner.subject.encode())], T1) == 1
+        assert [each.body for each in await central.spine(ann.id, 0, 10)] == [b"ann", b"ann"]
+        assert list(spine.verify(await central.spine(bob.id, 0, 10))) == []
+
+    async def test_a_spine_is_read_in_pages(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        await central.append(owner.id, "records", [(n, b"%d" % n) for n in range(1, 8)], T1)
+        assert [each.seq for each in await central.spine(owner.id, 0, 3)] == [1, 2, 3]
+        assert [each.seq for each in await central.spine(owner.id, 3, 3)] == [4, 5, 6]
+        assert [each.seq for each in await central.spine(owner.id, 6, 3)] == [7]
+        assert await central.spine(owner.id, 7, 3) == []
+
+    async def test_an_unknown_owner_has_no_spine(self, central: Central) -> None:
+        with pytest.raises(Unknown):
+            await central.append(NOBODY, "records", [(1, b"a")], T1)
+        assert await central.spine(NOBODY, 0, 10) == []
+
+    async def test_appending_at_once_gives_one_chain(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        deliveries = [[(n, b"%d" % n) for n in range(1, upto)] for upto in range(2, 30)]
+        counts = await asyncio.gather(*(central.append(owner.id, "records", each, T1) for each in deliveries))
+        events = await central.spine(owner.id, 0, 100)
+        assert sum(counts) == len(events) == 28
+        assert [each.body for each in events] == [b"%d" % n for n in range(1, 29)]
+        assert list(spine.verify(events)) == []
+
+
+class Files:
+    async def test_a_central_store_in_use_is_sound(self, central: Central) -> None:
+        owner = await registered(central)
+        await central.append(owner.id, "records", [(1, b"a")], T1)
+        assert await central.sanitize(5.0) is True
+        assert await central.check() == []
+
+    async def test_closing_twice_is_harmless(self, central: Central) -> None:
+        await central.close()
+        await central.close()
+
+
+class CentralSuite(OwnersAndTokens, ConnectorsAndInstances, SyncState, ErasureJobs, Spines, Files):
+    """All of it."""

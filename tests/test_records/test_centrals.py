@@ -1,0 +1,176 @@
+"""The central stores keep the contract of `records.central`, and SQLite's keeps it between processes and on disk."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from blobstore.sqlite import sqlite3
+from records import spine, tokens
+from records.central import Central, ErasureJob, Instance, Owner, Token
+from records.centrals.memory import MemoryCentral
+from records.centrals.sqlite import SqliteCentral
+from tests.conformance.central_suite import T1, T2, CentralSuite, added, job_of, registered
+
+
+class TestMemoryCentral(CentralSuite):
+    @pytest.fixture
+    def central(self) -> MemoryCentral:
+        return MemoryCentral()
+
+
+class TestSqliteCentral(CentralSuite):
+    @pytest.fixture
+    async def central(self, tmp_path: Path) -> AsyncIterator[SqliteCentral]:
+        central = await SqliteCentral.open(tmp_path / "central.db")
+        yield central
+        await central.close()
+
+
+@pytest.fixture
+async def central(tmp_path: Path) -> AsyncIterator[SqliteCentral]:
+    central = await SqliteCentral.open(tmp_path / "central.db")
+    yield central
+    await central.close()
+
+
+def in_file(path: Path, text: bytes) -> list[str]:
+    return [file.name for file in path.parent.iterdir() if text in file.read_bytes()]
+
+
+async def test_all_of_it_is_there_after_opening_again(tmp_path: Path) -> None:
+    path = tmp_path / "central.db"
+    central = await SqliteCentral.open(path)
+    owner = await registered(central)
+    await central.add_token(Token(b"t" * 32, "owner", owner, T1, None, None))
+    await added(central, owner, "one")
+    await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1)
+    await central.begin_erasure(job_of(owner, "e1"))
+    await central.append(owner.id, "records", [(1, b"a")], T1)
+    before = await everything(central, owner)
+    await central.close()
+
+    central = await SqliteCentral.open(path)
+    assert await everything(central, owner) == before
+    assert await central.append(owner.id, "records", [(1, b"a")], T2) == 0
+    await central.close()
+
+
+async def everything(central: Central, owner: Owner) -> list[object]:
+    return [
+        await central.owners(),
+        await central.tokens(),
+        await central.connectors(owner.id),
+        await central.instances(owner.id),
+        await central.state(owner.id, "slack", "one"),
+        await central.unfinished_erasures(),
+        await central.spine(owner.id, 0, 10),
+    ]
+
+
+async def test_a_token_itself_is_in_no_file(central: SqliteCentral, tmp_path: Path) -> None:
+    owner = await central.ensure_owner("ann", T1)
+    token = tokens.make()
+    await central.add_token(Token(tokens.digest(token), "owner", owner, T1, None, None))
+    assert in_file(tmp_path / "central.db", tokens.digest(token))
+    assert in_file(tmp_path / "central.db", token.encode()) == []
+    assert in_file(tmp_path / "central.db", token.removeprefix(tokens.PREFIX).encode()) == []
+
+
+async def test_erased_state_is_in_no_file_once_sanitized(central: SqliteCentral, tmp_path: Path) -> None:
+    owner = await registered(central)
+    await added(central, owner, "one")
+    await central.merge_state(owner.id, "slack", "one", {"a": b'"needle-in-state"'}, T1)
+    key = b'{"key":"needle-in-target"}'
+    await central.begin_erasure(ErasureJob("e1", owner.id, key, "running", T1, None, None, "slack", "one"))
+    await central.redact_erasure("e1", b"{}")
+    assert in_file(tmp_path / "central.db", b"needle-in-")
+    assert await central.sanitize(5.0)
+    assert in_file(tmp_path / "central.db", b"needle-in-") == []
+
+
+async def test_sanitizing_waits_for_a_reader_and_says_so(central: SqliteCentral, tmp_path: Path) -> None:
+    owner = await registered(central)
+    reader = sqlite3.connect(tmp_path / "central.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM owners").fetchall()
+    await central.append(owner.id, "records", [(1, b"a")], T1)
+    assert await central.sanitize(0.2) is False
+    reader.close()
+    assert await central.sanitize(5.0) is True
+
+
+async def test_a_spine_that_lost_its_end_is_found_and_never_closes_the_gap(
+    central: SqliteCentral, tmp_path: Path
+) -> None:
+    owner = await central.ensure_owner("ann", T1)
+    await central.append(owner.id, "records", [(n, b"%d" % n) for n in range(1, 5)], T1)
+    vandal = sqlite3.connect(tmp_path / "central.db", isolation_level=None)
+    vandal.execute("DELETE FROM spine WHERE seq >= 3")
+    vandal.close()
+    assert await central.check() == [f"the spine of {owner.id} ends at event 2, but 4 were chained"]
+    await central.append(owner.id, "records", [(5, b"5")], T2)
+    faults = list(spine.verify(await central.spine(owner.id, 0, 10)))
+    assert [fault.message for fault in faults] == ["Events 3 to 4 are missing before event 5."]
+
+
+PROCESS = """
+import asyncio, json, sys
+from pathlib import Path
+from records.centrals.sqlite import SqliteCentral
+from records.central import Instance
+
+async def main(path, name, rounds):
+    central = await SqliteCentral.open(Path(path))
+    owner = await central.ensure_owner("ann", "t")
+    await central.register(owner.id, "slack", b"{}", "t")
+    default = await central.ensure_default_instance(owner.id, "slack", name, "t")
+    for n in range(1, rounds + 1):
+        both = [(m, b"shared %d" % m) for m in range(max(1, n - 5), n + 1)]
+        mine = [(m, f"{name} {m}".encode()) for m in (n, n)]
+        await asyncio.gather(
+            central.append(owner.id, "shared", both, "t"),
+            central.append(owner.id, name, mine, "t"),
+        )
+    await central.close()
+    print(json.dumps([owner.id, default.id]))
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+"""
+
+
+async def test_processes_that_start_and_append_at_once_give_one_chain_with_each_event_once(tmp_path: Path) -> None:
+    path, rounds, names = tmp_path / "central.db", 40, ["p1", "p2", "p3"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(path), name, str(rounds)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        for name in names
+    ]
+    answers = [json.loads(await asyncio.to_thread(lambda each=each: each.communicate()[0])) for each in processes]
+    assert [each.returncode for each in processes] == [0] * len(names)
+
+    central = await SqliteCentral.open(path)
+    assert {tuple(answer) for answer in answers} == {(answers[0][0], answers[0][1])}
+    events = await central.spine(answers[0][0], 0, 10_000)
+    assert list(spine.verify(events)) == []
+    bodies = [event.body for event in events]
+    for name in ["shared", *names]:
+        mine = [body for body in bodies if body.startswith(name.encode() + b" ")]
+        assert mine == [f"{name} {n}".encode() for n in range(1, rounds + 1)]
+    assert len(bodies) == rounds * (1 + len(names))
+    assert await central.check() == []
+    await central.close()
+
+
+async def test_an_instance_keeps_its_id_apart_from_sql(central: SqliteCentral) -> None:
+    owner = await registered(central, "'; DROP TABLE owners; --", "a'b\0c")
+    strange = Instance('x"y%_\0\U0001f600', "a'b\0c", False, T1, None)
+    assert await central.add_instance(owner.id, strange) == strange
+    assert await central.instances(owner.id, "a'b\0c") == [strange]
