@@ -83,7 +83,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """`holder` has, or may have, links to the blob. `confirmed` once its links were seen committed."""
+    """`holder` has, or may have, links to the blob. `confirmed` when links were seen committed after its last hold."""
 
     digest: Digest
     holder: str
@@ -178,7 +178,10 @@ class Catalogue(Protocol):
         ...
 
     async def abandon(self, lease: Lease) -> None:
-        """End a lease whose upload failed; the caller has removed its staging file. Absent is no error."""
+        """End a lease whose upload failed; the caller has removed its staging file. Absent is no error.
+
+        Where its content was noted, its object may be there: it is condemned.
+        """
         ...
 
     # -- holders ---------------------------------------------------------------------------------------------------
@@ -188,7 +191,10 @@ class Catalogue(Protocol):
         ...
 
     async def settle(self, namespace: str, holder: str, links: Iterable[tuple[Digest, Sequence[str]]]) -> None:
-        """Links were committed: confirm their holders and drop the claims for these slots that they fulfil."""
+        """Links were committed: confirm their holders and drop the claims for these slots that they fulfil.
+
+        Where the holder's row is gone nothing is dropped.
+        """
         ...
 
     async def holders(self, namespace: str, holder: str, digests: Collection[Digest]) -> list[Holder]:
@@ -200,7 +206,7 @@ class Catalogue(Protocol):
         ...
 
     async def release(self, namespace: str, holders: Collection[Holder], now: float) -> int:
-        """Drop each holder that still has the version given; how many went."""
+        """Drop each holder that still has the version given; how many went. An orphan does not get younger."""
         ...
 
     # -- erasure and collection ------------------------------------------------------------------------------------

@@ -6,13 +6,12 @@ from blobstore.backend import ObjectName
 from blobstore.catalogue import Condemned, Lease, Orphan
 from blobstore.catalogues.sqlite.schema import (
     CONDEMNED,
-    LEASE,
     STORED,
     UNUSED,
     OnFile,
     Row,
     condemned,
-    lease,
+    end_leases,
     mark_orphans,
     next_count,
     stored,
@@ -28,7 +27,7 @@ class Collection(OnFile):
 
     async def fence(self, namespace: str, holder: str, scope: str | None) -> list[Lease]:
         where = "namespace = ? AND holder = ? AND (? IS NULL OR scope = ?)"
-        return await self._file.write(lambda db: _end_leases(db, where, (namespace, holder, scope, scope)))
+        return await self._file.write(lambda db: end_leases(db, where, (namespace, holder, scope, scope)))
 
     async def drained(self, seq: int) -> None:
         await self._file.execute("DELETE FROM outbox WHERE seq <= ?", (seq,))
@@ -55,9 +54,9 @@ class Collection(OnFile):
                 "DELETE FROM claims WHERE expires_at <= ? RETURNING namespace, digest", (now,)
             ).fetchall()
             mark_orphans(db, claims, now)
-            ended = _end_leases(db, "expires_at <= ?", (now,))
+            ended = end_leases(db, "expires_at <= ?", (now,))
             for dead in dead_processes:
-                ended += _end_leases(db, "process = ?", (dead,))
+                ended += end_leases(db, "process = ?", (dead,))
             return len(claims) + len(ended)
 
         return await self._file.write(run)
@@ -114,19 +113,3 @@ class Collection(OnFile):
         sql = f"UPDATE blobs SET verified_at = ? WHERE {_NAMED}"
         rows = [(now, name.namespace, name.digest.raw, name.generation) for name in names]
         await self._file.executemany(sql, rows)
-
-
-def _end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Lease]:
-    """Take leases away (rule P3: the row first). Where all bytes were in, their object may exist: condemn it."""
-    ended = [lease(row) for row in db.execute(f"DELETE FROM leases WHERE {where} RETURNING {LEASE}", parameters)]
-    for gone in ended:
-        if gone.content is not None:
-            db.execute(
-                f"INSERT INTO blobs ({CONDEMNED}, sha256, state, verified_at, condemned_seq)"
-                " VALUES (?, ?, ?, ?, 'abandoned', ?, ?, 'condemned', 0, ?)",
-                (
-                    *(gone.namespace, gone.content.digest.raw, gone.id, gone.content.size),
-                    *(gone.process, gone.content.sha256, next_count(db)),
-                ),
-            )
-    return ended

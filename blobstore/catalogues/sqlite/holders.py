@@ -30,8 +30,7 @@ class Holders(OnFile):
                 [(namespace, digest.raw, holder) for digest, _ in placed],
             )
             db.executemany(
-                "DELETE FROM claims WHERE namespace = ? AND holder = ? AND slot = ? AND digest = ?",
-                [(namespace, holder, slot, digest.raw) for digest, slots in placed for slot in slots],
+                _FULFIL, [(namespace, holder, slot, digest.raw) for digest, slots in placed for slot in slots]
             )
 
         await self._file.write(run)
@@ -74,6 +73,13 @@ class Holders(OnFile):
         await self._file.write(run)
 
 
+# Only where the hold is still there: a claim must not go before something else protects the blob.
+_FULFIL = """
+DELETE FROM claims WHERE namespace = ? AND holder = ? AND slot = ? AND digest = ? AND EXISTS (
+    SELECT 1 FROM holders h
+    WHERE h.namespace = claims.namespace AND h.digest = claims.digest AND h.holder = claims.holder)
+"""
+
 _HOLD = """
 INSERT INTO holders (namespace, digest, holder, version, confirmed)
 SELECT :ns, :digest, :holder, :version, 0
@@ -81,5 +87,5 @@ WHERE EXISTS (SELECT 1 FROM blobs WHERE namespace = :ns AND digest = :digest AND
   AND (EXISTS (SELECT 1 FROM holders WHERE namespace = :ns AND digest = :digest AND holder = :holder)
     OR EXISTS (SELECT 1 FROM claims
                WHERE namespace = :ns AND digest = :digest AND holder = :holder AND expires_at > :now))
-ON CONFLICT DO UPDATE SET version = excluded.version
+ON CONFLICT DO UPDATE SET version = excluded.version, confirmed = 0
 """

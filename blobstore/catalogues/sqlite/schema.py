@@ -127,8 +127,25 @@ def condemned(row: Row) -> Condemned:
 
 
 def mark_orphans(db: sqlite3.Connection, blobs: list[tuple[str, bytes]], now: float) -> None:
-    """Note since when these blobs have neither holder nor claim; those that have one are left alone."""
+    """Note since when these blobs have neither holder nor claim; who is an orphan already does not get younger."""
     db.executemany(
-        f"UPDATE blobs SET orphaned_at = ? WHERE namespace = ? AND digest = ? AND state != 'condemned' AND {UNUSED}",
+        "UPDATE blobs SET orphaned_at = ? WHERE namespace = ? AND digest = ? AND orphaned_at IS NULL"
+        f" AND state != 'condemned' AND {UNUSED}",
         [(now, namespace, digest) for namespace, digest in blobs],
     )
+
+
+def end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Lease]:
+    """Take leases away (rule P3: the row first). Where all bytes were in, their object may exist: condemn it."""
+    ended = [lease(row) for row in db.execute(f"DELETE FROM leases WHERE {where} RETURNING {LEASE}", parameters)]
+    for gone in ended:
+        if gone.content is not None:
+            db.execute(
+                f"INSERT INTO blobs ({CONDEMNED}, sha256, state, verified_at, condemned_seq)"
+                " VALUES (?, ?, ?, ?, 'abandoned', ?, ?, 'condemned', 0, ?)",
+                (
+                    *(gone.namespace, gone.content.digest.raw, gone.id, gone.content.size),
+                    *(gone.process, gone.content.sha256, next_count(db)),
+                ),
+            )
+    return ended

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Claim, Lease, State, Stored
-from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, next_count, stored
+from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, end_leases, next_count, stored
 from blobstore.catalogues.sqlite.schema import lease as lease_of
 from blobstore.digest import Content
 from blobstore.errors import LeaseLost
@@ -65,7 +65,7 @@ class Uploads(OnFile):
         return await self._file.write(run)
 
     async def abandon(self, lease: Lease) -> None:
-        await self._file.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
+        await self._file.write(lambda db: end_leases(db, "id = ?", (lease.id,)))
 
 
 def _claim_live(db: sqlite3.Connection, namespace: str, content: Content, claim: Claim) -> Stored | None:

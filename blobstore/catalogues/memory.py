@@ -1,0 +1,358 @@
+"""The catalogue in memory: the contract of `blobstore.catalogue` in its shortest form.
+
+Each method is atomic because it never awaits; none is durable. (Longer than our files are: the port has forty methods,
+and that all of them share one plain state is what keeps each of them short.)
+"""
+
+import secrets
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from blobstore.backend import ObjectName
+from blobstore.catalogue import (
+    CatalogueEvent,
+    Claim,
+    ClaimedBlob,
+    Condemned,
+    Gone,
+    Holder,
+    Lease,
+    Orphan,
+    State,
+    Stored,
+    Totals,
+)
+from blobstore.digest import Content, Digest
+from blobstore.errors import LeaseLost
+
+Blob = tuple[str, Digest]
+"""Namespace and digest: what is held and claimed, whatever its generations."""
+
+
+@dataclass(slots=True)
+class _Generation:
+    stored: Stored
+    orphaned_at: float | None = None
+    reason: str = ""
+    order: int = 0
+    process: str | None = None
+
+
+class MemoryCatalogue:
+    """Adapter of `blobstore.catalogue.Catalogue`."""
+
+    def __init__(self) -> None:
+        self._id = secrets.token_hex(16)
+        self._counter = 0
+        self._leases: dict[str, Lease] = {}
+        self._generations: dict[ObjectName, _Generation] = {}
+        self._holders: dict[tuple[Blob, str], Holder] = {}
+        self._claims: dict[tuple[Blob, str, str], Claim] = {}
+        self._gone: dict[ObjectName, Gone] = {}
+        self._outbox: list[CatalogueEvent] = []
+
+    async def store_id(self) -> str:
+        return self._id
+
+    # -- uploads ---------------------------------------------------------------------------------------------------
+
+    async def lease(self, lease: Lease) -> None:
+        self._leases[lease.id] = replace(lease, content=None)
+
+    async def renew(self, process: str, expires_at: float) -> None:
+        for lease in self._leases.values():
+            if lease.process == process:
+                self._leases[lease.id] = replace(lease, expires_at=expires_at)
+
+    async def adopt(self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None) -> Stored | None:
+        mine = self._lease(lease)
+        live = self._live((lease.namespace, content.digest))
+        if live is None:
+            self._leases[lease.id] = replace(mine, content=content)
+            return None
+        del self._leases[lease.id]
+        self._note(lease.namespace, event)
+        return self._claim(live, claim)
+
+    async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
+        content = self._lease(lease).content
+        if content is None:
+            raise LeaseLost("published before its bytes were in")
+        del self._leases[lease.id]
+        self._note(lease.namespace, event)
+        name = ObjectName(lease.namespace, content.digest, lease.id)
+        mine = _Generation(Stored(name, content.sha256, content.size, State.LIVE, now))
+        live = self._live((lease.namespace, content.digest))
+        if live is not None:
+            self._generations[name] = mine
+            self._condemn(mine, "duplicate")
+            return self._claim(live, claim)
+        for other in self._of((lease.namespace, content.digest)):
+            self._condemn(other, "healed")
+        self._generations[name] = mine
+        return self._claim(mine, claim)
+
+    async def abandon(self, lease: Lease) -> None:
+        self._end(lambda each: each.id == lease.id)
+
+    # -- holders ---------------------------------------------------------------------------------------------------
+
+    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> set[Digest]:
+        return {digest for digest in digests if not self._hold((namespace, digest), holder, now)}
+
+    async def settle(self, namespace: str, holder: str, links: Iterable[tuple[Digest, Sequence[str]]]) -> None:
+        for digest, slots in links:
+            blob = (namespace, digest)
+            held = self._holders.get((blob, holder))
+            if held is not None:
+                self._holders[blob, holder] = replace(held, confirmed=True)
+                for slot in slots:
+                    self._claims.pop((blob, holder, slot), None)
+
+    async def holders(self, namespace: str, holder: str, digests: Collection[Digest]) -> list[Holder]:
+        found = (self._holders.get(((namespace, digest), holder)) for digest in digests)
+        return [held for held in found if held is not None]
+
+    async def unconfirmed(self, limit: int) -> list[tuple[str, Holder]]:
+        rows = [(blob[0], held) for (blob, _), held in self._holders.items() if not held.confirmed]
+        return sorted(rows, key=lambda row: row[1].version)[:limit]
+
+    async def release(self, namespace: str, holders: Collection[Holder], now: float) -> int:
+        released = 0
+        for held in holders:
+            key = ((namespace, held.digest), held.holder)
+            current = self._holders.get(key)
+            if current is not None and current.version == held.version:
+                del self._holders[key]
+                self._mark_orphan(key[0], now)
+                released += 1
+        return released
+
+    async def rehold(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
+        for digest in digests:
+            blob = (namespace, digest)
+            self._holders[blob, holder] = Holder(digest, holder, self._next(), confirmed=True)
+            for each in self._of(blob):
+                each.orphaned_at = None
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    async def outbox(self, limit: int) -> list[CatalogueEvent]:
+        return self._outbox[:limit]
+
+    async def drained(self, seq: int) -> None:
+        self._outbox = [event for event in self._outbox if event.seq > seq]
+
+    # -- erasure and collection ------------------------------------------------------------------------------------
+
+    async def fence(self, namespace: str, holder: str, scope: str | None) -> list[Lease]:
+        return self._end(
+            lambda each: (each.namespace, each.holder) == (namespace, holder) and scope in (None, each.scope)
+        )
+
+    async def drop_claims(
+        self, namespace: str, holder: str, *, scope: str | None, slots: Collection[str] | None, now: float
+    ) -> set[Digest]:
+        return {
+            digest
+            for (_, digest), _ in self._drop(
+                lambda blob, claim: (
+                    (blob[0], claim.holder) == (namespace, holder)
+                    and scope in (None, claim.scope)
+                    and (slots is None or claim.slot in slots)
+                ),
+                now,
+            )
+        }
+
+    async def expire(self, now: float, dead_processes: Collection[str]) -> int:
+        claims = self._drop(lambda _, claim: claim.expires_at <= now, now)
+        ended = self._end(lambda each: each.expires_at <= now or each.process in dead_processes)
+        return len(claims) + len(ended)
+
+    async def orphans(self, namespace: str | None, before: float, limit: int) -> list[Orphan]:
+        found = [
+            Orphan(each.stored, each.orphaned_at)
+            for each in self._generations.values()
+            if each.orphaned_at is not None
+            and each.orphaned_at < before
+            and namespace in (None, each.stored.name.namespace)
+        ]
+        return sorted(found, key=lambda orphan: orphan.since)[:limit]
+
+    async def condemn(
+        self, namespace: str, digests: Collection[Digest], reason: str, before: float | None = None
+    ) -> list[Condemned]:
+        going = [
+            each
+            for blob in {(namespace, digest) for digest in digests}
+            for each in self._of(blob)
+            if not self._used(blob) and (before is None or (each.orphaned_at is not None and each.orphaned_at < before))
+        ]
+        return [self._condemn(each, reason) for each in going]
+
+    async def condemned(self, limit: int) -> list[Condemned]:
+        found = [each for each in self._generations.values() if each.stored.state is State.CONDEMNED]
+        return [_condemned(each) for each in sorted(found, key=lambda each: each.order)[:limit]]
+
+    async def buried(self, names: Collection[ObjectName], now: float) -> None:
+        for name in names:
+            found = self._generations.get(name)
+            if found is not None and found.stored.state is State.CONDEMNED:
+                del self._generations[name]
+                self._gone[name] = Gone(name, found.stored.size, found.reason, now)
+
+    async def quarantine(self, name: ObjectName) -> bool:
+        found = self._generations.get(name)
+        if found is None or found.stored.state is not State.LIVE:
+            return False
+        found.stored = replace(found.stored, state=State.QUARANTINED)
+        return True
+
+    async def verified(self, names: Collection[ObjectName], now: float) -> None:
+        for name in names:
+            found = self._generations.get(name)
+            if found is not None:
+                found.stored = replace(found.stored, verified_at=now)
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    async def find(self, namespace: str, digest: Digest) -> Stored | None:
+        live = self._live((namespace, digest))
+        return None if live is None else live.stored
+
+    async def find_sha256(self, namespace: str, sha256: bytes) -> Stored | None:
+        return next((each for each in self._all_live(namespace) if each.sha256 == sha256), None)
+
+    async def generations(self, namespace: str, digest: Digest) -> list[Stored]:
+        return [each for each in self._sorted() if (each.name.namespace, each.name.digest) == (namespace, digest)]
+
+    async def holders_of(self, namespace: str, digest: Digest) -> list[Holder]:
+        rows = [held for (blob, _), held in self._holders.items() if blob == (namespace, digest)]
+        return sorted(rows, key=lambda held: held.holder)
+
+    async def claims_of(self, namespace: str, digest: Digest) -> list[ClaimedBlob]:
+        rows = [ClaimedBlob(digest, claim) for (blob, *_), claim in self._claims.items() if blob == (namespace, digest)]
+        return sorted(rows, key=lambda row: (row.claim.holder, row.claim.slot))
+
+    async def claims_by(self, namespace: str, holder: str, limit: int, after: str = "") -> list[ClaimedBlob]:
+        rows = [
+            ClaimedBlob(blob[1], claim)
+            for (blob, who, slot), claim in self._claims.items()
+            if (blob[0], who) == (namespace, holder) and slot > after
+        ]
+        return sorted(rows, key=lambda row: (row.claim.slot, row.digest))[:limit]
+
+    async def gone(self, namespace: str, digest: Digest) -> list[Gone]:
+        rows = [each for name, each in self._gone.items() if (name.namespace, name.digest) == (namespace, digest)]
+        return sorted(rows, key=lambda each: (each.at, each.name))
+
+    async def walk(self, after: ObjectName | None, limit: int) -> list[Stored]:
+        return [each for each in self._sorted() if after is None or each.name > after][:limit]
+
+    async def stalest(self, before: float, limit: int) -> list[Stored]:
+        rows = [each for each in self._all_live() if each.verified_at < before]
+        return sorted(rows, key=lambda each: each.verified_at)[:limit]
+
+    async def held(self, namespace: str, holder: str, after: Digest | None, limit: int) -> list[Holder]:
+        rows = [held for (blob, who), held in self._holders.items() if (blob[0], who) == (namespace, holder)]
+        rows = [held for held in rows if after is None or held.digest > after]
+        return sorted(rows, key=lambda held: held.digest)[:limit]
+
+    async def leases(self) -> list[Lease]:
+        return sorted(self._leases.values(), key=lambda lease: lease.id)
+
+    async def totals(self, namespace: str) -> Totals:
+        live = self._all_live(namespace)
+        orphans = [each for each in live if self._generations[each.name].orphaned_at is not None]
+        return Totals(len(live), sum(each.size for each in live), len(orphans), sum(each.size for each in orphans))
+
+    async def sanitize(self, timeout: float) -> bool:
+        return True
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    # -- the steps that several methods share ------------------------------------------------------------------------
+
+    def _next(self) -> int:
+        self._counter += 1
+        return self._counter
+
+    def _lease(self, lease: Lease) -> Lease:
+        if lease.id not in self._leases:
+            raise LeaseLost("the upload was fenced off")
+        return self._leases[lease.id]
+
+    def _of(self, blob: Blob) -> list[_Generation]:
+        """The generations of a blob that are not condemned."""
+        return [
+            each
+            for name, each in self._generations.items()
+            if (name.namespace, name.digest) == blob and each.stored.state is not State.CONDEMNED
+        ]
+
+    def _live(self, blob: Blob) -> _Generation | None:
+        return next((each for each in self._of(blob) if each.stored.state is State.LIVE), None)
+
+    def _sorted(self) -> list[Stored]:
+        return sorted((each.stored for each in self._generations.values()), key=lambda each: each.name)
+
+    def _all_live(self, namespace: str | None = None) -> list[Stored]:
+        return [
+            each for each in self._sorted() if each.state is State.LIVE and namespace in (None, each.name.namespace)
+        ]
+
+    def _used(self, blob: Blob) -> bool:
+        return any(key[0] == blob for key in self._holders) or any(key[0] == blob for key in self._claims)
+
+    def _mark_orphan(self, blob: Blob, now: float) -> None:
+        if not self._used(blob):
+            for each in self._of(blob):
+                each.orphaned_at = now if each.orphaned_at is None else each.orphaned_at
+
+    def _claim(self, live: _Generation, claim: Claim) -> Stored:
+        name = live.stored.name
+        self._claims[(name.namespace, name.digest), claim.holder, claim.slot] = claim
+        live.orphaned_at = None
+        return live.stored
+
+    def _hold(self, blob: Blob, holder: str, now: float) -> bool:
+        mine = any(key[:2] == (blob, holder) and claim.expires_at > now for key, claim in self._claims.items())
+        if self._live(blob) is None or not (mine or (blob, holder) in self._holders):
+            return False
+        self._holders[blob, holder] = Holder(blob[1], holder, self._next(), confirmed=False)
+        return True
+
+    def _drop(self, going: Callable[[Blob, Claim], bool], now: float) -> list[tuple[Blob, Claim]]:
+        dropped = [(key, claim) for key, claim in self._claims.items() if going(key[0], claim)]
+        for key, _ in dropped:
+            del self._claims[key]
+        for key, _ in dropped:
+            self._mark_orphan(key[0], now)
+        return [(key[0], claim) for key, claim in dropped]
+
+    def _condemn(self, going: _Generation, reason: str) -> Condemned:
+        going.stored = replace(going.stored, state=State.CONDEMNED)
+        going.reason, going.order, going.orphaned_at = reason, self._next(), None
+        return _condemned(going)
+
+    def _note(self, namespace: str, event: bytes | None) -> None:
+        if event is not None:
+            self._outbox.append(CatalogueEvent(self._next(), namespace, event))
+
+    def _end(self, going: Callable[[Lease], bool]) -> list[Lease]:
+        """Take leases away; where all bytes were in, their object may exist: condemn it."""
+        ended = [lease for lease in self._leases.values() if going(lease)]
+        for lease in ended:
+            del self._leases[lease.id]
+            if lease.content is not None:
+                name = ObjectName(lease.namespace, lease.content.digest, lease.id)
+                stored = Stored(name, lease.content.sha256, lease.content.size, State.CONDEMNED, 0.0)
+                self._generations[name] = _Generation(stored, process=lease.process)
+                self._condemn(self._generations[name], "abandoned")
+        return ended
+
+
+def _condemned(each: _Generation) -> Condemned:
+    return Condemned(each.stored.name, each.stored.size, each.reason, each.process)

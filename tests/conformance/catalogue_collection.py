@@ -1,0 +1,265 @@
+"""What every catalogue does with what must go: claims, orphans, the condemned, the quarantined."""
+
+from collections.abc import Callable
+
+import pytest
+
+from blobstore.backend import ObjectName
+from blobstore.catalogue import Catalogue, Condemned, Gone, State, Totals
+from tests.conformance.catalogue_values import (
+    DAY,
+    GMAIL,
+    NOW,
+    OWNER,
+    SLACK,
+    claim_of,
+    content_of,
+    digest_of,
+    lease_of,
+    link,
+    orphan,
+    upload,
+)
+
+DATA = digest_of(b"data")
+
+
+async def slots(catalogue: Catalogue, holder: str = SLACK) -> list[str]:
+    return [each.claim.slot for each in await catalogue.claims_by(OWNER, holder, 100)]
+
+
+class Collection:
+    # -- claims end ------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("scope", "named", "left"),
+        [
+            (None, None, []),
+            ("one", None, ["b"]),
+            (None, ["a", "b"], ["c"]),
+            ("one", ["a", "b"], ["b", "c"]),
+            ("none", None, ["a", "b", "c"]),
+            (None, [], ["a", "b", "c"]),
+        ],
+    )
+    async def test_claims_are_dropped_by_scope_and_slot(
+        self, catalogue: Catalogue, scope: str | None, named: list[str] | None, left: list[str]
+    ) -> None:
+        places = {"a": "one", "b": "two", "c": "one"}
+        for number, (slot, where) in enumerate(places.items()):
+            await upload(catalogue, slot.encode(), number, claim_of(slot, scope=where))
+            await upload(catalogue, slot.encode(), 10 + number, claim_of(slot, GMAIL, where))
+        dropped = await catalogue.drop_claims(OWNER, SLACK, scope=scope, slots=named, now=NOW)
+        assert dropped == {digest_of(slot.encode()) for slot in places if slot not in left}
+        assert await slots(catalogue) == left
+        assert await slots(catalogue, GMAIL) == ["a", "b", "c"]
+        assert await catalogue.orphans(None, NOW + DAY, 10) == []
+
+    async def test_a_dropped_claim_leaves_an_orphan_where_it_was_the_last(self, catalogue: Catalogue) -> None:
+        await upload(catalogue, b"data", 1, claim_of("a"))
+        await upload(catalogue, b"data", 2, claim_of("b"))
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=["a"], now=NOW + 1)
+        assert await catalogue.orphans(None, NOW + DAY, 10) == []
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=["b"], now=NOW + 2)
+        assert [each.since for each in await catalogue.orphans(None, NOW + DAY, 10)] == [NOW + 2]
+
+    async def test_claims_expire_at_their_time_and_not_before(self, catalogue: Catalogue) -> None:
+        await upload(catalogue, b"first", 1, claim_of("a", expires_at=NOW + 10))
+        await upload(catalogue, b"second", 2, claim_of("b", expires_at=NOW + 11))
+        assert await catalogue.expire(NOW + 9, []) == 0
+        assert await catalogue.expire(NOW + 10, []) == 1
+        assert await slots(catalogue) == ["b"]
+        (found,) = await catalogue.orphans(None, NOW + DAY, 10)
+        assert (found.stored.name.digest, found.since) == (digest_of(b"first"), NOW + 10)
+
+    async def test_an_expired_claim_makes_no_orphan_of_a_linked_blob(self, catalogue: Catalogue) -> None:
+        await upload(catalogue, b"data", 1, claim_of("a", expires_at=NOW + 10))
+        await catalogue.hold(OWNER, SLACK, [DATA], NOW)
+        assert await catalogue.expire(NOW + 10, []) == 1
+        assert await catalogue.orphans(None, NOW + DAY, 10) == []
+
+    # -- leases end ------------------------------------------------------------------------------------------------
+
+    async def test_leases_of_dead_processes_end_whatever_their_time(self, catalogue: Catalogue) -> None:
+        await catalogue.lease(lease_of(1, process="dead"))
+        await catalogue.lease(lease_of(2, process="alive"))
+        assert await catalogue.expire(NOW, ["dead", "unknown"]) == 1
+        assert [lease.process for lease in await catalogue.leases()] == ["alive"]
+
+    @pytest.mark.parametrize(("scope", "left"), [(None, [3, 4]), ("one", [2, 3, 4])])
+    async def test_a_fence_takes_the_leases_of_a_holder_or_of_one_scope(
+        self, catalogue: Catalogue, scope: str | None, left: list[int]
+    ) -> None:
+        leases = [
+            lease_of(1, SLACK, "one"),
+            lease_of(2, SLACK, "two"),
+            lease_of(3, GMAIL, "one"),
+            lease_of(4, SLACK, "one", namespace="owner2"),
+        ]
+        for lease in leases:
+            await catalogue.lease(lease)
+        taken = await catalogue.fence(OWNER, SLACK, scope)
+        assert sorted(int(lease.id, 16) for lease in await catalogue.leases()) == left
+        assert sorted(taken, key=lambda lease: lease.id) == [each for each in leases if int(each.id, 16) not in left]
+
+    @pytest.mark.parametrize("end", ["expiry", "death", "fence"])
+    async def test_a_lease_that_is_taken_away_condemns_what_it_may_have_published(
+        self, catalogue: Catalogue, end: str
+    ) -> None:
+        await catalogue.lease(lease_of(1))
+        await catalogue.lease(lease_of(2))
+        await catalogue.adopt(lease_of(2), content_of(b"data"), claim_of())
+        if end == "fence":
+            await catalogue.fence(OWNER, SLACK, None)
+        else:
+            await catalogue.expire(*{"expiry": (NOW + 300, []), "death": (NOW, ["process1"])}[end])
+        # The first lease's bytes were never all there: nothing but its staging file can exist.
+        name = ObjectName(OWNER, DATA, lease_of(2).id)
+        assert await catalogue.condemned(10) == [Condemned(name, 4, "abandoned", "process1")]
+        assert await catalogue.leases() == []
+
+    # -- orphans ---------------------------------------------------------------------------------------------------
+
+    async def test_orphans_are_listed_oldest_first_and_only_those_before_the_time(self, catalogue: Catalogue) -> None:
+        for number, since in enumerate([30.0, 10.0, 20.0]):
+            await orphan(catalogue, b"%d" % number, number, NOW + since)
+        await orphan(catalogue, b"theirs", 9, NOW + 15, "owner2")
+        assert [each.since for each in await catalogue.orphans(None, NOW + 30, 10)] == [NOW + 10, NOW + 15, NOW + 20]
+        assert [each.since for each in await catalogue.orphans(OWNER, NOW + 30, 10)] == [NOW + 10, NOW + 20]
+        assert [each.since for each in await catalogue.orphans(None, NOW + DAY, 2)] == [NOW + 10, NOW + 15]
+
+    async def test_an_orphan_that_is_uploaded_again_is_none_any_more(self, catalogue: Catalogue) -> None:
+        await orphan(catalogue, b"data", 1)
+        await upload(catalogue, b"data", 2)
+        assert await catalogue.orphans(None, NOW + DAY, 10) == []
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=None, now=NOW + 7)
+        assert [each.since for each in await catalogue.orphans(None, NOW + DAY, 10)] == [NOW + 7]
+
+    async def test_a_quarantined_blob_is_an_orphan_like_any_other(self, catalogue: Catalogue) -> None:
+        stored = await upload(catalogue, b"data", 1)
+        await catalogue.quarantine(stored.name)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=None, now=NOW)
+        (found,) = await catalogue.orphans(None, NOW + DAY, 10)
+        assert found.stored.state is State.QUARANTINED
+        assert [each.name for each in await catalogue.condemn(OWNER, [DATA], "garbage", NOW + 1)] == [stored.name]
+
+    # -- condemned, buried, gone -----------------------------------------------------------------------------------
+
+    async def test_what_is_held_or_claimed_is_not_condemned(self, catalogue: Catalogue) -> None:
+        await upload(catalogue, b"claimed", 1, claim_of("a"))
+        await upload(catalogue, b"linked", 2, claim_of("b"))
+        await link(catalogue, b"linked", ("b",))
+        both = [digest_of(b"claimed"), digest_of(b"linked")]
+        assert await catalogue.condemn(OWNER, both, "garbage") == []
+        assert await catalogue.find(OWNER, both[0]) is not None
+        assert await catalogue.find(OWNER, both[1]) is not None
+
+    async def test_only_what_was_an_orphan_before_the_time_is_condemned(self, catalogue: Catalogue) -> None:
+        stored = await orphan(catalogue, b"data", 1, NOW)
+        assert await catalogue.condemn(OWNER, [DATA], "garbage", before=NOW) == []
+        assert await catalogue.condemn("owner2", [DATA], "garbage", before=NOW + 1) == []
+        assert await catalogue.condemn(OWNER, [DATA], "garbage", before=NOW + 1) == [
+            Condemned(stored.name, 4, "garbage")
+        ]
+
+    async def test_condemned_then_buried_then_gone(self, catalogue: Catalogue) -> None:
+        stored = await orphan(catalogue, b"data", 1)
+        await catalogue.condemn(OWNER, [DATA], "erasure 7")
+        assert await catalogue.find(OWNER, DATA) is None
+        assert [each.state for each in await catalogue.generations(OWNER, DATA)] == [State.CONDEMNED]
+        assert await catalogue.condemned(10) == [Condemned(stored.name, 4, "erasure 7")]
+        assert await catalogue.gone(OWNER, DATA) == []
+        await catalogue.buried([stored.name], NOW + 5)
+        await catalogue.buried([stored.name], NOW + 6)
+        assert await catalogue.condemned(10) == []
+        assert await catalogue.generations(OWNER, DATA) == []
+        assert await catalogue.gone(OWNER, DATA) == [Gone(stored.name, 4, "erasure 7", NOW + 5)]
+
+    async def test_a_condemned_generation_never_comes_back(self, catalogue: Catalogue) -> None:
+        stored = await orphan(catalogue, b"data", 1)
+        await catalogue.condemn(OWNER, [DATA], "garbage")
+        assert await catalogue.condemn(OWNER, [DATA], "garbage") == []
+        assert await catalogue.hold(OWNER, SLACK, [DATA], NOW) == {DATA}
+        assert await catalogue.quarantine(stored.name) is False
+        assert await catalogue.orphans(None, NOW + DAY, 10) == []
+        assert (await upload(catalogue, b"data", 2)).name != stored.name
+
+    async def test_what_is_not_condemned_is_not_buried(self, catalogue: Catalogue) -> None:
+        stored = await upload(catalogue, b"data", 1)
+        await catalogue.buried([stored.name], NOW)
+        assert await catalogue.find(OWNER, DATA) == stored
+        assert await catalogue.gone(OWNER, DATA) == []
+
+    async def test_the_condemned_are_listed_in_their_order(self, catalogue: Catalogue) -> None:
+        for number in range(4):
+            await orphan(catalogue, b"%d" % number, number)
+        for number in (2, 0, 3, 1):
+            await catalogue.condemn(OWNER, [digest_of(b"%d" % number)], "garbage")
+        assert [int(each.name.generation, 16) for each in await catalogue.condemned(3)] == [2, 0, 3]
+
+    # -- quarantine and verification -------------------------------------------------------------------------------
+
+    async def test_a_quarantined_generation_is_not_found(self, catalogue: Catalogue) -> None:
+        stored = await upload(catalogue, b"data", 1)
+        assert await catalogue.quarantine(stored.name) is True
+        assert await catalogue.quarantine(stored.name) is False
+        assert await catalogue.find(OWNER, DATA) is None
+        assert await catalogue.find_sha256(OWNER, stored.sha256) is None
+        assert [each.state for each in await catalogue.generations(OWNER, DATA)] == [State.QUARANTINED]
+
+    async def test_the_stalest_come_first_and_verifying_moves_them_back(self, catalogue: Catalogue) -> None:
+        stored = [await upload(catalogue, b"%d" % number, number, now=NOW - number) for number in range(4)]
+        await catalogue.quarantine(stored[3].name)
+        assert await catalogue.stalest(NOW, 10) == [stored[2], stored[1]]
+        assert await catalogue.stalest(NOW + 1, 2) == [stored[2], stored[1]]
+        await catalogue.verified([stored[2].name, stored[1].name], NOW + 5)
+        assert await catalogue.stalest(NOW + 5, 10) == [stored[0]]
+        found = await catalogue.find(OWNER, digest_of(b"1"))
+        assert found is not None
+        assert found.verified_at == NOW + 5
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    async def test_a_blob_is_found_by_its_sha256(self, catalogue: Catalogue) -> None:
+        stored = await upload(catalogue, b"data", 1)
+        assert await catalogue.find_sha256(OWNER, stored.sha256) == stored
+        assert await catalogue.find_sha256("owner2", stored.sha256) is None
+        assert await catalogue.find_sha256(OWNER, content_of(b"other").sha256) is None
+
+    async def test_walking_visits_every_generation_once_in_the_order_of_names(
+        self, catalogue: Catalogue, sized: Callable[[int, int], int]
+    ) -> None:
+        count = sized(12, 300)
+        for number in range(count):
+            namespace = f"owner{number % 3}"
+            stored = await upload(catalogue, b"%d" % (number % 7), number, claim_of(), namespace)
+            if number % 4 == 0:
+                await catalogue.quarantine(stored.name)
+        seen: list[ObjectName] = []
+        while page := await catalogue.walk(seen[-1] if seen else None, 5):
+            seen += [each.name for each in page]
+        expected = {
+            each.name
+            for namespace in ("owner0", "owner1", "owner2")
+            for number in range(7)
+            for each in await catalogue.generations(namespace, digest_of(b"%d" % number))
+        }
+        assert seen == sorted(expected)
+
+    async def test_totals_count_each_live_blob_once(self, catalogue: Catalogue) -> None:
+        await upload(catalogue, b"four", 1, claim_of("a"))
+        await upload(catalogue, b"four", 2, claim_of("b"))
+        await orphan(catalogue, b"seventy", 3)
+        await catalogue.quarantine((await upload(catalogue, b"bad", 4)).name)
+        await orphan(catalogue, b"going", 5)
+        await catalogue.condemn(OWNER, [digest_of(b"going")], "garbage")
+        assert await catalogue.totals(OWNER) == Totals(2, 11, 1, 7)
+        assert await catalogue.totals("owner2") == Totals(0, 0, 0, 0)
+
+    async def test_sanitizing_a_catalogue_that_nobody_reads_succeeds(self, catalogue: Catalogue) -> None:
+        await orphan(catalogue, b"data", 1)
+        assert await catalogue.sanitize(5.0) is True
+
+    async def test_closing_twice_is_harmless(self, catalogue: Catalogue) -> None:
+        await catalogue.close()
+        await catalogue.close()

@@ -1,0 +1,228 @@
+"""Random calls: every catalogue answers as the one in memory does."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from blobstore.catalogue import Catalogue, Holder, State
+from blobstore.catalogues.memory import MemoryCatalogue
+from blobstore.digest import Digest
+from blobstore.errors import LeaseLost
+from tests.conformance.catalogue_values import GMAIL, NOW, OWNER, SLACK, claim_of, content_of, digest_of, lease_of
+
+BODIES = [b"a", b"bb", b"ccc"]
+HOLDERS = [SLACK, GMAIL]
+SCOPES = ["one", "two"]
+SLOTS = ["s1", "s2", "s3"]
+PROCESSES = ["p1", "p2"]
+NAMESPACES = [OWNER, OWNER, "owner2"]
+
+Step = Callable[[Catalogue], Any]
+
+
+class Play:
+    """Chooses calls, and gives the same to each of several catalogues."""
+
+    def __init__(self, rng: random.Random, catalogues: list[Catalogue]) -> None:
+        self.rng = rng
+        self.catalogues = catalogues
+        self.leases = 0
+        self.now = NOW
+        # Holder rows read earlier, one list for each catalogue: their versions are each catalogue's own.
+        self.counted: list[tuple[str, list[list[Holder]]]] = []
+
+    async def both(self, step: Step) -> Any:
+        """What all catalogues answer, which must be the same."""
+        answers = [await self._answer(step, catalogue) for catalogue in self.catalogues]
+        assert all(answer == answers[0] for answer in answers), answers
+        return answers[0]
+
+    async def step(self) -> None:
+        self.now += self.rng.choice([0, 0, 1, 5])
+        choices = [
+            *[self.begin, self.upload, self.upload],
+            *[self.finish] * 6,
+            *[self.hold] * 5,
+            *[self.settle] * 3,
+            *[self.count] * 3,
+            *[self.release] * 3,
+            *[self.drop, self.drop, self.expire, self.fence, self.renew, self.condemn, self.condemn],
+            *[self.bury, self.bury, self.quarantine, self.verify, self.rehold],
+        ]
+        await self.rng.choice(choices)()
+
+    async def compare(self) -> None:
+        """Everything that can be asked."""
+        await self.both(lambda each: each.leases())
+        await self.both(lambda each: each.walk(None, 1000))
+        await self.both(lambda each: each.orphans(None, self.now + 1, 1000))
+        await self.both(lambda each: each.condemned(1000))
+        await self.both(lambda each: each.stalest(self.now + 1, 1000))
+        await self.both(lambda each: each.unconfirmed(1000))
+        for namespace in NAMESPACES:
+            await self.both(_asking("totals", namespace))
+            for body in BODIES:
+                digest = digest_of(body)
+                for question in ("find", "generations", "holders_of", "claims_of", "gone"):
+                    await self.both(_asking(question, namespace, digest))
+                for catalogue in self.catalogues:
+                    await _check(catalogue, namespace, digest)
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        self.leases += 1
+        lease = self.lease(self.leases)
+        await self.both(lambda each: each.lease(lease))
+
+    async def upload(self) -> None:
+        await self.begin()
+        for _ in range(4):
+            await self.finish()
+
+    async def finish(self) -> None:
+        """Adopt, publish or abandon some lease, which may be over long since."""
+        lease = self.lease(self.rng.randint(max(1, self.leases - 2), max(1, self.leases)))
+        claim = claim_of(self.rng.choice(SLOTS), lease.holder, lease.scope, expires_at=self.now + 300)
+        content = content_of(self.rng.choice(BODIES))
+        now = self.now
+        step: Step = self.rng.choice(
+            [
+                lambda each: each.adopt(lease, content, claim, b"event"),
+                lambda each: each.adopt(lease, content, claim),
+                lambda each: each.publish(lease, claim, now, b"event"),
+                lambda each: each.publish(lease, claim, now),
+                lambda each: each.abandon(lease),
+            ]
+        )
+        await self.both(step)
+
+    async def hold(self) -> None:
+        namespace, holder, digests, now = self.namespace(), self.holder(), self.digests(), self.now
+        await self.both(lambda each: each.hold(namespace, holder, digests, now))
+
+    async def settle(self) -> None:
+        namespace, holder = self.namespace(), self.holder()
+        links = [(digest, self.rng.sample(SLOTS, self.rng.randint(0, 2))) for digest in self.digests()]
+        await self.both(lambda each: each.settle(namespace, holder, links))
+
+    async def count(self) -> None:
+        namespace, holder, digests = self.namespace(), self.holder(), self.digests()
+        rows = [await each.holders(namespace, holder, digests) for each in self.catalogues]
+        self.counted.append((namespace, rows))
+
+    async def release(self) -> None:
+        if self.counted:
+            namespace, rows = self.counted.pop(self.rng.randrange(len(self.counted)))
+            released = {
+                await each.release(namespace, mine, self.now) for each, mine in zip(self.catalogues, rows, strict=True)
+            }
+            assert len(released) == 1
+
+    async def drop(self) -> None:
+        namespace, holder, now = self.namespace(), self.holder(), self.now
+        scope, slots = self.rng.choice([None, *SCOPES]), self.rng.choice([None, SLOTS[:2]])
+        await self.both(lambda each: each.drop_claims(namespace, holder, scope=scope, slots=slots, now=now))
+
+    async def expire(self) -> None:
+        now, dead = self.now, self.rng.sample(PROCESSES, self.rng.randint(0, 1))
+        await self.both(lambda each: each.expire(now, dead))
+
+    async def fence(self) -> None:
+        namespace, holder, scope = self.namespace(), self.holder(), self.rng.choice([None, *SCOPES])
+        await self.both(lambda each: each.fence(namespace, holder, scope))
+
+    async def renew(self) -> None:
+        process, expires_at = self.rng.choice(PROCESSES), self.now + 300
+        await self.both(lambda each: each.renew(process, expires_at))
+
+    async def condemn(self) -> None:
+        namespace, digests, before = self.namespace(), self.digests(), self.rng.choice([None, self.now - 10])
+        await self.both(lambda each: each.condemn(namespace, digests, "garbage", before))
+
+    async def bury(self) -> None:
+        condemned = await self.catalogues[0].condemned(1000)
+        names = [each.name for each in condemned if self.rng.random() < 0.5]
+        now = self.now
+        await self.both(lambda each: each.buried(names, now))
+
+    async def quarantine(self) -> None:
+        stored = await self.catalogues[0].walk(None, 1000)
+        if stored:
+            name = self.rng.choice(stored).name
+            await self.both(lambda each: each.quarantine(name))
+
+    async def verify(self) -> None:
+        names = [each.name for each in await self.catalogues[0].walk(None, 1000) if self.rng.random() < 0.3]
+        now = self.now
+        await self.both(lambda each: each.verified(names, now))
+
+    async def rehold(self) -> None:
+        namespace, holder, digests = self.namespace(), self.holder(), self.digests()[:1]
+        await self.both(lambda each: each.rehold(namespace, holder, digests))
+
+    # -- choices ---------------------------------------------------------------------------------------------------
+
+    def namespace(self) -> str:
+        return self.rng.choice(NAMESPACES)
+
+    def holder(self) -> str:
+        return self.rng.choice(HOLDERS)
+
+    def digests(self) -> list[Any]:
+        return [digest_of(body) for body in self.rng.sample(BODIES, self.rng.randint(1, len(BODIES)))]
+
+    def lease(self, number: int) -> Any:
+        """The lease of that number: chosen by the number alone, so that it can be named again."""
+        pick = random.Random(number)
+        return lease_of(
+            number,
+            pick.choice(HOLDERS),
+            pick.choice(SCOPES),
+            pick.choice(PROCESSES),
+            NOW + 15 * number,
+            pick.choice(NAMESPACES),
+        )
+
+    @staticmethod
+    async def _answer(step: Step, catalogue: Catalogue) -> Any:
+        try:
+            return _plain(await step(catalogue))
+        except LeaseLost:
+            return LeaseLost
+
+
+def _asking(question: str, *of: Any) -> Step:
+    return lambda catalogue: getattr(catalogue, question)(*of)
+
+
+async def _check(catalogue: Catalogue, namespace: str, digest: Digest) -> None:
+    """What always holds: one generation at most is not condemned, and it is an orphan if and only if nobody uses it."""
+    kept = [each for each in await catalogue.generations(namespace, digest) if each.state is not State.CONDEMNED]
+    orphans = [each.stored for each in await catalogue.orphans(namespace, float("inf"), 1000)]
+    used = await catalogue.holders_of(namespace, digest) or await catalogue.claims_of(namespace, digest)
+    assert len(kept) <= 1
+    assert [each for each in orphans if each.name.digest == digest] == ([] if used else kept)
+
+
+def _plain(answer: Any) -> Any:
+    """The answer without versions, and without an order where times are equal."""
+    match answer:
+        case Holder():
+            return (answer.digest, answer.holder, answer.confirmed)
+        case tuple():
+            return tuple(_plain(each) for each in answer)
+        case list():
+            return sorted((_plain(each) for each in answer), key=repr)
+    return answer
+
+
+class RandomCalls:
+    async def test_random_calls_are_answered_as_in_memory(
+        self, catalogue: Catalogue, rng: random.Random, sized: Callable[[int, int], int]
+    ) -> None:
+        play = Play(rng, [MemoryCatalogue(), catalogue])
+        for _ in range(sized(8, 200)):
+            for _ in range(50):
+                await play.step()
+            await play.compare()
