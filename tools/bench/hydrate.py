@@ -1,6 +1,5 @@
 """`blobstore bench hydrate`: a workspace into the server over HTTP, against copying and hashing the same tree."""
 
-import os
 import shutil
 import statistics
 import subprocess
@@ -13,8 +12,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from tools.bench.process import blobstore, serving, timed
 from tools.output import json_option, listing
+from tools.running import blobstore, serving
 from tools.slack.workspace import make_workspace
 
 MIB = 1 << 20
@@ -93,16 +92,18 @@ def _row(figure: str, value: float, limit: float | None = None) -> dict[str, obj
 
 def _hydrate(source: Path, data: Path) -> Round:
     try:
-        with serving(data) as server:
+        with serving(data, "bench") as server:
             idle = server.idle()
             server.reset_peak()
             command = blobstore("hydrate", "slack", source, "--server", server.url, "--token", server.token)
             command += ["--json", "--quiet"]
             started = time.perf_counter()
-            report = subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
+            report = subprocess.run(command, check=True, capture_output=True)
             first = time.perf_counter() - started
             growth = server.peak() - idle
-            again = timed(command)
+            started = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            again = time.perf_counter() - started
             statuses = {row["status"]: row for row in msgspec.json.decode(report.stdout) if "status" in row}
             hydrated = int(statuses.get("hydrated", {}).get("files", 0))
             distinct = sum(1 for path in (data / "blobs").rglob("*") if path.is_file())

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import click
 import msgspec
 
-from tools.bench.process import Server, serving
 from tools.output import json_option, listing
+from tools.running import Server, serving
 
 MIB = 1 << 20
 
@@ -50,7 +50,7 @@ def _measure(scratch: Path, large: int, small: int, parallel: int) -> list[dict[
     rows: list[dict[str, object]] = []
     source = scratch / "large"
     sha256 = _make(source, large, b"large")
-    with serving(scratch / "data") as server:
+    with serving(scratch / "data", "bench") as server:
         _post(server, "/v1/connectors", ["-H", "Content-Type: application/json", "-d", "@-"], MANIFEST)
         idle = server.idle()
 

@@ -1,17 +1,13 @@
-"""A server under measurement: started as a user starts it, watched through /proc."""
+"""A server of this installation, started as a user starts it; for the demonstration and the benchmarks."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-OWNER = "bench"
 
 
 def blobstore(*arguments: str | Path) -> list[str]:
@@ -25,17 +21,27 @@ class Server:
 
     url: str
     token: str
-    pid: int
+    process: "subprocess.Popen[str]"
 
-    def warm_up(self) -> None:
-        """One request, so that what is loaded lazily counts as idle."""
-        request = urllib.request.Request(self.url + "/v1/streams", headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310  (our own loopback address)
-            answer.read()
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an owner's request carries."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def get(self, path: str) -> bytes:
+        """The body of an answer that is small."""
+        request = urllib.request.Request(self.url + path, headers=self.headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            body: bytes = answer.read()
+        return body
+
+    def wait(self) -> None:
+        """Until the server ends."""
+        self.process.wait()
 
     def idle(self) -> int:
-        """Resident bytes after one warm-up request."""
-        self.warm_up()
+        """Resident bytes after one warm-up request: what is loaded lazily counts as idle."""
+        self.get("/v1/streams")
         return sum(_status(pid, "VmRSS") for pid in self._pids())
 
     def reset_peak(self) -> None:
@@ -48,28 +54,27 @@ class Server:
         return sum(_status(pid, "VmHWM") for pid in self._pids())
 
     def _pids(self) -> list[int]:
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [self.pid, *map(int, children)]
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
 
 
 @contextmanager
-def serving(data: Path) -> Iterator[Server]:
+def serving(data: Path, owner: str) -> Iterator[Server]:
     """A server on a free loopback port over `data`; stopped by SIGTERM at the end."""
     token = subprocess.run(
-        blobstore("token", "create", "--data", data, "--owner", OWNER), check=True, capture_output=True, text=True
+        blobstore("token", "create", "--data", data, "--owner", owner), check=True, capture_output=True, text=True
     ).stdout.strip()
-    process = subprocess.Popen(
-        blobstore("serve", "--data", data, "--port", "0"), stdout=subprocess.PIPE, text=True, env={**os.environ}
-    )
+    process = subprocess.Popen(blobstore("serve", "--data", data, "--port", "0"), stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             raise RuntimeError("the server did not start")
-        yield Server(line.split()[-1], token, process.pid)
+        yield Server(line.split()[-1], token, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(60)  # longer than the drain
 
 
 def _status(pid: int, name: str) -> int:
@@ -77,10 +82,3 @@ def _status(pid: int, name: str) -> int:
         if line.startswith(name + ":"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"/proc/{pid}/status has no {name}")
-
-
-def timed(command: list[str], **options: object) -> float:
-    """Wall seconds of a command that must succeed."""
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **options)  # type: ignore[call-overload]
-    return time.perf_counter() - started
