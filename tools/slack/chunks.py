@@ -8,8 +8,8 @@ from typing import Any
 
 from tools.slack import jsonstream
 from tools.slack.archive import uploads
+from tools.slack.scratch import Pour
 from tools.slack.source import SlackObject, SourceError
-from tools.slack.tables import Pour
 from tools.slack.workspace import Workspace
 
 _LONGEST_LINE = 256 * 1024 * 1024

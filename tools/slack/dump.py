@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from tools.slack import jsonstream
 from tools.slack.attachments import Attachments, in_dump
+from tools.slack.scratch import Pour
 from tools.slack.source import Located, SlackObject, SourceError
-from tools.slack.tables import Pour
 from tools.slack.tree import Tree
 from tools.slack.workspace import Workspace
 

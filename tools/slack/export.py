@@ -9,8 +9,8 @@ from typing import Any
 
 from tools.slack import jsonstream
 from tools.slack.attachments import Attachments, in_export
+from tools.slack.scratch import Pour
 from tools.slack.source import SlackObject, SourceError
-from tools.slack.tables import Pour
 from tools.slack.tree import Tree
 from tools.slack.workspace import Workspace
 

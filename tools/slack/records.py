@@ -13,9 +13,9 @@ import msgspec
 
 from tools.sink import Uploaded
 from tools.slack import redact
+from tools.slack.objects import file_objects, microseconds
 from tools.slack.source import FileEntry, SlackObject
 from tools.slack.status import NOT_STORABLE, Verdict
-from tools.slack.tables import file_objects, microseconds
 
 STREAMS = ("channels", "users", "messages", "files")
 """In the order in which they are best ingested."""

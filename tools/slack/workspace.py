@@ -28,7 +28,6 @@ class Workspace:
         unchanged: Callable[[], None] = _nothing,
     ) -> None:
         """`unchanged` raises `SourceError` when the source was written to since it was opened."""
-        self._connection = connection
         self._rows = Rows(connection)
         self._tree = tree
         self._attachments = attachments
@@ -72,7 +71,7 @@ class Workspace:
 
     def close(self) -> None:
         """As the port says."""
-        self._connection.close()
+        self._rows.close()
         self._tree.close()
 
 
