@@ -130,6 +130,16 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A generation and what it stands on: how many hold and claim its blob, and since when it counts as an orphan."""
+
+    stored: Stored
+    holders: int
+    claims: int
+    orphaned_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """What a namespace holds, in blobs and bytes; live generations only, each counted once."""
 
@@ -320,6 +330,24 @@ class Catalogue(Protocol):
 
     async def totals(self, namespace: str) -> Totals:
         """What the namespace holds."""
+        ...
+
+    # -- checks ----------------------------------------------------------------------------------------------------
+
+    async def survey(self, after: ObjectName | None, limit: int) -> list[Standing]:
+        """As `walk`, each with what it stands on, all seen at one moment."""
+        ...
+
+    async def parties(self) -> list[tuple[str, str]]:
+        """(namespace, holder) of everyone who holds or claims anything, in order."""
+        ...
+
+    async def remark(self, namespace: str, digests: Collection[Digest], now: float) -> None:
+        """Set the marks of these right: an orphan that has none becomes one at `now`, one that is used is none."""
+        ...
+
+    async def check(self) -> list[str]:
+        """What is wrong with the catalogue's files; empty when they are sound."""
         ...
 
     async def close(self) -> None:

@@ -7,6 +7,8 @@ BlobError
 ├── LeaseLost            the upload was fenced off: its lease expired or its scope was erased
 ├── OutOfSpace           the disk is full, or fuller than its floor allows
 ├── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
+│   ├── Damaged          a database file is not what was written; trying again does not help
+│   └── NewerVersion     a database file was made by a newer version of this program
 └── WrongStore           data directory and catalogue do not belong together
 """
 
@@ -41,6 +43,14 @@ class OutOfSpace(BlobError):
 
 class StorageUnavailable(BlobError):
     """A disk, a database or a store does not answer; nothing was acknowledged and trying again may help."""
+
+
+class Damaged(StorageUnavailable):
+    """A database file is not what was written to it, or is no database at all."""
+
+
+class NewerVersion(StorageUnavailable):
+    """A database file was made by a newer version of this program, which alone may write it."""
 
 
 class WrongStore(BlobError):

@@ -20,7 +20,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from sqlite_utils import Database, Migrations
 
-from blobstore.errors import OutOfSpace, StorageUnavailable
+from blobstore.errors import Damaged, NewerVersion, OutOfSpace, StorageUnavailable
 from blobstore.sqlite import require_sound_sqlite, sqlite3
 
 T = TypeVar("T")
@@ -33,6 +33,7 @@ MAX_GROUP = 256
 """Requests that share one commit; bounds how long the first of them waits."""
 
 _FULL_CODES = {"SQLITE_FULL"}
+_DAMAGE_CODES = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class SqliteFile:
     async def open(cls, path: Path, migrations: Migrations, *, readers: int = 3) -> Self:
         """Open the file, made and migrated if need be; any number of processes may do so at once.
 
-        Raises `StorageUnavailable` when it cannot be opened, or was made by a newer version of this program.
+        Raises `Damaged`, `NewerVersion`, or another `StorageUnavailable` when it cannot be opened.
         """
         writer = await asyncio.to_thread(_open_writer, path, migrations)
         return cls(path, writer, readers)
@@ -261,7 +262,7 @@ def _open_writer(path: Path, migrations: Migrations) -> sqlite3.Connection:
         unknown = [done.name for done in migrations.applied(database) if done.name not in known]
         if unknown:
             connection.close()
-            raise StorageUnavailable(f"{path.name} was made by a newer version ({unknown[-1]}); upgrade this program")
+            raise NewerVersion(f"{path.name} was made by a newer version ({unknown[-1]}); upgrade this program")
         migrations.apply(database)
     return connection
 
@@ -309,6 +310,9 @@ def _translate(error: Exception, name: str) -> Exception:
         error, sqlite3.IntegrityError | sqlite3.ProgrammingError
     ):
         return error  # a mistake in our own SQL, not the disk's: let it show
-    if getattr(error, "sqlite_errorname", "") in _FULL_CODES:
+    code = str(getattr(error, "sqlite_errorname", ""))
+    if code in _FULL_CODES:
         return OutOfSpace("the disk is full")
+    if code.startswith(_DAMAGE_CODES):
+        return Damaged(f"{name or 'database'}: {error}")
     return StorageUnavailable(f"{name or 'database'}: {error}")

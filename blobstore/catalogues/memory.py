@@ -18,6 +18,7 @@ from blobstore.catalogue import (
     Holder,
     Lease,
     Orphan,
+    Standing,
     State,
     Stored,
     Totals,
@@ -271,10 +272,35 @@ class MemoryCatalogue:
     async def sanitize(self, timeout: float) -> bool:
         return True
 
+    # -- checks ----------------------------------------------------------------------------------------------------
+
+    async def survey(self, after: ObjectName | None, limit: int) -> list[Standing]:
+        return [await self._standing(each) for each in await self.walk(after, limit)]
+
+    async def parties(self) -> list[tuple[str, str]]:
+        held = {(blob[0], holder) for blob, holder in self._holders}
+        return sorted(held | {(blob[0], holder) for blob, holder, _ in self._claims})
+
+    async def remark(self, namespace: str, digests: Collection[Digest], now: float) -> None:
+        for digest in digests:
+            blob = (namespace, digest)
+            self._mark_orphan(blob, now)
+            if self._used(blob):
+                for each in self._of(blob):
+                    each.orphaned_at = None
+
+    async def check(self) -> list[str]:
+        return []
+
     async def close(self) -> None:
         """Nothing to let go of."""
 
     # -- the steps that several methods share ------------------------------------------------------------------------
+
+    async def _standing(self, stored: Stored) -> Standing:
+        namespace, digest = stored.name.namespace, stored.name.digest
+        holders, claims = await self.holders_of(namespace, digest), await self.claims_of(namespace, digest)
+        return Standing(stored, len(holders), len(claims), self._generations[stored.name].orphaned_at)
 
     def _next(self) -> int:
         self._counter += 1

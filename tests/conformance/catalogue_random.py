@@ -54,7 +54,8 @@ class Play:
     async def compare(self) -> None:
         """Everything that can be asked."""
         await self.both(lambda each: each.leases())
-        await self.both(lambda each: each.walk(None, 1000))
+        await self.both(lambda each: each.survey(None, 1000))
+        await self.both(lambda each: each.parties())
         await self.both(lambda each: each.orphans(None, self.now + 1, 1000))
         await self.both(lambda each: each.condemned(1000))
         await self.both(lambda each: each.stalest(self.now + 1, 1000))

@@ -1,5 +1,6 @@
 """What every catalogue does: inherit the class, give it a `catalogue` fixture."""
 
+from tests.conformance.catalogue_checks import Checks
 from tests.conformance.catalogue_collection import Collection
 from tests.conformance.catalogue_holders import Holders
 from tests.conformance.catalogue_interleavings import Interleavings
@@ -7,5 +8,5 @@ from tests.conformance.catalogue_random import RandomCalls
 from tests.conformance.catalogue_uploads import Uploads
 
 
-class CatalogueSuite(Uploads, Holders, Collection, Interleavings, RandomCalls):
+class CatalogueSuite(Uploads, Holders, Collection, Interleavings, Checks, RandomCalls):
     """One test for each sentence of `blobstore.catalogue`."""

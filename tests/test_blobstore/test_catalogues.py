@@ -7,8 +7,9 @@ import pytest
 
 from blobstore.catalogues.memory import MemoryCatalogue
 from blobstore.catalogues.sqlite import SqliteCatalogue
+from blobstore.sqlite import sqlite3
 from tests.conformance.catalogue_suite import CatalogueSuite
-from tests.conformance.catalogue_values import NOW, OWNER, SLACK, digest_of, lease_of, upload
+from tests.conformance.catalogue_values import NOW, OWNER, SLACK, digest_of, lease_of, orphan, upload
 
 
 class TestMemoryCatalogue(CatalogueSuite):
@@ -52,3 +53,16 @@ class TestSqliteCatalogue(CatalogueSuite):
         assert await first.store_id() != await second.store_id()
         await first.close()
         await second.close()
+
+
+async def test_marks_that_somebody_else_broke_are_set_right(tmp_path: Path) -> None:
+    catalogue = await SqliteCatalogue.open(tmp_path / "catalogue.db")
+    await upload(catalogue, b"used", 1)
+    await orphan(catalogue, b"loose", 2)
+    vandal = sqlite3.connect(tmp_path / "catalogue.db", isolation_level=None)
+    vandal.execute("UPDATE blobs SET orphaned_at = iif(orphaned_at IS NULL, 1, NULL)")
+    vandal.close()
+    await catalogue.remark(OWNER, [digest_of(b"used"), digest_of(b"loose")], NOW + 9)
+    marks = {each.stored.name.digest: each.orphaned_at for each in await catalogue.survey(None, 10)}
+    assert marks == {digest_of(b"used"): None, digest_of(b"loose"): NOW + 9}
+    await catalogue.close()

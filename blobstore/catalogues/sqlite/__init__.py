@@ -1,6 +1,7 @@
 """The catalogue in one SQLite file: each method of the port is one transaction.
 
-`schema` has the tables, `uploads`, `holders`, `collection` and `questions` the statements, by what they are for.
+`schema` has the tables, `uploads`, `holders`, `collection`, `questions` and `standing` the statements, by what they
+are for.
 """
 
 from pathlib import Path
@@ -10,13 +11,14 @@ from blobstore.catalogues.sqlite.collection import Collection
 from blobstore.catalogues.sqlite.holders import Holders
 from blobstore.catalogues.sqlite.questions import Questions
 from blobstore.catalogues.sqlite.schema import MIGRATIONS
+from blobstore.catalogues.sqlite.standing import Standings
 from blobstore.catalogues.sqlite.uploads import Uploads
 from blobstore.sqlitefile import SqliteFile
 
 __all__ = ["SqliteCatalogue"]
 
 
-class SqliteCatalogue(Uploads, Holders, Collection, Questions):
+class SqliteCatalogue(Uploads, Holders, Collection, Questions, Standings):
     """Adapter of `blobstore.catalogue.Catalogue`."""
 
     @classmethod
@@ -27,10 +29,6 @@ class SqliteCatalogue(Uploads, Holders, Collection, Questions):
     async def sanitize(self, timeout: float) -> bool:
         """Cut the write-ahead log, which still holds what was deleted; False when a reader stood in the way."""
         return await self._file.truncate_wal(timeout)
-
-    async def check(self) -> list[str]:
-        """What SQLite finds wrong with the file."""
-        return await self._file.check()
 
     async def close(self) -> None:
         await self._file.close()
