@@ -1,8 +1,8 @@
 """Lines of an ingest: bytes into lines, and one line into the mutation that it asks for.
 
 What is kept of a record is the JSON text of its `data`, byte for byte; only a `fetch_url` in a blob reference makes it
-be written anew. Limits: `MAX_LINE` bytes a line, `jsontext.MAX_DEPTH` levels of nesting; no member name twice in one
-object; no number beyond a double's range.
+be written anew. Limits: `MAX_LINE` bytes a line, `jsontext.MAX_DEPTH` levels of nesting, about `MAX_CURSOR_VALUE`
+bytes for the cursor field's value; no member name twice in one object; no number beyond a double's range.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from records.manifest import StreamDeclaration
 from records.model import Delete, Link, Put, SortKey
 
 MAX_LINE = 16 << 20
+MAX_CURSOR_VALUE = 1024
 
 _FINGERPRINT = "blobstore 2026-11 content of a record"
 
@@ -146,16 +147,24 @@ def _put(key: str, emitted_at: str, text: bytes, data: object, declaration: Stre
     if not isinstance(data, dict):
         raise _invalid("data must be an object")
     keys.require_agreement(key, data, declaration.primary_key)
-    if jsontext.has_duplicate_members(text, data):
+    canonical = jsontext.canonical(data)
+    if jsontext.has_duplicate_members(text, canonical):
         raise _invalid("data has an object with two members of one name")
     refs: list[BlobRef] = []
     if links.may_hold(text, b"blob_"):
         refs = links.find(data)
         if refs and links.may_hold(text, b"fetch_url"):
-            text, data = _without_fetch_urls(text, data)
+            text, canonical = _without_fetch_urls(text, canonical)
     cursor = None if declaration.cursor_field is None else data.get(declaration.cursor_field)
-    fingerprint = derive(_FINGERPRINT, jsontext.canonical(data), 16)
-    return ParsedPut(key, order.sort_key(cursor, key), text, emitted_at, fingerprint, tuple(refs))
+    return ParsedPut(key, _sort_key(cursor, key), text, emitted_at, derive(_FINGERPRINT, canonical, 16), tuple(refs))
+
+
+def _sort_key(cursor: object, key: str) -> SortKey:
+    sort = order.sort_key(cursor, key)
+    # The place in a list goes into page cursors, and these into URLs.
+    if len(sort.encoded) > MAX_CURSOR_VALUE + keys.MAX_BYTES:
+        raise _invalid(f"the cursor field's value is longer than {MAX_CURSOR_VALUE} bytes")
+    return sort
 
 
 def _delete(key: str, emitted_at: str, data: object, declaration: StreamDeclaration) -> Delete:
@@ -168,13 +177,14 @@ def _delete(key: str, emitted_at: str, data: object, declaration: StreamDeclarat
     return Delete(key, deleted_at if times.is_date_time(deleted_at) else emitted_at, emitted_at)
 
 
-def _without_fetch_urls(text: bytes, data: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+def _without_fetch_urls(text: bytes, canonical: bytes) -> tuple[bytes, bytes]:
+    """The text without what readers only see, and its canonical form; as they are when there is none."""
     exact = jsontext.decode_exact(text)
     stripped = links.without_fetch_urls(exact)
     if stripped is exact:
-        return text, data
+        return text, canonical
     text = jsontext.encode(stripped)
-    return text, jsontext.decode(text)
+    return text, jsontext.canonical(jsontext.decode(text))
 
 
 def _decoded_envelope(raw: bytes) -> _Envelope:

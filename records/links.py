@@ -22,6 +22,7 @@ MAX_FILENAME = 255
 _BLOB_ID = re.compile(rf"(?:{PREFIX}|{SHA256_PREFIX})[0-9a-f]{{64}}\Z")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,127}"  # noqa: S105  a token of RFC 9110, no secret
 _MEDIA_TYPE = re.compile(rf"[ \t]*({_TOKEN}/{_TOKEN})[ \t]*(?:;.*)?\Z", re.DOTALL)
+_ESCAPED_LETTERS = (rb"\u005", rb"\u006", rb"\u007")
 _FILENAME_FIELDS = ("filename", "file_name", "name", "title")
 
 
@@ -71,11 +72,11 @@ def find(data: object) -> list[BlobRef]:
 
 
 def may_hold(raw: bytes, member: bytes) -> bool:
-    r"""Whether JSON text may have a member whose name begins so; false only when it surely has none.
+    """Whether JSON text may have a member whose name begins so; false only when it surely has none.
 
-    `member` has only letters, digits and `_`, which JSON can hide in no other way than as `\u`.
+    `member` has only small letters and `_`, which JSON can write in one other way.
     """
-    return b'"' + member in raw or b"\\u" in raw
+    return b'"' + member in raw or any(escape in raw for escape in _ESCAPED_LETTERS)
 
 
 def is_reference(value: Mapping[str, Any]) -> bool:

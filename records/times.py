@@ -36,7 +36,7 @@ def parse(value: str) -> datetime:
     if found[1]:
         value = value[: found.start(1)] + "59" + value[found.end(1) :]
     try:
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        return datetime.fromisoformat(value if value[-1] != "z" else value.upper()).astimezone(UTC)
     except OverflowError:
         raise ValueError("a time beyond the calendar") from None
 
