@@ -13,13 +13,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folders(folder: Path, root: Path) -> None:
-    """Make `folder` and its parents up to `root` (which is there), each durable in its own parent."""
-    if folder == root or folder.exists():
-        return
-    make_folders(folder.parent, root)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+def make_folders(folder: Path) -> None:
+    """Make `folder` and whatever is missing above it, each durable in its own parent."""
+    if not folder.exists():
+        make_folders(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -1,0 +1,120 @@
+"""One upload: bytes on their way into the store, until they are published or thrown away."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from blobstore.catalogue import Lease, Stored
+from blobstore.digest import Content, Digest
+from blobstore.errors import ContentMismatch
+from blobstore.staging import StagedFile
+
+if TYPE_CHECKING:
+    from blobstore.store import BlobStore
+
+BUFFER = 1 << 20
+"""Bytes gathered before a worker hashes and writes them: one hop per MiB instead of one per network read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the sender declared of the bytes; None where it declared nothing."""
+
+    size: int | None = None
+    sha256: bytes | None = None
+    digest: Digest | None = None
+
+    def check(self, content: Content) -> None:
+        """Raise `ContentMismatch` where what arrived is something else."""
+        if self.size is not None and content.size != self.size:
+            raise ContentMismatch(f"{content.size} bytes arrived, {self.size} were declared")
+        if self.sha256 is not None and content.sha256 != self.sha256:
+            raise ContentMismatch("the bytes that arrived have another SHA-256 than was declared")
+        if self.digest is not None and content.digest != self.digest:
+            raise ContentMismatch("the bytes that arrived have another BLAKE3 digest than was declared")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place that will hold the link: who, in which group that is erased together, which place, of what type."""
+
+    holder: str
+    scope: str
+    slot: str
+    media_type: str
+    event: Callable[[Content], bytes] | None = None
+    """Says, for the audit log above, what was stored; kept in the catalogue's outbox in the same step as the claim."""
+
+
+class Upload:
+    """Bytes on their way. An asynchronous context manager: what was not finished inside it is discarded."""
+
+    def __init__(self, store: "BlobStore", lease: Lease, slot: Slot, staged: StagedFile) -> None:
+        self._store = store
+        self._lease = lease
+        self._slot = slot
+        self._staged = staged
+        self._pieces: list[bytes] = []
+        self._gathered = 0
+        self._writing: asyncio.Future[None] | None = None
+        self._finishing: asyncio.Task[Stored] | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes. Waits while the disk is behind, so the sender is held back too."""
+        self._pieces.append(data)
+        self._gathered += len(data)
+        if self._gathered >= BUFFER:
+            await self._flush()
+
+    async def finish(self, expected: Expected | None = None) -> Stored:
+        """Publish the bytes, or claim those that are stored already; durable when this returns.
+
+        Raises `ContentMismatch` (nothing is kept), `LeaseLost` (fenced off), `OutOfSpace`, `StorageUnavailable`.
+        """
+        await self._flush()
+        await self._written()
+        # Shielded: a caller that goes away half-way through publishing must not leave a file without its row.
+        self._finishing = self._store.keep(self._finish(expected or Expected()))
+        return await asyncio.shield(self._finishing)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: object) -> None:
+        if self._finishing is None:
+            await asyncio.shield(self._store.keep(self._discard()))
+        else:
+            # Whoever awaited `finish` was told of its error; here only its end is waited for.
+            await asyncio.wait([self._finishing])
+
+    async def _flush(self) -> None:
+        await self._written()
+        if self._pieces:
+            pieces, self._pieces, self._gathered = self._pieces, [], 0
+            self._writing = self._store.submit(self._staged.append, pieces)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            # Shielded and kept: whoever goes away must not let the file be closed while a worker is still in it.
+            await asyncio.shield(self._writing)
+            self._writing = None
+
+    async def _finish(self, expected: Expected) -> Stored:
+        try:
+            content = await self._store.submit(self._staged.seal)
+            expected.check(content)
+            stored = await self._store.publish(self._lease, self._slot, self._staged, content)
+        except BaseException:
+            await self._discard()
+            raise
+        await self._store.submit(self._staged.discard)
+        return stored
+
+    async def _discard(self) -> None:
+        """Staged file first, lease after: a file without a lease would be debris, a lease without a file is nothing."""
+        with suppress(Exception):  # the worker's error was raised to whoever wrote; here only its end matters
+            await self._written()
+        await self._store.submit(self._staged.discard)
+        await self._store.end(self._lease)
