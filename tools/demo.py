@@ -13,7 +13,7 @@ from blake3 import blake3
 from rich.console import Console
 
 from tools.running import Server, blobstore, serving
-from tools.slack.sample import write_sample
+from tools.slack import sample
 
 PIECE = 1 << 20
 
@@ -28,7 +28,7 @@ def demo(and_exit: bool, directory: Path) -> None:
     workspace, data = directory / "workspace", directory / "data"
     directory.mkdir(parents=True)
     console.rule("A small Slack workspace, with attachments")
-    truth = write_sample(workspace)
+    truth = sample.write(workspace)
     console.print(f"{len(truth)} file ids in {workspace}")
     with serving(data, owner="demo") as server:
         console.rule(f"Hydrating it over HTTP into {server.url}")

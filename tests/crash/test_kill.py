@@ -1,4 +1,4 @@
-"""`kill -9` at any moment of uploads, ingests and erasures: what was acknowledged is there, what is left is collected."""
+"""`kill -9` at any moment of uploads, ingests and erasures: what was acknowledged is there, debris is collected."""
 
 import asyncio
 import hashlib
