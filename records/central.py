@@ -216,6 +216,10 @@ class Central(Protocol):
         """The newest event; None before the first."""
         ...
 
+    async def chained(self, owner: str) -> int:
+        """How many events were ever chained: more than the head's `seq` when the spine has lost its end."""
+        ...
+
     # -- files -----------------------------------------------------------------------------------------------------
 
     async def sanitize(self, timeout: float) -> bool:
@@ -223,7 +227,7 @@ class Central(Protocol):
         ...
 
     async def check(self) -> list[str]:
-        """What is wrong with its files, and spines that have lost their end; empty when all is sound."""
+        """What is wrong with its files; empty when they are sound."""
         ...
 
     async def close(self) -> None:

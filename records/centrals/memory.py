@@ -177,6 +177,10 @@ class MemoryCentral:
         chained = self._spines.get(owner)
         return chained[-1] if chained else None
 
+    async def chained(self, owner: str) -> int:
+        self._require_owner(owner)
+        return len(self._spines.get(owner, []))
+
     # -- files -----------------------------------------------------------------------------------------------------
 
     async def sanitize(self, timeout: float) -> bool:

@@ -412,6 +412,7 @@ class Spines:
         owner = await central.ensure_owner("ann", T1)
         assert await central.spine(owner.id, 0, 10) == []
         assert await central.spine_head(owner.id) is None
+        assert await central.chained(owner.id) == 0
 
     async def test_events_are_chained_in_order(self, central: Central) -> None:
         owner = await central.ensure_owner("ann", T1)
@@ -421,6 +422,7 @@ class Spines:
         assert [(each.seq, each.at, each.body) for each in events] == [(1, T1, b"a"), (2, T1, b"b"), (3, T2, b"c")]
         assert list(spine.verify(events)) == []
         assert await central.spine_head(owner.id) == events[-1]
+        assert await central.chained(owner.id) == 3
 
     async def test_delivering_again_is_harmless(self, central: Central) -> None:
         owner = await central.ensure_owner("ann", T1)

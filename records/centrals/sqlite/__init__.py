@@ -8,7 +8,7 @@ from typing import Self
 
 from blobstore.sqlitefile import SqliteFile
 from records.centrals.sqlite.access import Access
-from records.centrals.sqlite.chain import Chain, cut_off
+from records.centrals.sqlite.chain import Chain
 from records.centrals.sqlite.erasures import Erasures
 from records.centrals.sqlite.registry import Registry
 from records.centrals.sqlite.schema import MIGRATIONS
@@ -30,8 +30,8 @@ class SqliteCentral(Access, Registry, State, Erasures, Chain):
         return await self._file.truncate_wal(timeout)
 
     async def check(self) -> list[str]:
-        """What SQLite finds wrong with the file, and spines that have lost their end."""
-        return await self._file.check() + await self._file.read(cut_off)
+        """What SQLite finds wrong with the file."""
+        return await self._file.check()
 
     async def close(self) -> None:
         await self._file.close()

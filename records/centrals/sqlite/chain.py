@@ -10,10 +10,6 @@ from records.centrals.sqlite.schema import OnFile, require_owner
 _EVENT = "seq, at, body, previous, hash"
 _HEAD = f"SELECT {_EVENT} FROM spine WHERE owner = ? ORDER BY seq DESC LIMIT 1"
 _END = "SELECT events, (SELECT hash FROM spine WHERE owner = id ORDER BY seq DESC LIMIT 1) FROM owners WHERE id = ?"
-_CUT_OFF = """
-    SELECT id, events, coalesce((SELECT max(seq) FROM spine WHERE owner = id), 0) AS last
-    FROM owners WHERE last != events ORDER BY id
-"""
 
 
 class Chain(OnFile):
@@ -31,13 +27,13 @@ class Chain(OnFile):
         row = await self._file.read(lambda db: db.execute(_HEAD, (owner,)).fetchone())
         return None if row is None else SpineEvent(*row)
 
+    async def chained(self, owner: str) -> int:
+        def run(db: sqlite3.Connection) -> int:
+            require_owner(db, owner)
+            count: int = db.execute("SELECT events FROM owners WHERE id = ?", (owner,)).fetchone()[0]
+            return count
 
-def cut_off(db: sqlite3.Connection) -> list[str]:
-    """A sentence for each owner whose spine does not end where it was chained to."""
-    return [
-        f"the spine of {owner} ends at event {last}, but {events} were chained"
-        for owner, events, last in db.execute(_CUT_OFF)
-    ]
+        return await self._file.read(run)
 
 
 def _append(db: sqlite3.Connection, owner: str, source: str, events: Sequence[tuple[int, bytes]], now: str) -> int:

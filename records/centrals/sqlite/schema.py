@@ -20,7 +20,7 @@ def m001_initial(db: Database) -> None:
         db.execute(statement)
 
 
-# `owners.events` is how far the owner's spine has come: `check` sees by it when the spine has lost its end.
+# `owners.events` is how far the owner's spine has come: a checker sees by it when the spine has lost its end.
 # `number` keeps the order of insertion where times are equal.
 _INITIAL = """
 CREATE TABLE owners (

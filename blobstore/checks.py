@@ -1,0 +1,238 @@
+"""Checks of a blob store: the backend's objects against the catalogue's generations, and (deep) the bytes themselves.
+
+What uploads, claims and collections leave behind is checked in `blobstore.remains`. Neither knows a record: whether
+anything links a blob is asked of whoever keeps links.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from functools import partial
+from itertools import islice
+
+from blobstore.backend import ForeignObject, ObjectName, Reader
+from blobstore.catalogue import Catalogue, Standing, State, Stored
+from blobstore.digest import Content, Digest, Hasher
+from blobstore.errors import BlobNotFound
+from blobstore.findings import BATCH, Finding, Severity, Suspicion, certain
+from blobstore.gc import Links
+from blobstore.store import BlobStore
+
+PIECE = 4 << 20
+"""Bytes read and hashed at a time."""
+
+IGNORED = frozenset({"lost+found"})
+"""What a file system makes by itself at its root, where the blobs' folder is a mount of its own."""
+
+Progress = Callable[[int], None]
+"""Is told how many bytes were hashed since the last call."""
+
+Judge = Callable[[Standing], Awaitable[Finding | None]]
+
+_FIRST = Digest("0" * 64)
+
+
+async def survey(catalogue: Catalogue, namespace: str | None = None) -> AsyncIterator[list[Standing]]:
+    """Every generation, or those of one namespace, in the order of names and in pieces."""
+    after = None if namespace is None else ObjectName(namespace, _FIRST, "")
+    while page := await catalogue.survey(after, BATCH):
+        mine = [each for each in page if namespace in (None, each.stored.name.namespace)]
+        if mine:
+            yield mine
+        if len(mine) < len(page):
+            return
+        after = page[-1].stored.name
+
+
+class BlobChecks:
+    """Checks of one store. `namespaces` are those that exist, as the layer above knows."""
+
+    def __init__(self, store: BlobStore, links: Links, namespaces: Collection[str]) -> None:
+        self._backend = store.backend
+        self._catalogue = store.catalogue
+        self._links = links
+        self._namespaces = namespaces
+        self._unknown: set[str] = set()
+
+    async def files(self) -> AsyncIterator[Suspicion]:
+        """The catalogue's own files."""
+        for line in await self._catalogue.check():
+            message = f"the catalogue is damaged ({line}); restore it from a backup"
+            yield certain(Finding("damaged_file", Severity.ERROR, "catalogue.db", message))
+
+    async def generations(self) -> AsyncIterator[Suspicion]:
+        """Every generation: is its object there, may it be served, and is it known whether somebody uses it?"""
+        async for page in survey(self._catalogue):
+            for standing, size in zip(page, await self._sizes(page), strict=True):
+                name = standing.stored.name
+                if (finding := self._stranger(name.namespace)) is not None:
+                    yield certain(finding)
+                elif name.namespace in self._namespaces and await self._judge(standing, size) is not None:
+                    yield partial(self._again, name, self._measure_and_judge)
+
+    async def contents(self, progress: Progress) -> AsyncIterator[Suspicion]:
+        """The bytes of every live generation; those whose length is wrong already are left to `generations`."""
+        async for page in survey(self._catalogue):
+            for standing in page:
+                if await self._judge_bytes(standing, progress) is not None:
+                    judge = partial(self._judge_bytes, progress=lambda _: None)
+                    yield partial(self._again, standing.stored.name, judge)
+
+    async def objects(self) -> AsyncIterator[Suspicion]:
+        """Everything in the backend's space that no generation and no lease explains."""
+        listing = self._backend.list()
+        while batch := await asyncio.to_thread(lambda: list(islice(listing, BATCH))):
+            names = [entry[0] for entry in batch if isinstance(entry, tuple)]
+            for finding in map(self._stranger, {name.namespace for name in names}):
+                if finding is not None:
+                    yield certain(finding)
+            for name in await self._without_row([name for name in names if name.namespace in self._namespaces]):
+                yield partial(self._unexplained, name)
+            for entry in batch:
+                if isinstance(entry, ForeignObject) and entry.where not in IGNORED:
+                    yield certain(_foreign(entry))
+
+    def _stranger(self, namespace: str) -> Finding | None:
+        """A finding for each namespace that is not known, once."""
+        if namespace in self._namespaces or namespace in self._unknown:
+            return None
+        self._unknown.add(namespace)
+        message = "blobs of an owner that is not known here; nobody can read or erase them: restore the central store"
+        return Finding("unknown_namespace", Severity.ERROR, f"blobs/{namespace}", message)
+
+    # -- one generation --------------------------------------------------------------------------------------------
+
+    async def _again(self, name: ObjectName, judge: Judge) -> Finding | None:
+        """Judge the generation as it is now; None when it changes meanwhile: somebody is at it."""
+        standing = await self._standing(name)
+        finding = None if standing is None else await judge(standing)
+        after = await self._standing(name)
+        moved = standing is None or after is None or after.stored != standing.stored
+        return None if moved else finding
+
+    async def _standing(self, name: ObjectName) -> Standing | None:
+        page = await self._catalogue.survey(ObjectName(name.namespace, name.digest, ""), BATCH)
+        return next((each for each in page if each.stored.name == name), None)
+
+    async def _sizes(self, page: Sequence[Standing]) -> list[int | None]:
+        return await asyncio.to_thread(lambda: [self._backend.size(each.stored.name) for each in page])
+
+    async def _measure_and_judge(self, standing: Standing) -> Finding | None:
+        return await self._judge(standing, (await self._sizes([standing]))[0])
+
+    async def _judge(self, standing: Standing, size: int | None) -> Finding | None:
+        stored = standing.stored
+        if stored.state is State.CONDEMNED:
+            message = "condemned, but not removed yet; a collection removes it"
+            return _found("condemned_left", standing, message, Severity.DEBRIS)
+        if stored.state is State.QUARANTINED:
+            return await self._judge_mark(standing) or _quarantined(standing)
+        if size is None:
+            return self._bad(standing, "missing_file", "its bytes are not there")
+        if size != stored.size:
+            return self._bad(standing, "wrong_size", f"{size} bytes are there, {stored.size} were stored")
+        return await self._judge_mark(standing)
+
+    async def _judge_bytes(self, standing: Standing, progress: Progress) -> Finding | None:
+        stored = standing.stored
+        content = await _rehash(self._backend.open, stored, progress) if stored.state is State.LIVE else None
+        if content is None or (content.digest, content.sha256) == (stored.name.digest, stored.sha256):
+            return None
+        if content.digest != stored.name.digest:
+            return self._bad(standing, "digest_mismatch", f"its bytes are those of {content.digest} now")
+        message = "the catalogue has another SHA-256 than its bytes; readers are told the wrong one"
+        return _found("sha256_mismatch", standing, message)
+
+    async def _judge_mark(self, standing: Standing) -> Finding | None:
+        used = bool(standing.holders or standing.claims)
+        if used == (standing.orphaned_at is None):
+            return None
+        name = standing.stored.name
+        mend = partial(self._catalogue.remark, name.namespace, [name.digest], time.time())
+        if used:
+            message = "counted as an orphan, but somebody holds or claims it"
+            return _found("orphan_mark", standing, message, repair="take the mark away", mend=mend)
+        if await self._links.linked(name.namespace, [name.digest]):
+            return None  # a lost holder: named where links are checked, and mended by holding it again
+        message = "nobody holds it, yet it is not counted as an orphan: no collection would find it"
+        return _found("orphan_unmarked", standing, message, repair="count it as an orphan from now on", mend=mend)
+
+    def _bad(self, standing: Standing, kind: str, message: str) -> Finding:
+        """Bytes that must not be served. Quarantined, the blob takes the same bytes again; live, it would not."""
+        repair = "quarantine it; uploading the same bytes again heals it"
+        return _found(
+            kind, standing, message, repair=repair, mend=partial(self._catalogue.quarantine, standing.stored.name)
+        )
+
+    # -- one object ------------------------------------------------------------------------------------------------
+
+    async def _without_row(self, names: Sequence[ObjectName]) -> list[ObjectName]:
+        known = await asyncio.gather(*(self._catalogue.generations(name.namespace, name.digest) for name in names))
+        return [name for name, rows in zip(names, known, strict=True) if all(row.name != name for row in rows)]
+
+    async def _unexplained(self, name: ObjectName) -> Finding | None:
+        # Leases before generations before the object: an upload ends its lease with the row, a collection removes
+        # the object before the row.
+        leased = any(lease.id == name.generation for lease in await self._catalogue.leases())
+        if leased or not await self._without_row([name]):
+            return None
+        if (size := await asyncio.to_thread(self._backend.size, name)) is None:
+            return None
+        message = (
+            f"generation {name.generation} in {name.namespace}: {size} bytes that the catalogue does not know;"
+            " it is never touched: restore the catalogue that knows it, or remove it by hand"
+        )
+        return Finding("unknown_file", Severity.ERROR, str(name.digest), message)
+
+
+async def _rehash(open: Callable[[ObjectName], Reader], stored: Stored, progress: Progress) -> Content | None:
+    """What the object's bytes are; None when it is not there, or not as long as it should be."""
+    try:
+        reader = await asyncio.to_thread(open, stored.name)
+    except BlobNotFound:
+        return None
+    try:
+        if reader.size != stored.size:
+            return None
+        hasher = Hasher()
+        while hasher.size < stored.size:
+            read = await asyncio.to_thread(_hash_piece, reader, hasher)
+            progress(read)
+            if not read:
+                break
+        return hasher.finish()
+    finally:
+        reader.close()
+
+
+def _hash_piece(reader: Reader, hasher: Hasher) -> int:
+    data = reader.read(hasher.size, PIECE)
+    hasher.update(data)
+    return len(data)
+
+
+def _found(
+    kind: str,
+    standing: Standing,
+    message: str,
+    severity: Severity = Severity.ERROR,
+    *,
+    repair: str | None = None,
+    mend: Callable[[], Awaitable[object]] | None = None,
+) -> Finding:
+    name = standing.stored.name
+    where = f"generation {name.generation} in {name.namespace}: {message}"
+    return Finding(kind, severity, str(name.digest), where, repair, mend)
+
+
+def _quarantined(standing: Standing) -> Finding:
+    if standing.holders or standing.claims:
+        message = "its bytes are lost or damaged, and records need them; upload the same bytes again to heal it"
+        return _found("quarantined", standing, message)
+    message = "its bytes are lost or damaged, and nobody needs them; a collection removes it"
+    return _found("quarantined", standing, message, Severity.DEBRIS)
+
+
+def _foreign(entry: ForeignObject) -> Finding:
+    message = "not a blob, and not made by this program; it is never touched: remove it by hand if it is not needed"
+    return Finding("foreign_file", Severity.ERROR, f"blobs/{entry.where}", message)
