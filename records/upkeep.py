@@ -72,5 +72,5 @@ class Upkeep:
     async def _scrub(self) -> None:
         before = time.time() - self._schedule.scrub_age
         report = await scrub(self._store.blobs, before=before, rate=self._schedule.scrub_rate)
-        for bad in report.quarantined:
-            log.error("stored bytes do not match: %s is quarantined", bad.digest)
+        for bad in report.bad:
+            log.error("stored bytes are %s: %s", bad.verdict, bad.stored.name.digest)
