@@ -6,6 +6,7 @@ known at once, without waiting for a lease to expire.
 
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +19,8 @@ from blobstore.sqlitefile import file_lock
 
 _LOCK = "lock"
 _MAX_IOV = 512
+_PROCESS = re.compile(r"[0-9a-f]{16}\Z")
+_LEASE = re.compile(r"[0-9a-f]{32}\Z")
 
 
 class StagedFile:
@@ -89,13 +92,13 @@ class Staging:
             (self._root / process / lease).unlink()
 
     def files(self) -> Iterator[tuple[str, str, int]]:
-        """(process, lease, size) of every staged file of every process."""
+        """(process, lease, size) of every staged file of every process; what has no name of ours is left out."""
         for process in self._processes():
             with suppress(FileNotFoundError):
                 for entry in sorted(process.iterdir()):
-                    if entry.name != _LOCK:
+                    if _LEASE.match(entry.name):
                         with suppress(FileNotFoundError):
-                            yield process.name, entry.name, entry.stat().st_size
+                            yield process.name, entry.name, entry.lstat().st_size
 
     def dead(self) -> list[str]:
         """Processes that no longer live, with whatever they left."""
@@ -103,9 +106,9 @@ class Staging:
             return [folder.name for folder in self._processes() if folder.name != self.process and _is_free(folder)]
 
     def bury(self, process: str) -> None:
-        """Remove the folder of a dead process; what still lies in it keeps it for the next time."""
+        """Remove the folder of a dead process; what still lies in it keeps it for the next time. Absent is no error."""
         folder = self._root / process
-        with file_lock(_registry(self._root)):
+        with file_lock(_registry(self._root)), suppress(FileNotFoundError):
             if _is_free(folder) and [entry.name for entry in folder.iterdir()] in ([_LOCK], []):
                 (folder / _LOCK).unlink(missing_ok=True)
                 folder.rmdir()
@@ -118,7 +121,8 @@ class Staging:
             self.bury(self.process)
 
     def _processes(self) -> list[Path]:
-        return [entry for entry in sorted(self._root.iterdir()) if entry.is_dir()]
+        folders = (entry for entry in sorted(self._root.iterdir()) if _PROCESS.match(entry.name))
+        return [entry for entry in folders if entry.is_dir() and not entry.is_symlink()]
 
 
 def _registry(root: Path) -> Path:

@@ -1,0 +1,201 @@
+"""Staging: bytes are hashed as they come, and what a dead process left is known at once."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from blobstore.digest import Hasher
+from blobstore.errors import StorageUnavailable
+from blobstore.staging import Staging
+
+LEASE = "1" * 32
+OTHER = "2" * 32
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "staging"
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+# -- one file ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_appended_is_on_disk_and_hashed(root: Path, rng: random.Random) -> None:
+    staging = Staging.open(root)
+    file = staging.create(LEASE)
+    pieces = [rng.randbytes(rng.randrange(3000)) for _ in range(1500)] + [b"", b"x"]
+    for start in range(0, len(pieces), 700):
+        file.append(pieces[start : start + 700])
+    hasher = Hasher()
+    hasher.update(b"".join(pieces))
+    assert file.seal() == hasher.finish()
+    assert file.size == hasher.size
+    assert file.path.read_bytes() == b"".join(pieces)
+    file.discard()
+
+
+def test_a_staged_file_is_its_owners_alone(root: Path) -> None:
+    file = Staging.open(root).create(LEASE)
+    assert file.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_one_lease_has_one_file(root: Path) -> None:
+    staging = Staging.open(root)
+    staging.create(LEASE)
+    with pytest.raises(StorageUnavailable):
+        staging.create(LEASE)
+
+
+def test_discarding_removes_the_file_and_closes_it(root: Path) -> None:
+    staging = Staging.open(root)
+    before = len(os.listdir("/proc/self/fd"))
+    file = staging.create(LEASE)
+    file.append([b"data"])
+    file.discard()
+    file.discard()
+    assert list(staging.files()) == []
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_discard_is_harmless_after_the_file_was_linked_or_moved(root: Path, tmp_path: Path) -> None:
+    staging = Staging.open(root)
+    linked, moved = staging.create(LEASE), staging.create(OTHER)
+    (tmp_path / "linked").hardlink_to(linked.path)
+    moved.path.rename(tmp_path / "moved")
+    for file in (linked, moved):
+        file.discard()
+    assert (tmp_path / "linked").exists()
+    assert (tmp_path / "moved").exists()
+
+
+def test_a_write_that_fails_is_told(root: Path) -> None:
+    file = Staging.open(root).create(LEASE)
+    read_only = os.open(file.path, os.O_RDONLY)
+    assert file._descriptor is not None
+    os.dup2(read_only, file._descriptor)
+    with pytest.raises(StorageUnavailable):
+        file.append([b"data"])
+    os.close(read_only)
+
+
+# -- processes ---------------------------------------------------------------------------------------------------------
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from blobstore.staging import Staging
+
+staging = Staging.open(Path(sys.argv[1]))
+staging.create(sys.argv[2]).append([b"data"])
+print(staging.process, flush=True)
+time.sleep(60)
+"""
+
+
+def child(root: Path, lease: str) -> tuple[subprocess.Popen[str], str]:
+    process = subprocess.Popen([sys.executable, "-c", CHILD, str(root), lease], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+def test_a_killed_process_is_dead_at_once_and_a_living_one_is_not(root: Path) -> None:
+    staging = Staging.open(root)
+    process, name = child(root, LEASE)
+    assert staging.dead() == []
+    assert list(staging.files()) == [(name, LEASE, 4)]
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert staging.dead() == [name]
+    assert list(staging.files()) == [(name, LEASE, 4)]
+
+
+def test_a_dead_process_is_buried_once_its_files_are_gone(root: Path) -> None:
+    staging = Staging.open(root)
+    process, name = child(root, LEASE)
+    process.kill()
+    process.wait()
+    staging.bury(name)
+    assert staging.dead() == [name]
+    staging.remove(name, LEASE)
+    staging.remove(name, LEASE)
+    staging.bury(name)
+    staging.bury(name)
+    assert staging.dead() == []
+    assert entries(root) == [staging.process]
+
+
+def test_a_living_process_is_not_buried(root: Path) -> None:
+    staging, other = Staging.open(root), Staging.open(root)
+    staging.bury(other.process)
+    other.create(LEASE)
+    assert staging.dead() == []
+
+
+def test_closing_gives_the_folder_up(root: Path) -> None:
+    staging = Staging.open(root)
+    staging.close()
+    staging.close()
+    assert entries(root) == []
+
+
+def test_closing_with_a_file_left_leaves_it_to_others(root: Path) -> None:
+    first, second = Staging.open(root), Staging.open(root)
+    first.create(LEASE)
+    first.close()
+    assert second.dead() == [first.process]
+    assert list(second.files()) == [(first.process, LEASE, 0)]
+
+
+def test_many_that_open_and_close_at_once_never_take_a_living_one_for_dead(root: Path) -> None:
+    witness = Staging.open(root)
+    wrong: list[str] = []
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        for _ in range(40):
+            staging = Staging.open(root)
+            staging.create(LEASE).discard()
+            if staging.process in witness.dead():
+                wrong.append(staging.process)
+            staging.close()
+
+    def collect() -> None:
+        while not stop.is_set():
+            for process in witness.dead():
+                witness.bury(process)
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    visitors = [threading.Thread(target=come_and_go) for _ in range(3)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    stop.set()
+    collector.join()
+    assert wrong == []
+    assert entries(root) == [witness.process]
+
+
+def test_what_is_foreign_in_the_staging_folder_is_no_debris(root: Path, tmp_path: Path) -> None:
+    staging = Staging.open(root)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / LEASE).write_bytes(b"data")
+    (root / "folder").mkdir()
+    (root / "folder" / LEASE).write_bytes(b"data")
+    (root / ("a" * 16)).symlink_to(tmp_path / "elsewhere")
+    (root / staging.process / "notes").write_bytes(b"data")
+    assert list(staging.files()) == []
+    assert staging.dead() == []
+    staging.close()
+    assert entries(root) == sorted(["folder", "a" * 16, staging.process])
