@@ -330,6 +330,15 @@ class ErasureJobs:
         assert await central.state(owner.id, "slack", "one") == ({}, None)
         assert await central.state(owner.id, "slack", "two") == ({"a": b"1"}, T1)
 
+    async def test_what_was_erased_before_keeps_its_time(self, central: Central) -> None:
+        owner = await registered(central)
+        for id in ("one", "two"):
+            await added(central, owner, id)
+        await central.begin_erasure(job_of(owner, "e1", "slack", "one"))
+        await central.begin_erasure(replace(job_of(owner, "e2", "slack"), requested_at=T3))
+        for id, erased_at in (("one", T2), ("two", T3)):
+            assert await central.instance(owner.id, id) == Instance(id, "slack", False, T1, erased_at)
+
     async def test_less_than_an_instance_marks_nothing(self, central: Central) -> None:
         owner = await registered(central)
         await added(central, owner, "one")

@@ -170,6 +170,43 @@ async def test_processes_that_start_and_append_at_once_give_one_chain_with_each_
     await central.close()
 
 
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from records.centrals.sqlite import SqliteCentral
+
+async def main(path):
+    central = await SqliteCentral.open(Path(path))
+    owner = await central.ensure_owner("ann", "t")
+    print(owner.id, flush=True)
+    for n in range(1, 100_000):
+        await central.append(owner.id, "records", [(n, b"%d" % n)], "t")
+        print(n, flush=True)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 2, 30])
+async def test_what_was_appended_survives_a_kill(tmp_path: Path, lines: int) -> None:
+    path = tmp_path / "central.db"
+    command = [sys.executable, "-c", KILLED, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline().decode().strip() for _ in range(lines)]
+        process.kill()
+        told += process.stdout.read().decode().split()
+
+    central = await SqliteCentral.open(path)
+    events = await central.spine(told[0], 0, 100_000)
+    assert [event.body.decode() for event in events][: len(told) - 1] == told[1:]
+    assert len(events) <= len(told)  # at most one that it had no time to tell of
+    assert list(spine.verify(events)) == []
+    assert await central.check() == []
+    assert await central.append(told[0], "records", [(n, b"%d" % n) for n in range(1, len(events) + 2)], T2) == 1
+    await central.close()
+
+
 async def test_an_instance_keeps_its_id_apart_from_sql(central: SqliteCentral) -> None:
     owner = await registered(central, "'; DROP TABLE owners; --", "a'b\0c")
     strange = Instance('x"y%_\0\U0001f600', "a'b\0c", False, T1, None)
