@@ -15,25 +15,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Migrations
 
-from blobstore.errors import Damaged, NewerVersion, OutOfSpace, StorageUnavailable
-from blobstore.sqlite import require_sound_sqlite, sqlite3
+from blobstore.errors import StorageUnavailable
+from blobstore.sqlite import sqlite3
+from blobstore.sqliteconnection import begin, connect, make_place, prepare, translate, translated, truncate
 
 T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
 
-LOCK_WAIT = 120.0
-"""Seconds that a writer waits for writers of other processes before it gives up."""
-
 MAX_GROUP = 256
 """Requests that share one commit; bounds how long the first of them waits."""
-
-_FULL_CODES = {"SQLITE_FULL"}
-_DAMAGE_CODES = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 @dataclass(slots=True)
@@ -68,6 +64,8 @@ class SqliteFile:
 
     async def read(self, transaction: Transaction[T]) -> T:
         """Run the function on one snapshot. It must not write, and must fetch what it gives back."""
+        if self._closed:
+            raise StorageUnavailable(f"{self.path.name} is closed")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, transaction)
 
@@ -77,6 +75,13 @@ class SqliteFile:
         What the function raises undoes it alone and is raised here. When the commit fails nothing was written.
         """
         return await self._submit(transaction, alone=False)
+
+    async def write_alone(self, transaction: Transaction[T]) -> T:
+        """As `write`, but shares its commit with nobody and needs no memory to undo single statements.
+
+        For what touches much of the file. Other writers wait; readers do not.
+        """
+        return await self._submit(partial(_alone, transaction), alone=True)
 
     async def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """One statement in a transaction of its own; the number of rows that it changed."""
@@ -92,7 +97,7 @@ class SqliteFile:
         False when, for `timeout` seconds, a reader's snapshot (of any process) stood in the way.
         """
         deadline = time.monotonic() + timeout
-        while not await self._submit(_truncate, alone=True):
+        while not await self._submit(truncate, alone=True):
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(0.05)
@@ -113,17 +118,18 @@ class SqliteFile:
     # -- readers ---------------------------------------------------------------------------------------------------
 
     def _read(self, transaction: Transaction[T]) -> T:
-        with _translated(self.path):
+        with translated(self.path):
             connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
             if connection is None:
-                connection = self._local.connection = _connect(self.path)
+                connection = self._local.connection = connect(self.path)
                 connection.execute("PRAGMA query_only = ON")
                 self._reader_connections.append(connection)
             connection.execute("BEGIN")
             try:
                 return transaction(connection)
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # an I/O error ends it by itself
+                    connection.execute("ROLLBACK")
 
     # -- the writer ------------------------------------------------------------------------------------------------
 
@@ -162,7 +168,7 @@ class SqliteFile:
         if not job.result.set_running_or_notify_cancel():
             return
         try:
-            with _translated(self.path):
+            with translated(self.path):
                 result = job.run(connection)
         except Exception as error:
             job.result.set_exception(error)
@@ -174,10 +180,10 @@ class SqliteFile:
         group = [job for job in jobs if job.result.set_running_or_notify_cancel()]
         outcomes: list[tuple[_Job[Any], Any, Exception | None]] = []
         try:
-            with _translated(self.path):
-                _begin(connection)
+            with translated(self.path):
+                begin(connection)
                 try:
-                    outcomes = [(job, *_in_savepoint(connection, job.run)) for job in group]
+                    outcomes = [(job, *self._in_savepoint(connection, job.run)) for job in group]
                     connection.execute("COMMIT")
                 except BaseException:
                     if connection.in_transaction:
@@ -191,6 +197,19 @@ class SqliteFile:
             else:
                 job.result.set_exception(failure)
 
+    def _in_savepoint(self, connection: sqlite3.Connection, run: Transaction[T]) -> tuple[T | None, Exception | None]:
+        connection.execute("SAVEPOINT request")
+        try:
+            result = run(connection)
+        except Exception as error:
+            if not connection.in_transaction:
+                raise  # SQLite gave the whole transaction up (disk full, I/O error): nobody must be told "done"
+            connection.execute("ROLLBACK TO request")
+            connection.execute("RELEASE request")
+            return None, translate(error, self.path.name)
+        connection.execute("RELEASE request")
+        return result, None
+
     def _close(self) -> None:
         self._thread.join()
         self._readers.shutdown(wait=True)
@@ -198,72 +217,28 @@ class SqliteFile:
             connection.close()
 
 
-def _in_savepoint(connection: sqlite3.Connection, run: Transaction[T]) -> tuple[T | None, Exception | None]:
-    connection.execute("SAVEPOINT request")
+def _alone(transaction: Transaction[T], connection: sqlite3.Connection) -> T:
+    begin(connection)
     try:
-        result = run(connection)
-    except Exception as error:
-        if not connection.in_transaction:
-            raise  # SQLite gave the whole transaction up (disk full, I/O error): the others must not be told "done"
-        connection.execute("ROLLBACK TO request")
-        connection.execute("RELEASE request")
-        return None, _translate(error, "")
-    connection.execute("RELEASE request")
-    return result, None
-
-
-def _begin(connection: sqlite3.Connection) -> None:
-    """Take the write lock before reading anything: a deferred transaction that turns writer fails at once."""
-    deadline = time.monotonic() + LOCK_WAIT
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() >= deadline:
-                raise
-
-
-def _truncate(connection: sqlite3.Connection) -> bool:
-    # A short wait: while this one waits for a reader, no writer gets in. The caller tries again.
-    connection.execute("PRAGMA busy_timeout = 50")
-    try:
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not busy
-    except sqlite3.OperationalError as error:
-        if _is_busy(error):
-            return False
+        result = transaction(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    finally:
-        connection.execute("PRAGMA busy_timeout = 10000")
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    # secure_delete: FAST leaves most deleted rows readable. temp_store: no content in temporary files of their own.
-    for pragma in ("synchronous = FULL", "secure_delete = ON", "foreign_keys = ON", "temp_store = MEMORY"):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
-    return connection
+    return result
 
 
 def _open_writer(path: Path, migrations: Migrations) -> sqlite3.Connection:
-    require_sound_sqlite()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _translated(path), file_lock(path.with_name(path.name + ".lock")):
+    make_place(path)
+    with translated(path), file_lock(path.with_name(path.name + ".lock")):
         # The switch to WAL is not retried by SQLite's busy handler, and racing migrations fail: hence the lock.
-        connection = _connect(path)
-        connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        database = Database(connection)
-        known = {migration.name for migration in migrations._migrations}
-        unknown = [done.name for done in migrations.applied(database) if done.name not in known]
-        if unknown:
+        connection = connect(path)
+        try:
+            prepare(path, connection, migrations)
+        except BaseException:
             connection.close()
-            raise NewerVersion(f"{path.name} was made by a newer version ({unknown[-1]}); upgrade this program")
-        migrations.apply(database)
+            raise
     return connection
 
 
@@ -295,24 +270,3 @@ def try_file_lock(path: Path) -> Iterator[bool]:
                 path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _translate(error, path.name) from error
-
-
-def _translate(error: Exception, name: str) -> Exception:
-    if not isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) or isinstance(
-        error, sqlite3.IntegrityError | sqlite3.ProgrammingError
-    ):
-        return error  # a mistake in our own SQL, not the disk's: let it show
-    code = str(getattr(error, "sqlite_errorname", ""))
-    if code in _FULL_CODES:
-        return OutOfSpace("the disk is full")
-    if code.startswith(_DAMAGE_CODES):
-        return Damaged(f"{name or 'database'}: {error}")
-    return StorageUnavailable(f"{name or 'database'}: {error}")

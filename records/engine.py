@@ -91,7 +91,10 @@ class Engine(Protocol):
         ...
 
     async def unlinked(self, limit: int) -> list[tuple[str, Digest]]:
-        """(connector, digest) noted as having lost its last link; each needs a recount and a release."""
+        """(connector, digest) noted as having lost its last link, in that order; each needs a recount and a release.
+
+        One that has been linked again since is among them: the recount tells.
+        """
         ...
 
     async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
@@ -105,11 +108,12 @@ class Engine(Protocol):
         ...
 
     async def erase(self, target: Target, deleted_at: str, limit: int) -> Erased:
-        """Remove up to `limit` records of the target: content, links, and old tombstones.
+        """Remove up to `limit` records of the target, content and links, in the order of partitions and keys.
 
-        One record or one stream leave tombstones (clients with a change token must learn of it); an instance or a
-        connector leaves none, but its partitions keep their versions, so that older tokens are seen to be too old.
-        Call again until finished.
+        One record or one stream leave tombstones, and keep those that are there: clients with a change token must
+        learn of it. An instance or a connector leaves none (old ones count towards `limit` too), but its partitions
+        keep their versions, so that older tokens are seen to be too old. Digests that lost their last link in the
+        connector are given back, and noted as unlinked. Call again until finished.
         """
         ...
 

@@ -27,7 +27,8 @@ class Partition:
 class SortKey:
     """A record's place in its stream; compares as the list order does, ascending.
 
-    `absent` is true for records without the cursor field. `encoded` keeps the order of (cursor value, key) as bytes.
+    `absent` is true for records without the cursor field. `encoded` keeps the order of (cursor value, key) as bytes,
+    and ends with the key. `records.order` makes them.
     """
 
     absent: bool
@@ -125,7 +126,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class PartitionStats:
-    """What a partition holds. `bytes` counts JSON text; `updated_at` is the newest `emitted_at`, None when empty."""
+    """What a partition holds. `bytes` counts JSON text.
+
+    `updated_at` is the newest `emitted_at` (as text) of the records put since the partition was last empty; None when
+    it is. Taking the newest record away does not set it back: finding the next one would mean reading them all.
+    """
 
     records: int
     bytes: int

@@ -1,0 +1,129 @@
+"""Connections to one SQLite file: how they are opened, what their errors mean, how a table is written anew."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database, Migrations
+
+from blobstore.durable import make_folders
+from blobstore.errors import Damaged, NewerVersion, OutOfSpace, StorageUnavailable
+from blobstore.sqlite import require_sound_sqlite, sqlite3
+
+LOCK_WAIT = 120.0
+"""Seconds that a writer waits for writers of other processes before it gives up."""
+
+BUSY_TIMEOUT = 10_000
+"""Milliseconds that one statement waits for a lock."""
+
+CHECKPOINT_PAGES = 4000
+"""Pages in the write-ahead log before it is moved into the file: rows whose keys come in no order touch the same pages
+again and again, and each page is moved once."""
+
+_FULL_CODES = ("SQLITE_FULL",)
+_DAMAGE_CODES = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode that any one thread at a time may use."""
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT / 1000, isolation_level=None, check_same_thread=False)
+    for pragma in (
+        "synchronous = FULL",
+        "secure_delete = ON",  # FAST leaves most deleted rows readable
+        "foreign_keys = ON",
+        "temp_store = MEMORY",  # no content in temporary files of their own
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def prepare(path: Path, connection: sqlite3.Connection, migrations: Migrations) -> None:
+    """Make the file and bring it to the present version. Nobody else may do so at the same time.
+
+    Raises `NewerVersion`.
+    """
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    database = Database(connection)
+    known = {migration.name for migration in migrations._migrations}
+    unknown = [done.name for done in migrations.applied(database) if done.name not in known]
+    if unknown:
+        raise NewerVersion(f"{path.name} was made by a newer version ({unknown[-1]}); upgrade this program")
+    migrations.apply(database)
+
+
+def make_place(path: Path) -> None:
+    """Make the folder for a database file. Raises `RuntimeError` when this SQLite may not be trusted with one."""
+    require_sound_sqlite()
+    make_folders(path.parent)
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Take the write lock before reading anything: a deferred transaction that turns writer fails at once."""
+    deadline = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+
+
+def truncate(connection: sqlite3.Connection) -> bool:
+    """Empty the write-ahead log; False when somebody reads or writes. Waits briefly: no writer gets in meanwhile."""
+    connection.execute("PRAGMA busy_timeout = 50")
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+    except sqlite3.OperationalError as error:
+        if is_busy(error):
+            return False
+        raise
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+
+
+def rewrite_table(connection: sqlite3.Connection, table: str) -> None:
+    """Copy a table's rows to fresh pages and overwrite the old ones.
+
+    With `secure_delete` a row is overwritten where it lay when it goes, but not the copies of it that SQLite left in
+    the unused part of pages when it split or merged them: those go with the old pages. The table must have no indexes
+    but those of its constraints, and no foreign keys, so that SQLite copies it page by page in constant memory; for
+    the same reason this is for `SqliteFile.write_alone`.
+    """
+    (definition,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    connection.execute(definition.replace(table, "fresh", 1))
+    connection.execute(f"INSERT INTO fresh SELECT * FROM {table}")
+    connection.execute(f"DELETE FROM {table}")  # DROP alone would keep the old pages in memory, to undo it
+    connection.execute(f"DROP TABLE {table}")
+    connection.execute(f"ALTER TABLE fresh RENAME TO {table}")
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else has the lock."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as those of `blobstore.errors`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, path.name) from error
+
+
+def translate(error: Exception, name: str) -> Exception:
+    """What an error means to the caller; a mistake in our own SQL stays what it is, so that it shows."""
+    if not isinstance(error, sqlite3.DatabaseError):
+        return error
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+        return error
+    code = str(getattr(error, "sqlite_errorname", ""))
+    if code in _FULL_CODES:
+        return OutOfSpace("the disk is full")
+    if code.startswith(_DAMAGE_CODES):
+        return Damaged(f"{name}: {error}")
+    return StorageUnavailable(f"{name}: {error}")

@@ -1,0 +1,66 @@
+"""The engine of the topology `single`: one SQLite file holds all records of one owner.
+
+`schema` has the tables; `writes`, `reads`, `links`, `erasure` and `events` the parts of the port, by what they are for.
+"""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Self
+
+from blobstore.errors import StorageUnavailable
+from blobstore.sqlitefile import SqliteFile
+from records.engines.sqlite.check import disagreements
+from records.engines.sqlite.erasure import Erasure
+from records.engines.sqlite.events import Events
+from records.engines.sqlite.links import Links
+from records.engines.sqlite.reads import Reads
+from records.engines.sqlite.schema import MIGRATIONS
+from records.engines.sqlite.writes import Writes
+
+__all__ = ["SingleFileEngines", "SqliteEngine"]
+
+_OWNER = re.compile(r"[a-z0-9]+\Z")
+
+
+class SqliteEngine(Writes, Reads, Links, Erasure, Events):
+    """Adapter of `records.engine.Engine`."""
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open the file, made and migrated if need be; any number of processes may do so at once."""
+        return cls(await SqliteFile.open(path, MIGRATIONS))
+
+    async def check(self) -> list[str]:
+        return await self._file.check() + await self._file.read(disagreements)
+
+    async def close(self) -> None:
+        await self._file.close()
+
+
+class SingleFileEngines:
+    """Adapter of `records.engine.Engines`: `<owner>.db` in one directory, opened when it is first asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._engines: dict[str, SqliteEngine] = {}
+        self._opening = asyncio.Lock()
+        self._closed = False
+
+    async def of(self, owner: str) -> SqliteEngine:
+        """As the port says. Raises `ValueError` for what is no owner's id: paths are made of nothing else."""
+        if not _OWNER.match(owner):
+            raise ValueError("an owner's id has lower-case letters and digits only")
+        async with self._opening:
+            if self._closed:
+                raise StorageUnavailable("the record files are closed")
+            if owner not in self._engines:
+                self._engines[owner] = await SqliteEngine.open(self._directory / f"{owner}.db")
+            return self._engines[owner]
+
+    async def close(self) -> None:
+        """Close every engine. Harmless when called twice."""
+        async with self._opening:
+            self._closed = True
+            for engine in self._engines.values():
+                await engine.close()

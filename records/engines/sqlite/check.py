@@ -1,0 +1,75 @@
+"""What is wrong with a record file: counters that disagree with rows, rows that disagree with each other."""
+
+from blobstore.sqlite import sqlite3
+
+
+def disagreements(db: sqlite3.Connection) -> list[str]:
+    """One sentence for each, without content; partitions are named by their number in the file."""
+    found = []
+    for sql, sentence in _CHECKS:
+        found += [sentence.format(*row) for row in db.execute(sql)]
+    return found
+
+
+_COUNTED = """
+WITH counted AS (
+    SELECT part, count(*) AS records, sum(octet_length(data)) AS bytes, sum(links) AS links,
+           max(version) AS version, max(emitted_at) AS updated_at
+    FROM records GROUP BY part
+)
+SELECT p.id, {counter}, {rows} FROM partitions p LEFT JOIN counted n ON n.part = p.id WHERE {wrong}
+"""
+
+
+def _counter(name: str) -> tuple[str, str]:
+    rows = f"coalesce(n.{name}, 0)"
+    sql = _COUNTED.format(counter=f"p.{name}", rows=rows, wrong=f"p.{name} != {rows}")
+    return sql, f"partition {{}} counts {{}} {name}, but has {{}}"
+
+
+_CHECKS = (
+    _counter("records"),
+    _counter("bytes"),
+    _counter("links"),
+    (
+        _COUNTED.format(counter="p.version", rows="n.version", wrong="p.version < n.version"),
+        "partition {} is at version {}, but has a record of version {}",
+    ),
+    (
+        "SELECT p.id, p.version, max(t.version) FROM partitions p JOIN tombstones t ON t.part = p.id "
+        "GROUP BY p.id HAVING p.version < max(t.version)",
+        "partition {} is at version {}, but has a tombstone of version {}",
+    ),
+    (
+        _COUNTED.format(
+            counter="p.updated_at",
+            rows="n.updated_at",
+            wrong="(p.updated_at IS NULL) != (n.updated_at IS NULL) OR p.updated_at < n.updated_at",
+        ),
+        "partition {} was updated at {}, but has a record of {}",
+    ),
+    (
+        "SELECT part, count(*) FROM (SELECT DISTINCT part FROM records UNION ALL SELECT DISTINCT part FROM tombstones)"
+        " WHERE part NOT IN (SELECT id FROM partitions) GROUP BY part",
+        "there are rows of partition {}, but no such partition",
+    ),
+    (
+        "SELECT r.part, count(*) FROM records r "
+        "WHERE r.links != (SELECT count(*) FROM links l WHERE l.part = r.part AND l.key = r.key) GROUP BY r.part",
+        "partition {} has {} records whose links are not those that they count",
+    ),
+    (
+        "SELECT l.part, count(*) FROM links l LEFT JOIN records r ON r.part = l.part AND r.key = l.key "
+        "WHERE r.id IS NULL GROUP BY l.part",
+        "partition {} has {} links of records that are not there",
+    ),
+    (
+        "SELECT l.part, count(*) FROM links l LEFT JOIN partitions p ON p.id = l.part "
+        "WHERE l.connector IS NOT p.connector GROUP BY l.part",
+        "partition {} has {} links of another connector",
+    ),
+    (
+        "SELECT t.part, count(*) FROM tombstones t JOIN records r ON r.part = t.part AND r.key = t.key GROUP BY t.part",
+        "partition {} has {} tombstones of records that are there",
+    ),
+)

@@ -1,0 +1,96 @@
+"""Which records link which blobs, and which blobs lost their last link."""
+
+from collections.abc import Collection
+
+from blobstore.digest import Digest
+from blobstore.sqlite import sqlite3
+from records.engines.sqlite.schema import OnFile, Row, connector_id, part_of, without_links
+from records.model import Link, Partition, PlacedLink
+
+
+class Links(OnFile):
+    """The part of the port that counts links."""
+
+    async def links_of(
+        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+    ) -> list[PlacedLink]:
+        def run(db: sqlite3.Connection) -> list[PlacedLink]:
+            found = [] if after is None else _rest_of_partition(db, digest, *after, limit)
+            place = ("", "", "") if after is None else (after[0].connector, after[0].instance, after[0].stream)
+            beyond = ">=" if after is None else ">"
+            sql = _LINKS_OF.format(beyond=beyond)
+            rows = db.execute(sql, (digest.raw, *place, limit - len(found))).fetchall()
+            return found + [_placed(Partition(*row[:3]), digest, row[3:]) for row in rows]
+
+        return await self._file.read(run)
+
+    async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
+        def run(db: sqlite3.Connection) -> list[PlacedLink]:
+            rows = db.execute(_LINKS_IN, (part_of(db, partition), key)).fetchall()
+            return [_placed(partition, Digest.from_bytes(row[0]), row[1:]) for row in rows]
+
+        return await self._file.read(run)
+
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+        values = (connector, b"" if after is None else after.raw, limit)
+        rows = await self._file.read(lambda db: db.execute(_LINKED, values).fetchall())
+        return [(Digest.from_bytes(digest), count) for digest, count in rows]
+
+    async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
+        def run(db: sqlite3.Connection) -> set[Digest]:
+            number = connector_id(db, connector)
+            db.execute("UPDATE connectors SET release_epoch = release_epoch + 1 WHERE id = ?", (number,))
+            return without_links(db, number, digests)
+
+        return await self._file.write(run)
+
+    async def unlinked(self, limit: int) -> list[tuple[str, Digest]]:
+        rows = await self._file.read(lambda db: db.execute(_UNLINKED, (limit,)).fetchall())
+        return [(connector, Digest.from_bytes(digest)) for connector, digest in rows]
+
+    async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
+        await self._file.executemany(_FORGET, [(connector, digest.raw) for digest in digests])
+
+
+def _rest_of_partition(
+    db: sqlite3.Connection, digest: Digest, partition: Partition, key: str, pointer: str, limit: int
+) -> list[PlacedLink]:
+    rows = db.execute(_REST, (partition.connector, digest.raw, part_of(db, partition), key, pointer, limit))
+    return [_placed(partition, digest, row) for row in rows.fetchall()]
+
+
+def _placed(partition: Partition, digest: Digest, row: Row) -> PlacedLink:
+    key, pointer, media_type, filename = row
+    return PlacedLink(partition, key, Link(digest, pointer, media_type, filename))
+
+
+# From the few partitions to the links in each: the order comes from the indexes, whatever the number of links.
+_LINKS_OF = """
+SELECT c.name, p.instance, p.stream, l.key, l.pointer, l.media_type, l.filename
+FROM connectors c
+CROSS JOIN partitions p ON p.connector = c.id
+CROSS JOIN links l ON l.connector = c.id AND l.digest = ? AND l.part = p.id
+WHERE (c.name, p.instance, p.stream) {beyond} (?, ?, ?)
+ORDER BY c.name, p.instance, p.stream, l.key, l.pointer LIMIT ?
+"""
+
+_REST = """
+SELECT l.key, l.pointer, l.media_type, l.filename FROM connectors c JOIN links l ON l.connector = c.id
+WHERE c.name = ? AND l.digest = ? AND l.part = ? AND (l.key, l.pointer) > (?, ?)
+ORDER BY l.key, l.pointer LIMIT ?
+"""
+
+_LINKS_IN = """
+SELECT digest, key, pointer, media_type, filename FROM links WHERE part = ? AND key = ? ORDER BY pointer
+"""
+
+_LINKED = """
+SELECT l.digest, count(*) FROM connectors c JOIN links l ON l.connector = c.id
+WHERE c.name = ? AND l.digest > ? GROUP BY l.digest ORDER BY l.digest LIMIT ?
+"""
+
+_UNLINKED = """
+SELECT c.name, u.digest FROM connectors c JOIN unlinked u ON u.connector = c.id ORDER BY c.name, u.digest LIMIT ?
+"""
+
+_FORGET = "DELETE FROM unlinked WHERE connector = (SELECT id FROM connectors WHERE name = ?) AND digest = ?"

@@ -1,0 +1,101 @@
+"""Rows into records: by key, and in pages that continue where the last one ended."""
+
+import heapq
+from collections.abc import Collection, Generator, Iterator
+from contextlib import closing
+from itertools import islice
+
+from blobstore.sqlite import sqlite3
+from records.engines.sqlite.schema import OnFile, Row, part_of
+from records.model import Order, Partition, PartitionStats, Position, SortKey, StoredRecord
+from records.order import split
+
+
+class Reads(OnFile):
+    """The part of the port that reads records and counts."""
+
+    async def get(self, partitions: Collection[Partition], key: str) -> list[StoredRecord]:
+        def run(db: sqlite3.Connection) -> list[StoredRecord]:
+            sql = f"SELECT {_COLUMNS} FROM records WHERE part = ? AND key = ?"
+            return [
+                _record(place, row)
+                for place, part in _parts(db, partitions)
+                for row in db.execute(sql, (part, key)).fetchall()
+            ]
+
+        return await self._file.read(run)
+
+    async def page(
+        self, partitions: Collection[Partition], order: Order, after: Position | None, limit: int
+    ) -> list[StoredRecord]:
+        def run(db: sqlite3.Connection) -> list[StoredRecord]:
+            # Closed, so that no statement stays open and holds the snapshot.
+            with closing(_walk(db, _parts(db, partitions), order, after, limit)) as records:
+                return list(islice(records, limit))
+
+        return await self._file.read(run)
+
+    async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
+        rows = await self._file.read(lambda db: db.execute(_STATS, (connector, connector)).fetchall())
+        return {Partition(*row[:3]): PartitionStats(*row[3:]) for row in rows}
+
+
+def _parts(db: sqlite3.Connection, partitions: Collection[Partition]) -> list[tuple[Partition, int]]:
+    found = ((place, part_of(db, place)) for place in sorted(set(partitions)))
+    return [(place, part) for place, part in found if part is not None]
+
+
+def _walk(
+    db: sqlite3.Connection, parts: list[tuple[Partition, int]], order: Order, after: Position | None, limit: int
+) -> Generator[StoredRecord]:
+    """Records in order. Each partition is read only as far as the merge needs it."""
+    for absent in (False, True):
+        if after is not None and after.sort.absent > absent:
+            continue
+        bound = after if after is not None and after.sort.absent == absent else None
+        runs = [_run(db, place, part, absent, order, bound, limit) for place, part in parts]
+        if len(runs) == 1:
+            yield from runs[0]
+        else:
+            yield from heapq.merge(*runs, key=_rank, reverse=order is Order.DESC)
+
+
+def _run(
+    db: sqlite3.Connection,
+    place: Partition,
+    part: int,
+    absent: bool,
+    order: Order,
+    after: Position | None,
+    limit: int,
+) -> Iterator[StoredRecord]:
+    """One partition's records, beyond a position that may be another's: there equal sort keys are told apart."""
+    beyond, direction = (">", "ASC") if order is Order.ASC else ("<", "DESC")
+    where, values = "", list[object]()
+    if after is not None:
+        cursor, _ = split(after.sort, after.key)
+        later = place > after.partition if order is Order.ASC else place < after.partition
+        where = f"AND (cursor, key) {beyond}{'=' if later else ''} (?, ?)"
+        values = [cursor, after.key]
+    sql = f"""SELECT {_COLUMNS} FROM records WHERE part = ? AND absent = ? {where}
+              ORDER BY cursor {direction}, key {direction} LIMIT ?"""
+    for row in db.execute(sql, (part, absent, *values, limit)):
+        yield _record(place, row)
+
+
+def _rank(record: StoredRecord) -> tuple[bytes, Partition, str]:
+    return record.sort.encoded, record.partition, record.key
+
+
+def _record(place: Partition, row: Row) -> StoredRecord:
+    key, absent, cursor, emitted_at, version, links, data = row
+    return StoredRecord(place, key, SortKey(bool(absent), cursor + key.encode()), data, emitted_at, version, links > 0)
+
+
+_COLUMNS = "key, absent, cursor, emitted_at, version, links, CAST(data AS BLOB)"
+
+_STATS = """
+SELECT c.name, p.instance, p.stream, p.records, p.bytes, p.links, p.version, p.updated_at
+FROM partitions p JOIN connectors c ON c.id = p.connector
+WHERE ? IS NULL OR c.name = ? ORDER BY c.name, p.instance, p.stream
+"""
