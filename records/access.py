@@ -35,7 +35,7 @@ class Access:
         await self._central.add_token(
             Token(tokens.digest(token), "owner", owner, times.now(), expires_at, revoked_at=None)
         )
-        await self._audit.note(owner, "token.create", {"kind": "owner", "expires_at": expires_at})
+        await self._audit.note(owner, "token.create", {"token_kind": "owner", "expires_at": expires_at})
         return token
 
     async def tokens(self) -> list[Token]:
@@ -48,5 +48,5 @@ class Access:
         if len(matching) != 1:
             return None
         await self._central.revoke_token(matching[0].digest, times.now())
-        await self._audit.note(matching[0].owner, "token.revoke", {"kind": matching[0].kind})
+        await self._audit.note(matching[0].owner, "token.revoke", {"token_kind": matching[0].kind})
         return matching[0]

@@ -8,7 +8,7 @@ never ends is cut by the keep-alive timer, which counts from the last answer, no
 import asyncio
 from typing import Any
 
-from aiohttp import web
+from aiohttp import web, web_protocol
 from aiohttp.http_exceptions import LineTooLong
 
 from records.errors import Invalid
@@ -17,6 +17,7 @@ from server.body import WINDOW_BYTES
 from server.config import Config
 from server.keys import REQUEST_ID
 from server.middleware import fresh_id, refuse, stamp
+from server.sendfile import cut, unacknowledged
 
 MAX_LINE = 32 << 10
 """Bytes of the request line: a key of 1 KiB, percent-encoded, and a long cursor fit."""
@@ -54,9 +55,26 @@ class Connection(web.RequestHandler):
         response.force_close()
         return response
 
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; where they break the framing of a body, whoever waits for the rest of it is told.
+
+        aiohttp only queues an error behind that request, which would wait for its body until patience ends.
+        """
+        super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], web_protocol._ErrInfo):
+            self._break(web.RequestPayloadError("the body is badly framed"))
+
+    def _break(self, error: Exception) -> None:
+        current = [] if self._current_request is None else [self._current_request.content]
+        for payload in (*current, *(payload for _, payload in self._messages)):
+            if not payload.is_eof():
+                payload.set_exception(error)
+
     def log_exception(self, *args: Any, **options: Any) -> None:
         """Log without what the client sent, and without who it was."""
-        logs.log.error("a connection failed", exc_info=options.get("exc_info", True))
+        error = options.get("exc_info", True)
+        if not isinstance(error, web.RequestPayloadError):  # the client's fault, and answered
+            logs.log.error("a connection failed", exc_info=error)
 
     # -- clients that stop reading ---------------------------------------------------------------------------------
 
@@ -90,14 +108,14 @@ class Connection(web.RequestHandler):
 
     def _look_again(self) -> None:
         if self.transport is not None:
-            self._unsent = self.transport.get_write_buffer_size()
+            self._unsent = _unsent(self.transport)
             self._watch = self._loop.call_later(self._patience, self._look)
 
     def _look(self) -> None:
         if self.transport is None:
             return
-        if self._unsent - self.transport.get_write_buffer_size() < WINDOW_BYTES:
-            self.transport.abort()
+        if self._unsent - _unsent(self.transport) < WINDOW_BYTES:
+            cut(self.transport)
         else:
             self._look_again()
 
@@ -109,7 +127,7 @@ class Connection(web.RequestHandler):
     def _expire(self, transport: asyncio.Transport | None) -> None:
         # Closing waits until the buffer is sent; a client that does not read would keep it here.
         if transport is not None and transport.get_write_buffer_size():
-            self._loop.call_later(self._patience / 2, transport.abort)
+            self._loop.call_later(self._patience / 2, cut, transport)
 
 
 class Listener(web.Server):
@@ -143,6 +161,12 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         return Listener(await super()._make_server(), self._config)
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """Bytes that wait here and in the kernel; the kernel takes new ones only when a third of what it holds is gone."""
+    connection = transport.get_extra_info("socket")
+    return transport.get_write_buffer_size() + unacknowledged(connection.fileno())
 
 
 def _malformed(exc: BaseException | None) -> Invalid:

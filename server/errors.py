@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import msgspec
-from aiohttp.web import RequestPayloadError, Response
+from aiohttp.web import HTTPNotFound, RequestPayloadError, Response
 
 from blobstore.errors import BlobNotFound, ContentMismatch, InvalidBlobId, LeaseLost, OutOfSpace, StorageUnavailable
 from records.errors import Ambiguous, Conflict, Invalid, Unknown
@@ -111,6 +111,7 @@ TABLE: Mapping[type[Exception], Shape] = {
     Unauthenticated: Shape(401, "authentication_error", "authentication_error"),
     Unknown: Shape(404, _MISSING, "not_found"),
     NoSuchRoute: Shape(404, _MISSING, "not_found"),
+    HTTPNotFound: Shape(404, _MISSING, "not_found", "no such path"),  # aiohttp's, for targets without a path
     BlobNotFound: Shape(404, _MISSING, "blob_not_found", "no such blob"),
     InvalidBlobId: Shape(404, _MISSING, "blob_not_found", "no such blob"),
     MethodNotAllowed: Shape(405, _INVALID, "method_not_allowed"),

@@ -38,12 +38,13 @@ def install(router: web.UrlDispatcher) -> None:
     """Put every route in place. Every `GET` answers `HEAD` too; what is not here is refused in the contract's form."""
     for table, guard in ((PUBLIC, _open), (OWNER, owner_only)):
         for path, methods in table.items():
-            resource = router.add_resource(path)
+            # aiohttp's own pattern for a part leaves braces out.
+            resource = router.add_resource(path.replace("}", ":[^/]+}"))
             for method, handler in methods.items():
                 for name in ("GET", "HEAD") if method == "GET" else (method,):
                     resource.add_route(name, guard(handler), expect_handler=hold_back)
             resource.add_route("*", _refuse_method(methods), expect_handler=hold_back)
-    router.add_route("*", "/{anything:.*}", _refuse_path, expect_handler=hold_back)
+    router.add_route("*", "/{anything:(?s:.*)}", _refuse_path, expect_handler=hold_back)
 
 
 def _open(handler: Handler) -> Handler:

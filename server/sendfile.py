@@ -6,11 +6,14 @@ stops reading from the connection meanwhile, so that a client's farewell goes un
 """
 
 import asyncio
+import fcntl
 import os
 import select
 import socket
 import struct
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
@@ -22,6 +25,9 @@ P = ParamSpec("P")
 
 _LINGER = 2
 """Milliseconds for which a worker waits for a fast reader; a slow one is waited for on the event loop."""
+
+_PAUSE = 1.0
+"""Seconds for which one push waits for a slow reader."""
 
 
 class FilePipe:
@@ -36,38 +42,43 @@ class FilePipe:
         self._file = file
         self._patience = patience
         self._waited = 0.0
-        self._passed = 0
         self._socket = os.dup(transport.get_extra_info("socket").fileno())
+        self._sent = 0
+        self._taken = -unacknowledged(self._socket)
 
     async def push(self, offset: int, count: int) -> int:
-        """Send some of these bytes, at least one; how many the kernel took.
+        """Send some of these bytes; how many the kernel took. None is an answer too: then it waited for the reader.
 
         Raises `ConnectionError` when the client is gone, or took less than `WINDOW_BYTES` while it was waited for as
         long as `patience` seconds; `StorageUnavailable` when the file cannot be read or ends too early.
         """
-        while True:
-            if self._transport.is_closing():
-                raise ConnectionResetError("the connection was closed")
-            if sent := await _to_the_end(_push, self._socket, self._file, offset, count):
-                self._passed += sent
-                if self._passed >= WINDOW_BYTES:
-                    self._passed, self._waited = 0, 0.0
-                return sent
-            await self._writable()
+        if self._transport.is_closing():
+            raise ConnectionResetError("the connection was closed")
+        sent = await _to_the_end(_push, self._socket, self._file, offset, count)
+        self._sent += sent
+        if not sent:
+            await self._wait()
+        return sent
 
-    async def _writable(self) -> None:
+    async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
         begun = loop.time()
         loop.add_writer(self._socket, ready.set)
         try:
-            async with asyncio.timeout(self._patience - self._waited):
-                await ready.wait()
-        except TimeoutError:
-            raise ConnectionAbortedError("the client takes no bytes any more") from None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(_PAUSE, self._patience - self._waited)):
+                    await ready.wait()
         finally:
             loop.remove_writer(self._socket)
-            self._waited += loop.time() - begun
+        self._waited += loop.time() - begun
+        # A full socket counts as writable again only when a third of it, up to a MB, is free: not all that is taken
+        # can be seen by writing.
+        taken = self._sent - unacknowledged(self._socket)
+        if taken - self._taken >= WINDOW_BYTES:
+            self._taken, self._waited = taken, 0.0
+        elif self._waited >= self._patience:
+            raise ConnectionAbortedError("the client takes no bytes any more")
 
     def __enter__(self) -> Self:
         return self
@@ -76,14 +87,12 @@ class FilePipe:
         os.close(self._socket)
 
 
-def cut(transport: asyncio.Transport | None) -> None:
+def cut(transport: asyncio.Transport) -> None:
     """End a connection at once, so that the client sees an error and not the end of a message.
 
     What the kernel holds for it is thrown away too: a reader who stalls would keep it for minutes, and one whose right
     was withdrawn would still get it.
     """
-    if transport is None:
-        return
     connection = transport.get_extra_info("socket")
     if connection is not None and connection.fileno() >= 0:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -110,6 +119,12 @@ def _push(connection: int, file: int, offset: int, count: int) -> int:
     except OSError as error:
         raise StorageUnavailable(f"a stored file cannot be read: {error.strerror}") from error
     return sent
+
+
+def unacknowledged(connection: int) -> int:
+    """Bytes that the kernel holds because the client has not confirmed them."""
+    (held,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
+    return int(held)
 
 
 def _writable_soon(connection: int) -> bool:

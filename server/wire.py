@@ -7,15 +7,12 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from records import links
+from records import jsontext, links
 from records.errors import Invalid
 from records.model import StoredRecord
 from server.body import require_type, whole
 
 T = TypeVar("T")
-
-_decoder = msgspec.json.Decoder(float_hook=lambda digits: msgspec.Raw(digits.encode()))
-"""Keeps numbers with a point or an exponent as they are spelled: what is stored is what is served."""
 
 INLINE = 128 << 10
 """Bytes of JSON that take less time to decode than to hand to a thread and back."""
@@ -88,4 +85,4 @@ async def _with_fetch_urls(data: bytes) -> bytes:
 
 
 def _decorate(data: bytes) -> bytes:
-    return msgspec.json.encode(links.with_fetch_urls(_decoder.decode(data)))
+    return jsontext.encode(links.with_fetch_urls(jsontext.decode_exact(data)))

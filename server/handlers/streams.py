@@ -31,7 +31,7 @@ async def metadata(request: web.Request) -> web.Response:
             "consent_time_field": stream.consent_time_field,
             "selection": stream.selection,
             "query": stream.query,
-            "views": stream.raw.get("views", []),
+            "views": stream.raw.get("views") or [],
             "relationships": stream.relationships,
         }
     )

@@ -1,0 +1,62 @@
+"""The HTTP surface of any server: `pytest tests/conformance/http --base-url URL --token T [--other-token T]`.
+
+Without options they run against our own, started on a free port. Every test keeps to a connector of its own.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from tests.conformance.http.api import Api, Connector, fresh_name
+from tests.conformance.http.own_server import Target, serving
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--base-url", help="test this server instead of starting one")
+    parser.addoption("--token", help="an owner's token for it")
+    parser.addoption("--other-token", help="another owner's token for it")
+
+
+@pytest.fixture(scope="session")
+def target(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    base_url = pytestconfig.getoption("--base-url", default=None)
+    if base_url:
+        yield Target(base_url, pytestconfig.getoption("--token"), pytestconfig.getoption("--other-token"))
+        return
+    with serving(tmp_path_factory.mktemp("served")) as own:
+        yield own
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session:
+        yield session
+
+
+@pytest.fixture
+def api(session: aiohttp.ClientSession, target: Target) -> Api:
+    """The owner."""
+    return Api(session, target.base_url, target.token)
+
+
+@pytest.fixture
+def stranger(session: aiohttp.ClientSession, target: Target) -> Api:
+    """Another owner of the same server."""
+    if target.other_token is None:
+        pytest.skip("no --other-token was given")
+    return Api(session, target.base_url, target.other_token)
+
+
+@pytest.fixture
+def anyone(session: aiohttp.ClientSession, target: Target) -> Api:
+    """Nobody in particular: no token."""
+    return Api(session, target.base_url, None)
+
+
+@pytest.fixture
+async def connector(api: Api) -> Connector:
+    """A registered connector with the streams of `api.MANIFEST`."""
+    connector = Connector(api, fresh_name())
+    assert (await connector.register()).status == 201
+    return connector

@@ -1,0 +1,97 @@
+"""A server in the test's own event loop, and raw sockets to speak to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from records.store import RecordStore
+from server.app import make_app
+from server.config import Config
+from server.run import listening
+
+
+@dataclass
+class Running:
+    """A running server, its store, and an owner's token."""
+
+    url: str
+    token: str
+    store: RecordStore
+
+    async def connect(self) -> "Wire":
+        return Wire(*await asyncio.open_connection("127.0.0.1", URL(self.url).port))
+
+    def head(self, line: str, *headers: str, token: str | None = None) -> bytes:
+        """The head of a request, with a token."""
+        lines = (f"{line} HTTP/1.1", "Host: test", f"Authorization: Bearer {token or self.token}", *headers)
+        return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+@dataclass
+class Wire:
+    """One connection, byte by byte."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """The next answer: status, headers (names in lower case), body."""
+        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 20)).decode("latin-1")
+        status, *lines = head.rstrip().split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
+        return int(status.split()[1]), headers, body
+
+    async def rest(self) -> bytes:
+        """Everything up to the end of the connection, also an unfriendly one."""
+        gathered = b""
+        try:
+            while piece := await asyncio.wait_for(self.reader.read(1 << 16), 20):
+                gathered += piece
+        except ConnectionError:
+            pass
+        return gathered
+
+    def __enter__(self) -> "Wire":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.writer.close()
+
+
+Start = Callable[..., AbstractAsyncContextManager[Running]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Starts a server; keyword arguments are those of `Config`."""
+
+    @asynccontextmanager
+    async def run(**options: Any) -> AsyncIterator[Running]:
+        store = await RecordStore.open(tmp_path / "data")
+        config = Config(port=0, **{"drain": 2.0, **options})
+        try:
+            token = await store.access.create_owner_token("ada", None)
+            async with listening(make_app(store, config), config) as url:
+                yield Running(url, token, store)
+        finally:
+            await store.close()
+
+    return run
+
+
+@pytest.fixture
+async def running(start: Start) -> AsyncIterator[Running]:
+    """A server with ordinary patience."""
+    async with start() as running:
+        yield running
