@@ -17,15 +17,19 @@ _SPACE = re.compile(r"[\s,]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+class Malformed(ValueError):
+    """The text is not the JSON that was asked for."""
+
+
 def items(stream: BinaryIO) -> Iterator[Any]:
-    """The items of the array that is all of `stream`. Raises `ValueError` where it is none."""
+    """The items of the array that is all of `stream`. Raises `Malformed` where it is none."""
     yield from _items(_Text(stream))
 
 
 def members_and_items(stream: BinaryIO, member: str) -> tuple[SlackObject, Iterator[Any]]:
     """Of the object that is all of `stream`: the members before `member`, and the items of the array `member`.
 
-    Raises `ValueError`, also while iterating, where `stream` has no such form.
+    Raises `Malformed`, also while iterating, where `stream` has no such form.
     """
     text = _Text(stream)
     text.expect("{")
@@ -43,16 +47,16 @@ def members_and_items(stream: BinaryIO, member: str) -> tuple[SlackObject, Itera
 def decode(raw: bytes | str) -> Any:
     """The value in `raw`. Lone surrogates, which Slack's own cutting of emoji leaves behind, become U+FFFD.
 
-    Raises `ValueError` where `raw` is not JSON at all.
+    Raises `Malformed` where `raw` is not JSON at all.
     """
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
         try:
             return without_surrogates(json.loads(text, strict=False))
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        except (ValueError, RecursionError) as error:
+            raise Malformed(str(error)) from None
 
 
 def without_surrogates(value: Any) -> Any:
@@ -86,25 +90,26 @@ class _Text:
                 return self._text[self._at : self._at + 1]
 
     def expect(self, character: str) -> None:
-        """Step over `character`. Raises `ValueError` where something else comes next."""
+        """Step over `character`. Raises `Malformed` where something else comes next."""
         if (found := self.peek()) != character:
-            raise ValueError(f"expected {character!r}, found {found!r}" if found else "it ends too early")
+            raise Malformed(f"expected {character!r}, found {found!r}" if found else "it ends too early")
         self._at += 1
 
     def value(self) -> Any:
-        """The JSON value that comes next. Raises `ValueError` where none does."""
+        """The JSON value that comes next. Raises `Malformed` where none does."""
         self.peek()
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
-            except RecursionError:
-                raise ValueError("nested too deeply") from None
-            except ValueError:
+            except RecursionError as error:
+                raise Malformed(str(error)) from None
+            except ValueError as error:
                 if not self._more():
-                    raise
+                    raise Malformed(str(error)) from None
                 continue
-            # A number that touches the end of the buffer may go on in the next piece.
-            if end < len(self._text) or not self._more():
+            # A number may go on in the next piece, from which "1" and "1." cannot be told apart from "1.5".
+            following = self._text[end : end + 1]
+            if (following and following not in "+-.eE0123456789") or not self._more():
                 self._at = end
                 return value
 
@@ -112,7 +117,7 @@ class _Text:
         if self._ended:
             return False
         if len(self._text) - self._at > _LARGEST_ITEM:
-            raise ValueError("one item is too large to be a message")
+            raise Malformed("one item is too large to be a message")
         piece = self._stream.read(_PIECE)
         self._ended = not piece
         rest = self._text[self._at :] + self._characters.decode(piece, final=self._ended)

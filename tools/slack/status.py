@@ -75,7 +75,9 @@ def before_bytes(entry: FileEntry, *, keep_deleted: bool = False) -> Verdict | N
     withheld = _withheld(entry.slack)
     if withheld is not None and not saved_before:
         return withheld
-    if entry.described.get("mode") == "external" or entry.described.get("is_external") is True:
+    # Snippets that were once imported from elsewhere are external by flag only, and may have been saved.
+    elsewhere = entry.described.get("is_external") is True and entry.located is None
+    if elsewhere or entry.described.get("mode") == "external":
         return Verdict(Status.EXTERNAL, "kept outside Slack; only its address is known")
     return None
 

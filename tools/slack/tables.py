@@ -131,7 +131,7 @@ def _mentioned(data: bytes | str) -> Iterator[tuple[str, bytes]]:
         mentions = _mentions.decode(data)
         raw = [*(mentions.files or ()), *((mentions.file,) if mentions.file else ())]
         yield from [(_id.decode(file).id, bytes(file)) for file in raw]
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         # A file object of an odd form, or text that is no UTF-8: slower, and one by one.
         for file in file_objects(_decoded(data)):
             if isinstance(file.get("id"), str):
