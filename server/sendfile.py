@@ -99,6 +99,12 @@ def cut(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
+def unacknowledged(connection: int) -> int:
+    """Bytes that the kernel holds because the client has not confirmed them."""
+    (held,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
+    return int(held)
+
+
 def _push(connection: int, file: int, offset: int, count: int) -> int:
     """Send until all is sent or the reader is behind. Blocks only for the disk."""
     sent = 0
@@ -119,12 +125,6 @@ def _push(connection: int, file: int, offset: int, count: int) -> int:
     except OSError as error:
         raise StorageUnavailable(f"a stored file cannot be read: {error.strerror}") from error
     return sent
-
-
-def unacknowledged(connection: int) -> int:
-    """Bytes that the kernel holds because the client has not confirmed them."""
-    (held,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
-    return int(held)
 
 
 def _writable_soon(connection: int) -> bool:

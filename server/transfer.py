@@ -65,13 +65,16 @@ class Delivery:
     async def send(self, request: Request) -> StreamResponse:
         """Send the answer. Does not raise once the headers are out: `end` tells how it went. Cancelling it is safe."""
         response = StreamResponse(status=self._answer.status, headers=self._answer.headers)
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has left already")
         await response.prepare(request)
         self._checked_at = asyncio.get_running_loop().time()
         try:
-            await self._send_body(request, response)
+            await self._send_body(request, transport, response)
             await response.write_eof()
         except BaseException as error:
-            cut(request.transport)
+            cut(transport)
             response.force_close()
             self.end = _end(error)
             if not isinstance(error, Exception):
@@ -82,10 +85,7 @@ class Delivery:
             self.end = End.WHOLE
         return response
 
-    async def _send_body(self, request: Request, response: StreamResponse) -> None:
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the connection was closed")
+    async def _send_body(self, request: Request, transport: asyncio.Transport, response: StreamResponse) -> None:
         file = self._blob.fileno() if transport.get_extra_info("sslcontext") is None else None
         if file is None:
             for part in self._answer.body:
@@ -142,6 +142,8 @@ class Delivery:
         self._unchecked, self._checked_at = 0, now
 
     def _left(self, offset: int, count: int) -> None:
+        if count == 0:
+            return
         self._unchecked += count
         start = self._sent.pop().start if self._sent and self._sent[-1].stop == offset else offset
         self._sent.append(ByteRange(start, offset + count))
