@@ -1,0 +1,145 @@
+"""What every record engine knows of links."""
+
+import pytest
+
+from records.engine import Engine
+from records.model import Delete, Link, Partition, PlacedLink, Put, Target
+from tests.conformance.engine_values import (
+    GMAIL,
+    MAILS,
+    MESSAGES,
+    OTHERS,
+    SLACK,
+    T2,
+    USERS,
+    apply,
+    delete,
+    digest_of,
+    link_of,
+    put,
+    record_of,
+)
+
+ONE, TWO, THREE = digest_of(1), digest_of(2), digest_of(3)
+
+
+async def linked_everywhere(engine: Engine) -> list[PlacedLink]:
+    """Blob 1 in several records of several partitions, in the order of the port."""
+    places = [
+        (place, key, pointer)
+        for place in sorted([MESSAGES, USERS, OTHERS, MAILS])
+        for key in ("a", "a\0", "b")
+        for pointer in ("/0", "/0\0", "/1")
+    ]
+    for place in (USERS, MAILS, OTHERS, MESSAGES):
+        for key in ("b", "a", "a\0"):
+            links = [link_of(1, pointer, key) for pointer in ("/1", "/0", "/0\0")]
+            await apply(engine, place, put(key, "", *links, link_of(2, "/other")))
+    return [PlacedLink(place, key, link_of(1, pointer, key)) for place, key, pointer in places]
+
+
+class EngineLinks:
+    async def test_a_record_says_whether_it_links_anything(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "", link_of(1)), put("b"))
+        flags = [record.linked for key in "ab" for record in await engine.get([MESSAGES], key)]
+        assert flags == [True, False]
+
+    async def test_links_of_a_blob_come_in_order_and_go_on_beyond_any(self, engine: Engine) -> None:
+        expected = await linked_everywhere(engine)
+        assert await engine.links_of(ONE) == expected
+        assert await engine.links_of(ONE, limit=5) == expected[:5]
+        for number, link in enumerate(expected):
+            after = (link.partition, link.key, link.link.pointer)
+            assert await engine.links_of(ONE, after, 4) == expected[number + 1 : number + 5]
+        nowhere = (Partition(SLACK, "one", "none"), "z", "")
+        beyond = [link for link in expected if link.partition > nowhere[0]]
+        assert await engine.links_of(ONE, nowhere) == beyond
+        assert await engine.links_of(THREE) == []
+
+    async def test_links_in_a_record_come_in_the_order_of_their_pointers(self, engine: Engine) -> None:
+        links = [Link(TWO, "/b", "text/plain", "ü\0.txt"), Link(ONE, "/a", "image/png", None), link_of(1, "")]
+        await apply(engine, MESSAGES, put("a", "", *links), put("b", "", link_of(3)))
+        placed = [PlacedLink(MESSAGES, "a", link) for link in (links[2], links[1], links[0])]
+        assert await engine.links_in(MESSAGES, "a") == placed
+        assert await engine.links_in(MESSAGES, "c") == []
+        assert await engine.links_in(OTHERS, "a") == []
+
+    async def test_a_records_links_are_replaced_with_it(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "1", link_of(1, "/0"), link_of(2, "/1")))
+        await apply(engine, MESSAGES, put("a", "2", link_of(2, "/0"), link_of(3, "/1")))
+        assert [link.link for link in await engine.links_in(MESSAGES, "a")] == [link_of(2, "/0"), link_of(3, "/1")]
+        assert await engine.unlinked(10) == [(SLACK, ONE)]
+
+    async def test_linked_counts_the_links_of_one_connector(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "", link_of(3, "/0"), link_of(3, "/1"), link_of(1, "/2")))
+        await apply(engine, OTHERS, put("a", "", link_of(3)))
+        await apply(engine, MAILS, put("a", "", link_of(2)))
+        assert await engine.linked(SLACK, None, 10) == [(ONE, 1), (THREE, 3)]
+        assert await engine.linked(SLACK, None, 1) == [(ONE, 1)]
+        assert await engine.linked(SLACK, ONE, 10) == [(THREE, 3)]
+        assert await engine.linked(SLACK, TWO, 10) == [(THREE, 3)]
+        assert await engine.linked(SLACK, THREE, 10) == []
+        assert await engine.linked(GMAIL, None, 10) == [(TWO, 1)]
+        assert await engine.linked("nobody", None, 10) == []
+
+    # -- the last link ---------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("last", [put("a", "without"), delete("a"), put("a", "other", link_of(2))])
+    async def test_a_digest_without_links_in_its_connector_is_noted(self, engine: Engine, last: Put | Delete) -> None:
+        await apply(engine, MESSAGES, put("a", "", link_of(1)), put("b", "", link_of(2)))
+        await apply(engine, MAILS, put("a", "", link_of(1)))
+        assert await engine.unlinked(10) == []
+        await apply(engine, MESSAGES, last)
+        assert await engine.unlinked(10) == [(SLACK, ONE)]
+
+    async def test_a_digest_that_another_record_links_is_not_noted(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "", link_of(1)))
+        await apply(engine, OTHERS, put("b", "", link_of(1)))
+        await apply(engine, MESSAGES, delete("a"))
+        assert await engine.unlinked(10) == []
+        await apply(engine, OTHERS, delete("b"))
+        assert await engine.unlinked(10) == [(SLACK, ONE)]
+
+    async def test_a_link_that_moves_within_a_batch_is_not_lost(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "", link_of(1)))
+        await apply(engine, MESSAGES, delete("a"), put("b", "", link_of(1)))
+        await apply(engine, MESSAGES, put("b", "2", link_of(1, "/elsewhere")))
+        assert await engine.unlinked(10) == []
+
+    async def test_a_link_that_a_batch_both_makes_and_takes_is_noted(self, engine: Engine) -> None:
+        # Its blob was held for this batch, and nothing but the note tells that the holder can go.
+        await apply(engine, MESSAGES, put("a", "", link_of(1)), put("a", "2"), put("b", "", link_of(2)), delete("b"))
+        assert await engine.unlinked(10) == [(SLACK, ONE), (SLACK, TWO)]
+
+    async def test_notes_come_in_order_and_stay_until_they_are_forgotten(self, engine: Engine) -> None:
+        for place in (MESSAGES, MAILS):
+            await apply(engine, place, *(put(str(n), "", link_of(n)) for n in (3, 1, 2)))
+            await apply(engine, place, *(delete(str(n)) for n in (1, 2, 3)))
+        notes = [(name, digest) for name in (GMAIL, SLACK) for digest in (ONE, TWO, THREE)]
+        assert await engine.unlinked(100) == notes
+        assert await engine.unlinked(4) == notes[:4]
+        await engine.forget_unlinked(SLACK, [ONE, THREE, digest_of(9)])
+        await engine.forget_unlinked("nobody", [ONE])
+        await engine.forget_unlinked(GMAIL, [])
+        assert await engine.unlinked(100) == [*notes[:3], (SLACK, TWO)]
+
+    async def test_a_recount_gives_those_without_links_and_raises_the_release_epoch(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "", link_of(1)))
+        await apply(engine, MAILS, put("a", "", link_of(2)))
+        assert await engine.release_epoch(SLACK) == 0
+        assert await engine.recount(SLACK, [ONE, TWO, THREE]) == {TWO, THREE}
+        assert await engine.recount(SLACK, []) == set()
+        assert await engine.recount("nobody", [ONE]) == {ONE}
+        epochs = [await engine.release_epoch(name) for name in (SLACK, GMAIL, "nobody")]
+        assert epochs == [2, 0, 1]
+
+    async def test_erased_links_are_gone_and_given_back(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "", link_of(1), link_of(2, "/2")), put("b", "", link_of(2)))
+        await apply(engine, OTHERS, put("a", "", link_of(3)))
+        step = await engine.erase(Target(SLACK, "one", "messages", "a"), T2, 10)
+        assert step.unlinked == {ONE}
+        assert await engine.links_in(MESSAGES, "a") == []
+        assert (await engine.erase(Target(SLACK, "one"), T2, 10)).unlinked == {TWO}
+        assert await engine.unlinked(10) == [(SLACK, ONE), (SLACK, TWO)]
+        assert await engine.linked(SLACK, None, 10) == [(THREE, 1)]
+        assert await record_of(engine, OTHERS, "a") is not None
