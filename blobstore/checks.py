@@ -10,22 +10,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from functools import partial
 from itertools import islice
 
-from blobstore.backend import ForeignObject, ObjectName, Reader
-from blobstore.catalogue import Catalogue, Standing, State, Stored
-from blobstore.digest import Content, Digest, Hasher
-from blobstore.errors import BlobNotFound
+from blobstore.backend import ForeignObject, ObjectName
+from blobstore.catalogue import Catalogue, Standing, State
+from blobstore.digest import Digest
+from blobstore.errors import BlobNotFound, ContentMismatch, StorageUnavailable
 from blobstore.findings import BATCH, Finding, Severity, Suspicion, certain
 from blobstore.gc import Links
+from blobstore.scrub import FUSE, Pace, rehash
 from blobstore.store import BlobStore
-
-PIECE = 4 << 20
-"""Bytes read and hashed at a time."""
 
 IGNORED = frozenset({"lost+found"})
 """What a file system makes by itself at its root, where the blobs' folder is a mount of its own."""
-
-Progress = Callable[[int], None]
-"""Is told how many bytes were hashed since the last call."""
 
 Judge = Callable[[Standing], Awaitable[Finding | None]]
 
@@ -45,14 +40,18 @@ async def survey(catalogue: Catalogue, namespace: str | None = None) -> AsyncIte
 
 
 class BlobChecks:
-    """Checks of one store. `namespaces` are those that exist, as the layer above knows."""
+    """Checks of one store. `namespaces` asks the layer above for those that exist."""
 
-    def __init__(self, store: BlobStore, links: Links, namespaces: Collection[str]) -> None:
+    def __init__(self, store: BlobStore, links: Links, namespaces: Callable[[], Awaitable[Collection[str]]]) -> None:
+        self._store = store
         self._backend = store.backend
         self._catalogue = store.catalogue
         self._links = links
         self._namespaces = namespaces
-        self._unknown: set[str] = set()
+        self._known: Collection[str] = ()
+        self._strangers: set[str] = set()
+        self._there = 0
+        self._missing = 0
 
     async def files(self) -> AsyncIterator[Suspicion]:
         """The catalogue's own files."""
@@ -63,19 +62,22 @@ class BlobChecks:
     async def generations(self) -> AsyncIterator[Suspicion]:
         """Every generation: is its object there, may it be served, and is it known whether somebody uses it?"""
         async for page in survey(self._catalogue):
-            for standing, size in zip(page, await self._sizes(page), strict=True):
-                name = standing.stored.name
-                if (finding := self._stranger(name.namespace)) is not None:
-                    yield certain(finding)
-                elif name.namespace in self._namespaces and await self._judge(standing, size) is not None:
-                    yield partial(self._again, name, self._measure_and_judge)
+            for namespace in await self._new_strangers({each.stored.name.namespace for each in page}):
+                yield partial(self._judge_namespace, namespace)
+            mine = [each for each in page if each.stored.name.namespace in self._known]
+            for standing, size in zip(mine, await self._sizes(mine), strict=True):
+                self._there += size is not None
+                self._missing += size is None
+                if await self._judge(standing, size) is not None:
+                    yield partial(self._again, standing.stored.name, self._measure_and_judge)
 
-    async def contents(self, progress: Progress) -> AsyncIterator[Suspicion]:
-        """The bytes of every live generation; those whose length is wrong already are left to `generations`."""
+    async def contents(self, pace: Pace) -> AsyncIterator[Suspicion]:
+        """The bytes of every live generation, after `generations`, which names those whose length is wrong already."""
         async for page in survey(self._catalogue):
             for standing in page:
-                if await self._judge_bytes(standing, progress) is not None:
-                    judge = partial(self._judge_bytes, progress=lambda _: None)
+                known = standing.stored.name.namespace in self._known
+                if known and await self._judge_bytes(standing, pace) is not None:
+                    judge = partial(self._judge_bytes, pace=Pace())
                     yield partial(self._again, standing.stored.name, judge)
 
     async def objects(self) -> AsyncIterator[Suspicion]:
@@ -83,20 +85,25 @@ class BlobChecks:
         listing = self._backend.list()
         while batch := await asyncio.to_thread(lambda: list(islice(listing, BATCH))):
             names = [entry[0] for entry in batch if isinstance(entry, tuple)]
-            for finding in map(self._stranger, {name.namespace for name in names}):
-                if finding is not None:
-                    yield certain(finding)
-            for name in await self._without_row([name for name in names if name.namespace in self._namespaces]):
+            for namespace in await self._new_strangers({name.namespace for name in names}):
+                yield partial(self._judge_namespace, namespace)
+            for name in await self._without_row([name for name in names if name.namespace in self._known]):
                 yield partial(self._unexplained, name)
             for entry in batch:
                 if isinstance(entry, ForeignObject) and entry.where not in IGNORED:
                     yield certain(_foreign(entry))
 
-    def _stranger(self, namespace: str) -> Finding | None:
-        """A finding for each namespace that is not known, once."""
-        if namespace in self._namespaces or namespace in self._unknown:
+    async def _new_strangers(self, namespaces: set[str]) -> set[str]:
+        """Those that do not exist and were not named before."""
+        if not namespaces.issubset(self._known):
+            self._known = set(await self._namespaces())
+        strangers = namespaces.difference(self._known, self._strangers)
+        self._strangers |= strangers
+        return strangers
+
+    async def _judge_namespace(self, namespace: str) -> Finding | None:
+        if namespace in await self._namespaces():
             return None
-        self._unknown.add(namespace)
         message = "blobs of an owner that is not known here; nobody can read or erase them: restore the central store"
         return Finding("unknown_namespace", Severity.ERROR, f"blobs/{namespace}", message)
 
@@ -133,15 +140,21 @@ class BlobChecks:
             return self._bad(standing, "wrong_size", f"{size} bytes are there, {stored.size} were stored")
         return await self._judge_mark(standing)
 
-    async def _judge_bytes(self, standing: Standing, progress: Progress) -> Finding | None:
+    async def _judge_bytes(self, standing: Standing, pace: Pace) -> Finding | None:
         stored = standing.stored
-        content = await _rehash(self._backend.open, stored, progress) if stored.state is State.LIVE else None
-        if content is None or (content.digest, content.sha256) == (stored.name.digest, stored.sha256):
+        if stored.state is not State.LIVE:
             return None
+        try:
+            content = await rehash(self._store, stored, pace)
+        except (BlobNotFound, ContentMismatch):
+            return None
+        except StorageUnavailable as error:
+            return _found("unreadable", standing, f"its bytes cannot be read ({error}); try again, look at the disk")
         if content.digest != stored.name.digest:
             return self._bad(standing, "digest_mismatch", f"its bytes are those of {content.digest} now")
-        message = "the catalogue has another SHA-256 than its bytes; readers are told the wrong one"
-        return _found("sha256_mismatch", standing, message)
+        if content.sha256 != stored.sha256:
+            return self._bad(standing, "sha256_mismatch", "the catalogue has another SHA-256 than that of its bytes")
+        return None
 
     async def _judge_mark(self, standing: Standing) -> Finding | None:
         used = bool(standing.holders or standing.claims)
@@ -160,9 +173,13 @@ class BlobChecks:
     def _bad(self, standing: Standing, kind: str, message: str) -> Finding:
         """Bytes that must not be served. Quarantined, the blob takes the same bytes again; live, it would not."""
         repair = "quarantine it; uploading the same bytes again heals it"
-        return _found(
-            kind, standing, message, repair=repair, mend=partial(self._catalogue.quarantine, standing.stored.name)
-        )
+        mend = partial(self._quarantine, standing.stored.name)
+        return _found(kind, standing, message, repair=repair, mend=mend)
+
+    async def _quarantine(self, name: ObjectName) -> None:
+        if self._missing >= FUSE and not self._there:
+            raise StorageUnavailable("no blob at all can be found: is the disk there? Nothing is quarantined")
+        await self._catalogue.quarantine(name)
 
     # -- one object ------------------------------------------------------------------------------------------------
 
@@ -183,32 +200,6 @@ class BlobChecks:
             " it is never touched: restore the catalogue that knows it, or remove it by hand"
         )
         return Finding("unknown_file", Severity.ERROR, str(name.digest), message)
-
-
-async def _rehash(open: Callable[[ObjectName], Reader], stored: Stored, progress: Progress) -> Content | None:
-    """What the object's bytes are; None when it is not there, or not as long as it should be."""
-    try:
-        reader = await asyncio.to_thread(open, stored.name)
-    except BlobNotFound:
-        return None
-    try:
-        if reader.size != stored.size:
-            return None
-        hasher = Hasher()
-        while hasher.size < stored.size:
-            read = await asyncio.to_thread(_hash_piece, reader, hasher)
-            progress(read)
-            if not read:
-                break
-        return hasher.finish()
-    finally:
-        reader.close()
-
-
-def _hash_piece(reader: Reader, hasher: Hasher) -> int:
-    data = reader.read(hasher.size, PIECE)
-    hasher.update(data)
-    return len(data)
 
 
 def _found(

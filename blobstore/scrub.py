@@ -66,22 +66,31 @@ class Pace:
             await asyncio.sleep(self._due - now)
 
 
+async def rehash(store: BlobStore, stored: Stored, pace: Pace) -> Content:
+    """What the bytes of one generation are now.
+
+    Raises `BlobNotFound`, `ContentMismatch` where their number is wrong, `StorageUnavailable`.
+    """
+    async with await store.open_stored(stored) as blob:
+        hasher = Hasher()
+        while hasher.size < stored.size:
+            piece = await blob.read(hasher.size, PIECE)
+            await store.submit(hasher.update, piece)
+            await pace.spend(len(piece))
+    return hasher.finish()
+
+
 async def verify(store: BlobStore, stored: Stored, pace: Pace) -> Verdict:
     """Hash the bytes of one generation; changes nothing."""
     try:
-        async with await store.open_stored(stored) as blob:
-            hasher = Hasher()
-            while hasher.size < stored.size:
-                piece = await blob.read(hasher.size, PIECE)
-                await store.submit(hasher.update, piece)
-                await pace.spend(len(piece))
+        content = await rehash(store, stored, pace)
     except BlobNotFound:
         return Verdict.MISSING
     except ContentMismatch:
         return Verdict.MISMATCH
     except StorageUnavailable:
         return Verdict.UNREADABLE
-    matches = hasher.finish() == Content(stored.name.digest, stored.sha256, stored.size)
+    matches = content == Content(stored.name.digest, stored.sha256, stored.size)
     return Verdict.GOOD if matches else Verdict.MISMATCH
 
 

@@ -1,0 +1,104 @@
+"""Checks of the central store: its files, the owners' spines and what waits for them, erasures that were cut off."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from blobstore.catalogue import Catalogue
+from blobstore.findings import Finding, Severity, Suspicion, certain
+from records import times
+from records.central import Central, ErasureJob, Owner, SpineEvent
+from records.engine import Engine
+from records.spine import NOTHING_KNOWN, Fault, Verifier
+from records.store import RecordStore
+
+PAGE = 500
+
+DRAIN_WAIT = 3.0
+"""Seconds in which a running server drains its outboxes."""
+
+UNDER_WAY = timedelta(minutes=5)
+"""An erasure that was begun less long ago may still be at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What is there of a spine, and what is wrong with it."""
+
+    events: int
+    head: SpineEvent | None
+    faults: Sequence[Fault]
+
+
+async def verify_spine(central: Central, owner: Owner, known: Mapping[int, bytes] = NOTHING_KNOWN) -> Verification:
+    """Check an owner's spine to its end, a lost end included. `known`: hashes by seq that were kept elsewhere."""
+    chained = await central.chained(owner.id)
+    verifier, faults = Verifier(known=known), list[Fault]()
+    events, head, last = 0, None, 0
+    while page := await central.spine(owner.id, last, PAGE):
+        for event in page:
+            faults += verifier.feed(event)
+        events, head, last = events + len(page), page[-1], page[-1].seq
+    faults += verifier.finish()
+    if chained > last:
+        message = f"The chain ends at event {last}, but {chained} events were chained: its end was cut off."
+        faults.append(Fault(last, message))
+    return Verification(events, head, faults)
+
+
+class CentralChecks:
+    """Checks of one record store's central part."""
+
+    def __init__(self, store: RecordStore) -> None:
+        self._central = store.central
+        self._catalogue = store.blobs.catalogue
+
+    async def files(self) -> AsyncIterator[Suspicion]:
+        """The central store's own files."""
+        for line in await self._central.check():
+            message = f"the central store is damaged ({line}); restore it from a backup"
+            yield certain(Finding("damaged_file", Severity.ERROR, "central.db", message))
+
+    async def spine(self, owner: Owner) -> AsyncIterator[Suspicion]:
+        """The owner's audit chain."""
+        for fault in (await verify_spine(self._central, owner)).faults:
+            yield certain(Finding("spine_broken", Severity.ERROR, f"spine of {owner.subject}", fault.message))
+
+    async def outboxes(self, engines: Mapping[str, Engine]) -> AsyncIterator[Suspicion]:
+        """Events that have not come to any spine, or never can. `engines` by the ids of their owners."""
+        owners = {owner.id for owner in await self._central.owners()}
+        strangers = {event.namespace for event in await self._catalogue.outbox(PAGE)} - owners
+        for namespace in sorted(strangers):
+            message = f"it has events of {namespace}, an owner that is not known here; all events behind them wait"
+            yield certain(Finding("outbox_stuck", Severity.ERROR, "catalogue.db", message))
+        outboxes: dict[str, Engine | Catalogue] = {f"records/{owner}": engine for owner, engine in engines.items()}
+        if not strangers:
+            outboxes["catalogue.db"] = self._catalogue
+        waiting = {subject: seq for subject, place in outboxes.items() if (seq := await _oldest(place)) is not None}
+        if waiting:
+            await asyncio.sleep(DRAIN_WAIT)
+        for subject, seq in waiting.items():
+            if await _oldest(outboxes[subject]) == seq:
+                yield certain(Finding("outbox_waiting", Severity.NOTE, subject, _WAITING))
+
+    async def erasures(self) -> AsyncIterator[Suspicion]:
+        """Erasures that were begun and not completed."""
+        for job in await self._central.unfinished_erasures():
+            yield partial(self._judge_erasure, job)
+
+    async def _judge_erasure(self, job: ErasureJob) -> Finding | None:
+        under_way = datetime.now(UTC) - times.parse(job.requested_at) < UNDER_WAY
+        if under_way or all(each.id != job.id for each in await self._central.unfinished_erasures()):
+            return None
+        message = f"begun {job.requested_at} and not completed; a running server, or a collection, finishes it"
+        return Finding("erasure_unfinished", Severity.DEBRIS, job.id, message)
+
+
+async def _oldest(place: Engine | Catalogue) -> int | None:
+    """The number of the event that has waited longest."""
+    return next((event.seq for event in await place.outbox(1)), None)
+
+
+_WAITING = "it has events that have not come to the audit log yet; a running server brings them there"

@@ -1,0 +1,85 @@
+"""What a data directory is made of, seen from outside: nothing here opens a database.
+
+To open a store makes what it does not find, so what is missing must be seen before.
+"""
+
+import re
+import stat
+from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import click
+
+from blobstore.findings import Finding, Severity, Suspicion, certain
+
+PARTS = ("central.db", "catalogue.db", "store-id", "secret", "blobs")
+"""What every data directory has once it was served."""
+
+_DATABASE = r"\.db(-wal|-shm|-journal|\.lock)?"
+_TOP = re.compile(
+    rf"(central|catalogue){_DATABASE}|(store-id|secret|staging)(\.lock)?|\.(store-id|secret|blobstore\.toml)\.new"
+    r"|blobs|records|locks|blobstore\.(toml|lock)"
+)
+_RECORDS = re.compile(rf"([a-z0-9]+){_DATABASE}")
+
+
+def require_store(data: Path) -> None:
+    """Raise `click.ClickException` where nothing of a data directory is there."""
+    if not any((data / part).exists() for part in PARTS):
+        raise click.ClickException(f"{data} is no data directory: `blobstore serve --data DIR` makes one")
+
+
+def missing_parts(data: Path) -> list[Finding]:
+    """Parts that are gone: to open the store would make empty ones in their place."""
+    message = "it is missing; restore it from a backup: nothing was opened, for that would make an empty one"
+    return [Finding("missing_part", Severity.ERROR, part, message) for part in PARTS if not (data / part).exists()]
+
+
+def record_file(data: Path, owner: str) -> Path:
+    """Where the records of an owner lie."""
+    return data / "records" / f"{owner}.db"
+
+
+async def foreign_entries(data: Path, owners: Iterable[str]) -> AsyncIterator[Suspicion]:
+    """What lies in the directory and is not ours. `blobs/` is looked at with the blobs."""
+    for path in (*_strangers(data, _TOP), *_strangers(data / "records", _RECORDS), *_files(data / "staging")):
+        message = "not made by this program; it is never touched: remove it by hand if it is not needed"
+        yield certain(Finding("foreign_file", Severity.NOTE, str(path.relative_to(data)), message))
+    known = set(owners)
+    for path in _entries(data / "records"):
+        if path.suffix == ".db" and _RECORDS.fullmatch(path.name) and path.stem not in known:
+            message = "records of an owner that is not known here; nobody can read or erase them: restore central.db"
+            yield certain(Finding("unknown_owner", Severity.ERROR, str(path.relative_to(data)), message))
+
+
+async def permissions(data: Path) -> AsyncIterator[Suspicion]:
+    """Personal data: nobody but the server's own user should look."""
+    if _is_open(data):
+        yield partial(_judge_permissions, data)
+
+
+async def _judge_permissions(data: Path) -> Finding | None:
+    async def close() -> None:
+        data.chmod(0o700)
+
+    if not _is_open(data):
+        return None
+    message = "other users of this machine may look into the data directory"
+    return Finding("open_permissions", Severity.NOTE, ".", message, "close it to others (chmod 700)", close)
+
+
+def _is_open(data: Path) -> bool:
+    return bool(data.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _strangers(folder: Path, ours: re.Pattern[str]) -> Iterator[Path]:
+    return (path for path in _entries(folder) if not ours.fullmatch(path.name))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in _entries(folder) if not path.is_dir())
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

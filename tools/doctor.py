@@ -1,0 +1,221 @@
+"""`blobstore doctor`: checks every invariant that can be checked at rest."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
+from contextlib import aclosing
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from blobstore.checks import BlobChecks
+from blobstore.digest import Digest
+from blobstore.errors import BlobError, Damaged, NewerVersion, WrongStore
+from blobstore.findings import Finding, Severity, Suspicion, certain, confirmed
+from blobstore.remains import Remains
+from blobstore.scrub import Pace
+from records.central import Owner
+from records.central_checks import CentralChecks
+from records.checks import RecordChecks
+from records.engine import Engine
+from records.errors import RecordError
+from records.holdings import Holdings
+from records.store import RecordStore
+from tools import directory
+from tools.findings_output import AsJson, AsText, Printer
+from tools.looking import look_into
+from tools.opening import Opening, store_options
+
+ERRORS = 1
+CANNOT_RUN = 2
+
+
+@click.command()
+@store_options
+@click.option("--deep", is_flag=True, help="Hash all stored bytes again.")
+@click.option("--repair", is_flag=True, help="Mend what can be mended without guessing; never deletes anything.")
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects for programs.")
+def doctor(opening: Opening, deep: bool, repair: bool, as_json: bool) -> None:
+    """Check the store in DIR, also while servers use it.
+
+    Exit code 0: nothing is wrong (debris, which a collection removes, and notes may be there); 1: something is;
+    2: it could not be checked.
+    """
+    printer = AsJson() if as_json else AsText()
+    complete = False
+    try:
+        errors = asyncio.run(_run(Examination(opening, deep), printer, repair=repair))
+        complete = True
+    except (BlobError, RecordError, OSError, click.ClickException) as error:
+        raise _CannotRun(f"it could not be checked: {error}") from error
+    finally:
+        printer.finish(complete=complete)
+    if errors:
+        raise click.exceptions.Exit(ERRORS)
+
+
+async def _run(examination: "Examination", printer: Printer, *, repair: bool) -> int:
+    """How many errors are left."""
+    errors = 0
+    async with aclosing(examination.findings()) as findings:
+        async for finding, again in findings:
+            repaired = repair and finding.mend is not None and await _mend(finding, again)
+            printer.show(finding, repaired=repaired)
+            errors += finding.severity is Severity.ERROR and not repaired
+    return errors
+
+
+async def _mend(finding: Finding, again: Suspicion) -> bool:
+    """Whether all is right afterwards; damage that could only be contained is not."""
+    assert finding.mend is not None
+    try:
+        await finding.mend()
+    except (BlobError, RecordError) as error:
+        click.echo(f"{finding.subject}: not mended: {error}", err=True)
+        return False
+    return await again() is None
+
+
+class Examination:
+    """All checks of one data directory, in an order in which causes come before what follows from them."""
+
+    def __init__(self, opening: Opening, deep: bool) -> None:
+        self._opening = opening
+        self._data = opening.data
+        self._deep = deep
+
+    async def findings(self) -> AsyncGenerator[tuple[Finding, Suspicion]]:
+        """Everything that is wrong. Raises `click.ClickException` where there is no store."""
+        directory.require_store(self._data)
+        missing = directory.missing_parts(self._data)
+        async for found in confirmed(_chain(directory.permissions(self._data), _certain(missing))):
+            yield found
+        if missing:
+            return
+        try:
+            async with look_into(self._opening) as store:
+                async for found in confirmed(_until_damaged(self._inside(store))):
+                    yield found
+        except (NewerVersion, WrongStore, Damaged) as error:
+            yield (finding := _unopened(error)), certain(finding)
+
+    async def _inside(self, store: RecordStore) -> AsyncIterator[Suspicion]:
+        owners = {owner.id: owner for owner in await store.central.owners()}
+        central = CentralChecks(store)
+        async for each in _chain(directory.foreign_entries(self._data, owners), central.files()):
+            yield each
+        engines: dict[str, Engine] = {}
+        for owner in owners.values():
+            try:
+                engines[owner.id] = await self._engine(store, owner)
+            except (Damaged, NewerVersion, _MissingError) as error:
+                yield certain(_unopened(error))
+        async for each in _until_damaged(self._blobs(store, engines)):
+            yield each
+        for id, engine in engines.items():
+            checks = RecordChecks(store, owners[id], engine)
+            async for each in _until_damaged(_chain(checks.files(), checks.references(), checks.holders())):
+                yield each
+        async for each in _chain(*map(central.spine, owners.values()), central.erasures(), central.outboxes(engines)):
+            yield each
+
+    async def _engine(self, store: RecordStore, owner: Owner) -> Engine:
+        # To open it would make an empty one. An owner who never registered anything may have none yet.
+        file = directory.record_file(self._data, owner.id)
+        if not file.exists() and await store.central.connectors(owner.id):
+            raise _MissingError(f"{file.name} has the records of {owner.subject}, and is missing")
+        return await store.engines.of(owner.id)
+
+    async def _blobs(self, store: RecordStore, engines: Collection[str]) -> AsyncIterator[Suspicion]:
+        async def namespaces() -> list[str]:
+            return [owner.id for owner in await store.central.owners()]
+
+        catalogue = store.blobs.catalogue
+        checks, remains = BlobChecks(store.blobs, _Links(store, engines), namespaces), Remains(store.blobs)
+        known = await namespaces()
+        claims = [remains.claims(*party) for party in await catalogue.parties() if party[0] in known]
+        async for each in _chain(
+            checks.files(), checks.generations(), checks.objects(), remains.leases(), remains.staging(), *claims
+        ):
+            yield each
+        if self._deep:
+            total = sum([(await catalogue.totals(namespace)).bytes for namespace in known])
+            with _bar() as bar:
+                async for each in checks.contents(_Shown(bar, total)):
+                    yield each
+
+
+class _CannotRun(click.ClickException):
+    exit_code = CANNOT_RUN
+
+
+class _MissingError(Exception):
+    """A file that must be there is not."""
+
+
+class _Links(Holdings):
+    """An owner whose records cannot be asked may link anything."""
+
+    def __init__(self, store: RecordStore, engines: Collection[str]) -> None:
+        super().__init__(store.central, store.engines)
+        self._answering = engines
+
+    async def linked(self, namespace: str, digests: Collection[Digest]) -> dict[Digest, str]:
+        if namespace not in self._answering:
+            return dict.fromkeys(digests, "")
+        return await super().linked(namespace, digests)
+
+
+class _Shown(Pace):
+    """No pace, but a progress bar."""
+
+    def __init__(self, bar: Progress, total: int) -> None:
+        super().__init__()
+        self._bar = bar
+        self._task = bar.add_task("hashing", total=total)
+
+    async def spend(self, size: int) -> None:
+        self._bar.advance(self._task, size)
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+async def _chain(*checks: AsyncIterator[Suspicion]) -> AsyncIterator[Suspicion]:
+    for check in checks:
+        async for each in check:
+            yield each
+
+
+async def _certain(findings: Iterable[Finding]) -> AsyncIterator[Suspicion]:
+    for finding in findings:
+        yield certain(finding)
+
+
+async def _until_damaged(suspicions: AsyncIterator[Suspicion]) -> AsyncIterator[Suspicion]:
+    """A check ends where a database cannot be read any further; those of others go on."""
+    try:
+        async for each in suspicions:
+            yield each
+    except Damaged as error:
+        yield certain(_unopened(error))
+
+
+def _unopened(error: Exception) -> Finding:
+    found = re.match(r"[\w.-]+\.db", str(error))  # messages begin with the database
+    subject = "." if found is None else found[0]
+    if not subject.startswith(("central.", "catalogue.")):
+        subject = f"records/{subject}"
+    match error:
+        case WrongStore():
+            return Finding("store_mismatch", Severity.ERROR, "store-id", f"{error}; nothing else was checked")
+        case NewerVersion():
+            return Finding("newer_version", Severity.ERROR, subject, f"{error}; it was not checked")
+        case _MissingError():
+            return Finding("missing_part", Severity.ERROR, subject, f"{error}; restore it from a backup")
+        case _:
+            return Finding("damaged_file", Severity.ERROR, subject, f"{error}; restore it from a backup")

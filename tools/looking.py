@@ -1,0 +1,54 @@
+"""Opening a data directory only to look: nothing is made that is missing, nothing is drained at the end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import click
+
+from blobstore.errors import BlobError
+from records.central import Owner
+from records.errors import RecordError
+from records.store import RecordStore
+from tools import directory
+from tools.opening import Opening, configure
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def look_into(opening: Opening) -> AsyncIterator[RecordStore]:
+    """The store, opened. Raises `click.ClickException` where there is none, or where parts of it are missing."""
+    directory.require_store(opening.data)
+    for missing in directory.missing_parts(opening.data):
+        raise click.ClickException(f"{missing.subject} of {opening.data} is missing; restore it from a backup")
+    configure(opening)
+    store = await RecordStore.open(opening.data)
+    try:
+        yield store
+    finally:
+        await store.blobs.close()
+        await store.engines.close()
+        await store.central.close()
+
+
+def run_looking(opening: Opening, work: Callable[[RecordStore], Awaitable[T]]) -> T:
+    """Run `work` on the opened store. What the layers below raise becomes a message and exit code 1."""
+
+    async def run() -> T:
+        async with look_into(opening) as store:
+            return await work(store)
+
+    try:
+        return asyncio.run(run())
+    except (BlobError, RecordError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def known_owner(store: RecordStore, subject: str) -> Owner:
+    """The owner of that name. Raises `click.ClickException`."""
+    for owner in await store.central.owners():
+        if owner.subject == subject:
+            return owner
+    raise click.ClickException(f"there is no owner {subject!r}; `blobstore token list` shows those that have tokens")
