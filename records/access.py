@@ -2,17 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
-from records import times, tokens
-from records.audit import Audit
+from records import spine, times, tokens
 from records.central import Central, Owner, Token
 
 
 class Access:
     """Issues, resolves and revokes tokens."""
 
-    def __init__(self, central: Central, audit: Audit) -> None:
+    def __init__(self, central: Central) -> None:
         self._central = central
-        self._audit = audit
 
     async def resolve(self, token: str) -> Token | None:
         """What a token stands for; None when it is unknown, expired or revoked."""
@@ -32,10 +30,9 @@ class Access:
         token = tokens.make()
         expires_at = None if expires_in is None else times.text(datetime.now(UTC) + expires_in)
         owner = await self.owner(subject)
-        await self._central.add_token(
-            Token(tokens.digest(token), "owner", owner, times.now(), expires_at, revoked_at=None)
-        )
-        await self._audit.note(owner, "token.create", {"token_kind": "owner", "expires_at": expires_at})
+        made = Token(tokens.digest(token), "owner", owner, times.now(), expires_at, revoked_at=None)
+        event = spine.body("token.create", {"token_kind": made.kind, "expires_at": expires_at})
+        await self._central.add_token(made, event)
         return token
 
     async def tokens(self) -> list[Token]:
@@ -47,6 +44,6 @@ class Access:
         matching = [token for token in await self.tokens() if token.digest.hex().startswith(digest_prefix)]
         if len(matching) != 1:
             return None
-        await self._central.revoke_token(matching[0].digest, times.now())
-        await self._audit.note(matching[0].owner, "token.revoke", {"token_kind": matching[0].kind})
+        event = spine.body("token.revoke", {"token_kind": matching[0].kind})
+        await self._central.revoke_token(matching[0].digest, times.now(), event)
         return matching[0]

@@ -1,10 +1,9 @@
 """The way of events to the spine: written with what they tell of, drained exactly once, in the background."""
 
 import asyncio
-from collections.abc import Mapping
 
 from blobstore.catalogue import Catalogue
-from records import spine, times
+from records import times
 from records.central import Central, Owner, SpineEvent
 from records.engine import Engines
 
@@ -12,17 +11,13 @@ BATCH = 500
 
 
 class Audit:
-    """Notes events and drains every outbox to the spine of the owner whose event it is."""
+    """Drains every outbox to the spine of the owner whose event it is."""
 
     def __init__(self, central: Central, engines: Engines, catalogue: Catalogue) -> None:
         self._central = central
         self._engines = engines
         self._catalogue = catalogue
         self._lock = asyncio.Lock()
-
-    async def note(self, owner: Owner, kind: str, facts: Mapping[str, object]) -> None:
-        """Durable in the owner's outbox when this returns."""
-        await (await self._engines.of(owner.id)).note(spine.body(kind, facts))
 
     async def drain(self, owner: Owner) -> None:
         """Bring what waits for this owner's spine, and what waits in the catalogue for anyone's, onto it."""

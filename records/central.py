@@ -1,6 +1,7 @@
 """The port to what is the owner's and not one connector's: who may act, connectors, instances, sync state, spine.
 
 It is central in every topology. Each method is one atomic, durable step; any number of processes may call at once.
+A method that takes an `event` chains that body to the owner's spine in the same step, where it changes anything.
 Owners are named by an internal id (`owner`, made here, safe in a path); the subject's own name is only looked up.
 Times are UTC, RFC 3339 with microseconds and `Z`. Raises `StorageUnavailable` when the database does not answer. For
 an owner that was not made here whatever writes raises `Unknown`, and whatever reads finds nothing.
@@ -96,7 +97,7 @@ class Central(Protocol):
         """All owners in the order of their subjects."""
         ...
 
-    async def add_token(self, token: Token) -> None:
+    async def add_token(self, token: Token, event: bytes) -> None:
         """Durable when this returns. Raises `Conflict` when there is one with this digest."""
         ...
 
@@ -108,13 +109,13 @@ class Central(Protocol):
         """All tokens of all owners, oldest first; of the same age in the order in which they were added."""
         ...
 
-    async def revoke_token(self, digest: bytes, now: str) -> bool:
+    async def revoke_token(self, digest: bytes, now: str, event: bytes) -> bool:
         """False when there is no such token; revoking again changes nothing and is true."""
         ...
 
     # -- connectors and instances ----------------------------------------------------------------------------------
 
-    async def register(self, owner: str, connector: str, manifest: bytes, now: str) -> bool:
+    async def register(self, owner: str, connector: str, manifest: bytes, now: str, event: bytes) -> bool:
         """Add or replace the manifest; True when the connector was not there, or was erased.
 
         An erased one lives again; its erased instances stay erased. Replacing keeps `registered_at`.
@@ -159,7 +160,7 @@ class Central(Protocol):
         ...
 
     async def merge_state(
-        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str
+        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str, event: bytes
     ) -> None:
         """Set the named streams' values; others stay. No streams: no change.
 
@@ -173,7 +174,7 @@ class Central(Protocol):
 
     # -- erasures --------------------------------------------------------------------------------------------------
 
-    async def begin_erasure(self, job: ErasureJob) -> None:
+    async def begin_erasure(self, job: ErasureJob, event: bytes) -> None:
         """Durable intent, and in the same step: the job's connector with its instances, or its instance, is marked
         erased and its sync state is gone.
 
@@ -185,7 +186,7 @@ class Central(Protocol):
         """Replace the target, which may name a record's key, by one that does not. Raises `Unknown`."""
         ...
 
-    async def finish_erasure(self, erasure: str, result: bytes, now: str) -> None:
+    async def finish_erasure(self, erasure: str, result: bytes, now: str, event: bytes) -> None:
         """The erasure is complete; finishing again changes nothing. Raises `Unknown`."""
         ...
 

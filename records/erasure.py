@@ -18,8 +18,7 @@ from blobstore.catalogue import Catalogue
 from blobstore.digest import Digest
 from blobstore.gc import BATCH, Collector
 from blobstore.sqlitefile import try_file_lock
-from records import times
-from records.audit import Audit
+from records import spine, times
 from records.central import Central, ErasureJob, Owner
 from records.engine import Engine, Engines
 from records.errors import Unknown
@@ -73,7 +72,6 @@ class Erasures:
         catalogue: Catalogue,
         collector: Collector,
         registry: Registry,
-        audit: Audit,
         keyring: Keyring,
     ) -> None:
         self._locks = locks
@@ -82,7 +80,6 @@ class Erasures:
         self._catalogue = catalogue
         self._collector = collector
         self._registry = registry
-        self._audit = audit
         self._keyring = keyring
 
     async def connector(self, owner: Owner, name: str, *, wait: float) -> Report:
@@ -96,8 +93,8 @@ class Erasures:
         found = await self._central.instance(owner.id, instance)
         if found is None or found.erased_at is not None:
             raise Unknown("no such connection")
-        report = Report(_fresh(), "running", found.connector, [found.id], stream=None)
-        return await self._begin(owner, report, wait, whole=True)
+        report = Report(_fresh(), "running", found.connector, [found.id])
+        return await self._begin(owner, report, wait, whole=True, instance=found.id)
 
     async def records(
         self, owner: Owner, selector: Selector, stream: str, key: str | None = None, *, wait: float
@@ -130,11 +127,22 @@ class Erasures:
             remaining += done.state != "done"
         return remaining
 
-    async def _begin(self, owner: Owner, report: Report, wait: float, *, whole: bool) -> Report:
+    async def _begin(
+        self, owner: Owner, report: Report, wait: float, *, whole: bool, instance: str | None = None
+    ) -> Report:
         report = replace(report, requested_at=times.now())
-        job = ErasureJob(report.id, owner.id, msgspec.json.encode(report), "running", report.requested_at, None, None)
-        await self._central.begin_erasure(job)
-        await self._audit.note(owner, "erasure.begin", self._facts(owner, report))
+        job = ErasureJob(
+            id=report.id,
+            owner=owner.id,
+            target=msgspec.json.encode(report),
+            state="running",
+            requested_at=report.requested_at,
+            completed_at=None,
+            result=None,
+            connector=report.connector if whole else None,
+            instance=instance,
+        )
+        await self._central.begin_erasure(job, spine.body("erasure.begin", self._facts(owner, report)))
         return await self._run_locked(_Run(owner, report, whole), wait)
 
     async def _run_locked(self, run: _Run, wait: float) -> Report:
@@ -156,8 +164,8 @@ class Erasures:
             if not await place.sanitize(max(0.0, deadline - time.monotonic())):
                 return replace(report, state="running")
         done = replace(report, state="done", completed_at=times.now())
-        await self._audit.note(run.owner, "erasure.done", self._facts(run.owner, done) | _counts(done))
-        await self._central.finish_erasure(done.id, msgspec.json.encode(done), times.now())
+        event = spine.body("erasure.done", self._facts(run.owner, done) | _counts(done))
+        await self._central.finish_erasure(done.id, msgspec.json.encode(done), times.now(), event)
         return done
 
     async def _fence(self, run: _Run, engine: Engine) -> None:

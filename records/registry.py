@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from records import manifest, times
-from records.audit import Audit
+from records import manifest, spine, times
 from records.central import Central, Connector, Instance, Owner
 from records.errors import Ambiguous, Invalid, Unknown
 from records.manifest import Manifest, StreamDeclaration, connector_key, require_id
@@ -36,16 +35,15 @@ class Destination:
 class Registry:
     """Registers connectors and resolves what requests name."""
 
-    def __init__(self, central: Central, audit: Audit) -> None:
+    def __init__(self, central: Central) -> None:
         self._central = central
-        self._audit = audit
 
     async def register(self, owner: Owner, raw: bytes) -> tuple[Registration, bool]:
         """Take a manifest, as it came; True when the connector is new, or was erased before. Raises `Invalid`."""
         decoded = _decoded(raw)
         facts = {"connector": decoded.key, "version": decoded.version, "streams": len(decoded.streams)}
-        created = await self._central.register(owner.id, decoded.key, raw, times.now())
-        await self._audit.note(owner, "connector.register", facts)
+        event = spine.body("connector.register", facts)
+        created = await self._central.register(owner.id, decoded.key, raw, times.now(), event)
         return Registration(decoded.key, raw, decoded), created
 
     async def connector(self, scope: Scope, name: str) -> Registration:

@@ -46,6 +46,16 @@ def chain(previous: bytes, seq: int, at: str, body: bytes) -> bytes:
     return derive(CONTEXT, b"".join((previous, seq.to_bytes(8), len(moment).to_bytes(1), moment, body)))
 
 
+def risen(events: Iterable[tuple[int, bytes]], delivered: int) -> list[tuple[int, bytes]]:
+    """Those of an outbox's events whose number is above `delivered` and above every one before it."""
+    fresh = []
+    for number, body in events:
+        if number > delivered:
+            delivered = number
+            fresh.append((number, body))
+    return fresh
+
+
 class Verifier:
     """Checks a chain event by event, in constant memory."""
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from records import times
-from records.audit import Audit
+from records import spine, times
 from records.central import Central, Owner
 from records.errors import Invalid, Unknown
 from records.registry import Registration, Registry
@@ -23,10 +22,9 @@ class SyncState:
 class States:
     """Reads and merges the sync state of an instance."""
 
-    def __init__(self, central: Central, registry: Registry, audit: Audit) -> None:
+    def __init__(self, central: Central, registry: Registry) -> None:
         self._central = central
         self._registry = registry
-        self._audit = audit
 
     async def get(self, owner: Owner, selector: Selector) -> SyncState:
         """The state; empty before the first merge. Raises `Unknown`, `Ambiguous`."""
@@ -47,9 +45,9 @@ class States:
             stream = next(iter(state))
             destination = await self._registry.destination(owner, stream, selector)
             instance = destination.instance.id
-            await self._central.merge_state(owner.id, registration.key, instance, state, times.now())
             facts = {"connector": registration.key, "instance": instance, "streams": sorted(state)}
-            await self._audit.note(owner, "state.put", facts)
+            event = spine.body("state.put", facts)
+            await self._central.merge_state(owner.id, registration.key, instance, state, times.now(), event)
         return await self.get(owner, selector)
 
     async def _connector(self, owner: Owner, selector: Selector) -> Registration:

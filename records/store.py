@@ -31,12 +31,12 @@ class RecordStore:
         self.central = central
         self.engines = engines
         self.audit = Audit(central, engines, blobs.catalogue)
-        self.access = Access(central, self.audit)
-        self.registry = Registry(central, self.audit)
+        self.access = Access(central)
+        self.registry = Registry(central)
         self.reads = Reads(self.registry, central, engines, keyring)
         self.ingests = Ingests(self.registry, engines, blobs.catalogue)
         self.attachments = Attachments(blobs, self.registry, engines, keyring)
-        self.states = States(central, self.registry, self.audit)
+        self.states = States(central, self.registry)
         self.collector = Collector(blobs, Holdings(central, engines))
         self.erasures = Erasures(
             directory / "locks",
@@ -45,7 +45,6 @@ class RecordStore:
             blobs.catalogue,
             self.collector,
             self.registry,
-            self.audit,
             keyring,
         )
 

@@ -35,11 +35,12 @@ class MemoryCentral:
     async def owners(self) -> list[Owner]:
         return sorted(self._owners.values(), key=lambda owner: owner.subject)
 
-    async def add_token(self, token: Token) -> None:
+    async def add_token(self, token: Token, event: bytes) -> None:
         self._require_owner(token.owner.id)
         if token.digest in self._tokens:
             raise Conflict("there is a token with this digest")
         self._tokens[token.digest] = token
+        self._chain(token.owner.id, event, token.created_at)
 
     async def token(self, digest: bytes) -> Token | None:
         return self._tokens.get(digest)
@@ -47,19 +48,21 @@ class MemoryCentral:
     async def tokens(self) -> list[Token]:
         return sorted(self._tokens.values(), key=lambda token: token.created_at)
 
-    async def revoke_token(self, digest: bytes, now: str) -> bool:
+    async def revoke_token(self, digest: bytes, now: str, event: bytes) -> bool:
         token = self._tokens.get(digest)
         if token is not None and token.revoked_at is None:
             self._tokens[digest] = replace(token, revoked_at=now)
+            self._chain(token.owner.id, event, now)
         return token is not None
 
     # -- connectors and instances ----------------------------------------------------------------------------------
 
-    async def register(self, owner: str, connector: str, manifest: bytes, now: str) -> bool:
+    async def register(self, owner: str, connector: str, manifest: bytes, now: str, event: bytes) -> bool:
         self._require_owner(owner)
         there = self._connectors.get((owner, connector))
         registered_at = now if there is None else there.registered_at
         self._connectors[owner, connector] = Connector(connector, manifest, registered_at, None)
+        self._chain(owner, event, now)
         return there is None or there.erased_at is not None
 
     async def connector(self, owner: str, connector: str) -> Connector | None:
@@ -104,7 +107,7 @@ class MemoryCentral:
         return {stream: value for stream, (value, _) in found.items()}, changed
 
     async def merge_state(
-        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str
+        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str, event: bytes
     ) -> None:
         there = self._instances.get((owner, instance))
         if there is None or there.connector != connector:
@@ -113,6 +116,7 @@ class MemoryCentral:
             raise Conflict("the instance was erased")
         for stream, value in state.items():
             self._states[owner, instance, stream] = (value, now)
+        self._chain(owner, event, now)
 
     async def drop_state(self, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
         for place in self._of(owner, connector, instance, stream):
@@ -120,7 +124,7 @@ class MemoryCentral:
 
     # -- erasures --------------------------------------------------------------------------------------------------
 
-    async def begin_erasure(self, job: ErasureJob) -> None:
+    async def begin_erasure(self, job: ErasureJob, event: bytes) -> None:
         self._require_owner(job.owner)
         there = self._erasures.get(job.id)
         if there is not None and there.owner != job.owner:
@@ -128,6 +132,7 @@ class MemoryCentral:
         if there is None:
             self._erasures[job.id] = job
             await self._mark(job)
+            self._chain(job.owner, event, job.requested_at)
 
     async def _mark(self, job: ErasureJob) -> None:
         if job.connector is None:
@@ -143,10 +148,11 @@ class MemoryCentral:
     async def redact_erasure(self, erasure: str, target: bytes) -> None:
         self._erasures[erasure] = replace(self._job(erasure), target=target)
 
-    async def finish_erasure(self, erasure: str, result: bytes, now: str) -> None:
+    async def finish_erasure(self, erasure: str, result: bytes, now: str, event: bytes) -> None:
         job = self._job(erasure)
         if job.state != "done":
             self._erasures[erasure] = replace(job, state="done", completed_at=now, result=result)
+            self._chain(job.owner, event, now)
 
     async def erasure(self, owner: str, erasure: str) -> ErasureJob | None:
         job = self._erasures.get(erasure)
@@ -160,15 +166,17 @@ class MemoryCentral:
 
     async def append(self, owner: str, source: str, events: Sequence[tuple[int, bytes]], now: str) -> int:
         self._require_owner(owner)
+        fresh = spine.risen(events, self._delivered.get((owner, source), 0))
+        for number, body in fresh:
+            self._chain(owner, body, now)
+            self._delivered[owner, source] = number
+        return len(fresh)
+
+    def _chain(self, owner: str, body: bytes, now: str) -> None:
         chained = self._spines.setdefault(owner, [])
-        before = len(chained)
-        for number, body in events:
-            if number > self._delivered.get((owner, source), 0):
-                previous = chained[-1].hash if chained else spine.GENESIS
-                hash = spine.chain(previous, len(chained) + 1, now, body)
-                chained.append(SpineEvent(len(chained) + 1, now, body, previous, hash))
-                self._delivered[owner, source] = number
-        return len(chained) - before
+        previous = chained[-1].hash if chained else spine.GENESIS
+        seq = len(chained) + 1
+        chained.append(SpineEvent(seq, now, body, previous, spine.chain(previous, seq, now, body)))
 
     async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
         return self._spines.get(owner, [])[after : after + limit]

@@ -10,6 +10,7 @@ from records import spine
 from records.central import Central, ErasureJob, Instance, Owner, Token
 from records.errors import Conflict, Unknown
 
+EVENT = b"{}"
 T1 = "2026-11-01T10:00:00.000000Z"
 T2 = "2026-11-02T10:00:00.000000Z"
 T3 = "2026-11-03T10:00:00.000000Z"
@@ -27,7 +28,7 @@ def job_of(owner: Owner, id: str, connector: str | None = None, instance: str | 
 async def registered(central: Central, subject: str = "ann", *connectors: str) -> Owner:
     owner = await central.ensure_owner(subject, T1)
     for connector in connectors or ("slack",):
-        await central.register(owner.id, connector, b"{}", T1)
+        await central.register(owner.id, connector, b"{}", T1, EVENT)
     return owner
 
 
@@ -69,7 +70,7 @@ class OwnersAndTokens:
         full = Token(b"a" * 32, "client", owner, T1, T2, T3, "label")
         bare = Token(b"b" * 32, "owner", owner, T1, None, None)
         for token in (full, bare):
-            await central.add_token(token)
+            await central.add_token(token, EVENT)
         assert await central.token(full.digest) == full
         assert await central.token(bare.digest) == bare
 
@@ -78,14 +79,14 @@ class OwnersAndTokens:
 
     async def test_a_token_of_an_unknown_owner_is_refused(self, central: Central) -> None:
         with pytest.raises(Unknown):
-            await central.add_token(token_of(Owner(NOBODY, "nobody"), 1))
+            await central.add_token(token_of(Owner(NOBODY, "nobody"), 1), EVENT)
         assert await central.tokens() == []
 
     async def test_a_second_token_with_one_digest_is_a_conflict(self, central: Central) -> None:
         owner = await central.ensure_owner("ann", T1)
-        await central.add_token(token_of(owner, 1))
+        await central.add_token(token_of(owner, 1), EVENT)
         with pytest.raises(Conflict):
-            await central.add_token(replace(token_of(owner, 1), kind="client"))
+            await central.add_token(replace(token_of(owner, 1), kind="client"), EVENT)
         assert await central.tokens() == [token_of(owner, 1)]
 
     async def test_tokens_come_oldest_first_and_then_as_added(self, central: Central) -> None:
@@ -93,29 +94,29 @@ class OwnersAndTokens:
         bob = await central.ensure_owner("bob", T1)
         tokens = [token_of(ann, 9, T2), token_of(bob, 8, T1), token_of(ann, 7, T1)]
         for token in tokens:
-            await central.add_token(token)
+            await central.add_token(token, EVENT)
         assert await central.tokens() == [tokens[1], tokens[2], tokens[0]]
 
     async def test_revoking_keeps_the_first_time(self, central: Central) -> None:
         owner = await central.ensure_owner("ann", T1)
-        await central.add_token(token_of(owner, 1))
-        assert await central.revoke_token(token_of(owner, 1).digest, T2) is True
-        assert await central.revoke_token(token_of(owner, 1).digest, T3) is True
+        await central.add_token(token_of(owner, 1), EVENT)
+        assert await central.revoke_token(token_of(owner, 1).digest, T2, EVENT) is True
+        assert await central.revoke_token(token_of(owner, 1).digest, T3, EVENT) is True
         assert await central.token(token_of(owner, 1).digest) == replace(token_of(owner, 1), revoked_at=T2)
 
     async def test_revoking_what_is_not_there_is_false(self, central: Central) -> None:
-        assert await central.revoke_token(b"x" * 32, T1) is False
+        assert await central.revoke_token(b"x" * 32, T1, EVENT) is False
 
 
 class ConnectorsAndInstances:
     async def test_registering_is_true_once(self, central: Central) -> None:
         owner = await central.ensure_owner("ann", T1)
-        assert await central.register(owner.id, "slack", b"1", T1) is True
-        assert await central.register(owner.id, "slack", b"2", T2) is False
+        assert await central.register(owner.id, "slack", b"1", T1, EVENT) is True
+        assert await central.register(owner.id, "slack", b"2", T2, EVENT) is False
 
     async def test_a_manifest_is_replaced_to_the_letter(self, central: Central) -> None:
         owner = await registered(central)
-        await central.register(owner.id, "slack", b'{ "b":\t"\\u0000", "b" : 1 }', T2)
+        await central.register(owner.id, "slack", b'{ "b":\t"\\u0000", "b" : 1 }', T2, EVENT)
         found = await central.connector(owner.id, "slack")
         assert found is not None
         assert (found.id, found.manifest) == ("slack", b'{ "b":\t"\\u0000", "b" : 1 }')
@@ -136,7 +137,7 @@ class ConnectorsAndInstances:
 
     async def test_an_unknown_owner_registers_nothing(self, central: Central) -> None:
         with pytest.raises(Unknown):
-            await central.register(NOBODY, "slack", b"{}", T1)
+            await central.register(NOBODY, "slack", b"{}", T1, EVENT)
         assert await central.connectors(NOBODY) == []
 
     async def test_the_default_instance_is_made_once(self, central: Central) -> None:
@@ -170,7 +171,7 @@ class ConnectorsAndInstances:
     async def test_adding_an_erased_instance_again_gives_the_erased_one(self, central: Central) -> None:
         owner = await registered(central)
         await added(central, owner, "one")
-        await central.begin_erasure(job_of(owner, "e1", "slack", "one"))
+        await central.begin_erasure(job_of(owner, "e1", "slack", "one"), EVENT)
         assert (await added(central, owner, "one")).erased_at == T2
         assert await central.instances(owner.id) == []
 
@@ -190,7 +191,7 @@ class ConnectorsAndInstances:
 
     async def test_no_instance_of_an_erased_connector(self, central: Central) -> None:
         owner = await registered(central)
-        await central.begin_erasure(job_of(owner, "e1", "slack"))
+        await central.begin_erasure(job_of(owner, "e1", "slack"), EVENT)
         with pytest.raises(Conflict):
             await added(central, owner, "one")
         with pytest.raises(Conflict):
@@ -215,46 +216,46 @@ class SyncState:
         owner = await registered(central)
         await added(central, owner, "one")
         state = {"a": b"null", "b": b'{"x" : 1.0, "x": "\\u0000"}', "c": b"[12345678901234567890]"}
-        await central.merge_state(owner.id, "slack", "one", state, T1)
+        await central.merge_state(owner.id, "slack", "one", state, T1, EVENT)
         assert await central.state(owner.id, "slack", "one") == (state, T1)
 
     async def test_merging_keeps_other_streams(self, central: Central) -> None:
         owner = await registered(central)
         await added(central, owner, "one")
-        await central.merge_state(owner.id, "slack", "one", {"a": b"1", "b": b"2"}, T1)
-        await central.merge_state(owner.id, "slack", "one", {"b": b"3"}, T2)
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1", "b": b"2"}, T1, EVENT)
+        await central.merge_state(owner.id, "slack", "one", {"b": b"3"}, T2, EVENT)
         assert await central.state(owner.id, "slack", "one") == ({"a": b"1", "b": b"3"}, T2)
 
     async def test_merging_nothing_changes_nothing(self, central: Central) -> None:
         owner = await registered(central)
         await added(central, owner, "one")
-        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1)
-        await central.merge_state(owner.id, "slack", "one", {}, T2)
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1, EVENT)
+        await central.merge_state(owner.id, "slack", "one", {}, T2, EVENT)
         assert await central.state(owner.id, "slack", "one") == ({"a": b"1"}, T1)
 
     async def test_instances_have_their_own_state(self, central: Central) -> None:
         owner = await registered(central)
         for id in ("one", "two"):
             await added(central, owner, id)
-            await central.merge_state(owner.id, "slack", id, {"a": id.encode()}, T1)
+            await central.merge_state(owner.id, "slack", id, {"a": id.encode()}, T1, EVENT)
         assert (await central.state(owner.id, "slack", "one"))[0] == {"a": b"one"}
         assert (await central.state(owner.id, "slack", "two"))[0] == {"a": b"two"}
 
     async def test_an_instance_of_another_connector_is_unknown(self, central: Central) -> None:
         owner = await registered(central, "ann", "gmail", "slack")
         await added(central, owner, "one")
-        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1)
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1, EVENT)
         with pytest.raises(Unknown):
-            await central.merge_state(owner.id, "gmail", "one", {"a": b"2"}, T2)
+            await central.merge_state(owner.id, "gmail", "one", {"a": b"2"}, T2, EVENT)
         assert await central.state(owner.id, "gmail", "one") == ({}, None)
         assert await central.state(owner.id, "slack", "one") == ({"a": b"1"}, T1)
 
     async def test_an_erased_instance_takes_no_state(self, central: Central) -> None:
         owner = await registered(central)
         await added(central, owner, "one")
-        await central.begin_erasure(job_of(owner, "e1", "slack", "one"))
+        await central.begin_erasure(job_of(owner, "e1", "slack", "one"), EVENT)
         with pytest.raises(Conflict):
-            await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T3)
+            await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T3, EVENT)
         assert await central.state(owner.id, "slack", "one") == ({}, None)
 
     @pytest.mark.parametrize(
@@ -272,10 +273,10 @@ class SyncState:
     ) -> None:
         owner = await registered(central, "ann", "gmail", "slack")
         await added(central, owner, "other", "gmail")
-        await central.merge_state(owner.id, "gmail", "other", {"a": b"1"}, T1)
+        await central.merge_state(owner.id, "gmail", "other", {"a": b"1"}, T1, EVENT)
         for id in ("one", "two"):
             await added(central, owner, id)
-            await central.merge_state(owner.id, "slack", id, {"a": b"1", "b": b"2"}, T1)
+            await central.merge_state(owner.id, "slack", id, {"a": b"1", "b": b"2"}, T1, EVENT)
 
         await central.drop_state(owner.id, "slack", instance, stream)
 
@@ -288,23 +289,23 @@ class ErasureJobs:
     async def test_an_erasure_comes_back_as_it_was_begun(self, central: Central) -> None:
         owner = await registered(central)
         job = job_of(owner, "e1", "slack", "one")
-        await central.begin_erasure(job)
+        await central.begin_erasure(job, EVENT)
         assert await central.erasure(owner.id, "e1") == job
         assert await central.unfinished_erasures() == [job]
 
     async def test_another_owner_sees_no_erasure(self, central: Central) -> None:
         owner = await registered(central)
         bob = await central.ensure_owner("bob", T1)
-        await central.begin_erasure(job_of(owner, "e1"))
+        await central.begin_erasure(job_of(owner, "e1"), EVENT)
         assert await central.erasure(bob.id, "e1") is None
 
     async def test_a_connector_goes_with_its_instances_and_state(self, central: Central) -> None:
         owner = await registered(central, "ann", "gmail", "slack")
         for id, connector in (("one", "slack"), ("two", "slack"), ("other", "gmail")):
             await added(central, owner, id, connector)
-            await central.merge_state(owner.id, connector, id, {"a": b"1"}, T1)
+            await central.merge_state(owner.id, connector, id, {"a": b"1"}, T1, EVENT)
 
-        await central.begin_erasure(job_of(owner, "e1", "slack"))
+        await central.begin_erasure(job_of(owner, "e1", "slack"), EVENT)
 
         assert [(each.id, each.erased_at) for each in await central.connectors(owner.id)] == [
             ("gmail", None),
@@ -319,9 +320,9 @@ class ErasureJobs:
         owner = await registered(central)
         for id in ("one", "two"):
             await added(central, owner, id)
-            await central.merge_state(owner.id, "slack", id, {"a": b"1"}, T1)
+            await central.merge_state(owner.id, "slack", id, {"a": b"1"}, T1, EVENT)
 
-        await central.begin_erasure(job_of(owner, "e1", "slack", "one"))
+        await central.begin_erasure(job_of(owner, "e1", "slack", "one"), EVENT)
 
         connector = await central.connector(owner.id, "slack")
         assert connector is not None
@@ -334,42 +335,42 @@ class ErasureJobs:
         owner = await registered(central)
         for id in ("one", "two"):
             await added(central, owner, id)
-        await central.begin_erasure(job_of(owner, "e1", "slack", "one"))
-        await central.begin_erasure(replace(job_of(owner, "e2", "slack"), requested_at=T3))
+        await central.begin_erasure(job_of(owner, "e1", "slack", "one"), EVENT)
+        await central.begin_erasure(replace(job_of(owner, "e2", "slack"), requested_at=T3), EVENT)
         for id, erased_at in (("one", T2), ("two", T3)):
             assert await central.instance(owner.id, id) == Instance(id, "slack", False, T1, erased_at)
 
     async def test_less_than_an_instance_marks_nothing(self, central: Central) -> None:
         owner = await registered(central)
         await added(central, owner, "one")
-        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1)
-        await central.begin_erasure(job_of(owner, "e1"))
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1, EVENT)
+        await central.begin_erasure(job_of(owner, "e1"), EVENT)
         assert [each.id for each in await central.instances(owner.id)] == ["one"]
         assert await central.state(owner.id, "slack", "one") == ({"a": b"1"}, T1)
 
     async def test_an_erasure_leaves_the_same_connector_of_another_owner(self, central: Central) -> None:
         ann, bob = await registered(central, "ann"), await registered(central, "bob")
         await added(central, bob, "one")
-        await central.merge_state(bob.id, "slack", "one", {"a": b"1"}, T1)
-        await central.begin_erasure(job_of(ann, "e1", "slack"))
+        await central.merge_state(bob.id, "slack", "one", {"a": b"1"}, T1, EVENT)
+        await central.begin_erasure(job_of(ann, "e1", "slack"), EVENT)
         assert [each.erased_at for each in await central.connectors(bob.id)] == [None]
         assert await central.state(bob.id, "slack", "one") == ({"a": b"1"}, T1)
 
     async def test_an_erased_connector_lives_again_without_its_instances(self, central: Central) -> None:
         owner = await registered(central)
         await central.ensure_default_instance(owner.id, "slack", "old", T1)
-        await central.begin_erasure(job_of(owner, "e1", "slack"))
-        assert await central.register(owner.id, "slack", b"new", T3) is True
+        await central.begin_erasure(job_of(owner, "e1", "slack"), EVENT)
+        assert await central.register(owner.id, "slack", b"new", T3, EVENT) is True
         assert await central.instances(owner.id) == []
         assert (await central.ensure_default_instance(owner.id, "slack", "new", T3)).id == "new"
 
     async def test_beginning_again_changes_nothing(self, central: Central) -> None:
         owner = await registered(central)
         job = job_of(owner, "e1", "slack")
-        await central.begin_erasure(job)
-        await central.register(owner.id, "slack", b"new", T3)
+        await central.begin_erasure(job, EVENT)
+        await central.register(owner.id, "slack", b"new", T3, EVENT)
         for again in (job, replace(job, target=b"other", requested_at=T3)):
-            await central.begin_erasure(again)
+            await central.begin_erasure(again, EVENT)
         connector = await central.connector(owner.id, "slack")
         assert connector is not None
         assert connector.erased_at is None
@@ -377,42 +378,42 @@ class ErasureJobs:
 
     async def test_an_id_of_another_owner_is_a_conflict(self, central: Central) -> None:
         ann, bob = await registered(central, "ann"), await registered(central, "bob")
-        await central.begin_erasure(job_of(ann, "e1"))
+        await central.begin_erasure(job_of(ann, "e1"), EVENT)
         with pytest.raises(Conflict):
-            await central.begin_erasure(job_of(bob, "e1", "slack"))
+            await central.begin_erasure(job_of(bob, "e1", "slack"), EVENT)
         assert [each.erased_at for each in await central.connectors(bob.id)] == [None]
 
     async def test_an_unknown_owner_erases_nothing(self, central: Central) -> None:
         with pytest.raises(Unknown):
-            await central.begin_erasure(job_of(Owner(NOBODY, "nobody"), "e1"))
+            await central.begin_erasure(job_of(Owner(NOBODY, "nobody"), "e1"), EVENT)
         assert await central.unfinished_erasures() == []
 
     async def test_a_target_can_be_redacted(self, central: Central) -> None:
         owner = await registered(central)
-        await central.begin_erasure(job_of(owner, "e1"))
+        await central.begin_erasure(job_of(owner, "e1"), EVENT)
         await central.redact_erasure("e1", b"redacted")
         assert await central.erasure(owner.id, "e1") == replace(job_of(owner, "e1"), target=b"redacted")
 
     async def test_finishing_keeps_the_first_result(self, central: Central) -> None:
         owner = await registered(central)
-        await central.begin_erasure(job_of(owner, "e1"))
-        await central.finish_erasure("e1", b"first", T2)
-        await central.finish_erasure("e1", b"second", T3)
+        await central.begin_erasure(job_of(owner, "e1"), EVENT)
+        await central.finish_erasure("e1", b"first", T2, EVENT)
+        await central.finish_erasure("e1", b"second", T3, EVENT)
         done = replace(job_of(owner, "e1"), state="done", completed_at=T2, result=b"first")
         assert await central.erasure(owner.id, "e1") == done
         assert await central.unfinished_erasures() == []
 
     async def test_what_is_not_there_cannot_be_finished_or_redacted(self, central: Central) -> None:
         with pytest.raises(Unknown):
-            await central.finish_erasure("e1", b"{}", T1)
+            await central.finish_erasure("e1", b"{}", T1, EVENT)
         with pytest.raises(Unknown):
             await central.redact_erasure("e1", b"{}")
 
     async def test_unfinished_erasures_come_oldest_first(self, central: Central) -> None:
         owner = await registered(central)
         for id, at in (("e9", T3), ("e8", T1), ("e7", T1), ("e6", T2)):
-            await central.begin_erasure(replace(job_of(owner, id), requested_at=at))
-        await central.finish_erasure("e6", b"{}", T3)
+            await central.begin_erasure(replace(job_of(owner, id), requested_at=at), EVENT)
+        await central.finish_erasure("e6", b"{}", T3, EVENT)
         assert [job.id for job in await central.unfinished_erasures()] == ["e8", "e7", "e9"]
 
 
@@ -460,6 +461,33 @@ class Spines:
         assert [each.seq for each in await central.spine(owner.id, 3, 3)] == [4, 5, 6]
         assert [each.seq for each in await central.spine(owner.id, 6, 3)] == [7]
         assert await central.spine(owner.id, 7, 3) == []
+
+    async def test_a_change_and_its_event_are_one_step(self, central: Central) -> None:
+        owner = await added(central)
+
+        await central.add_token(token_of(owner, 1), b"made")
+        await central.revoke_token(token_of(owner, 1).digest, T2, b"revoked")
+        await central.revoke_token(token_of(owner, 1).digest, T3, b"nothing was left to revoke")
+        await central.register(owner.id, "slack", b"{}", T1, b"registered")
+        await central.begin_erasure(job_of(owner, "e1", "slack"), b"begun")
+        await central.begin_erasure(job_of(owner, "e1", "slack"), b"begun already")
+        await central.finish_erasure("e1", b"{}", T2, b"finished")
+        await central.finish_erasure("e1", b"{}", T3, b"finished already")
+
+        events = await central.spine(owner.id, 0, 10)
+        assert [each.body for each in events] == [b"made", b"revoked", b"registered", b"begun", b"finished"]
+        assert list(spine.verify(events)) == []
+
+    async def test_what_is_refused_leaves_no_event(self, central: Central) -> None:
+        owner = await added(central)
+        await central.add_token(token_of(owner, 1), b"made")
+
+        with pytest.raises(Conflict):
+            await central.add_token(token_of(owner, 1), b"made again")
+        with pytest.raises(Unknown):
+            await central.merge_state(owner.id, "slack", "none", {"a": b"1"}, T1, b"merged")
+
+        assert [each.body for each in await central.spine(owner.id, 0, 10)] == [b"made"]
 
     async def test_an_unknown_owner_has_no_spine(self, central: Central) -> None:
         with pytest.raises(Unknown):

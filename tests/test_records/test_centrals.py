@@ -14,7 +14,7 @@ from records import spine, tokens
 from records.central import Central, ErasureJob, Instance, Owner, Token
 from records.centrals.memory import MemoryCentral
 from records.centrals.sqlite import SqliteCentral
-from tests.conformance.central_suite import T1, T2, CentralSuite, added, job_of, registered
+from tests.conformance.central_suite import EVENT, T1, T2, CentralSuite, added, job_of, registered
 
 
 class TestMemoryCentral(CentralSuite):
@@ -46,10 +46,10 @@ async def test_all_of_it_is_there_after_opening_again(tmp_path: Path) -> None:
     path = tmp_path / "central.db"
     central = await SqliteCentral.open(path)
     owner = await registered(central)
-    await central.add_token(Token(b"t" * 32, "owner", owner, T1, None, None))
+    await central.add_token(Token(b"t" * 32, "owner", owner, T1, None, None), EVENT)
     await added(central, owner, "one")
-    await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1)
-    await central.begin_erasure(job_of(owner, "e1"))
+    await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1, EVENT)
+    await central.begin_erasure(job_of(owner, "e1"), EVENT)
     await central.append(owner.id, "records", [(1, b"a")], T1)
     before = await everything(central, owner)
     await central.close()
@@ -75,7 +75,7 @@ async def everything(central: Central, owner: Owner) -> list[object]:
 async def test_a_token_itself_is_in_no_file(central: SqliteCentral, tmp_path: Path) -> None:
     owner = await central.ensure_owner("ann", T1)
     token = tokens.make()
-    await central.add_token(Token(tokens.digest(token), "owner", owner, T1, None, None))
+    await central.add_token(Token(tokens.digest(token), "owner", owner, T1, None, None), EVENT)
     assert in_file(tmp_path / "central.db", tokens.digest(token))
     assert in_file(tmp_path / "central.db", token.encode()) == []
     assert in_file(tmp_path / "central.db", token.removeprefix(tokens.PREFIX).encode()) == []
@@ -84,9 +84,9 @@ async def test_a_token_itself_is_in_no_file(central: SqliteCentral, tmp_path: Pa
 async def test_erased_state_is_in_no_file_once_sanitized(central: SqliteCentral, tmp_path: Path) -> None:
     owner = await registered(central)
     await added(central, owner, "one")
-    await central.merge_state(owner.id, "slack", "one", {"a": b'"needle-in-state"'}, T1)
+    await central.merge_state(owner.id, "slack", "one", {"a": b'"needle-in-state"'}, T1, EVENT)
     key = b'{"key":"needle-in-target"}'
-    await central.begin_erasure(ErasureJob("e1", owner.id, key, "running", T1, None, None, "slack", "one"))
+    await central.begin_erasure(ErasureJob("e1", owner.id, key, "running", T1, None, None, "slack", "one"), EVENT)
     await central.redact_erasure("e1", b"{}")
     assert in_file(tmp_path / "central.db", b"needle-in-")
     assert await central.sanitize(5.0)
@@ -128,7 +128,7 @@ from records.central import Instance
 async def main(path, name, rounds):
     central = await SqliteCentral.open(Path(path))
     owner = await central.ensure_owner("ann", "t")
-    await central.register(owner.id, "slack", b"{}", "t")
+    await central.register(owner.id, "slack", b"{}", "t", b"{}")
     default = await central.ensure_default_instance(owner.id, "slack", name, "t")
     for n in range(1, rounds + 1):
         both = [(m, b"shared %d" % m) for m in range(max(1, n - 5), n + 1)]

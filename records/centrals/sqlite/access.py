@@ -4,6 +4,7 @@ import secrets
 
 from blobstore.sqlite import sqlite3
 from records.central import Owner, Token
+from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, Row, require_owner
 from records.errors import Conflict
 
@@ -29,7 +30,7 @@ class Access(OnFile):
         sql = "SELECT id, subject FROM owners ORDER BY subject"
         return [Owner(*row) for row in await self._file.read(lambda db: db.execute(sql).fetchall())]
 
-    async def add_token(self, token: Token) -> None:
+    async def add_token(self, token: Token, event: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
             require_owner(db, token.owner.id)
             if _token(db, token.digest) is not None:
@@ -47,6 +48,7 @@ class Access(OnFile):
                     token.label,
                 ),
             )
+            chain(db, token.owner.id, [event], token.created_at)
 
         await self._file.write(run)
 
@@ -57,9 +59,15 @@ class Access(OnFile):
         sql = f"{_TOKENS} ORDER BY tokens.created_at, number"
         return [_to_token(row) for row in await self._file.read(lambda db: db.execute(sql).fetchall())]
 
-    async def revoke_token(self, digest: bytes, now: str) -> bool:
-        sql = "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE digest = ?"
-        return await self._file.write(lambda db: db.execute(sql, (now, digest)).rowcount > 0)
+    async def revoke_token(self, digest: bytes, now: str, event: bytes) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            token = _token(db, digest)
+            if token is not None and token.revoked_at is None:
+                db.execute("UPDATE tokens SET revoked_at = ? WHERE digest = ?", (now, digest))
+                chain(db, token.owner.id, [event], now)
+            return token is not None
+
+        return await self._file.write(run)
 
 
 def _owner(db: sqlite3.Connection, subject: str) -> Owner | None:

@@ -40,18 +40,23 @@ def _append(db: sqlite3.Connection, owner: str, source: str, events: Sequence[tu
     require_owner(db, owner)
     sql = "SELECT seq FROM delivered WHERE owner = ? AND source = ?"
     delivered = (db.execute(sql, (owner, source)).fetchone() or (0,))[0]
+    fresh = spine.risen(events, delivered)
+    if fresh:
+        chain(db, owner, [body for _, body in fresh], now)
+        db.execute("INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)", (owner, source, fresh[-1][0]))
+    return len(fresh)
+
+
+def chain(db: sqlite3.Connection, owner: str, bodies: Sequence[bytes], now: str) -> None:
+    """Chain the bodies to the owner's spine, in the transaction that is open."""
     # The count goes on where it was even if the last events are lost: a chain never hides that.
     seq, previous = db.execute(_END, (owner,)).fetchone()
     previous = previous or spine.GENESIS
     rows = []
-    for number, body in events:
-        if number > delivered:
-            delivered, seq = number, seq + 1
-            hash = spine.chain(previous, seq, now, body)
-            rows.append((owner, seq, now, body, previous, hash))
-            previous = hash
-    if rows:
-        db.executemany(f"INSERT INTO spine (owner, {_EVENT}) VALUES (?, ?, ?, ?, ?, ?)", rows)
-        db.execute("INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)", (owner, source, delivered))
-        db.execute("UPDATE owners SET events = ? WHERE id = ?", (seq, owner))
-    return len(rows)
+    for body in bodies:
+        seq += 1
+        hash = spine.chain(previous, seq, now, body)
+        rows.append((owner, seq, now, body, previous, hash))
+        previous = hash
+    db.executemany(f"INSERT INTO spine (owner, {_EVENT}) VALUES (?, ?, ?, ?, ?, ?)", rows)
+    db.execute("UPDATE owners SET events = ? WHERE id = ?", (seq, owner))

@@ -2,6 +2,7 @@
 
 from blobstore.sqlite import sqlite3
 from records.central import ErasureJob
+from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, require_owner
 from records.centrals.sqlite.state import forget
 from records.errors import Conflict, Unknown
@@ -12,7 +13,7 @@ _JOB = "id, owner, target, state, requested_at, completed_at, result, connector,
 class Erasures(OnFile):
     """The part of the port about what goes."""
 
-    async def begin_erasure(self, job: ErasureJob) -> None:
+    async def begin_erasure(self, job: ErasureJob, event: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
             require_owner(db, job.owner)
             added = db.execute(
@@ -31,6 +32,7 @@ class Erasures(OnFile):
             ).rowcount
             if added:
                 _mark(db, job)
+                chain(db, job.owner, [event], job.requested_at)
             elif db.execute("SELECT owner FROM erasures WHERE id = ?", (job.id,)).fetchone() != (job.owner,):
                 raise Conflict("the id is another erasure's")
 
@@ -42,15 +44,14 @@ class Erasures(OnFile):
 
         await self._file.write(run)
 
-    async def finish_erasure(self, erasure: str, result: bytes, now: str) -> None:
+    async def finish_erasure(self, erasure: str, result: bytes, now: str, event: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
-            _require(
-                db.execute(
-                    "UPDATE erasures SET completed_at = iif(state = 'done', completed_at, ?),"
-                    " result = iif(state = 'done', result, ?), state = 'done' WHERE id = ?",
-                    (now, result, erasure),
-                ).rowcount
-            )
+            row = db.execute("SELECT owner, state FROM erasures WHERE id = ?", (erasure,)).fetchone()
+            _require(0 if row is None else 1)
+            if row[1] != "done":
+                sql = "UPDATE erasures SET completed_at = ?, result = ?, state = 'done' WHERE id = ?"
+                db.execute(sql, (now, result, erasure))
+                chain(db, row[0], [event], now)
 
         await self._file.write(run)
 

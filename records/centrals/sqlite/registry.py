@@ -2,6 +2,7 @@
 
 from blobstore.sqlite import sqlite3
 from records.central import Connector, Instance
+from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, Row, require_living, require_owner
 from records.errors import Conflict
 
@@ -13,7 +14,7 @@ _DEFAULT = f"SELECT {_INSTANCE} FROM instances WHERE owner = ? AND connector = ?
 class Registry(OnFile):
     """The part of the port about connectors and their accounts."""
 
-    async def register(self, owner: str, connector: str, manifest: bytes, now: str) -> bool:
+    async def register(self, owner: str, connector: str, manifest: bytes, now: str, event: bytes) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             require_owner(db, owner)
             sql = "SELECT 1 FROM connectors WHERE owner = ? AND id = ? AND erased_at IS NULL"
@@ -23,6 +24,7 @@ class Registry(OnFile):
                 " ON CONFLICT DO UPDATE SET manifest = excluded.manifest, erased_at = NULL",
                 (owner, connector, manifest, now),
             )
+            chain(db, owner, [event], now)
             return living is None
 
         return await self._file.write(run)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from blobstore.sqlite import sqlite3
+from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, Row
 from records.errors import Conflict, Unknown
 
@@ -32,7 +33,7 @@ class State(OnFile):
         return {stream: value for stream, value, _ in rows}, changed
 
     async def merge_state(
-        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str
+        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str, event: bytes
     ) -> None:
         def run(db: sqlite3.Connection) -> None:
             sql = "SELECT erased_at FROM instances WHERE owner = ? AND id = ? AND connector = ?"
@@ -46,6 +47,7 @@ class State(OnFile):
                 " ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
                 [(owner, instance, stream, value, now) for stream, value in state.items()],
             )
+            chain(db, owner, [event], now)
 
         await self._file.write(run)
 
