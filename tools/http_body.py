@@ -28,9 +28,9 @@ class CountedBody:
         self._reading = False
         self._abandoned = False
 
-    @property
-    def sha256(self) -> str:
-        """The digest of all pieces, in hex; right once the iterator has ended."""
+    async def sha256(self) -> str:
+        """The digest of all pieces so far, in hex."""
+        await self._settle()  # an answer can come before the last piece is hashed
         return self._hash.hexdigest()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -76,7 +76,8 @@ class CountedBody:
 
     async def _settle(self) -> None:
         if self._hashing is not None:
-            await self._hashing
+            # aiohttp cancels who sends once the answer is there; the digest is still wanted then.
+            await asyncio.shield(self._hashing)
             self._hashing = None
 
 

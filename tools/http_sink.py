@@ -112,11 +112,11 @@ class HttpSink:
 
         answer = await self._call("POST", "/v1/blobs", query, "application/octet-stream", body)
         said = _decode(answer.body, _UploadAnswer)
-        sent = bodies[-1]
-        if (said.sha256, said.size_bytes) != (sent.sha256, sent.size):
+        sha256, sent = await bodies[-1].sha256(), bodies[-1].size
+        if (said.sha256, said.size_bytes) != (sha256, sent):
             raise SinkError(
                 f"the server stored other bytes than were sent for {record_key!r}: {said.size_bytes} bytes with "
-                f"SHA-256 {said.sha256}, not {sent.size} with {sent.sha256}; look for a proxy that rewrites bodies"
+                f"SHA-256 {said.sha256}, not {sent} with {sha256}; look for a proxy that rewrites bodies"
             )
         return Uploaded(said.blob_id, said.sha256, said.size_bytes, said.mime_type)
 

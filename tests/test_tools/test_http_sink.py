@@ -191,6 +191,15 @@ async def test_an_error_of_the_content_comes_out_as_it_is_and_nothing_is_stored(
     assert len(server.requests) == 1
 
 
+async def test_the_digest_is_right_however_soon_the_answer_comes() -> None:
+    server = ResourceServer(keep_bytes=False)
+    piece = b"p" * (1 << 20)
+    async with sink_to(server) as sink:
+        for _ in range(100):
+            uploaded = await upload(sink, opener(piece), len(piece))
+            assert uploaded.size_bytes == len(piece)
+
+
 async def test_content_is_closed_also_when_the_answer_comes_early() -> None:
     server = ResourceServer()
     closed = asyncio.Event()

@@ -136,7 +136,7 @@ class _Run:
     async def _last_words(self) -> None:
         with suppress(SinkError, TimeoutError):
             async with asyncio.timeout(_LAST_WORDS):
-                await self._recorder.flush()
+                await self._recorder.rescue()
                 await self._checkpoint.save()
 
 

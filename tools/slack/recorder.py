@@ -20,7 +20,7 @@ LINGER = 1.0
 
 @dataclass(slots=True)
 class Recorder:
-    """Takes outcomes one by one, sends their records in batches. One `flush` at a time."""
+    """Takes outcomes one by one, sends their records in batches. `run` is one task."""
 
     sink: Sink
     ledger: Ledger
@@ -47,20 +47,23 @@ class Recorder:
                 async with asyncio.timeout(max(0.0, due - monotonic()) if self._held else None):
                     outcome = await self._queue.get()
             except TimeoutError:
-                await self.flush()
+                await self._flush()
                 continue
             if outcome is None:
-                return await self.flush()
+                return await self._flush()
             if not self._held:
                 due = monotonic() + LINGER
             await self._take(outcome)
 
-    async def flush(self) -> None:
-        """Send what is held; also after `run` was cancelled, so that nothing uploaded is lost."""
+    async def rescue(self) -> None:
+        """After `run` was cancelled: send what it left behind, so that nothing uploaded is lost."""
         while not self._queue.empty():
             outcome = self._queue.get_nowait()
             if outcome is not None:
                 self._hold(outcome)
+        await self._flush()
+
+    async def _flush(self) -> None:
         while self._held:
             sending = self._held[:MAX_LINES]
             rejected = {r.index: r for r in await self.sink.ingest("files", [line for line, _ in sending])}
@@ -74,7 +77,7 @@ class Recorder:
     async def _take(self, outcome: Outcome) -> None:
         self._hold(outcome)
         if len(self._held) >= MAX_LINES or self._size >= MAX_BYTES:
-            await self.flush()
+            await self._flush()
 
     def _hold(self, outcome: Outcome) -> None:
         self.progress.file()
