@@ -463,7 +463,7 @@ class Spines:
         assert await central.spine(owner.id, 7, 3) == []
 
     async def test_a_change_and_its_event_are_one_step(self, central: Central) -> None:
-        owner = await added(central)
+        owner = await central.ensure_owner("ann", T1)
 
         await central.add_token(token_of(owner, 1), b"made")
         await central.revoke_token(token_of(owner, 1).digest, T2, b"revoked")
@@ -479,7 +479,7 @@ class Spines:
         assert list(spine.verify(events)) == []
 
     async def test_what_is_refused_leaves_no_event(self, central: Central) -> None:
-        owner = await added(central)
+        owner = await central.ensure_owner("ann", T1)
         await central.add_token(token_of(owner, 1), b"made")
 
         with pytest.raises(Conflict):
