@@ -4,14 +4,13 @@ import asyncio
 import os
 import random
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from blobstore.backend import ObjectName
-from blobstore.backends.filesystem import FilesystemBackend
 from blobstore.backends.memory import MemoryBackend, MemoryReader
 from blobstore.catalogue import Catalogue, State, Stored
 from blobstore.catalogues.memory import MemoryCatalogue
@@ -148,27 +147,34 @@ async def test_an_upload_that_is_fenced_off_fails_and_leaves_nothing(store: Blob
     assert await nothing_is_left(store)
 
 
-@pytest.mark.parametrize("collected_first", [True, False])
-async def test_an_upload_that_is_fenced_off_while_it_is_published_leaves_nothing(
-    tmp_path: Path, collected_first: bool
-) -> None:
-    """The collector removes staging file and object before or after the upload puts its object in place."""
+class Fenced(MemoryBackend):
+    """The fence falls, and the collector removes staging file and object, at one moment of the publishing."""
 
-    class Fenced(FilesystemBackend):
-        def publish(self, name: ObjectName, staged: Path) -> None:
-            if not collected_first:
-                super().publish(name, staged)
-            asyncio.run_coroutine_threadsafe(fence(), loop).result(10)
-            if collected_first:
-                super().publish(name, staged)
+    def __init__(self, moment: str, fence: Callable[[], None]) -> None:
+        super().__init__()
+        self._moment = moment
+        self._fence = fence
 
+    def publish(self, name: ObjectName, staged: Path) -> None:
+        # As a backend that has opened the staged file, and does not miss its name any more.
+        opened = staged.with_name("opened")
+        opened.hardlink_to(staged)
+        if self._moment != "after":
+            self._fence()
+        super().publish(name, opened if self._moment == "while" else staged)
+        if self._moment == "after":
+            self._fence()
+
+
+@pytest.mark.parametrize("moment", ["before", "while", "after"])
+async def test_an_upload_that_is_fenced_off_around_its_publishing_leaves_nothing(tmp_path: Path, moment: str) -> None:
     async def fence() -> None:
         await store.catalogue.fence(OWNER, "slack", None)
         await collect(store)
 
     loop = asyncio.get_running_loop()
-    catalogue = MemoryCatalogue()
-    store = BlobStore(Fenced(tmp_path / "blobs"), catalogue, Staging.open(tmp_path / "staging"))
+    backend = Fenced(moment, lambda: asyncio.run_coroutine_threadsafe(fence(), loop).result(10))
+    store = BlobStore(backend, MemoryCatalogue(), Staging.open(tmp_path / "staging"))
     with pytest.raises(LeaseLost):
         await put(store, b"data")
     assert await nothing_is_left(store)
