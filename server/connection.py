@@ -6,6 +6,7 @@ never ends is cut by the keep-alive timer, which counts from the last answer, no
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web, web_protocol
@@ -26,14 +27,19 @@ MAX_FIELD = 8 << 10
 """Bytes of one header."""
 
 
+LAST_SECONDS = 1.0
+"""What a request gets to clean up once draining is over."""
+
+
 class Connection(web.RequestHandler):
     """aiohttp's protocol with the contract's manners."""
 
-    __slots__ = ("_patience", "_unsent", "_watch")
+    __slots__ = ("_patience", "_retiring", "_unsent", "_watch")
 
     def __init__(self, manager: web.Server, patience: float, **options: Any) -> None:
         super().__init__(manager, **options)
         self._patience = patience
+        self._retiring = False
         self._unsent = 0
         self._watch: asyncio.TimerHandle | None = None
 
@@ -75,6 +81,25 @@ class Connection(web.RequestHandler):
         error = options.get("exc_info", True)
         if not isinstance(error, web.RequestPayloadError):  # the client's fault, and answered
             logs.log.error("a connection failed", exc_info=error)
+
+    # -- the end of the server -------------------------------------------------------------------------------------
+
+    def retire(self) -> None:
+        """Take no further request, and end when the one that runs is answered.
+
+        aiohttp's own `close` drops what still comes of a body from then on, so that no upload could be finished.
+        """
+        self._retiring = True
+        if not self._request_in_progress and not self._messages:
+            self.force_close()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer; it says so when it is the last on this connection."""
+        if self._retiring:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     # -- clients that stop reading ---------------------------------------------------------------------------------
 
@@ -156,8 +181,18 @@ class Runner(web.AppRunner):
     """aiohttp's runner with our listener."""
 
     def __init__(self, app: web.Application, config: Config) -> None:
-        super().__init__(app, shutdown_timeout=config.drain)
+        super().__init__(app, shutdown_timeout=LAST_SECONDS)
         self._config = config
+
+    async def drain(self) -> None:
+        """Wait until the requests that run are answered, at most `Config.drain` seconds. Sites must be stopped."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.drain):
+                while connections := [] if self.server is None else self.server.connections:
+                    for connection in connections:
+                        if isinstance(connection, Connection):
+                            connection.retire()
+                    await asyncio.sleep(0.05)
 
     async def _make_server(self) -> web.Server:
         return Listener(await super()._make_server(), self._config)

@@ -67,8 +67,8 @@ class _Batches:
 
     async def _stored(self) -> None:
         if self._storing is not None:
-            storing, self._storing = self._storing, None
-            await storing
+            await asyncio.shield(self._storing)
+            self._storing = None
 
 
 def _too_large(error: TooLong, ingest: Ingest) -> TooLarge:

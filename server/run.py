@@ -47,6 +47,8 @@ async def listening(app: web.Application, config: Config) -> AsyncIterator[str]:
         site = web.TCPSite(runner, config.host, config.port, backlog=BACKLOG)
         await site.start()
         yield str(URL.build(scheme="http", host=config.host, port=site.port))
+        await site.stop()
+        await runner.drain()
     finally:
         await runner.cleanup()
 

@@ -1,0 +1,180 @@
+"""The process: ready, draining, ended; and no bigger for a large body than for a small one."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from records.store import RecordStore
+from tests.test_server.test_connection import MANIFEST
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from server.config import Config
+from server.run import serve
+asyncio.run(serve(Path(sys.argv[1]), Config(port=0, drain=float(sys.argv[2])), lambda url: print(url, flush=True)))
+"""
+
+
+@dataclass
+class Child:
+    """A server in a process of its own."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    session: aiohttp.ClientSession
+
+    async def ended(self, within: float) -> int:
+        return await asyncio.wait_for(self.process.wait(), within)
+
+    def memory(self) -> int:
+        """Resident bytes at their highest since the last reset."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
+    def reset_memory(self) -> None:
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+
+@asynccontextmanager
+async def child(directory: Path, drain: float = 5.0) -> AsyncIterator[Child]:
+    store = await RecordStore.open(directory)
+    token = await store.access.create_owner_token("ada", None)
+    await store.close()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, str(directory), str(drain), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        url = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
+        async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {token}"}) as session:
+            await session.post("/v1/connectors", json=MANIFEST)
+            yield Child(process, url, session)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def ingest(server: Child, pieces: AsyncIterator[bytes]) -> dict[str, int]:
+    async with server.session.post(
+        "/v1/ingest/notes",
+        params={"connector_id": "c"},
+        data=pieces,
+        headers={"Content-Type": "application/x-ndjson"},
+    ) as response:
+        body = await response.json()
+        assert response.status == 200, body
+        return dict(body)
+
+
+def text(key: str, size: int = 10) -> bytes:
+    value = {"key": key, "emitted_at": "2026-01-01T00:00:00Z", "data": {"id": key, "text": "x" * size}}
+    return json.dumps(value).encode() + b"\n"
+
+
+async def test_it_tells_its_url_once_it_is_ready(tmp_path: Path) -> None:
+    async with child(tmp_path / "data") as server, server.session.get("/readyz") as response:
+        assert response.status == 200
+        assert server.url.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_an_idle_server_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    async with child(tmp_path / "data", drain=60) as server:
+        server.process.send_signal(number)
+        assert await server.ended(within=5) == 0
+
+
+async def test_running_requests_are_finished_and_new_ones_refused(tmp_path: Path) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield text("before")
+        begun.set()
+        await go_on.wait()
+        yield text("after")
+
+    async with child(tmp_path / "data", drain=30) as server:
+        running = asyncio.create_task(ingest(server, pieces()))
+        await begun.wait()
+        await asyncio.sleep(0.2)
+        server.process.terminate()
+        await asyncio.sleep(0.3)
+        with pytest.raises(aiohttp.ClientConnectorError):
+            async with aiohttp.ClientSession() as fresh:
+                await fresh.get(server.url + "/healthz")
+        go_on.set()
+        assert (await running)["records_accepted"] == 2
+        assert await server.ended(within=5) == 0
+
+
+async def test_what_does_not_end_while_draining_is_cut_off(tmp_path: Path) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield text("before")
+        await asyncio.sleep(60)
+
+    async with child(tmp_path / "data", drain=1) as server:
+        running = asyncio.create_task(ingest(server, pieces()))
+        await asyncio.sleep(0.5)
+        server.process.terminate()
+        assert await server.ended(within=4) == 0
+        with pytest.raises(aiohttp.ClientError):
+            await running
+
+
+async def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield text("before")
+        await asyncio.sleep(60)
+
+    async with child(tmp_path / "data", drain=60) as server:
+        running = asyncio.create_task(ingest(server, pieces()))
+        await asyncio.sleep(0.5)
+        server.process.terminate()
+        await asyncio.sleep(0.5)
+        server.process.terminate()
+        assert await server.ended(within=3) == -signal.SIGTERM
+        with pytest.raises(aiohttp.ClientError):
+            await running
+
+
+async def test_what_was_acknowledged_is_there_after_kill_nine(tmp_path: Path) -> None:
+    async with child(tmp_path / "data") as server:
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield text("kept")
+
+        assert (await ingest(server, pieces()))["records_accepted"] == 1
+        os.kill(server.process.pid, signal.SIGKILL)
+        await server.ended(within=5)
+    async with child(tmp_path / "data") as server, server.session.get("/v1/streams/notes/records/kept") as response:
+        assert response.status == 200
+
+
+@pytest.mark.long
+async def test_memory_does_not_grow_with_the_body(tmp_path: Path, sized: Callable[[int, int], int]) -> None:
+    lines = sized(20_000, 400_000)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, lines, 100):
+            yield b"".join(text(f"{n:06}", 2_000) for n in range(start, start + 100))
+
+    async def warm_up() -> AsyncIterator[bytes]:
+        yield text("first")
+
+    async with child(tmp_path / "data") as server:
+        await ingest(server, warm_up())
+        server.reset_memory()
+        idle = server.memory()
+        assert (await ingest(server, pieces()))["records_accepted"] == lines
+        assert server.memory() - idle < 64 << 20

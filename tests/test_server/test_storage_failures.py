@@ -1,0 +1,71 @@
+"""Storage that does not answer or has no room: 503, nothing half-told, and a readiness that names it."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from blobstore.errors import StorageUnavailable
+from tests.test_server.conftest import Running, Start
+from tests.test_server.test_connection import INGEST, NDJSON, line, register
+
+READY = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@asynccontextmanager
+async def failing(start: Start) -> AsyncIterator[Running]:
+    """A server whose store is broken by the test, so that it cannot be closed in order either."""
+    with suppress(StorageUnavailable):
+        async with start() as running:
+            yield running
+
+
+async def ask(running: Running, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    with await running.connect() as wire:
+        await wire.send(request)
+        return await wire.answer()
+
+
+async def unavailable(running: Running, request: bytes) -> None:
+    status, headers, answer = await ask(running, request)
+    error = json.loads(answer)["error"]
+    assert (status, error["code"], error["type"]) == (503, "temporarily_unavailable", "api_error")
+    assert int(headers["retry-after"]) > 0
+    # Where records live is nobody's business.
+    assert "records" not in error["message"]
+    assert ".db" not in error["message"]
+
+
+async def test_records_that_do_not_answer_are_503_and_worth_a_retry(start: Start) -> None:
+    async with failing(start) as running:
+        await register(running)
+        body = line("a")
+        await running.store.engines.close()
+        await unavailable(running, running.head(INGEST, NDJSON, f"Content-Length: {len(body)}") + body)
+        await unavailable(running, running.head("GET /v1/streams/notes/records"))
+        await unavailable(running, running.head("GET /v1/streams"))
+
+
+async def test_readiness_says_which_part_does_not_answer(start: Start) -> None:
+    async with failing(start) as running:
+        await running.store.central.close()
+        status, _, answer = await ask(running, READY)
+        assert (status, json.loads(answer)) == (
+            503,
+            {"status": "unavailable", "checks": {"records": "no answer", "blobs": "ok", "space": "ok"}},
+        )
+        assert (await ask(running, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
+
+
+async def test_a_token_that_cannot_be_looked_up_is_not_refused_for_good(start: Start) -> None:
+    async with failing(start) as running:
+        await running.store.central.close()
+        await unavailable(running, running.head("GET /v1/streams"))
+
+
+async def test_too_little_room_is_not_ready(start: Start) -> None:
+    async with start(min_free=1 << 62) as running:
+        status, _, body = await ask(running, READY)
+    assert status == 503
+    checks = json.loads(body)["checks"]
+    assert (checks["records"], checks["blobs"]) == ("ok", "ok")
+    assert "bytes are free" in checks["space"]
