@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+SHORT = 24
+"""Characters of a cell that is never broken over lines."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print an array of objects for programs.")
 
@@ -16,10 +20,16 @@ def listing(rows: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Sequen
     if as_json:
         click.echo(json.dumps(list(rows), indent=2, ensure_ascii=False))
         return
-    table = Table(title=title or None)
+    table = Table(title=title or None, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        numeric = bool(rows) and all(isinstance(row.get(column), int) for row in rows)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        numeric = any(isinstance(row.get(column), int | float) for row in rows)
+        words = column.split("_")
+        table.add_column(
+            "\n".join(words),
+            justify="right" if numeric else "left",
+            no_wrap=all(len(str(row.get(column))) <= SHORT for row in rows),
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*(_cell(column, row.get(column)) for column in columns))
     Console().print(table)

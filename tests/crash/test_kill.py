@@ -55,7 +55,7 @@ async def running(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process,
     try:
         yield process, line.split()[-1].decode()
     finally:
-        if process.returncode is None:
+        with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
         await process.wait()
 
