@@ -12,6 +12,9 @@ from rich.table import Table
 SHORT = 24
 """Characters of a cell that is never broken over lines."""
 
+WIDE = 160
+"""Columns of a table that goes into a pipe or a file."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print an array of objects for programs.")
 
 
@@ -32,7 +35,9 @@ def listing(rows: Sequence[Mapping[str, Any]], *, as_json: bool, columns: Sequen
         )
     for row in rows:
         table.add_row(*(_cell(column, row.get(column)) for column in columns))
-    Console().print(table)
+    console = Console()
+    # A pipe or a file has no width of its own; 80 columns would break names that a terminal shows whole.
+    Console(width=None if console.is_terminal else WIDE).print(table)
 
 
 def _cell(column: str, value: object) -> str:
