@@ -1,6 +1,6 @@
-"""Cuts a stream of lines into batches whose edges stay where they are when lines are added elsewhere.
+"""Cuts a stream of objects into batches whose edges stay where they are when objects are added elsewhere.
 
-A batch ends after a line whose own bytes say so, or when it is full. So a message that is new or edited changes the
+A batch ends after an object whose own bytes say so, or when it is full. So a message that is new or edited changes the
 batch it stands in and perhaps the next few, not all that follow, and an unchanged batch is known again by its digest.
 """
 
@@ -9,19 +9,22 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Generic, TypeVar
 
-MAX_LINES = 500
+T = TypeVar("T")
+
+MAX_ITEMS = 500
 MAX_BYTES = 4 << 20
 
 _EDGE = 512
-"""One line in so many ends its batch: with the limit of 500, a batch has about 320 lines."""
+"""One object in so many ends its batch: with the limit of 500, a batch has about 320."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Lines to be sent together, and the digest that knows them again."""
+class Batch(Generic[T]):
+    """Items to be sent together, and the digest that knows them again."""
 
-    lines: Sequence[bytes]
+    items: Sequence[T]
     digest: str
 
 
@@ -34,22 +37,25 @@ def short_digest(*parts: bytes) -> str:
     return urlsafe_b64encode(state.digest()).decode()
 
 
-def cut(lines: Iterable[bytes]) -> Iterator[Batch]:
-    """Batches of at most `MAX_LINES` lines and `MAX_BYTES` bytes; a longer line is a batch of its own."""
-    held: list[bytes] = []
+def cut(items: Iterable[tuple[bytes, T]]) -> Iterator[Batch[T]]:
+    """Batches of at most `MAX_ITEMS`, of at most `MAX_BYTES` together; a larger item is a batch of its own.
+
+    Each item comes with the bytes that stand for it: they make the edges and the digest.
+    """
+    held: list[tuple[bytes, T]] = []
     size = 0
-    for line in lines:
-        if held and size + len(line) > MAX_BYTES:
+    for form, item in items:
+        if held and size + len(form) > MAX_BYTES:
             yield _batch(held)
             held, size = [], 0
-        held.append(line)
-        size += len(line) + 1
-        if len(held) == MAX_LINES or zlib.crc32(line) % _EDGE == 0:
+        held.append((form, item))
+        size += len(form)
+        if len(held) == MAX_ITEMS or zlib.crc32(form) % _EDGE == 0:
             yield _batch(held)
             held, size = [], 0
     if held:
         yield _batch(held)
 
 
-def _batch(lines: list[bytes]) -> Batch:
-    return Batch(lines, short_digest(*lines))
+def _batch(held: list[tuple[bytes, T]]) -> Batch[T]:
+    return Batch([item for _, item in held], short_digest(*(form for form, _ in held)))

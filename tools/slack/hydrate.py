@@ -108,6 +108,7 @@ class _Run:
                 await self._lines.run(stream)
             await self._files()
             await self._lines.run("messages")
+            self._report.unusable = await self._reader.ignored(lambda source: source.unusable)
             await self._checkpoint.save()
         except BaseException as error:
             if not isinstance(_first(error), SinkError):
@@ -128,7 +129,7 @@ class _Run:
                         file_id, settled = item
                         self._report.file(file_id, settled.status, settled.size)
                         self._report.stream("files").records += 1
-        self._report.strays, self._report.stray_examples = await self._reader.strays()
+        self._report.strays = await self._reader.ignored(lambda source: source.strays)
         self._progress.plan(todo, size)
         if todo:
             await self._lanes.run()

@@ -13,7 +13,7 @@ from typing import Any
 from tools.slack.status import Status
 
 VERSION = 1
-"""A state of another version is ignored."""
+"""A state of another version is ignored. Goes up when what is kept changes, or what `records` makes of an object."""
 
 _LETTERS = {
     Status.HYDRATED: "h",
@@ -83,11 +83,12 @@ class Ledger:
             self._changed.add("files")
 
     def has(self, stream: str, digest: str) -> bool:
-        """An earlier run sent this very batch, and it was acknowledged. Noted: it is still there."""
-        if digest not in self._known.get(stream, ()):
-            return False
+        """An earlier run sent this very batch, and it was acknowledged."""
+        return digest in self._known.get(stream, ())
+
+    def keep(self, stream: str, digest: str) -> None:
+        """The batch, which the ledger has, is still in the source."""
         self._seen.setdefault(stream, set()).add(digest)
-        return True
 
     def add(self, stream: str, digest: str) -> None:
         """The store has acknowledged the batch."""

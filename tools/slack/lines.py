@@ -1,13 +1,16 @@
 """Writes the streams that have no bytes: channels, users and messages, in batches that are known again."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from tools.sink import Sink
 from tools.slack import records
-from tools.slack.batches import Batch, cut
+from tools.slack.batches import cut
 from tools.slack.checkpoint import Checkpoint
 from tools.slack.ledger import Ledger
 from tools.slack.progress import Progress
@@ -18,12 +21,26 @@ from tools.slack.source import Source
 _SENDERS = 2
 """Batches on their way at once: the store writes one while the next is being read and shaped."""
 
-LINES: dict[str, Callable[[Source], Iterator[bytes]]] = {
-    "channels": lambda source: map(records.channel, source.channels()),
-    "users": lambda source: map(records.user, source.users()),
-    "messages": lambda source: (records.message(channel, message) for channel, message in source.messages()),
+_ITEMS: dict[str, Callable[[Source], Iterator[Any]]] = {
+    "channels": lambda source: source.channels(),
+    "users": lambda source: source.users(),
+    "messages": lambda source: source.messages(),
 }
-"""How each stream is made, one NDJSON line a record."""
+_SHAPES: dict[str, Callable[[Any], bytes]] = {
+    "channels": records.channel,
+    "users": records.user,
+    "messages": lambda item: records.message(*item),
+}
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """So many objects of the source; `lines` are their records, None where the store has them."""
+
+    digest: str
+    count: int
+    lines: Sequence[bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +56,36 @@ class LineStreams:
 
     async def run(self, stream: str) -> None:
         """Brings the whole stream into the store."""
-        queue: asyncio.Queue[Batch | None] = asyncio.Queue(_SENDERS)
+        queue: asyncio.Queue[_Batch | None] = asyncio.Queue(_SENDERS)
         async with asyncio.TaskGroup() as group:
             for _ in range(_SENDERS):
                 group.create_task(self._send(stream, queue))
-            async with aclosing(self.reader.slices(lambda source: cut(LINES[stream](source)), 1)) as slices:
+            async with aclosing(self.reader.slices(lambda source: self._batches(stream, source), 1)) as slices:
                 async for (batch,) in slices:
-                    self.progress.add(stream, len(batch.lines))
-                    self.report.stream(stream).records += len(batch.lines)
-                    if not self.ledger.has(stream, batch.digest):
+                    self.progress.add(stream, batch.count)
+                    self.report.stream(stream).records += batch.count
+                    if batch.lines is None:
+                        self.ledger.keep(stream, batch.digest)
+                    else:
                         await queue.put(batch)
             for _ in range(_SENDERS):
                 await queue.put(None)
         self.ledger.finish(stream)
 
-    async def _send(self, stream: str, queue: "asyncio.Queue[Batch | None]") -> None:
-        lines = self.report.stream(stream)
+    def _batches(self, stream: str, source: Source) -> Iterator[_Batch]:
+        """In the reader's thread. Only what is to be sent is shaped: that takes longer than reading it."""
+        for batch in cut((_encoder.encode(item), item) for item in _ITEMS[stream](source)):
+            known = self.ledger.has(stream, batch.digest)
+            lines = None if known else [_SHAPES[stream](item) for item in batch.items]
+            yield _Batch(batch.digest, len(batch.items), lines)
+
+    async def _send(self, stream: str, queue: "asyncio.Queue[_Batch | None]") -> None:
+        counts = self.report.stream(stream)
         while (batch := await queue.get()) is not None:
+            assert batch.lines is not None
             rejections = await self.sink.ingest(stream, batch.lines)
-            lines.sent += len(batch.lines) - len(rejections)
-            lines.rejected += len(rejections)
+            counts.sent += batch.count - len(rejections)
+            counts.rejected += len(rejections)
             for rejection in rejections:
                 self.report.failed(stream, f"{rejection.code}: {rejection.message}")
             if not rejections:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tools.slack.layout import open_source
-from tools.slack.source import Source
+from tools.slack.report import Ignored
+from tools.slack.source import Source, Strays
 
 T = TypeVar("T")
 
@@ -32,9 +33,14 @@ class Reader:
             if close is not None:
                 await self._run(close)
 
-    async def strays(self) -> tuple[int, tuple[str, ...]]:
-        """How many there are, and some of them; after the files were read to their end."""
-        return await self._run(lambda: (self.source.strays.count, tuple(self.source.strays.examples)))
+    async def ignored(self, what: Callable[[Source], Strays]) -> Ignored:
+        """What the source passed over, as far as it was read."""
+
+        def copy() -> Ignored:
+            strays = what(self.source)
+            return Ignored(strays.count, tuple(strays.examples))
+
+        return await self._run(copy)
 
     async def _run(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

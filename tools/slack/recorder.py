@@ -7,7 +7,7 @@ from time import monotonic
 from tools.sink import Sink
 from tools.slack import records
 from tools.slack.attempt import Outcome
-from tools.slack.batches import MAX_BYTES, MAX_LINES
+from tools.slack.batches import MAX_BYTES, MAX_ITEMS
 from tools.slack.checkpoint import Checkpoint
 from tools.slack.ledger import Ledger
 from tools.slack.plan import changes_nothing, keeps_stored_bytes
@@ -27,7 +27,7 @@ class Recorder:
     report: Report
     checkpoint: Checkpoint
     progress: Progress
-    _queue: "asyncio.Queue[Outcome | None]" = field(default_factory=lambda: asyncio.Queue(MAX_LINES))
+    _queue: "asyncio.Queue[Outcome | None]" = field(default_factory=lambda: asyncio.Queue(MAX_ITEMS))
     _held: list[tuple[bytes, Outcome]] = field(default_factory=list)
     _size: int = 0
 
@@ -65,7 +65,7 @@ class Recorder:
 
     async def _flush(self) -> None:
         while self._held:
-            sending = self._held[:MAX_LINES]
+            sending = self._held[:MAX_ITEMS]
             rejected = {r.index: r for r in await self.sink.ingest("files", [line for line, _ in sending])}
             self._held = self._held[len(sending) :]
             for index, (_, outcome) in enumerate(sending):
@@ -76,7 +76,7 @@ class Recorder:
 
     async def _take(self, outcome: Outcome) -> None:
         self._hold(outcome)
-        if len(self._held) >= MAX_LINES or self._size >= MAX_BYTES:
+        if len(self._held) >= MAX_ITEMS or self._size >= MAX_BYTES:
             await self._flush()
 
     def _hold(self, outcome: Outcome) -> None:

@@ -42,6 +42,14 @@ class Lines:
     rejected: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """What was passed over, with some of their names."""
+
+    count: int = 0
+    examples: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Report:
     """Counts of one run; every file is in exactly one tally."""
@@ -50,8 +58,10 @@ class Report:
     streams: dict[str, Lines] = field(default_factory=dict)
     blobs_sent: int = 0
     blob_bytes_sent: int = 0
-    strays: int = 0
-    stray_examples: tuple[str, ...] = ()
+    strays: Ignored = field(default_factory=Ignored)
+    """Files in the archive that belong to no file id."""
+    unusable: Ignored = field(default_factory=Ignored)
+    """Objects of Slack's that no record can be made of."""
     failures: Counter[str] = field(default_factory=Counter)
     _first_failures: list[tuple[str, str]] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -95,7 +105,7 @@ class Report:
         return 1 if self.failures or Status.DENIED in self.statuses else 0
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Objects told apart by `kind`: `status`, `stream`, `strays`, `failure` and one `total`."""
+        """Objects told apart by `kind`: `status`, `stream`, `strays`, `unusable`, `failure` and one `total`."""
         rows: list[dict[str, Any]] = [
             {"kind": "status", "status": str(status), "files": tally.files, "bytes": tally.size}
             for status, tally in sorted(self.statuses.items())
@@ -110,7 +120,8 @@ class Report:
             }
             for name, lines in self.streams.items()
         ]
-        rows.append({"kind": "strays", "files": self.strays, "examples": list(self.stray_examples)})
+        rows.append({"kind": "strays", "files": self.strays.count, "examples": list(self.strays.examples)})
+        rows.append({"kind": "unusable", "objects": self.unusable.count, "examples": list(self.unusable.examples)})
         rows += [{"kind": "failure", "what": what, "why": why} for what, why in self._first_failures]
         rows.append(
             {
@@ -130,9 +141,10 @@ class Report:
         console.print(self._streams_table())
         sent = f"{self.blobs_sent} files ({decimal(self.blob_bytes_sent)})" if self.blobs_sent else "no file"
         console.print(f"Sent in this run: {sent}.", highlight=False)
-        if self.strays:
-            names = ", ".join(escape(repr(name)) for name in self.stray_examples)
-            console.print(f"{self.strays} stray files in the archive were ignored: {names}", highlight=False)
+        for what, ignored in (("stray files", self.strays), ("objects that are no records", self.unusable)):
+            if ignored.count:
+                names = ", ".join(escape(repr(name)) for name in ignored.examples)
+                console.print(f"Ignored {ignored.count} {what}: {names}", highlight=False, soft_wrap=True)
         for what, why in self._first_failures:
             console.print(f"[red]not stored[/red] {escape(what)}: {escape(why)}", highlight=False, soft_wrap=True)
         more = self.failures.total() - len(self._first_failures)
