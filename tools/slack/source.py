@@ -45,7 +45,7 @@ class FileEntry:
 
 @dataclass(slots=True)
 class Strays:
-    """What is ignored and counted in the report, with a few examples: attachments that belong to no file id."""
+    """What is ignored and counted in the report, with a few examples."""
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Source(Protocol):
 
     @property
     def strays(self) -> Strays:
-        """Complete once `files` was read to its end."""
+        """Attachments that belong to no file id; complete once `files` was read to its end."""
         ...
 
     @property

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,10 @@ def test_links_in_the_archive_lead_nowhere(database: Database, opened: Open, tmp
     assert {verdict.status for verdict in decided.values()} == {Status.MISSING}
 
 
-def test_bytes_that_became_a_pipe_since_are_an_error_and_no_wait(database: Database, opened: Open) -> None:
+@pytest.mark.parametrize("replace", [os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
+def test_bytes_that_became_a_pipe_or_a_link_since_are_an_error_and_no_wait(
+    database: Database, opened: Open, replace: Callable[[Path], None]
+) -> None:
     database.file(1, HOSTED)
     database.upload("F1", "a.txt")
     source = opened(database.path)
@@ -143,8 +147,8 @@ def test_bytes_that_became_a_pipe_since_are_an_error_and_no_wait(database: Datab
     assert entry.located is not None
     path = database.path.parent / entry.located.where
     path.unlink()
-    os.mkfifo(path)
-    with pytest.raises(OSError, match="no regular file"):
+    replace(path)
+    with pytest.raises(OSError, match=r"no regular file|symbolic links"):
         source.open(entry.located)
 
 

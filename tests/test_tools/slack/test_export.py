@@ -98,6 +98,13 @@ def test_a_message_that_stands_twice_is_one_and_the_later_counts(tmp_path: Path,
     assert [message["text"] for _, message in opened(export).messages()] == ["new", ""]
 
 
+def test_half_an_emoji_and_a_huge_number_do_not_cost_the_message(tmp_path: Path, opened: Open) -> None:
+    day = b'[{"ts": "1.000001", "text": "cut \\ud83d", "n": ' + b"9" * 40 + b', "files": [{"id": "F1"}]}]'
+    source = opened(lay(tmp_path / "e", {"channels.json": CHANNELS, "general/2023-11-14.json": day}))
+    assert [message["text"] for _, message in source.messages()] == ["cut \ufffd"]
+    assert [entry.id for entry in source.files()] == ["F1"]
+
+
 def test_what_has_no_id_or_time_is_counted(tmp_path: Path, opened: Open) -> None:
     export = lay(
         tmp_path / "e",
