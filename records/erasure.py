@@ -19,6 +19,7 @@ from blobstore.digest import Digest
 from blobstore.gc import BATCH, Collector
 from blobstore.sqlitefile import try_file_lock
 from records import spine, times
+from records.audit import Audit
 from records.central import Central, ErasureJob, Owner
 from records.engine import Engine, Engines
 from records.errors import Unknown
@@ -72,6 +73,7 @@ class Erasures:
         catalogue: Catalogue,
         collector: Collector,
         registry: Registry,
+        audit: Audit,
         keyring: Keyring,
     ) -> None:
         self._locks = locks
@@ -80,6 +82,7 @@ class Erasures:
         self._catalogue = catalogue
         self._collector = collector
         self._registry = registry
+        self._audit = audit
         self._keyring = keyring
 
     async def connector(self, owner: Owner, name: str, *, wait: float) -> Report:
@@ -142,6 +145,8 @@ class Erasures:
             connector=report.connector if whole else None,
             instance=instance,
         )
+        # What was acknowledged before stands before it on the spine, too.
+        await self._audit.drain(owner)
         await self._central.begin_erasure(job, spine.body("erasure.begin", self._facts(owner, report)))
         return await self._run_locked(_Run(owner, report, whole), wait)
 

@@ -45,6 +45,7 @@ class RecordStore:
             blobs.catalogue,
             self.collector,
             self.registry,
+            self.audit,
             keyring,
         )
 
