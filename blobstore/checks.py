@@ -39,6 +39,12 @@ async def survey(catalogue: Catalogue, namespace: str | None = None) -> AsyncIte
         after = page[-1].stored.name
 
 
+async def standings_of(catalogue: Catalogue, namespace: str, digest: Digest) -> list[Standing]:
+    """The generations of one blob in any state, in the order of their names."""
+    page = await catalogue.survey(ObjectName(namespace, digest, ""), BATCH)
+    return [each for each in page if (each.stored.name.namespace, each.stored.name.digest) == (namespace, digest)]
+
+
 class BlobChecks:
     """Checks of one store. `namespaces` asks the layer above for those that exist."""
 
@@ -77,8 +83,7 @@ class BlobChecks:
             for standing in page:
                 known = standing.stored.name.namespace in self._known
                 if known and await self._judge_bytes(standing, pace) is not None:
-                    judge = partial(self._judge_bytes, pace=Pace())
-                    yield partial(self._again, standing.stored.name, judge)
+                    yield partial(self._again, standing.stored.name, self._judge_all)
 
     async def objects(self) -> AsyncIterator[Suspicion]:
         """Everything in the backend's space that no generation and no lease explains."""
@@ -118,11 +123,14 @@ class BlobChecks:
         return None if moved else finding
 
     async def _standing(self, name: ObjectName) -> Standing | None:
-        page = await self._catalogue.survey(ObjectName(name.namespace, name.digest, ""), BATCH)
-        return next((each for each in page if each.stored.name == name), None)
+        standings = await standings_of(self._catalogue, name.namespace, name.digest)
+        return next((each for each in standings if each.stored.name == name), None)
 
     async def _sizes(self, page: Sequence[Standing]) -> list[int | None]:
         return await asyncio.to_thread(lambda: [self._backend.size(each.stored.name) for each in page])
+
+    async def _judge_all(self, standing: Standing) -> Finding | None:
+        return await self._judge_bytes(standing, Pace()) or await self._measure_and_judge(standing)
 
     async def _measure_and_judge(self, standing: Standing) -> Finding | None:
         return await self._judge(standing, (await self._sizes([standing]))[0])

@@ -52,24 +52,22 @@ def certain(finding: Finding) -> Suspicion:
     return look
 
 
-async def confirmed(
-    suspicions: AsyncIterator[Suspicion], pause: float = PAUSE
-) -> AsyncIterator[tuple[Finding, Suspicion]]:
-    """Those that are still so after `pause` seconds, each with what looks at it once more (say, after mending)."""
+async def confirmed(suspicions: AsyncIterator[Suspicion]) -> AsyncIterator[tuple[Finding, Suspicion]]:
+    """Those that are still so after `PAUSE` seconds, each with what looks at it once more (say, after mending)."""
     waiting: list[Suspicion] = []
     async for suspicion in suspicions:
         waiting.append(suspicion)
         if len(waiting) == BATCH:
-            async for each in _again(waiting, pause):
+            async for each in _again(waiting):
                 yield each
             waiting = []
-    async for each in _again(waiting, pause):
+    async for each in _again(waiting):
         yield each
 
 
-async def _again(waiting: list[Suspicion], pause: float) -> AsyncIterator[tuple[Finding, Suspicion]]:
+async def _again(waiting: list[Suspicion]) -> AsyncIterator[tuple[Finding, Suspicion]]:
     if waiting:
-        await asyncio.sleep(pause)
+        await asyncio.sleep(PAUSE)
     for suspicion in waiting:
         finding = await suspicion()
         if finding is not None:

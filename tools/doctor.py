@@ -122,9 +122,9 @@ class Examination:
             yield each
 
     async def _engine(self, store: RecordStore, owner: Owner) -> Engine:
-        # To open it would make an empty one. An owner who never registered anything may have none yet.
+        # To open it would make an empty one. An owner who never wrote anything may have none yet.
         file = directory.record_file(self._data, owner.id)
-        if not file.exists() and await store.central.connectors(owner.id):
+        if not file.exists() and await store.central.instances(owner.id):
             raise _MissingError(f"{file.name} has the records of {owner.subject}, and is missing")
         return await store.engines.of(owner.id)
 
