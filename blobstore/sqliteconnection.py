@@ -90,8 +90,8 @@ def rewrite_table(connection: sqlite3.Connection, table: str) -> None:
 
     With `secure_delete` a row is overwritten where it lay when it goes, but not the copies of it that SQLite left in
     the unused part of pages when it split or merged them: those go with the old pages. The table must have no indexes
-    but those of its constraints, and no foreign keys, so that SQLite copies it page by page in constant memory; for
-    the same reason this is for `SqliteFile.write_alone`.
+    but those of its constraints, and no foreign keys from or to it, so that SQLite copies it page by page in constant
+    memory; for the same reason this is for `SqliteFile.write_alone`.
     """
     (definition,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
     connection.execute(definition.replace(table, "fresh", 1))

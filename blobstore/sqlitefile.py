@@ -21,7 +21,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from sqlite_utils import Migrations
 
-from blobstore.errors import StorageUnavailable
+from blobstore.errors import Damaged, StorageUnavailable
 from blobstore.sqlite import sqlite3
 from blobstore.sqliteconnection import begin, connect, make_place, prepare, translate, translated, truncate
 
@@ -105,7 +105,10 @@ class SqliteFile:
 
     async def check(self) -> list[str]:
         """What SQLite finds wrong with the file; empty when it is sound."""
-        rows = await self.read(lambda db: db.execute("PRAGMA integrity_check").fetchall())
+        try:
+            rows = await self.read(lambda db: db.execute("PRAGMA integrity_check").fetchall())
+        except Damaged as error:  # too much so to be looked through
+            return [str(error)]
         return [row[0] for row in rows if row[0] != "ok"]
 
     async def close(self) -> None:

@@ -32,7 +32,7 @@ class SqliteEngine(Writes, Reads, Links, Erasure, Events):
         return cls(await SqliteFile.open(path, MIGRATIONS))
 
     async def check(self) -> list[str]:
-        return await self._file.check() + await self._file.read(disagreements)
+        return await self._file.check() or await self._file.read(disagreements)
 
     async def close(self) -> None:
         await self._file.close()

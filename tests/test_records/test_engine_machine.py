@@ -1,0 +1,180 @@
+"""Random operations: the engine on SQLite answers as the one in memory does, whatever came before."""
+
+import asyncio
+import os
+import random
+import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from records.engine import Engine
+from records.engines.memory import MemoryEngine
+from records.engines.sqlite import SqliteEngine
+from records.errors import Fenced, Released
+from records.model import Batch, Delete, Order, Partition, Position, Put, Target
+from records.order import sort_key
+from tests.conformance.engine_values import digest_of, link_of
+
+CONNECTORS = ["a", "b\0"]
+INSTANCES = ["one", "two"]
+STREAMS = ["s", "t"]
+KEYS = ["", "a", "a\0", "b", "é", "\U00010000"]
+TIMES = ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"]
+CURSORS = [None, True, -1, 2**53 + 1, 2.0**53, 1e99, "", "x\0", "x", [1], {"a": None}]
+
+partitions = st.builds(Partition, st.sampled_from(CONNECTORS), st.sampled_from(INSTANCES), st.sampled_from(STREAMS))
+keys, times, cursors = st.sampled_from(KEYS), st.sampled_from(TIMES), st.sampled_from(CURSORS)
+digests = st.integers(0, 4).map(digest_of)
+links = st.lists(
+    st.builds(link_of, st.integers(0, 4), st.sampled_from(["", "/0", "/1", "/a~1b"])),
+    max_size=3,
+    unique_by=lambda link: link.pointer,
+).map(tuple)
+
+
+@st.composite
+def puts(draw: st.DrawFn) -> Put:
+    key, text = draw(keys), draw(st.sampled_from(["x", "y" * 300, "z" * 9000]))
+    return Put(key, sort_key(draw(cursors), key), text.encode(), draw(times), text[:1].encode(), draw(links))
+
+
+mutations = puts() | st.builds(Delete, keys, times, times)
+batches = st.builds(
+    Batch,
+    partition=partitions,
+    mutations=st.lists(mutations, max_size=12),
+    epoch=st.integers(0, 1),
+    release_epoch=st.sampled_from([None, None, 0, 1]),
+    append_only=st.booleans(),
+    event=st.none() | st.binary(max_size=3),
+)
+targets = st.one_of(
+    st.builds(Target, st.sampled_from(CONNECTORS)),
+    st.builds(Target, st.sampled_from(CONNECTORS), st.sampled_from(INSTANCES)),
+    st.builds(Target, st.sampled_from(CONNECTORS), st.sampled_from(INSTANCES), st.sampled_from(STREAMS)),
+    st.builds(Target, st.sampled_from(CONNECTORS), st.sampled_from(INSTANCES), st.sampled_from(STREAMS), keys),
+)
+
+
+@st.composite
+def positions(draw: st.DrawFn) -> Position:
+    key = draw(keys)
+    return Position(sort_key(draw(cursors), key), draw(partitions), key)
+
+
+async def _page(places: list[Partition], order: Order, engine: Engine) -> Any:
+    return await engine.page(places, order, None, 1000)
+
+
+async def _links_of(number: int, engine: Engine) -> Any:
+    return await engine.links_of(digest_of(number), None, 1000)
+
+
+class EngineMachine(RuleBasedStateMachine):
+    @initialize()
+    def start(self) -> None:
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "machine.db"
+        self.model: Engine = MemoryEngine()
+        self.engine: Engine = self.runner.run(SqliteEngine.open(self.path))
+
+    def both(self, step: Callable[[Engine], Awaitable[Any]]) -> Any:
+        """What both answer, or raise; it must be the same."""
+        answers = [self.runner.run(self._answer(step, engine)) for engine in (self.model, self.engine)]
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    @staticmethod
+    async def _answer(step: Callable[[Engine], Awaitable[Any]], engine: Engine) -> Any:
+        try:
+            return await step(engine)
+        except (Fenced, Released) as error:
+            return type(error)
+
+    @rule(batch=batches, adjust=st.booleans())
+    def apply(self, batch: Batch, adjust: bool) -> None:
+        if adjust:  # most batches should succeed
+            place = batch.partition
+            epoch = self.both(lambda engine: engine.epoch(place.connector, place.instance))
+            batch = Batch(place, batch.mutations, epoch, None, batch.append_only, batch.event)
+        self.both(lambda engine: engine.apply(batch))
+
+    @rule(what=targets, at=times, limit=st.integers(1, 5))
+    def erase(self, what: Target, at: str, limit: int) -> None:
+        self.both(lambda engine: engine.erase(what, at, limit))
+
+    @rule(connector=st.sampled_from(CONNECTORS), instance=st.none() | st.sampled_from(INSTANCES))
+    def fence(self, connector: str, instance: str | None) -> None:
+        self.both(lambda engine: engine.fence(connector, instance))
+
+    @rule(connector=st.sampled_from(CONNECTORS), some=st.lists(digests, max_size=3))
+    def recount(self, connector: str, some: list[Any]) -> None:
+        lost = self.both(lambda engine: engine.recount(connector, some))
+        self.both(lambda engine: engine.forget_unlinked(connector, lost))
+
+    @rule(places=st.lists(partitions, max_size=4), order=st.sampled_from(Order), after=st.none() | positions())
+    def page(self, places: list[Partition], order: Order, after: Position | None) -> None:
+        self.both(lambda engine: engine.page(places, order, after, 4))
+
+    @rule(digest=digests, after=st.none() | st.tuples(partitions, keys, st.sampled_from(["", "/0", "/9"])))
+    def links_of(self, digest: Any, after: tuple[Partition, str, str] | None) -> None:
+        self.both(lambda engine: engine.links_of(digest, after, 3))
+
+    @rule(connector=st.sampled_from(CONNECTORS), after=st.none() | digests)
+    def linked(self, connector: str, after: Any) -> None:
+        self.both(lambda engine: engine.linked(connector, after, 2))
+
+    @rule()
+    def drain(self) -> None:
+        events = self.both(lambda engine: engine.outbox(2))
+        if events:
+            self.both(lambda engine: engine.drained(events[-1].seq))
+
+    @rule()
+    def sanitize(self) -> None:
+        self.both(lambda engine: engine.sanitize(5.0))
+
+    @rule()
+    def reopen(self) -> None:
+        self.runner.run(self.engine.close())
+        self.engine = self.runner.run(SqliteEngine.open(self.path))
+
+    @invariant()
+    def answers_are_the_same(self) -> None:
+        places = list(self.both(lambda engine: engine.stats()))
+        for order in Order:
+            self.both(partial(_page, places, order))
+        for number in range(5):
+            self.both(partial(_links_of, number))
+        self.both(lambda engine: engine.unlinked(1000))
+        self.both(lambda engine: engine.outbox(1000))
+        self.both(lambda engine: engine.check())
+
+    def teardown(self) -> None:
+        self.runner.run(self.engine.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+
+@pytest.mark.long
+def test_both_engines_answer_alike_whatever_came_before(
+    rng: random.Random, sized: Callable[[tuple[int, int], tuple[int, int]], tuple[int, int]]
+) -> None:
+    examples, steps = sized((12, 20), (300, 60))
+    machine = seed(rng.getrandbits(32))(EngineMachine)
+    profile = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=bool(os.environ.get("BLOBSTORE_SOAK")),
+    )
+    run_state_machine_as_test(machine, settings=profile)
