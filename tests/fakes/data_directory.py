@@ -56,9 +56,11 @@ async def chunks(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-async def upload(store: RecordStore, owner: Owner, data: bytes, key: str, stream: str = "documents") -> str:
+async def upload(
+    store: RecordStore, owner: Owner, data: bytes, key: str, stream: str = "documents", instance: str | None = None
+) -> str:
     receiving = await store.attachments.receive(
-        owner, Selector(CONNECTOR), stream=stream, record_key=key, json_path="@record", media="text/plain"
+        owner, Selector(CONNECTOR, instance), stream=stream, record_key=key, json_path="@record", media="text/plain"
     )
     async with receiving as incoming:
         await incoming.write(data)
@@ -66,9 +68,15 @@ async def upload(store: RecordStore, owner: Owner, data: bytes, key: str, stream
 
 
 async def ingest(
-    store: RecordStore, owner: Owner, key: str, blobs: list[str], stream: str = "documents", **data: Any
+    store: RecordStore,
+    owner: Owner,
+    key: str,
+    blobs: list[str],
+    stream: str = "documents",
+    instance: str | None = None,
+    **data: Any,
 ) -> None:
-    ingest = await store.ingests.begin(owner, stream, Selector(CONNECTOR))
+    ingest = await store.ingests.begin(owner, stream, Selector(CONNECTOR, instance))
     refs = [{"blob_ref": {"blob_id": blob, "mime_type": "text/plain"}, "name": "x.txt"} for blob in blobs]
     line = {"key": key, "emitted_at": WHEN, "data": {"id": key, "attachments": refs, **data}}
     await ingest.apply([json.dumps(line).encode()])
