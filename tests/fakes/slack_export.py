@@ -17,7 +17,7 @@ class SlackExport:
     base: str = "https://files.slack.com"
     files: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
-    bytes: dict[str, bytes] = field(default_factory=dict)
+    held: dict[str, bytes] = field(default_factory=dict)
 
     def add(
         self,
@@ -37,7 +37,7 @@ class SlackExport:
         addresses = {"url_private": address, "url_private_download": address, "size": declared}
         self.files.append({**described, **addresses, **slack})
         if content is not None:
-            self.bytes[file_id] = content
+            self.held[file_id] = content
 
     def say(self, count: int) -> None:
         """So many messages without files."""
@@ -53,9 +53,11 @@ class SlackExport:
             for n, file in enumerate(self.files)
         ]
         self._json("general/2024-01-01.json", shares + self.messages)
-        for file_id, content in self.bytes.items():
-            name = next(file["name"] for file in self.files if file["id"] == file_id)
-            path = self.root / "__uploads" / file_id / name
+        for file in self.files:
+            content = self.held.get(file["id"])
+            if content is None or "name" not in file:
+                continue
+            path = self.root / "__uploads" / file["id"] / file["name"]
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists() or path.read_bytes() != content:
                 path.write_bytes(content)

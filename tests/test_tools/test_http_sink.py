@@ -278,7 +278,9 @@ async def test_no_error_shows_the_token() -> None:
     assert "wrong-secret-token" not in f"{caught.value!r} {caught.value.__context__!r} {caught.value.__cause__!r}"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ftp://x", "http://", "http://u:p@x", "http://[::1", "http://x/?a=b"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "ftp://x", "http://", "http://u:p@x", "http://[::1", "http://x/?a=b"]
+)
 async def test_what_is_no_address_is_refused_at_once(address: str) -> None:
     with pytest.raises(SinkError, match="--server"):
         async with open_http_sink(address, TOKEN, CONNECTOR):
