@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from records import spine, times
 from records.central import Central, Owner
-from records.errors import Invalid, Unknown
+from records.errors import Invalid
 from records.registry import Registration, Registry
 from records.scope import Scope, Selector
 
@@ -36,11 +36,13 @@ class States:
         return SyncState(registration, state, updated_at)
 
     async def merge(self, owner: Owner, selector: Selector, state: Mapping[str, bytes]) -> SyncState:
-        """Set the named streams, leave the others. Raises `Unknown` for an undeclared stream; nothing is set then."""
+        """Set the named streams, leave the others. Raises `Invalid` for an undeclared stream; nothing is set then."""
         registration = await self._connector(owner, selector)
         undeclared = sorted(set(state) - set(registration.manifest.streams))
         if undeclared:
-            raise Unknown("the connector's manifest declares no such stream: nothing was stored")
+            raise Invalid(
+                "the connector's manifest does not declare all of these streams; nothing was stored", param="state"
+            )
         if state:
             stream = next(iter(state))
             destination = await self._registry.destination(owner, stream, selector)

@@ -4,10 +4,12 @@ Nothing that a client sent goes in: no URL, no header but the request's id, no b
 their types and the places in the code; their messages may quote data, so only those of the storage layer are shown.
 """
 
+import asyncio
 import logging
 import sys
 import traceback
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -62,6 +64,11 @@ def configure(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The event loop's own handler would print what an exception quotes."""
+    log.error(str(context["message"]), exc_info=context.get("exception"))
 
 
 def failure(error: Exception, request_id: str, message: str = "a request failed") -> None:

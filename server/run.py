@@ -26,6 +26,7 @@ async def serve(data: Path, config: Config, ready: Callable[[str], None]) -> Non
     logs.configure()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.unhandled)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_once, loop, number, stop)
     store = await RecordStore.open(data)

@@ -1,5 +1,7 @@
 """The one table: every exception that the layers raise has its row, and nothing else is ever told."""
 
+import asyncio
+import gc
 import json
 import logging
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from blobstore.errors import BlobError, OutOfSpace, StorageUnavailable, WrongStore
 from records.errors import Ambiguous, Invalid, RecordError
 from records.lines import Rejected, TooLong
-from server import middleware
+from server import logs, middleware
 from server.errors import TABLE, UNEXPECTED, ServerError, answer, shape
 from server.logs import JsonFormatter
 
@@ -133,6 +135,21 @@ async def test_an_answer_that_fails_half_way_ends_in_an_error_not_in_silence(
         response = await client.get("/late")
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
+
+
+async def test_a_task_that_nobody_asks_about_is_logged_without_content(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise RuntimeError(SECRET)
+
+    asyncio.get_running_loop().set_exception_handler(logs.unhandled)
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    lines = [JsonFormatter().format(record) for record in caplog.records]
+    assert len(lines) == 1
+    assert "RuntimeError" in lines[0]
+    assert SECRET not in lines[0]
 
 
 def test_no_log_line_repeats_what_an_exception_quotes() -> None:
