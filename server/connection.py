@@ -52,7 +52,12 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what the parser refuses (400), and to what escaped every handler (500, 504)."""
+        """The answer to what the parser refuses (400), and to what escaped every handler (500, 504).
+
+        Raises the `ConnectionError` that it is given: nobody is there to be answered.
+        """
+        if isinstance(exc, ConnectionError):
+            raise exc
         error = _malformed(exc) if status == 400 else exc if isinstance(exc, Exception) else TimeoutError()
         # A request that could not be parsed has no headers to take an id from.
         named = request.get(REQUEST_ID) or fresh_id()

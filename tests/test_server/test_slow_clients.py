@@ -147,7 +147,9 @@ async def test_a_client_that_reads_slowly_but_steadily_gets_everything(hasty: Ru
     assert received > 8 << 20
 
 
-async def test_a_client_that_hangs_up_leaves_no_task(hasty: Running) -> None:
+async def test_a_client_that_hangs_up_leaves_no_task_and_no_complaint(
+    hasty: Running, caplog: pytest.LogCaptureFixture
+) -> None:
     tasks = len(asyncio.all_tasks())
     for _ in range(20):
         wire = await hasty.connect()
@@ -155,3 +157,4 @@ async def test_a_client_that_hangs_up_leaves_no_task(hasty: Running) -> None:
         wire.writer.transport.abort()
     await asyncio.sleep(0.5)
     assert len(asyncio.all_tasks()) <= tasks
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
