@@ -1,5 +1,6 @@
 """Connections to one SQLite file: how they are opened, what their errors mean, how a table is written anew."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,11 +72,13 @@ def begin(connection: sqlite3.Connection) -> None:
                 raise
 
 
-def truncate(connection: sqlite3.Connection) -> bool:
+def truncate(path: Path, connection: sqlite3.Connection) -> bool:
     """Empty the write-ahead log; False when somebody reads or writes. Waits briefly: no writer gets in meanwhile."""
     connection.execute("PRAGMA busy_timeout = 50")
     try:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            _sync(path.with_name(path.name + "-wal"))
         return not busy
     except sqlite3.OperationalError as error:
         if is_busy(error):
@@ -83,6 +86,16 @@ def truncate(connection: sqlite3.Connection) -> bool:
         raise
     finally:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+
+
+def _sync(log: Path) -> None:
+    # SQLite cuts the log without fsync: a power cut would bring its old contents back. Closing the log again is safe,
+    # unlike the database: no POSIX locks are on it.
+    descriptor = os.open(log, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def rewrite_table(connection: sqlite3.Connection, table: str) -> None:

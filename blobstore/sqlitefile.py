@@ -97,7 +97,7 @@ class SqliteFile:
         False when, for `timeout` seconds, a reader's snapshot (of any process) stood in the way.
         """
         deadline = time.monotonic() + timeout
-        while not await self._submit(truncate, alone=True):
+        while not await self._submit(partial(truncate, self.path), alone=True):
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(0.05)

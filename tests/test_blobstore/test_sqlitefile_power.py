@@ -1,0 +1,74 @@
+"""A power cut at any moment: no acknowledged row is lost, and what was overwritten and acknowledged stays away."""
+
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database, Migrations
+
+from blobstore.sqliteconnection import rewrite_table
+from blobstore.sqlitefile import SqliteFile
+from tests.fakes.power import Disk
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MIGRATIONS = Migrations("power")
+
+
+@MIGRATIONS()
+def m001_initial(db: Database) -> None:
+    db.execute("CREATE TABLE rows (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
+
+
+AFTER_CUT = """
+import os, sys
+from pathlib import Path
+from blobstore.sqlite import sqlite3
+
+marks = [line.split() for line in Path(os.environ["CRASH_MARKS"]).read_text().splitlines()]
+last = {name: state for state, name in marks}
+folder = Path(os.environ["CRASH_DIR"]) / "new" / "folder"
+for name in [name for name, state in last.items() if state == "gone"]:
+    for path in folder.iterdir():
+        if f"value of {name};".encode() in path.read_bytes():
+            sys.exit(f"{name} is back in {path.name}")
+kept = [name for name, state in last.items() if state == "kept"]
+if kept:
+    database = sqlite3.connect(folder / "test.db")
+    rows = {row[0] for row in database.execute("SELECT name FROM rows")}
+    if not rows.issuperset(kept):
+        sys.exit(f"lost: {sorted(set(kept) - rows)}")
+    if database.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+        sys.exit("damaged")
+"""
+
+
+@pytest.mark.long
+async def test_acknowledged_rows_survive_and_overwritten_ones_stay_away(
+    disk: Disk, tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+) -> None:
+    check = tmp_path / "after_cut.py"
+    check.write_text(AFTER_CUT)
+    file = await SqliteFile.open(disk.path / "new" / "folder" / "test.db", MIGRATIONS)
+    there: list[str] = []
+    for number in range(sized(9, 40)):
+        name = f"row{number}"
+        value = f"value of {name};".encode() * rng.choice([1, 100, 1000])
+        await file.execute("INSERT INTO rows VALUES (?, ?)", (name, value))
+        disk.mark(f"kept {name}")
+        there.append(name)
+        if number % 4 == 3:
+            going = [there.pop(rng.randrange(len(there))) for _ in range(2)]
+            for name in going:
+                # From here on until the log is cut, both is right.
+                disk.mark(f"either {name}")
+            await file.executemany("DELETE FROM rows WHERE name = ?", [(name,) for name in going])
+            await file.write_alone(lambda db: rewrite_table(db, "rows"))
+            assert await file.truncate_wal(10.0)
+            for name in going:
+                disk.mark(f"gone {name}")
+    await file.close()
+    command = f"PYTHONPATH={ROOT} {sys.executable} {check}"
+    assert disk.after_every_cut(command, "strict,ext4", sized(30, 100_000)) == ""
