@@ -3,9 +3,9 @@
 import asyncio
 
 import click
-from server.run import serve as run_server
 
 from server.config import Config
+from server.run import serve as run_server
 from tools.opening import Opening, configure, store_options
 
 

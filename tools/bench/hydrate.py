@@ -14,7 +14,7 @@ import msgspec
 
 from tools.output import json_option, listing
 from tools.running import blobstore, serving
-from tools.slack.workspace import make_workspace
+from tools.slack.sample import write as write_workspace
 
 MIB = 1 << 20
 GROWTH_LIMIT = 64 * MIB
@@ -49,7 +49,7 @@ def hydrate(
         scratch = Path(name)
         if source is None:
             source = scratch / "workspace"
-            make_workspace(source, scale=scale, size_scale=size_scale)
+            write_workspace(source, scale=scale, size_scale=size_scale)
         rows = _measure(source, scratch, rounds)
     listing(rows, as_json=as_json, columns=("figure", "value", "limit", "within"))
     if not all(row["within"] for row in rows):

@@ -1,6 +1,6 @@
 """The files of the made-up workspace: ordinary ones, odd names, and each way in which a file can go wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from tools.slack.sample.cast import START, TEAM, USERS
@@ -61,14 +61,14 @@ class Planned:
         external = mode == "external"
         return {
             "id": self.id,
-            "created": START + int(self.id[1:4]),
-            "timestamp": START + int(self.id[1:4]),
+            "created": START + int(self.id[1:-6]),
+            "timestamp": START + int(self.id[1:-6]),
             "name": self.name,
             "title": self.name,
             "mimetype": mimetype,
             "filetype": filetype,
             "pretty_type": pretty,
-            "user": USERS[int(self.id[1:4]) % len(USERS)]["id"],
+            "user": USERS[int(self.id[1:-6]) % len(USERS)]["id"],
             "size": self.declared if self.declared is not None else (self.truth.size if self.truth else 0),
             "mode": mode,
             "is_external": external,
@@ -81,9 +81,12 @@ class Planned:
         }
 
 
-def planned(video_bytes: int) -> list[Planned]:
-    """Every file, by id; the video has `video_bytes`."""
+def planned(video_bytes: int, more: Iterable[Content] = ()) -> list[Planned]:
+    """Every file, by id; the video has `video_bytes`. `more` are ordinary files beside the odd ones."""
     everything = [*_ordinary(video_bytes), *_oddly_named(), *_odd_but_whole(), *_damaged(), *_without_bytes()]
+    everything += [
+        _whole(f"{content.seed}.{content.kind}", content.kind, content.size, seed=content.seed) for content in more
+    ]
     return [replace(file, id=f"F{number:03d}SAMPLE") for number, file in enumerate(everything, start=1)]
 
 

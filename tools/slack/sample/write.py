@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from tools.slack.sample import archive, export
+from tools.slack.sample.bulk import MESSAGES_PER_FILE, bulk
 from tools.slack.sample.cast import EVERY_CHANNEL, talk, timestamp
 from tools.slack.sample.content import Content
 from tools.slack.sample.files import Planned, planned
@@ -40,14 +41,18 @@ def write(
     utf8_flag: bool = True,
     url_base: str = "https://files.slack.com",
     remote: Path | None = None,
+    scale: float = 0,
+    size_scale: float = 1,
 ) -> list[Expected]:
     """Write the workspace to `out`, which must not exist: a zip where `out` ends in `.zip`, else a directory.
 
     Without `utf8_flag` names in a zip are UTF-8 but not marked as such, as in Slack's own. `remote` becomes a directory
     with the bytes that `url_base` would serve, named by file id. Only exports are zipped.
+
+    `scale` adds ordinary files and messages in the numbers and sizes of a real workspace (see `sample.bulk`).
     """
-    files = planned(video_bytes)
-    messages = _shared(files)
+    files = planned(video_bytes, bulk(scale, size_scale) if scale else ())
+    messages = _shared(files, _MESSAGES if not scale else MESSAGES_PER_FILE * len(files))
     if form == "archive":
         archive.write(out, files, messages)
     else:
@@ -66,14 +71,14 @@ def write_truth(path: Path, expected: list[Expected]) -> None:
     path.write_text(json.dumps([asdict(each) for each in expected], ensure_ascii=False, indent=1) + "\n")
 
 
-def _shared(files: list[Planned]) -> list[archive.Shared]:
+def _shared(files: list[Planned], count: int) -> list[archive.Shared]:
     """Every message in order of time, with the files it shares; some files are shared twice."""
-    messages = [archive.Shared(channel_id, message, ()) for channel_id, message in talk(_MESSAGES)]
-    number, left = _MESSAGES, list(files)
+    messages = [archive.Shared(channel_id, message, ()) for channel_id, message in talk(count)]
+    number, left = count, list(files)
     while left:
         # One file a message mostly, three now and then.
-        count = 3 if number % 5 == 0 else 1
-        some, left = left[:count], left[count:]
+        share = 3 if number % 5 == 0 else 1
+        some, left = left[:share], left[share:]
         channel = EVERY_CHANNEL[number % len(EVERY_CHANNEL)]
         messages.append(_upload(number, channel["id"], some))
         number += 1
