@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from blobstore import errors
 from blobstore.durable import make_folders
 from blobstore.errors import Damaged, NewerVersion, OutOfSpace, StorageUnavailable
 from blobstore.sqlite import require_sound_sqlite, sqlite3
@@ -121,11 +122,12 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as those of `blobstore.errors`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise translate(error, path.name) from error
+    """SQLite's errors, and the operating system's, as those of `blobstore.errors`."""
+    with errors.translated(path.name):
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise translate(error, path.name) from error
 
 
 def translate(error: Exception, name: str) -> Exception:

@@ -233,15 +233,16 @@ def _alone(transaction: Transaction[T], connection: sqlite3.Connection) -> T:
 
 
 def _open_writer(path: Path, migrations: Migrations) -> sqlite3.Connection:
-    make_place(path)
-    with translated(path), file_lock(path.with_name(path.name + ".lock")):
-        # The switch to WAL is not retried by SQLite's busy handler, and racing migrations fail: hence the lock.
-        connection = connect(path)
-        try:
-            prepare(path, connection, migrations)
-        except BaseException:
-            connection.close()
-            raise
+    # The switch to WAL is not retried by SQLite's busy handler, and racing migrations fail: hence the lock.
+    with translated(path):
+        make_place(path)
+        with file_lock(path.with_name(path.name + ".lock")):
+            connection = connect(path)
+            try:
+                prepare(path, connection, migrations)
+            except BaseException:
+                connection.close()
+                raise
     return connection
 
 

@@ -21,6 +21,39 @@ SEED = int(os.environ.get("BLOBSTORE_SEED") or secrets.randbits(32))
 SHARED = Path(os.environ.get("BLOBSTORE_SHARED") or Path(__file__).resolve().parents[1].parent / "shared")
 
 
+ALLOWED_SKIPS = (
+    "shared data not present",
+    "powercut not present",
+    "permissions do not bind root",
+    "no --other-token was given",
+)
+"""Why a test may be skipped; any other reason fails the run."""
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if any(not any(reason in skip for reason in ALLOWED_SKIPS) for skip in _skipped):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"{session_ran(terminalreporter)} tests ran, {len(_skipped)} were skipped")
+    for skip in _skipped:
+        if not any(reason in skip for reason in ALLOWED_SKIPS):
+            terminalreporter.write_line(f"skipped for a reason that is not on the list: {skip}", red=True)
+
+
+def session_ran(terminalreporter: pytest.TerminalReporter) -> int:
+    """Tests that passed or failed."""
+    return sum(len(terminalreporter.stats.get(outcome, [])) for outcome in ("passed", "failed"))
+
+
 def pytest_report_header() -> str:
     return f"sizes: {'full' if SOAK else 'sample'}, BLOBSTORE_SEED={SEED}"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database, Migrations
 
+from blobstore.errors import StorageUnavailable
 from blobstore.sqliteconnection import rewrite_table
 from blobstore.sqlitefile import SqliteFile
 from tests.fakes.power import Disk
@@ -72,3 +73,33 @@ async def test_acknowledged_rows_survive_and_overwritten_ones_stay_away(
     await file.close()
     command = f"PYTHONPATH={ROOT} {sys.executable} {check}"
     assert disk.after_every_cut(command, "strict,ext4", sized(30, 100_000)) == ""
+
+
+@pytest.mark.parametrize("op", ["fsync", "write"])
+async def test_a_commit_that_the_disk_refuses_is_told_and_undone(disk: Disk, op: str) -> None:
+    file = await SqliteFile.open(disk.path / "test.db", MIGRATIONS)
+    await file.execute("INSERT INTO rows VALUES ('before', x'')")
+    disk.fault(op=op, path="test.db-wal", nth=1, count=1, errno="EIO")
+    with pytest.raises(StorageUnavailable):
+        await file.execute("INSERT INTO rows VALUES ('refused', x'')")
+    await file.execute("INSERT INTO rows VALUES ('after', x'')")
+    names = await file.read(lambda db: db.execute("SELECT name FROM rows").fetchall())
+    assert names == [("after",), ("before",)]
+    assert await file.check() == []
+    await file.close()
+
+
+async def test_a_log_that_cannot_be_cut_for_good_is_no_success(disk: Disk) -> None:
+    file = await SqliteFile.open(disk.path / "test.db", MIGRATIONS)
+    await file.execute("INSERT INTO rows VALUES ('before', x'')")
+    disk.fault(op="fsync", path="test.db-wal", nth=2, count=1, errno="EIO")  # the first is the checkpoint's own
+    with pytest.raises(StorageUnavailable):
+        await file.truncate_wal(5.0)
+    assert await file.truncate_wal(5.0)
+    await file.close()
+
+
+async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageUnavailable, match=r"test\.db"):
+        await SqliteFile.open(tmp_path / "file" / "folder" / "test.db", MIGRATIONS)
