@@ -123,7 +123,7 @@ async def test_interrupted_it_saves_where_it_was_and_says_so(export: SlackExport
     process: asyncio.subprocess.Process | None = None
 
     async def interrupt(request: web.Request) -> None:
-        if server.seen["uploads"] == 20 and not server.seen["interrupts"]:
+        if server.seen["uploads"] >= 20 and not server.seen["interrupts"]:
             server.seen["interrupts"] = 1
             assert process is not None
             process.send_signal(signal.SIGINT)
@@ -138,10 +138,11 @@ async def test_interrupted_it_saves_where_it_was_and_says_so(export: SlackExport
         assert "goes on" in stopped.err
         assert "Traceback" not in stopped.err
         assert_state_tells_no_lie(server)
-        assert len(server.state["files"]["files"]) >= 20
+        saved = len(server.state["files"]["files"])
+        assert saved >= 16, "all but the four that were under way"
         server.seen.clear()
         assert (await ended(await start(str(export.root), address=address))).code == 0
-    assert server.seen["uploads"] <= 21
+    assert server.seen["uploads"] <= 42 - saved
     assert len(server.statuses()) == 42
 
 
