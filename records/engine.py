@@ -57,10 +57,16 @@ class Engine(Protocol):
         ...
 
     async def page(
-        self, partitions: Collection[Partition], order: Order, after: Position | None, limit: int
+        self,
+        partitions: Collection[Partition],
+        order: Order,
+        after: Position | None,
+        limit: int,
+        max_bytes: int | None = None,
     ) -> list[StoredRecord]:
         """Up to `limit` records of all these partitions in one order, from the first beyond `after`.
 
+        Where `max_bytes` is given the page ends with the record that takes its data beyond that: no more is in memory.
         Ascending: by (sort key, partition, key); descending: present cursor fields first, then absent ones, and
         within each of the two (encoded, partition, key) descending.
         """

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from records.central import Central
 from records.cursor import Binding, seal, unseal
-from records.engine import Engines
+from records.engine import Engine, Engines
 from records.errors import Ambiguous, Unknown
 from records.keyring import Keyring
 from records.manifest import StreamDeclaration
 from records.model import Order, Partition, PartitionStats, Position, StoredRecord
+from records.paging import MAX_BYTES, is_full
 from records.registry import Registration, Registry
 from records.scope import Scope, Selector
 
@@ -68,17 +69,18 @@ class Reads:
     async def page(
         self, scope: Scope, stream: str, selector: Selector, *, order: Order, cursor: str | None, limit: int
     ) -> Page:
-        """A page over every partition that the stream has in the selection. Raises `Unknown`, `InvalidCursor`."""
+        """A page over every partition that the stream has in the selection. Raises `Unknown`, `InvalidCursor`.
+
+        It may have fewer than `limit` records though there are more: its data stays near `paging.MAX_BYTES`.
+        """
         owner = scope.owner.id
         binding = Binding("page", owner, stream, order, scope.binding, selector.filters)
         key = self._keyring.cursor_key(owner)
         after = None if cursor is None else unseal(key, binding, cursor, Position)
         partitions = await self._partitions(scope, stream, selector)
-        records = await (await self._engines.of(owner)).page(partitions, order, after, limit + 1)
-        if len(records) <= limit:
-            return Page(records, None)
-        last = records[limit - 1]
-        return Page(records[:limit], seal(key, binding, Position(last.sort, last.partition, last.key)))
+        engine = await self._engines.of(owner)
+        records, more = await _bounded(engine, partitions, order, after, limit)
+        return Page(records, seal(key, binding, _position(records[-1])) if more else None)
 
     async def record(self, scope: Scope, stream: str, key: str, selector: Selector) -> StoredRecord:
         """One record. Raises `Unknown`, and `Ambiguous` when several instances have a record of this key."""
@@ -121,3 +123,21 @@ class Reads:
         if selector.connector is None:
             return await engine.stats()
         return await engine.stats((await self._registry.connector(scope, selector.connector)).key)
+
+
+async def _bounded(
+    engine: Engine, partitions: Collection[Partition], order: Order, after: Position | None, limit: int
+) -> tuple[list[StoredRecord], bool]:
+    """A page of at most `limit` records, and whether there are more."""
+    records = await engine.page(partitions, order, after, limit + 1, MAX_BYTES)
+    full = is_full(sum(len(record.data) for record in records), MAX_BYTES)
+    if full and len(records) == 1:
+        # It fills a page by itself, so the engine did not look what comes after it.
+        return records, bool(await engine.page(partitions, order, _position(records[0]), 1))
+    if full or len(records) > limit:
+        return records[:-1], True
+    return records, False
+
+
+def _position(record: StoredRecord) -> Position:
+    return Position(record.sort, record.partition, record.key)

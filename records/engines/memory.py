@@ -22,6 +22,7 @@ from records.model import (
     StoredRecord,
     Target,
 )
+from records.paging import take
 
 EMPTY = PartitionStats(0, 0, 0, 0, None)
 
@@ -77,18 +78,24 @@ class MemoryEngine:
         return sorted(found, key=lambda record: record.partition)
 
     async def page(
-        self, partitions: Collection[Partition], order: Order, after: Position | None, limit: int
+        self,
+        partitions: Collection[Partition],
+        order: Order,
+        after: Position | None,
+        limit: int,
+        max_bytes: int | None = None,
     ) -> list[StoredRecord]:
         ranked = {(record.sort, record.partition, record.key): record for record in self._stored(partitions)}
         start = None if after is None else (after.sort, after.partition, after.key)
         if order is Order.ASC:
-            return [ranked[rank] for rank in sorted(ranked) if start is None or rank > start][:limit]
+            later = (ranked[rank] for rank in sorted(ranked) if start is None or rank > start)
+            return take(later, limit, max_bytes)
         present = sorted((rank for rank in ranked if not rank[0].absent), reverse=True)
         absent = sorted((rank for rank in ranked if rank[0].absent), reverse=True)
         if start is not None:
             present = [rank for rank in present if not start[0].absent and rank < start]
             absent = [rank for rank in absent if not start[0].absent or rank < start]
-        return [ranked[rank] for rank in present + absent][:limit]
+        return take((ranked[rank] for rank in present + absent), limit, max_bytes)
 
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         return {

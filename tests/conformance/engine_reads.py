@@ -81,6 +81,18 @@ class EngineReads:
                 assert await engine.page(places, order, None, limit) == expected[:limit]
 
     @pytest.mark.parametrize("order", Order)
+    async def test_a_page_ends_with_the_record_that_makes_it_too_long(
+        self, engine: Engine, rng: random.Random, order: Order
+    ) -> None:
+        expected = in_order(await filled(engine, rng), order)
+        for stop in range(1, len(expected) + 1):
+            below = sum(len(record.data) for record in expected[:stop]) - 1
+            assert await engine.page(PLACES, order, None, 100, below) == expected[:stop]
+        everything = sum(len(record.data) for record in expected)
+        assert await engine.page(PLACES, order, None, 100, everything) == expected
+        assert await engine.page(PLACES, order, None, 1, everything) == expected[:1]
+
+    @pytest.mark.parametrize("order", Order)
     async def test_a_page_goes_on_beyond_any_position(self, engine: Engine, rng: random.Random, order: Order) -> None:
         everything = in_order(await filled(engine, rng), order)
         for places in ([OTHERS], [USERS, MAILS], PLACES):

@@ -161,6 +161,21 @@ async def test_what_was_acknowledged_is_there_after_kill_nine(tmp_path: Path) ->
         assert response.status == 200
 
 
+async def test_memory_does_not_grow_with_the_length_of_records(tmp_path: Path) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for n in range(20):
+            yield text(f"{n:02}", 15 << 20)
+
+    async with child(tmp_path / "data") as server:
+        await ingest(server, pieces())
+        server.reset_memory()
+        idle = server.memory()
+        async with server.session.get("/v1/streams/notes/records", params={"limit": 100}) as response:
+            assert response.status == 200
+            assert len(await response.read()) > 15 << 20
+        assert server.memory() - idle < 128 << 20
+
+
 @pytest.mark.long
 async def test_memory_does_not_grow_with_the_body(tmp_path: Path, sized: Callable[[int, int], int]) -> None:
     lines = sized(20_000, 400_000)

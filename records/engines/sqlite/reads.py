@@ -3,12 +3,12 @@
 import heapq
 from collections.abc import Collection, Generator, Iterator
 from contextlib import closing
-from itertools import islice
 
 from blobstore.sqlite import sqlite3
 from records.engines.sqlite.schema import OnFile, Row, part_of
 from records.model import Order, Partition, PartitionStats, Position, SortKey, StoredRecord
 from records.order import split
+from records.paging import take
 
 
 class Reads(OnFile):
@@ -26,12 +26,17 @@ class Reads(OnFile):
         return await self._file.read(run)
 
     async def page(
-        self, partitions: Collection[Partition], order: Order, after: Position | None, limit: int
+        self,
+        partitions: Collection[Partition],
+        order: Order,
+        after: Position | None,
+        limit: int,
+        max_bytes: int | None = None,
     ) -> list[StoredRecord]:
         def run(db: sqlite3.Connection) -> list[StoredRecord]:
             # Closed, so that no statement stays open and holds the snapshot.
             with closing(_walk(db, _parts(db, partitions), order, after, limit)) as records:
-                return list(islice(records, limit))
+                return take(records, limit, max_bytes)
 
         return await self._file.read(run)
 

@@ -126,6 +126,16 @@ async def test_a_limit_above_100_is_clamped_and_says_so(connector: Connector) ->
     assert (len(exact.data), "meta" in exact.json) == (100, False)
 
 
+async def test_long_records_make_pages_shorter_and_none_is_lost(connector: Connector) -> None:
+    mebibytes = [3, 3, 3, 9, 1, 9, 10]
+    await connector.put("notes", *(note(f"{n}", text="x" * (size << 20)) for n, size in enumerate(mebibytes)))
+    pages = await connector.pages("notes", order="asc", limit=100)
+    assert [key for page in pages for key in page] == [f"{n}" for n in range(len(mebibytes))]
+    assert len(pages) > 1
+    assert all(sum(mebibytes[int(key)] for key in page) <= 10 for page in pages)
+    assert all(pages), "has_more promised a record"
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "ten", "1.5", "", " 5", "+5", "٥", "1e2", "9" * 40])
 async def test_a_limit_that_is_no_number_of_records_is_refused(connector: Connector, limit: str) -> None:
     refused(await connector.page("notes", limit=limit), 400, "invalid_request", "limit")
