@@ -22,7 +22,10 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token resolves to. `digest` names it; the token itself is never stored. Times as everywhere here."""
+    """What a token resolves to. `digest` names it; the token itself is never stored. Times as everywhere here.
+
+    `grant` is the grant that a client's token stands for; None for an owner's.
+    """
 
     digest: bytes
     kind: str
@@ -31,6 +34,30 @@ class Token:
     expires_at: str | None
     revoked_at: str | None
     label: str | None = None
+    grant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGrant:
+    """A grant that was made here. `document` is its JSON text as it is shown; it never changes."""
+
+    id: str
+    owner: Owner
+    client: str
+    connector: str
+    document: bytes
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an event of the spine is about, to be found by it: a disclosure names a grant, a connector, maybe a blob."""
+
+    grant: str | None = None
+    connector: str | None = None
+    blob: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +140,24 @@ class Central(Protocol):
         """False when there is no such token; revoking again changes nothing and is true."""
         ...
 
+    # -- grants ----------------------------------------------------------------------------------------------------
+
+    async def add_grant(self, grant: StoredGrant, token: Token, event: bytes) -> None:
+        """A grant and its client's token in one step. Raises `Conflict` when either is there already."""
+        ...
+
+    async def grant(self, grant: str) -> StoredGrant | None:
+        """One grant of any owner, also an expired or revoked one."""
+        ...
+
+    async def grants(self, owner: str) -> list[StoredGrant]:
+        """The owner's grants, oldest first."""
+        ...
+
+    async def revoke_grant(self, owner: str, grant: str, now: str, event: bytes) -> bool:
+        """False when the owner has no such grant; revoking again changes nothing and is true. Its sync state goes."""
+        ...
+
     # -- connectors and instances ----------------------------------------------------------------------------------
 
     async def register(self, owner: str, connector: str, manifest: bytes, now: str, event: bytes) -> bool:
@@ -155,12 +200,24 @@ class Central(Protocol):
 
     # -- sync state ------------------------------------------------------------------------------------------------
 
-    async def state(self, owner: str, connector: str, instance: str) -> tuple[dict[str, bytes], str | None]:
-        """JSON text by stream, to the letter, and when it last changed; nothing and None where none was set."""
+    async def state(
+        self, owner: str, connector: str, instance: str, grant: str | None = None
+    ) -> tuple[dict[str, bytes], str | None]:
+        """JSON text by stream, to the letter, and when it last changed; nothing and None where none was set.
+
+        Each grant has a namespace of its own beside the global one (None).
+        """
         ...
 
     async def merge_state(
-        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str, event: bytes
+        self,
+        owner: str,
+        connector: str,
+        instance: str,
+        state: Mapping[str, bytes],
+        now: str,
+        event: bytes,
+        grant: str | None = None,
     ) -> None:
         """Set the named streams' values; others stay. No streams: no change.
 
@@ -169,7 +226,7 @@ class Central(Protocol):
         ...
 
     async def drop_state(self, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
-        """Forget the state of a connector, of one instance, of one stream, or of one stream of one instance."""
+        """Forget the state, in every namespace, of a connector, one instance, one stream, or both of these."""
         ...
 
     # -- erasures --------------------------------------------------------------------------------------------------
@@ -207,6 +264,14 @@ class Central(Protocol):
         delivered already are skipped, so delivering again is harmless (exactly once). They rise within `events`; an
         outbox whose numbers start again needs another name. All of it is chained, or nothing.
         """
+        ...
+
+    async def note(self, owner: str, event: bytes, now: str, about: About) -> None:
+        """Chain one event by itself, to be found later by what it is about; durable when this returns."""
+        ...
+
+    async def noted(self, owner: str, about: About, after: int, limit: int) -> list[SpineEvent]:
+        """Events that were noted about all that `about` names (nothing: every noted one), beyond `after`, in order."""
         ...
 
     async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:

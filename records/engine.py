@@ -13,10 +13,13 @@ from typing import Protocol
 from blobstore.digest import Digest
 from records.model import (
     Batch,
+    Changes,
     Erased,
+    Keep,
     Order,
     OutboxEvent,
     Outcome,
+    Page,
     Partition,
     PartitionStats,
     PlacedLink,
@@ -42,10 +45,12 @@ class Engine(Protocol):
     async def apply(self, batch: Batch) -> list[Outcome]:
         """Commit the mutations in order; one outcome each.
 
-        A `Put` whose fingerprint is that of the record there is `UNCHANGED` and makes no version; in an append-only
-        batch any `Put` on a key that exists is. Whatever changes takes the partition's next version. A record's links
-        are replaced with it, in the same transaction; a digest that lost its last link in the connector is noted as
-        unlinked. A `Delete` removes content and links and leaves a tombstone; on an absent key it is `ABSENT`.
+        A `Put` of the same content (`history.same_content`) as the record there is `UNCHANGED` and makes no version; in
+        an append-only batch any `Put` on a key that exists is. Whatever changes takes the partition's next version. A
+        record's links are replaced with it, in the same transaction; a digest that lost its last link in the connector
+        is noted as unlinked. A `Delete` removes content and links and leaves a tombstone; on an absent key it is
+        `ABSENT`. Of every state that is superseded (a tombstone too) it is remembered what the batch's recorder makes
+        of it, from which version it was and until which; a record that is changed has its revisions brought up to date.
         Raises `Fenced` or `Released` when an epoch differs; nothing is written then.
         """
         ...
@@ -62,13 +67,28 @@ class Engine(Protocol):
         order: Order,
         after: Position | None,
         limit: int,
+        *,
         max_bytes: int | None = None,
-    ) -> list[StoredRecord]:
+        keep: Keep | None = None,
+    ) -> Page:
         """Up to `limit` records of all these partitions in one order, from the first beyond `after`.
 
-        Where `max_bytes` is given the page ends with the record that takes its data beyond that: no more is in memory.
+        Only records that `keep` wants are among them. It may stop early, and tells where it did (see `Page`): after
+        looking at some thousand records, or with the record that takes the page's data beyond `max_bytes`.
         Ascending: by (sort key, partition, key); descending: present cursor fields first, then absent ones, and
         within each of the two (encoded, partition, key) descending.
+        """
+        ...
+
+    async def changes(
+        self, partition: Partition, since: int, after: int, horizon: int, limit: int, max_bytes: int | None = None
+    ) -> Changes:
+        """Keys whose state came to be beyond version `after` and up to `horizon`, each with what it was at `since`.
+
+        At most `limit` of them, and it may stop early as `page` does; all of it is seen at one moment. A key that has
+        changed again beyond the horizon is left out, see `Changes.overtaken`. `since` 0 is before everything: then
+        tombstones are left out, and nothing was before. `since` <= `after` <= `horizon`. For what was forgotten
+        (`since` below the partition's floor, and not 0) the answer means nothing.
         """
         ...
 
@@ -114,12 +134,19 @@ class Engine(Protocol):
         ...
 
     async def erase(self, target: Target, deleted_at: str, limit: int) -> Erased:
-        """Remove up to `limit` records of the target, content and links, in the order of partitions and keys.
+        """Remove up to `limit` records of the target, content, links and past, in the order of partitions and keys.
 
         One record or one stream leave tombstones, and keep those that are there: clients with a change token must
-        learn of it. An instance or a connector leaves none (old ones count towards `limit` too), but its partitions
-        keep their versions, so that older tokens are seen to be too old. Digests that lost their last link in the
+        learn of it. An instance or a connector leaves none (old ones, and what is remembered, count towards `limit`
+        too), but its partitions keep their versions, and their floors rise to them: older tokens are too old. Digests that lost their last link in the
         connector are given back, and noted as unlinked. Call again until finished.
+        """
+        ...
+
+    async def forget(self, before: float, limit: int) -> int:
+        """Drop what is remembered of states superseded, and tombstones made, before `before` (UTC seconds).
+
+        The partitions' floors rise accordingly. Up to about `limit` rows; how many went.
         """
         ...
 

@@ -5,6 +5,8 @@ RecordError
 ├── Ambiguous            several instances and none was named
 ├── Invalid              the request cannot be meant; carries the contract's code and the parameter
 ├── InvalidCursor        a cursor that this server did not make for this list
+├── CursorExpired        a change token older than what is remembered
+├── Forbidden            the grant does not allow it; carries the contract's code and the parameter
 └── Conflict             an erasure came in between, or the thing is not in the state that this needs
     ├── Fenced           the engine: the instance's epoch has moved on
     └── Released         the engine: a release came between hold and link; hold again
@@ -45,6 +47,19 @@ class InvalidCursor(Invalid):
 
     def __init__(self, message: str = "the cursor does not belong to this list; start again without it") -> None:
         super().__init__(message, code="invalid_cursor", param="cursor")
+
+
+class CursorExpired(RecordError):
+    """A change token from before what is remembered: the client has to begin again."""
+
+
+class Forbidden(RecordError):
+    """The caller is known, and its grant does not allow this. `code` is the contract's, `param` what is at fault."""
+
+    def __init__(self, message: str, code: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
 
 
 class Conflict(RecordError):

@@ -1,10 +1,11 @@
 """The values that records are made of, the same above and below the engine port."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from blobstore.digest import Digest
+from records.history import Recorder
 
 
 class Order(StrEnum):
@@ -56,13 +57,12 @@ class PlacedLink:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Store a record. `data` is its JSON text as it came; `fingerprint` is equal exactly for equal content."""
+    """Store a record. `data` is its JSON text as it came."""
 
     key: str
     sort: SortKey
     data: bytes
     emitted_at: str
-    fingerprint: bytes
     links: tuple[Link, ...] = ()
 
 
@@ -92,6 +92,7 @@ class Batch:
     `epoch` is the instance's as read when the request began: an erasure since then fences the batch off.
     `release_epoch` is the connector's as read before the batch's blobs were held, None when it links none.
     `event` goes into the engine's outbox in the same transaction, unless nothing changed.
+    `recorder` makes what is remembered of the states that the batch supersedes.
     """
 
     partition: Partition
@@ -100,11 +101,15 @@ class Batch:
     release_epoch: int | None
     append_only: bool
     event: bytes | None
+    recorder: Recorder
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record as an engine gives it back. `version` orders the changes of its partition."""
+    """A record as an engine gives it back. `version` orders the changes of its partition.
+
+    `revisions` tell when each field last changed (see `records.history`); None for a record that never did.
+    """
 
     partition: Partition
     key: str
@@ -113,6 +118,7 @@ class StoredRecord:
     emitted_at: str
     version: int
     linked: bool
+    revisions: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +130,62 @@ class Position:
     key: str
 
 
+Keep = Callable[[Partition, str, bytes], bool]
+"""Whether a record (its partition, key and data) belongs into a page. Runs on the engine's threads: no I/O."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records of a list, in its order. `reached`: where the engine stopped looking; None when nothing lies beyond."""
+
+    records: Sequence[StoredRecord]
+    reached: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is left of a record that was deleted or erased.
+
+    `born` is the version that began its last life. `consent` is the value of its consent-time field when it went, if
+    that was a string; None otherwise.
+    """
+
+    key: str
+    version: int
+    deleted_at: str
+    emitted_at: str
+    born: int
+    consent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A key that changed in a session: what it is now, and what is remembered of it at the session's start.
+
+    `before` is what `Recorder.remember` made of the state at that moment; None when there was none, or when an erasure
+    took what was remembered away: a tombstone then tells by `born`.
+    """
+
+    now: StoredRecord | Tombstone
+    before: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A part of a session, in the order of versions; all changes up to and with version `reached` are in it.
+
+    `overtaken`: the lowest version that was the state of some key at the horizon and is not its state any more: that
+    key is not among `changes`, and the next session has to begin below it.
+    """
+
+    changes: Sequence[Change]
+    reached: int
+    overtaken: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionStats:
-    """What a partition holds. `bytes` counts JSON text.
+    """What a partition holds. `bytes` counts JSON text. What came before version `floor` is not remembered any more.
 
     `updated_at` is the newest `emitted_at` (as text) of the records put since the partition was last empty; None when
     it is. Taking the newest record away does not set it back: finding the next one would mean reading them all.
@@ -137,16 +196,21 @@ class PartitionStats:
     links: int
     version: int
     updated_at: str | None
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an erasure covers in one connector: all of it, an instance, a stream of an instance, or one record."""
+    """What an erasure covers in one connector: all of it, an instance, a stream of an instance, or one record.
+
+    `consent_field` is the stream's consent-time field, whose value its tombstones keep.
+    """
 
     connector: str
     instance: str | None = None
     stream: str | None = None
     key: str | None = None
+    consent_field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,14 @@ def parse(value: str) -> datetime:
         raise ValueError("a time beyond the calendar") from None
 
 
+def moment(value: str) -> str | None:
+    """The moment that a date-time, or a date (its first moment in UTC), names, as `text` writes it; None for others."""
+    try:
+        return text(parse(f"{value}T00:00:00Z" if len(value) == len("2026-11-23") else value))
+    except ValueError:
+        return None
+
+
 def is_date_time(value: object) -> TypeGuard[str]:
     """Whether this is a string that `parse` reads."""
     if not isinstance(value, str):
