@@ -1,6 +1,7 @@
 """Attachments: bytes on their way to a record, and bytes served because a record that the caller sees names them."""
 
-from collections.abc import AsyncIterator
+import bisect
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,35 +9,47 @@ from blobstore.catalogue import Stored
 from blobstore.digest import SHA256_PREFIX, Content, Digest, parse_sha256_alias
 from blobstore.errors import BlobNotFound, InvalidBlobId
 from blobstore.store import BlobStore, OpenBlob, Slot, Upload
-from records import spine
+from records import jsontext, spine
 from records.central import Owner
 from records.engine import Engine, Engines
-from records.errors import Invalid
+from records.errors import Invalid, Unknown
 from records.keyring import Keyring
-from records.links import DEFAULT_MEDIA_TYPE, media_type
-from records.model import PlacedLink
+from records.links import DEFAULT_MEDIA_TYPE, media_type, top_field
+from records.model import Partition, PlacedLink
+from records.reach import Reaches
 from records.registry import Registry
-from records.scope import Scope, Selector
+from records.scope import Scope, Selector, StreamGrant
 from records.slots import WHOLE_RECORD, parse, slot
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A blob as one link shows it: its bytes, their digests, and the link's media type and file name."""
+    """A blob as one link shows it: its bytes, their digests, and the link's media type and file name.
+
+    `place` is the record (partition and key) through which it is seen; None for one that is claimed only.
+    """
 
     blob: OpenBlob
     digest: Digest
     sha256: bytes
     media_type: str
     filename: str | None
+    place: tuple[Partition, str] | None
+
+
+_Seen = tuple[str, str | None, tuple[Partition, str] | None]
+"""Media type, file name, and the record through which a blob is seen."""
 
 
 class Attachments:
     """Receives bytes for records to come and opens what records name."""
 
-    def __init__(self, blobs: BlobStore, registry: Registry, engines: Engines, keyring: Keyring) -> None:
+    def __init__(
+        self, blobs: BlobStore, registry: Registry, reaches: Reaches, engines: Engines, keyring: Keyring
+    ) -> None:
         self._blobs = blobs
         self._registry = registry
+        self._reaches = reaches
         self._engines = engines
         self._keyring = keyring
 
@@ -73,46 +86,86 @@ class Attachments:
 
         Raises `BlobNotFound` for everything else, malformed ids included: not there and not for you look the same.
         """
+        places = await self._places(scope, selector)
         stored = await self._find(scope.owner, blob_id)
-        seen = await self._authorize(scope, stored, selector)
-        if seen is None:
+        seen = None
+        if stored is not None:
+            seen = await self._seen(scope, stored, places) or await self._claimed(scope, stored, selector)
+        if stored is None or seen is None:
             raise BlobNotFound(blob_id)
         async with await self._blobs.open_stored(stored) as blob:
             yield Attachment(blob, stored.name.digest, stored.sha256, *seen)
 
-    async def _find(self, owner: Owner, blob_id: str) -> Stored:
+    async def _places(self, scope: Scope, selector: Selector) -> list[Partition]:
+        """Where links may be that let the caller see a blob."""
+        try:
+            selected = await self._reaches.connectors(scope, selector)
+            return list(await self._reaches.partitions(scope, selector, selected))
+        except Unknown:
+            return []
+
+    async def _find(self, owner: Owner, blob_id: str) -> Stored | None:
         catalogue = self._blobs.catalogue
         try:
             if blob_id.startswith(SHA256_PREFIX):
-                stored = await catalogue.find_sha256(owner.id, parse_sha256_alias(blob_id))
-            else:
-                stored = await catalogue.find(owner.id, Digest.parse(blob_id))
+                return await catalogue.find_sha256(owner.id, parse_sha256_alias(blob_id))
+            return await catalogue.find(owner.id, Digest.parse(blob_id))
         except InvalidBlobId:
-            stored = None
-        if stored is None:
-            raise BlobNotFound(blob_id)
-        return stored
+            return None
 
-    async def _authorize(self, scope: Scope, stored: Stored, selector: Selector) -> tuple[str, str | None] | None:
-        """(media type, file name) of the first link or claim in the selection."""
-        selected = await self._registry.select(scope, selector)
-        living = {each.id for each in await self._registry.instances(scope) if each.connector in selected}
-        if selector.instance is not None:
-            living &= {selector.instance}
+    async def _seen(self, scope: Scope, stored: Stored, places: Sequence[Partition]) -> _Seen | None:
+        """The first link, in the order of places, keys and pointers, that the scope may see, however many there are."""
         engine = await self._engines.of(scope.owner.id)
-        async for placed in _links(engine, stored.name.digest):
-            if placed.partition.instance in living:
-                return placed.link.media_type, placed.link.filename
+        allowed = set(places)
+        after: tuple[Partition, str, str] | None = (places[0], "", "") if places else None
+        while after is not None:
+            links = await engine.links_of(stored.name.digest, after)
+            for each in await _visible(engine, scope, [link for link in links if link.partition in allowed]):
+                return each.link.media_type, each.link.filename, (each.partition, each.key)
+            after = _beyond(links[-1], places) if links else None
+        return None
+
+    async def _claimed(self, scope: Scope, stored: Stored, selector: Selector) -> _Seen | None:
+        """The owner sees what was uploaded before its record has come."""
+        if scope.grant is not None:
+            return None
+        selected = await self._reaches.connectors(scope, selector)
+        living = {each.id for each in await self._registry.instances(scope) if each.connector in selected}
         for claimed in await self._blobs.catalogue.claims_of(scope.owner.id, stored.name.digest):
-            if parse(claimed.claim.slot)[0] in living:
-                return claimed.claim.media_type or DEFAULT_MEDIA_TYPE, None
+            instance = parse(claimed.claim.slot)[0]
+            if instance in living and selector.instance in (None, instance):
+                return claimed.claim.media_type or DEFAULT_MEDIA_TYPE, None, None
         return None
 
 
-async def _links(engine: Engine, digest: Digest) -> AsyncIterator[PlacedLink]:
-    """All links to a blob in their order, however many."""
-    after = None
-    while page := await engine.links_of(digest, after):
-        for placed in page:
-            yield placed
-        after = (page[-1].partition, page[-1].key, page[-1].link.pointer)
+async def _visible(engine: Engine, scope: Scope, links: Sequence[PlacedLink]) -> list[PlacedLink]:
+    """Those through whose record and field the scope may see the blob, in their order."""
+    granted = [link for link in links if _is_granted(scope.stream(link.partition.stream), link)]
+    hidden: set[tuple[Partition, str]] = set()
+    for place in {link.partition for link in granted}:
+        bounds = scope.stream(place.stream)
+        if bounds is None or bounds.window is None:
+            continue
+        keys = {link.key for link in granted if link.partition == place}
+        for record in await engine.get([place], keys):
+            if bounds.shows_data(record.key, jsontext.decode(record.data)):
+                keys.discard(record.key)
+        hidden |= {(place, key) for key in keys}
+    return [link for link in granted if (link.partition, link.key) not in hidden]
+
+
+def _is_granted(bounds: StreamGrant | None, link: PlacedLink) -> bool:
+    """Whether the grant names the field that holds the reference, and the record where it names records."""
+    if bounds is None:
+        return True
+    named = bounds.resources is None or link.key in bounds.resources
+    return named and top_field(link.link.pointer) in bounds.fields
+
+
+def _beyond(last: PlacedLink, places: Sequence[Partition]) -> tuple[Partition, str, str] | None:
+    """From where to go on: partitions that the caller does not reach are skipped, whatever they link."""
+    here = (last.partition, last.key, last.link.pointer)
+    if last.partition in places:
+        return here
+    following = bisect.bisect_right(places, last.partition)
+    return (places[following], "", "") if following < len(places) else None

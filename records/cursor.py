@@ -54,16 +54,19 @@ def seal(key: bytes, binding: Binding, payload: object) -> str:
     return urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
 
 
-def unseal(key: bytes, binding: Binding, token: str, payload: type[T]) -> T:
-    """The payload. Raises `InvalidCursor` for whatever `seal` did not make for this binding, whatever its form."""
+def unseal(key: bytes, binding: Binding, token: str, payload: type[T], param: str = "cursor") -> T:
+    """The payload. Raises `InvalidCursor` for whatever `seal` did not make for this binding, whatever its form.
+
+    `param` is the parameter that the token came in.
+    """
     if len(token) > MAX_LENGTH:
-        raise InvalidCursor
+        raise InvalidCursor(param)
     try:
         sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
         # The last character has bits that do not count: a token must be the one spelling of its bytes.
         if urlsafe_b64encode(sealed).rstrip(b"=").decode() != token:
-            raise InvalidCursor
+            raise InvalidCursor(param)
         text = ChaCha20Poly1305(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], binding.associated_data())
         return msgspec.msgpack.decode(text, type=payload)
     except (ValueError, InvalidTag):
-        raise InvalidCursor from None
+        raise InvalidCursor(param) from None

@@ -57,8 +57,8 @@ class Engine(Protocol):
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    async def get(self, partitions: Collection[Partition], key: str) -> list[StoredRecord]:
-        """The records with this key, in the order of their partitions."""
+    async def get(self, partitions: Collection[Partition], keys: Collection[str]) -> list[StoredRecord]:
+        """The records with one of these keys, in the order of partitions and keys."""
         ...
 
     async def page(
@@ -138,8 +138,9 @@ class Engine(Protocol):
 
         One record or one stream leave tombstones, and keep those that are there: clients with a change token must
         learn of it. An instance or a connector leaves none (old ones, and what is remembered, count towards `limit`
-        too), but its partitions keep their versions, and their floors rise to them: older tokens are too old. Digests that lost their last link in the
-        connector are given back, and noted as unlinked. Call again until finished.
+        too), but its partitions keep their versions, and their floors rise to them: older tokens are too old.
+        Digests that lost their last link in the connector are given back, and noted as unlinked. Call again until
+        finished.
         """
         ...
 

@@ -43,10 +43,10 @@ class Invalid(RecordError, ValueError):
 
 
 class InvalidCursor(Invalid):
-    """A cursor that this server did not make for this list, this order and this caller."""
+    """A cursor or change token that this server did not make for this list, this order and this caller."""
 
-    def __init__(self, message: str = "the cursor does not belong to this list; start again without it") -> None:
-        super().__init__(message, code="invalid_cursor", param="cursor")
+    def __init__(self, param: str = "cursor") -> None:
+        super().__init__(f"the {param} does not belong to this list; start again without it", "invalid_cursor", param)
 
 
 class CursorExpired(RecordError):

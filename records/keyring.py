@@ -12,6 +12,7 @@ from blobstore.digest import derive
 from blobstore.durable import sync_folder
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlitefile import file_lock
+from records.history import Recorder
 
 SIZE = 32
 """Bytes of the secret and of every derived key."""
@@ -59,6 +60,10 @@ class Keyring:
         `key` is any text that the caller makes unambiguous (say, partition and key as a JSON array).
         """
         return derive(_CONTEXT + "digest of a key", self.derived("key digest", owner) + key.encode(), 16).hex()
+
+    def recorder(self, owner: str, consent_field: str | None) -> Recorder:
+        """What makes a record's past comparable, for the owner's records of one stream."""
+        return Recorder(self.derived("history", owner), consent_field)
 
     def derived(self, purpose: str, owner: str) -> bytes:
         """32 bytes for another purpose; equal only for equal arguments. `purpose` is a constant of the program."""

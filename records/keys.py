@@ -56,6 +56,11 @@ def require_no_contradiction(key: str, data: Mapping[str, object], primary_key: 
             raise _invalid(f"the key does not agree with the data's {field!r}")
 
 
+def part_text(value: object) -> str | None:
+    """What a field's value reads as a part of a key; None for null, and for what can be none."""
+    return None if value is None or isinstance(value, dict | list) else _part(value, "the field")
+
+
 def _part(value: object, what: str) -> str:
     if isinstance(value, str):
         return value

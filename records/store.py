@@ -11,12 +11,14 @@ from records.attachments import Attachments
 from records.audit import Audit
 from records.central import Central
 from records.centrals.sqlite import SqliteCentral
+from records.disclosures import Disclosures
 from records.engine import Engines
 from records.engines.sqlite import SingleFileEngines
 from records.erasure import Erasures
 from records.holdings import Holdings
 from records.ingest import Ingests
 from records.keyring import Keyring
+from records.reach import Reaches
 from records.reads import Reads
 from records.registry import Registry
 from records.state import States
@@ -33,9 +35,11 @@ class RecordStore:
         self.audit = Audit(central, engines, blobs.catalogue)
         self.access = Access(central)
         self.registry = Registry(central)
-        self.reads = Reads(self.registry, central, engines, keyring)
+        self.disclosures = Disclosures(central, keyring)
+        reaches = Reaches(self.registry, central, engines)
+        self.reads = Reads(reaches, engines, keyring, self.disclosures)
         self.ingests = Ingests(self.registry, engines, blobs.catalogue)
-        self.attachments = Attachments(blobs, self.registry, engines, keyring)
+        self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring)
         self.states = States(central, self.registry)
         self.collector = Collector(blobs, Holdings(central, engines))
         self.erasures = Erasures(
