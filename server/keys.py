@@ -15,10 +15,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and what may be seen in the answer."""
+    """Who asks, and what may be seen in the answer.
+
+    `is_still_allowed` asks again, while the answer is being sent; None for whoever needs not be asked for.
+    """
 
     owner: Owner
     scope: Scope
+    is_still_allowed: Callable[[], Awaitable[bool]] | None = None
 
 
 STORE = web.AppKey("store", RecordStore)

@@ -1,6 +1,6 @@
 """What a request names in its path, its query and its headers, read exactly once and strictly."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import web
@@ -35,20 +35,33 @@ def path_part(request: web.Request, name: str) -> str:
         raise Invalid(f"{name} in the path is not UTF-8", param=name) from None
 
 
+Pair = tuple[str, str]
+"""Name and value of a query parameter, decoded."""
+
+
 def query(request: web.Request, *, required: Collection[str] = (), optional: Collection[str] = ()) -> dict[str, str]:
     """The query parameters by name. Raises `Invalid` for one that is unknown, repeated, blank or missing."""
+    return named(pairs(request), required=required, optional=optional)
+
+
+def pairs(request: web.Request) -> list[Pair]:
+    """The query parameters in their order. Raises `Invalid` for a query that is not UTF-8, or has too many."""
     try:
-        pairs = parse_qsl(
+        return parse_qsl(
             request.rel_url.raw_query_string, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
         )
     except UnicodeDecodeError:
         raise Invalid("the query is not UTF-8") from None
     except ValueError:
         raise Invalid(f"the query has more than {MAX_FIELDS} parameters") from None
+
+
+def named(given: Sequence[Pair], *, required: Collection[str] = (), optional: Collection[str] = ()) -> dict[str, str]:
+    """Parameters by name. Raises `Invalid` for one that is unknown, repeated, blank or missing."""
     values: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in given:
         if name not in required and name not in optional:
-            raise Invalid(f"Unsupported query parameter: {name[:_SHOWN]}", param=name[:_SHOWN])
+            raise unsupported(name)
         if name in values:
             raise Invalid(f"{name} is given more than once", param=name)
         if not value.strip():
@@ -58,6 +71,16 @@ def query(request: web.Request, *, required: Collection[str] = (), optional: Col
         if name not in values:
             raise Invalid(f"{name} is missing", param=name)
     return values
+
+
+def unsupported(name: str) -> Invalid:
+    """The error for a parameter that is none."""
+    return Invalid(f"Unsupported query parameter: {shown(name)}", param=shown(name))
+
+
+def shown(name: str) -> str:
+    """As much of a name as an error message repeats."""
+    return name[:_SHOWN]
 
 
 def selector(values: Mapping[str, str], connector: str | None = None) -> Selector:

@@ -7,9 +7,8 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from records import jsontext, links
 from records.errors import Invalid
-from records.model import StoredRecord
+from records.lens import Related, Removed, Shown
 from server.body import require_type, whole
 
 T = TypeVar("T")
@@ -53,17 +52,33 @@ async def decode(text: bytes, form: type[T]) -> T:
     return await asyncio.to_thread(_decode, text, form)
 
 
-async def record(stored: StoredRecord) -> dict[str, object]:
-    """A record as it is served; its data is the stored text, but for the `fetch_url` of blob references."""
-    return {
-        "object": "record",
-        "id": stored.key,
-        "stream": stored.partition.stream,
-        "data": msgspec.Raw(await _with_fetch_urls(stored.data) if stored.linked else stored.data),
-        "emitted_at": stored.emitted_at,
-        "connector_id": stored.partition.connector,
-        "connector_instance_id": stored.partition.instance,
+def record(of: Shown | Removed, stream: str) -> dict[str, object]:
+    """A record as it is served, or the tombstone of one that is not there any more."""
+    served: dict[str, object] = {"object": "record", "id": of.key, "stream": stream}
+    if isinstance(of, Shown):
+        served["data"] = msgspec.Raw(of.data)
+    else:
+        served |= {"deleted": True, "deleted_at": of.deleted_at}
+    served |= {
+        "emitted_at": of.emitted_at,
+        "connector_id": of.partition.connector,
+        "connector_instance_id": of.partition.instance,
     }
+    if isinstance(of, Shown) and of.expanded is not None:
+        served["expanded"] = {name: _related(each) for name, each in of.expanded.items()}
+    return served
+
+
+def freshness(last_updated: str | None) -> dict[str, object]:
+    """How recent data is, as far as is known here: not how often a connector should have run."""
+    return {"captured_at": last_updated, "status": "unknown", "last_attempted_at": None}
+
+
+def _related(of: Related) -> object:
+    served = [record(each, each.partition.stream) for each in of.records]
+    if of.many:
+        return {"object": "list", "has_more": of.has_more, "data": served}
+    return served[0] if served else None
 
 
 def _decode(text: bytes, form: type[T]) -> T:
@@ -76,13 +91,3 @@ def _decode(text: bytes, form: type[T]) -> T:
         raise Invalid(f"the body is not the JSON that is expected here: {error}") from None
     except RecursionError:
         raise Invalid("the body is nested too deeply") from None
-
-
-async def _with_fetch_urls(data: bytes) -> bytes:
-    if len(data) <= INLINE:
-        return _decorate(data)
-    return await asyncio.to_thread(_decorate, data)
-
-
-def _decorate(data: bytes) -> bytes:
-    return jsontext.encode(links.with_fetch_urls(jsontext.decode_exact(data)))

@@ -1,5 +1,7 @@
 """Blobs: bytes in for a record to come, bytes out because a record names them."""
 
+import asyncio
+
 from aiohttp import hdrs, web
 
 from blobstore.errors import BlobNotFound, ContentMismatch
@@ -11,6 +13,7 @@ from server import params, wire
 from server.body import pieces, require_identity
 from server.digests import MalformedDigest, parse_digest
 from server.keys import CALLER, STORE
+from server.ranges import ByteRange
 from server.representation import Representation, answer
 from server.transfer import Delivery
 
@@ -53,8 +56,8 @@ async def upload(request: web.Request) -> web.Response:
 async def download(request: web.Request) -> web.StreamResponse:
     """`GET`, `HEAD /v1/blobs/{blob_id}`: the bytes, with all that RFC 9110 says of ranges and conditions."""
     values = params.query(request, optional=params.SELECTOR)
-    opened = request.app[STORE].attachments.open(request[CALLER].scope, _blob_id(request), params.selector(values))
-    async with opened as found:
+    caller, store = request[CALLER], request.app[STORE]
+    async with store.attachments.open(caller.scope, _blob_id(request), params.selector(values)) as found:
         what = Representation(
             tag=str(found.digest),
             sha256=found.sha256,
@@ -62,7 +65,15 @@ async def download(request: web.Request) -> web.StreamResponse:
             media_type=found.media_type,
             filename=found.filename,
         )
-        return await Delivery(found.blob, answer(request.method, request.headers, what)).send(request)
+        reply = answer(request.method, request.headers, what)
+        delivery = Delivery(found.blob, reply, caller.is_still_allowed)
+        spans = [(part.start, part.stop) for part in reply.body if isinstance(part, ByteRange)]
+        disclosure = await store.disclosures.blob(caller.scope, found.digest, found.place, spans)
+        try:
+            return await delivery.send(request)
+        finally:
+            sent = [(span.start, span.stop) for span in delivery.sent]
+            await asyncio.shield(asyncio.ensure_future(disclosure.end(delivery.end, sent)))
 
 
 def _blob_id(request: web.Request) -> str:

@@ -4,46 +4,31 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from records.errors import Invalid
-from records.model import Order
-from server import params, wire
+from records.query import Listing
+from records.reads import RecordPage
+from server import listing, params, wire
 from server.handlers import owner
 from server.keys import CALLER, STORE
 
-DEFAULT_LIMIT = 25
-MAX_LIMIT = 100
-
 
 async def listed(request: web.Request) -> web.Response:
-    """`GET /v1/streams/{stream}/records`: one page."""
-    values = params.query(request, optional=(*params.SELECTOR, "limit", "cursor", "order"))
+    """`GET /v1/streams/{stream}/records`: one page, of records or of changes."""
+    bracketed, plain = listing.split(params.pairs(request))
+    values = params.named(plain, optional=(*params.SELECTOR, *listing.LIST))
+    wanted, limit = listing.listing(bracketed, values)
     stream = params.path_part(request, "stream")
-    limit = params.integer(values, "limit", DEFAULT_LIMIT, minimum=1)
-    page = await request.app[STORE].reads.page(
-        request[CALLER].scope,
-        stream,
-        params.selector(values),
-        order=_order(values.get("order")),
-        cursor=values.get("cursor"),
-        limit=min(limit, MAX_LIMIT),
-    )
-    members: dict[str, object] = {
-        "url": f"/v1/streams/{quote(stream, safe='')}/records",
-        "has_more": page.next_cursor is not None,
-    }
-    if page.next_cursor is not None:
-        members["next_cursor"] = page.next_cursor
-    if limit > MAX_LIMIT:
-        members["meta"] = {"warnings": [_clamped(limit)]}
-    return wire.listing([await wire.record(each) for each in page.records], **members)
+    page = await request.app[STORE].reads.page(request[CALLER].scope, stream, params.selector(values), wanted)
+    return wire.listing([wire.record(each, stream) for each in page.records], **_members(stream, page, wanted, limit))
 
 
 async def one(request: web.Request) -> web.Response:
     """`GET /v1/streams/{stream}/records/{key}`."""
-    selector = params.selector(params.query(request, optional=params.SELECTOR))
+    bracketed, plain = listing.split(params.pairs(request))
+    values = params.named(plain, optional=(*params.SELECTOR, *listing.SHAPE))
+    shape = listing.shape(bracketed, values)
     stream, key = params.path_part(request, "stream"), params.path_part(request, "key")
-    found = await request.app[STORE].reads.record(request[CALLER].scope, stream, key, selector)
-    return wire.reply(await wire.record(found))
+    reads, scope = request.app[STORE].reads, request[CALLER].scope
+    return wire.reply(wire.record(await reads.record(scope, stream, key, params.selector(values), shape), stream))
 
 
 async def erase_one(request: web.Request) -> web.Response:
@@ -64,18 +49,23 @@ async def _erase(request: web.Request, key: str | None) -> web.Response:
     return web.Response(status=204) if report.state == "done" else owner.accepted(request, report)
 
 
-def _order(text: str | None) -> Order:
-    if text is None:
-        return Order.DESC
-    if text not in tuple(Order):
-        raise Invalid("order must be asc or desc", param="order")
-    return Order(text)
+def _members(stream: str, page: RecordPage, wanted: Listing, limit: int) -> dict[str, object]:
+    """What stands in a list beside its data."""
+    members: dict[str, object] = {
+        "url": f"/v1/streams/{quote(stream, safe='')}/records",
+        "has_more": page.next_cursor is not None,
+        "next_cursor": page.next_cursor,
+        "next_changes_since": page.next_changes_since,
+        "freshness": None if page.last_updated is None else wire.freshness(page.last_updated),
+        "meta": {"warnings": [_clamped(limit, wanted.limit)]} if limit > wanted.limit else None,
+    }
+    return {name: value for name, value in members.items() if value is not None}
 
 
-def _clamped(limit: int) -> dict[str, object]:
+def _clamped(limit: int, most: int) -> dict[str, object]:
     return {
         "code": "limit_clamped",
-        "message": f"limit is at most {MAX_LIMIT}; this page has no more than that",
+        "message": f"limit is at most {most}; this page has no more than that",
         "param": "limit",
-        "detail": {"requested_limit": limit, "max_limit": MAX_LIMIT},
+        "detail": {"requested_limit": limit, "max_limit": most},
     }

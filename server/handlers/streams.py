@@ -45,6 +45,5 @@ def summary(of: StreamSummary) -> dict[str, object]:
         "connector_id": of.registration.key,
         "record_count": of.record_count,
         "last_updated": of.last_updated,
-        # Nothing here knows how often a connector should have run.
-        "freshness": {"captured_at": of.last_updated, "status": "unknown"},
+        "freshness": wire.freshness(of.last_updated),
     }
