@@ -70,13 +70,16 @@ class RecordChecks:
                         yield partial(self._judge_links, place, record.key, "lost_link")
                         yield partial(self._judge_links, place, record.key, "extra_link")
 
-    async def _pages(self, place: Partition, stats: PartitionStats) -> AsyncIterator[list[StoredRecord]]:
+    async def _pages(self, place: Partition, stats: PartitionStats) -> AsyncIterator[Sequence[StoredRecord]]:
         average = stats.bytes // stats.records + 1 if stats.records else 1
         limit = max(1, min(BATCH, PIECE_BYTES // average))
-        after = None
-        while page := await self._engine.page([place], Order.ASC, after, limit):
-            yield page
-            after = Position(page[-1].sort, place, page[-1].key)
+        after: Position | None = None
+        while True:
+            page = await self._engine.page([place], Order.ASC, after, limit)
+            yield page.records
+            if page.reached is None:
+                return
+            after = page.reached
 
     async def _compare(self, record: StoredRecord, refs: Sequence[BlobRef] | None) -> _Links | None:
         """How the record's links differ from its references (None: its data cannot be read)."""
@@ -97,10 +100,10 @@ class RecordChecks:
         return None if stored is None else stored.name.digest
 
     async def _judge_links(self, place: Partition, key: str, kind: str) -> Finding | None:
-        for record in await self._engine.get([place], key):
+        for record in await self._engine.get([place], [key]):
             [(_, refs)] = await asyncio.to_thread(_references, [record]) or [(record, ())]
             differing = await self._compare(record, refs)
-            if differing is None or await self._engine.get([place], key) != [record]:
+            if differing is None or await self._engine.get([place], [key]) != [record]:
                 return None
             subject = "/".join((self._owner.subject, place.connector, place.instance, place.stream, key))
             if refs is None:

@@ -43,6 +43,8 @@ class Report:
     instances: Sequence[str]
     stream: str | None = None
     key: str | None = None
+    consent_field: str | None = None
+    """The stream's consent-time field, whose value its tombstones keep."""
     records: int = 0
     streams: int = 0
     blobs: int = 0
@@ -103,13 +105,13 @@ class Erasures:
         self, owner: Owner, selector: Selector, stream: str, key: str | None = None, *, wait: float
     ) -> Report:
         """Erase a stream's records, or the one record with this key; none there is no error. Raises `Unknown`."""
-        registration, _ = await self._registry.declared(owner, stream, selector)
+        registration, declaration = await self._registry.declared(owner, stream, selector)
         if selector.instance is not None:
             named = await self._registry.existing(owner, registration.key, selector.instance)
             instances = [] if named is None else [named.id]
         else:
             instances = [each.id for each in await self._central.instances(owner.id, registration.key)]
-        report = Report(_fresh(), "running", registration.key, instances, stream, key)
+        report = Report(_fresh(), "running", registration.key, instances, stream, key, declaration.consent_time_field)
         return await self._begin(owner, report, wait, whole=False)
 
     async def report(self, owner: Owner, erasure: str) -> Report:
@@ -191,7 +193,7 @@ class Erasures:
         }
         records = 0
         for instance in report.instances:
-            target = Target(report.connector, instance, report.stream, report.key)
+            target = Target(report.connector, instance, report.stream, report.key, report.consent_field)
             finished = False
             while not finished:
                 step = await engine.erase(target, report.requested_at, ROWS)

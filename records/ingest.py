@@ -16,6 +16,8 @@ from records import spine
 from records.central import Owner
 from records.engine import Engine, Engines
 from records.errors import Released
+from records.history import Recorder
+from records.keyring import Keyring
 from records.lines import ParsedPut, Rejected, parse_line
 from records.links import BlobRef
 from records.model import Batch, Delete, Link, Outcome, Partition, Put
@@ -51,24 +53,32 @@ class Parsed:
 class Ingests:
     """Begins ingests."""
 
-    def __init__(self, registry: Registry, engines: Engines, catalogue: Catalogue) -> None:
+    def __init__(self, registry: Registry, engines: Engines, catalogue: Catalogue, keyring: Keyring) -> None:
         self._registry = registry
         self._engines = engines
         self._catalogue = catalogue
+        self._keyring = keyring
 
     async def begin(self, owner: Owner, stream: str, selector: Selector) -> "Ingest":
         """Resolve where the lines go. Raises `Invalid`, `Unknown`, `Ambiguous`."""
         destination = await self._registry.destination(owner, stream, selector)
         engine = await self._engines.of(owner.id)
         epoch = await engine.epoch(destination.registration.key, destination.instance.id)
-        return Ingest(owner, destination, engine, self._catalogue, epoch)
+        recorder = self._keyring.recorder(owner.id, destination.declaration.consent_time_field)
+        return Ingest(owner, destination, engine, self._catalogue, epoch, recorder)
 
 
 class Ingest:
     """One request's lines. Not to be used by two tasks at once."""
 
     def __init__(
-        self, owner: Owner, destination: Destination, engine: Engine, catalogue: Catalogue, epoch: int
+        self,
+        owner: Owner,
+        destination: Destination,
+        engine: Engine,
+        catalogue: Catalogue,
+        epoch: int,
+        recorder: Recorder,
     ) -> None:
         self._owner = owner
         self._declaration = destination.declaration
@@ -77,6 +87,7 @@ class Ingest:
         self._engine = engine
         self._catalogue = catalogue
         self._epoch = epoch
+        self._recorder = recorder
         self.attempted = 0
         self.accepted = 0
         self.rejected = 0
@@ -148,7 +159,7 @@ class Ingest:
             },
         )
         append_only = self._declaration.append_only
-        return Batch(self._partition, mutations, self._epoch, release_epoch, append_only, event)
+        return Batch(self._partition, mutations, self._epoch, release_epoch, append_only, event, self._recorder)
 
     async def _settle(self, mutations: Sequence[Put | Delete], outcomes: Sequence[Outcome]) -> None:
         """Tell the catalogue which links were committed: their claims are fulfilled."""

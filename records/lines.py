@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from blobstore.digest import derive
 from records import jsontext, keys, links, order, times
 from records.errors import Invalid, RecordError
 from records.links import BlobRef
@@ -20,8 +19,6 @@ from records.model import Delete, Link, Put, SortKey
 
 MAX_LINE = 16 << 20
 MAX_CURSOR_VALUE = 1024
-
-_FINGERPRINT = "blobstore 2026-11 content of a record"
 
 
 class Rejected(RecordError):
@@ -95,18 +92,17 @@ class Splitter:
 
 @dataclass(frozen=True, slots=True)
 class ParsedPut:
-    """A record to store, its references not yet resolved. `fingerprint` has 16 bytes, equal for equal content."""
+    """A record to store, its references not yet resolved."""
 
     key: str
     sort: SortKey
     data: bytes
     emitted_at: str
-    fingerprint: bytes
     refs: tuple[BlobRef, ...] = ()
 
     def put(self, links: tuple[Link, ...]) -> Put:
         """The mutation, once each reference has its link."""
-        return Put(self.key, self.sort, self.data, self.emitted_at, self.fingerprint, links)
+        return Put(self.key, self.sort, self.data, self.emitted_at, links)
 
 
 class _Envelope(msgspec.Struct):
@@ -154,9 +150,9 @@ def _put(key: str, emitted_at: str, text: bytes, data: object, declaration: Stre
     if links.may_hold(text, b"blob_"):
         refs = links.find(data)
         if refs and links.may_hold(text, b"fetch_url"):
-            text, canonical = _without_fetch_urls(text, canonical)
+            text = _without_fetch_urls(text)
     cursor = None if declaration.cursor_field is None else data.get(declaration.cursor_field)
-    return ParsedPut(key, _sort_key(cursor, key), text, emitted_at, derive(_FINGERPRINT, canonical, 16), tuple(refs))
+    return ParsedPut(key, _sort_key(cursor, key), text, emitted_at, tuple(refs))
 
 
 def _sort_key(cursor: object, key: str) -> SortKey:
@@ -177,14 +173,11 @@ def _delete(key: str, emitted_at: str, data: object, declaration: StreamDeclarat
     return Delete(key, deleted_at if times.is_date_time(deleted_at) else emitted_at, emitted_at)
 
 
-def _without_fetch_urls(text: bytes, canonical: bytes) -> tuple[bytes, bytes]:
-    """The text without what readers only see, and its canonical form; as they are when there is none."""
+def _without_fetch_urls(text: bytes) -> bytes:
+    """The text without what readers only see; itself when there is none."""
     exact = jsontext.decode_exact(text)
     stripped = links.without_fetch_urls(exact)
-    if stripped is exact:
-        return text, canonical
-    text = jsontext.encode(stripped)
-    return text, jsontext.canonical(jsontext.decode(text))
+    return text if stripped is exact else jsontext.encode(stripped)
 
 
 def _decoded_envelope(raw: bytes) -> _Envelope:

@@ -18,10 +18,11 @@ from records.keyring import Keyring
 from records.lens import Lens, Removed, Shown
 from records.manifest import StreamDeclaration
 from records.model import Position, StoredRecord
+from records.paging import position
 from records.query import BEGINNING, Listing, Shape
 from records.reach import Reaches
 from records.registry import Registration
-from records.scan import position, scan
+from records.scan import scan
 from records.scope import Scope, Selector
 
 INLINE = 128 << 10

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from records.engine import Engine
 from records.lens import Lens
 from records.model import Order, Partition, Position, StoredRecord
-from records.paging import MAX_BYTES
+from records.paging import MAX_BYTES, is_full, position
 
 PIECE = 1000
 
@@ -39,7 +39,7 @@ async def scan(
         page = await engine.page(partitions, order, after, wanted, max_bytes=max(MAX_BYTES - size, 0), keep=lens.keep)
         records += page.records
         size += sum(len(each.data) for each in page.records)
-        if len(records) > limit or (size > MAX_BYTES and len(records) > 1):
+        if len(records) > limit or (is_full(size, MAX_BYTES) and len(records) > 1):
             return Scanned(records[:-1], True)
         if page.reached is None:
             return Scanned(records, False)
@@ -56,11 +56,6 @@ async def every(engine: Engine, partition: Partition, lens: Lens) -> AsyncIterat
         if page.reached is None:
             return
         after = page.reached
-
-
-def position(record: StoredRecord) -> Position:
-    """Where a record stands in its list."""
-    return Position(record.sort, record.partition, record.key)
 
 
 def _rank(record: StoredRecord, order: Order) -> tuple[bool, bytes, Partition, str]:

@@ -38,7 +38,7 @@ class RecordStore:
         self.disclosures = Disclosures(central, keyring)
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
-        self.ingests = Ingests(self.registry, engines, blobs.catalogue)
+        self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring)
         self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring)
         self.states = States(central, self.registry)
         self.collector = Collector(blobs, Holdings(central, engines))

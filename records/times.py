@@ -11,6 +11,11 @@ _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|(60))(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)\Z",
     re.ASCII,
 )
+_USUAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{3}|\d{6}))?Z\Z", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_DIGITS = (0, 3, 6)
+_TIMESPECS = ("seconds", "milliseconds", "microseconds")
 _DURATION = re.compile(r"([1-9]\d{0,6})([smhdw])\Z", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -58,6 +63,27 @@ def is_date_time(value: object) -> TypeGuard[str]:
     except ValueError:
         return False
     return True
+
+
+def packed(value: str) -> int | str:
+    """A date-time in less room: an integer where it is in UTC with 0, 3 or 6 digits of a second, else the text."""
+    found = _USUAL.match(value)
+    if found is None:
+        return value
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:  # a leap second, or no day of the calendar
+        return value
+    return (moment - _EPOCH) // _MICROSECOND * 4 + _DIGITS.index(len(found[1] or ""))
+
+
+def unpacked(stored: int | str) -> str:
+    """The date-time that was packed, to the letter."""
+    if isinstance(stored, str):
+        return stored
+    microseconds, digits = divmod(stored, 4)
+    moment = (_EPOCH + microseconds * _MICROSECOND).isoformat(timespec=_TIMESPECS[digits])
+    return moment.removesuffix("+00:00") + "Z"
 
 
 def duration(value: str) -> timedelta:

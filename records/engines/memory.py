@@ -1,39 +1,51 @@
 """The engine in memory: the contract in its shortest form, and the fake in everyone's tests."""
 
 import heapq
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from blobstore.digest import Digest
+from records.engines.plan import Alive, Buried, Past, Written, bury, plan
 from records.errors import Fenced, Released
 from records.model import (
     Batch,
+    Change,
+    Changes,
     Delete,
     Erased,
+    Keep,
     Order,
     OutboxEvent,
     Outcome,
+    Page,
     Partition,
     PartitionStats,
     PlacedLink,
     Position,
-    Put,
     StoredRecord,
     Target,
+    Tombstone,
 )
-from records.paging import take
+from records.paging import cut, take
 
 EMPTY = PartitionStats(0, 0, 0, 0, None)
 
 
 @dataclass(slots=True)
 class _Partition:
-    """Records and tombstones by key, each with the version that made it."""
+    """Records and tombstones by key, and what is remembered, each with the time (UTC seconds) when it was made."""
 
     stats: PartitionStats = EMPTY
-    records: dict[str, tuple[Put, int]] = field(default_factory=dict)
-    tombstones: dict[str, tuple[Delete, int]] = field(default_factory=dict)
+    records: dict[str, Written] = field(default_factory=dict)
+    tombstones: dict[str, tuple[Tombstone, float]] = field(default_factory=dict)
+    past: list[tuple[Past, float]] = field(default_factory=list)
+
+    def present(self) -> dict[str, Alive | Buried]:
+        """What a batch finds."""
+        graves: dict[str, Alive | Buried] = {key: Buried(grave.version) for key, (grave, _) in self.tombstones.items()}
+        return graves | {key: _alive(each) for key, each in self.records.items()}
 
 
 class MemoryEngine:
@@ -62,20 +74,28 @@ class MemoryEngine:
         if batch.release_epoch not in (None, self._release_epochs[connector]):
             raise Released("blobs were released while the request ran")
         partition = self._partitions.get(batch.partition, _Partition())
-        unlinked: set[Digest] = set()
-        outcomes = [_mutate(partition, each, batch.append_only, unlinked) for each in batch.mutations]
-        if partition.stats.version:
+        done, partition.stats = plan(batch, partition.present(), partition.stats)
+        now = time.time()
+        for key, stands in done.last.items():
+            partition.records.pop(key, None)
+            partition.tombstones.pop(key, None)
+            if isinstance(stands, Written):
+                partition.records[key] = stands
+            else:
+                partition.tombstones[key] = (stands, now)
+        partition.past += [(each, now) for each in done.past]
+        if done.changed:
             self._partitions[batch.partition] = partition
-        self._note_unlinked(connector, unlinked)
-        if batch.event is not None and not {Outcome.UNCHANGED, Outcome.ABSENT}.issuperset(outcomes):
+        self._note_unlinked(connector, done.dropped)
+        if batch.event is not None and done.changed:
             await self.note(batch.event)
-        return outcomes
+        return done.outcomes
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    async def get(self, partitions: Collection[Partition], key: str) -> list[StoredRecord]:
-        found = [record for record in self._stored(partitions) if record.key == key]
-        return sorted(found, key=lambda record: record.partition)
+    async def get(self, partitions: Collection[Partition], keys: Collection[str]) -> list[StoredRecord]:
+        found = [record for record in self._stored(partitions) if record.key in keys]
+        return sorted(found, key=lambda record: (record.partition, record.key))
 
     async def page(
         self,
@@ -83,19 +103,37 @@ class MemoryEngine:
         order: Order,
         after: Position | None,
         limit: int,
+        *,
         max_bytes: int | None = None,
-    ) -> list[StoredRecord]:
+        keep: Keep | None = None,
+    ) -> Page:
         ranked = {(record.sort, record.partition, record.key): record for record in self._stored(partitions)}
         start = None if after is None else (after.sort, after.partition, after.key)
         if order is Order.ASC:
             later = (ranked[rank] for rank in sorted(ranked) if start is None or rank > start)
-            return take(later, limit, max_bytes)
+            return take(later, limit, max_bytes, keep)
         present = sorted((rank for rank in ranked if not rank[0].absent), reverse=True)
         absent = sorted((rank for rank in ranked if rank[0].absent), reverse=True)
         if start is not None:
             present = [rank for rank in present if not start[0].absent and rank < start]
             absent = [rank for rank in absent if not start[0].absent or rank < start]
-        return take((ranked[rank] for rank in present + absent), limit, max_bytes)
+        return take((ranked[rank] for rank in present + absent), limit, max_bytes, keep)
+
+    async def changes(
+        self, partition: Partition, since: int, after: int, horizon: int, limit: int, max_bytes: int | None = None
+    ) -> Changes:
+        there = self._partitions.get(partition, _Partition())
+        graves = [grave for grave, _ in there.tombstones.values() if since]
+        now: list[StoredRecord | Tombstone] = [*self._stored([partition]), *graves]
+        ordered = sorted((each for each in now if after < each.version <= horizon), key=lambda each: each.version)
+        found, reached = cut(ordered, limit, max_bytes, horizon)
+        before = {past.key: past.remembered for past, _ in there.past if past.version <= since < past.until}
+        late = [
+            past.version
+            for past, _ in there.past
+            if past.until > horizon and max(since, after) < past.version <= reached
+        ]
+        return Changes([Change(each, before.get(each.key)) for each in found], reached, min(late, default=None))
 
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         return {
@@ -141,20 +179,26 @@ class MemoryEngine:
         keys = [(place, key) for place, key in keys if target.key in (None, key)]
         size, unlinked = 0, set[Digest]()
         for place, key in keys[:limit]:
-            partition = self._partitions[place]
-            size += len(partition.records[key][0].data)
-            _delete(partition, key, unlinked)
-            if target.stream is not None:
-                partition.stats = replace(partition.stats, version=partition.stats.version + 1)
-                partition.tombstones[key] = (Delete(key, deleted_at, deleted_at), partition.stats.version)
+            size += _remove(self._partitions[place], key, target, deleted_at, unlinked)
         left = len(keys) - limit
-        if target.stream is None:
-            graves = [(place, key) for place in places for key in sorted(self._partitions[place].tombstones)]
-            for place, key in graves[: max(0, -left)]:
-                del self._partitions[place].tombstones[key]
-            left += len(graves)
+        for place in places:
+            left = _forget(self._partitions[place], target, left)
         noted = self._note_unlinked(target.connector, unlinked)
         return Erased(min(len(keys), limit), size, frozenset(noted), left <= 0)
+
+    async def forget(self, before: float, limit: int) -> int:
+        gone = 0
+        for there in self._partitions.values():
+            made = [(past.until, at) for past, at in there.past]
+            made += [(grave.version, at) for grave, at in there.tombstones.values()]
+            old = [version for version, at in sorted(made)[: max(limit - gone, 0)] if at < before]
+            if old:
+                floor = max(old)
+                there.stats = replace(there.stats, floor=max(there.stats.floor, floor))
+                there.past = [each for each in there.past if each[0].until > floor]
+                there.tombstones = {key: each for key, each in there.tombstones.items() if each[0].version > floor}
+                gone += len(old)
+        return gone
 
     async def sanitize(self, timeout: float) -> bool:
         return True
@@ -181,13 +225,16 @@ class MemoryEngine:
 
     def _stored(self, partitions: Collection[Partition]) -> Iterator[StoredRecord]:
         for place in set(partitions) & set(self._partitions):
-            for put, version in self._partitions[place].records.values():
-                yield StoredRecord(place, put.key, put.sort, put.data, put.emitted_at, version, bool(put.links))
+            for each in self._partitions[place].records.values():
+                put = each.put
+                yield StoredRecord(
+                    place, put.key, put.sort, put.data, put.emitted_at, each.version, bool(put.links), each.revisions
+                )
 
     def _links(self) -> Iterator[PlacedLink]:
         for place, partition in self._partitions.items():
-            for put, _ in partition.records.values():
-                yield from (PlacedLink(place, put.key, link) for link in put.links)
+            for each in partition.records.values():
+                yield from (PlacedLink(place, each.put.key, link) for link in each.put.links)
 
     def _counts(self, connector: str) -> Counter[Digest]:
         return Counter(link.link.digest for link in self._links() if link.partition.connector == connector)
@@ -211,44 +258,45 @@ class MemoryEngines:
         pass
 
 
-def _mutate(partition: _Partition, mutation: Put | Delete, append_only: bool, unlinked: set[Digest]) -> Outcome:
-    key = mutation.key
-    there = partition.records.get(key)
-    if isinstance(mutation, Delete) and there is None:
-        return Outcome.ABSENT
-    if isinstance(mutation, Put) and there and (append_only or there[0].fingerprint == mutation.fingerprint):
-        return Outcome.UNCHANGED
-    newest, version = partition.stats.updated_at or "", partition.stats.version + 1
-    if there is not None:
-        _delete(partition, key, unlinked)
-    was = partition.stats
-    if isinstance(mutation, Delete):
-        partition.stats = replace(was, version=version)
-        partition.tombstones[key] = (mutation, version)
-        return Outcome.DELETED
-    partition.stats = PartitionStats(
-        was.records + 1,
-        was.bytes + len(mutation.data),
-        was.links + len(mutation.links),
-        version,
-        max(newest, mutation.emitted_at),
-    )
-    partition.tombstones.pop(key, None)
-    partition.records[key] = (mutation, version)
-    return Outcome.CREATED if there is None else Outcome.UPDATED
+def _alive(of: Written) -> Alive:
+    put = of.put
+    digests = tuple(link.digest for link in put.links)
+    return Alive(put.data, len(put.data), digests, of.version, put.emitted_at, of.revisions)
 
 
-def _delete(partition: _Partition, key: str, unlinked: set[Digest]) -> None:
-    put, _ = partition.records.pop(key)
-    was = partition.stats
-    partition.stats = PartitionStats(
-        was.records - 1,
-        was.bytes - len(put.data),
-        was.links - len(put.links),
-        was.version,
-        was.updated_at if partition.records else None,
+def _remove(there: _Partition, key: str, target: Target, deleted_at: str, unlinked: set[Digest]) -> int:
+    """Take one record away for good; the bytes that it had."""
+    alive, was = _alive(there.records.pop(key)), there.stats
+    unlinked |= set(alive.digests)
+    there.stats = replace(
+        was,
+        records=was.records - 1,
+        bytes=was.bytes - alive.size,
+        links=was.links - len(alive.digests),
+        version=was.version + (target.stream is not None),
+        updated_at=was.updated_at if there.records else None,
     )
-    unlinked |= {link.digest for link in put.links}
+    if target.stream is not None:
+        delete = Delete(key, deleted_at, deleted_at)
+        there.tombstones[key] = (bury(alive, delete, there.stats.version, target.consent_field), time.time())
+        there.past = [each for each in there.past if each[0].key != key]
+    return alive.size
+
+
+def _forget(there: _Partition, target: Target, left: int) -> int:
+    """Take away what is remembered of what the target covers, and old tombstones; what is left to do."""
+    room = max(0, -left)
+    mine = [each for each in there.past if target.key in (None, each[0].key)]
+    gone = mine[:room]
+    there.past = [each for each in there.past if each not in gone]
+    left += len(mine)
+    if target.stream is None:
+        graves = sorted(there.tombstones)
+        for key in graves[: max(0, room - len(gone))]:
+            del there.tombstones[key]
+        left += len(graves)
+        there.stats = replace(there.stats, floor=there.stats.version)
+    return left
 
 
 def _covers(target: Target, partition: Partition) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from blobstore.digest import Digest
 from records.engine import Engine
+from records.history import Recorder
 from records.model import Batch, Delete, Link, Outcome, Partition, Position, Put, StoredRecord
 from records.order import sort_key
 
@@ -14,6 +15,7 @@ MESSAGES = Partition(SLACK, "one", "messages")
 USERS = Partition(SLACK, "one", "users")
 OTHERS = Partition(SLACK, "two", "messages")
 MAILS = Partition(GMAIL, "three", "messages")
+RECORDER = Recorder(bytes(32), "at")
 T1 = "2026-11-01T10:00:00Z"
 T2 = "2026-11-02T10:00:00Z"
 T3 = "2026-11-03T10:00:00Z"
@@ -36,7 +38,7 @@ def put(
 ) -> Put:
     """A record whose content is told apart by `text`; `at` is the value of its cursor field."""
     data = f'{{"id": "{key}", "text": "{text}"}}'.encode("utf-8", "backslashreplace")
-    return Put(key, sort_key(at, key), data, emitted_at, text.encode(), links)
+    return Put(key, sort_key(at, key), data, emitted_at, links)
 
 
 def delete(key: str, deleted_at: str = T2) -> Delete:
@@ -44,7 +46,7 @@ def delete(key: str, deleted_at: str = T2) -> Delete:
 
 
 def batch_of(partition: Partition, *mutations: Put | Delete) -> Batch:
-    return Batch(partition, mutations, 0, None, append_only=False, event=None)
+    return Batch(partition, mutations, 0, None, append_only=False, event=None, recorder=RECORDER)
 
 
 async def apply(engine: Engine, partition: Partition, *mutations: Put | Delete) -> list[Outcome]:
@@ -54,7 +56,7 @@ async def apply(engine: Engine, partition: Partition, *mutations: Put | Delete) 
 
 
 async def record_of(engine: Engine, partition: Partition, key: str) -> StoredRecord | None:
-    found = await engine.get([partition], key)
+    found = await engine.get([partition], [key])
     return found[0] if found else None
 
 

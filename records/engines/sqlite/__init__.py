@@ -1,6 +1,7 @@
 """The engine of the topology `single`: one SQLite file holds all records of one owner.
 
-`schema` has the tables; `writes`, `reads`, `links`, `erasure` and `events` the parts of the port, by what they are for.
+`schema` has the tables; `writes`, `reads`, `changes`, `links`, `erasure` and `events` the parts of the port, by what
+they are for.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from typing import Self
 
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlitefile import SqliteFile
+from records.engines.sqlite.changes import History
 from records.engines.sqlite.check import disagreements
 from records.engines.sqlite.erasure import Erasure
 from records.engines.sqlite.events import Events
@@ -23,7 +25,7 @@ __all__ = ["SingleFileEngines", "SqliteEngine"]
 _OWNER = re.compile(r"[a-z0-9]+\Z")
 
 
-class SqliteEngine(Writes, Reads, Links, Erasure, Events):
+class SqliteEngine(Writes, Reads, History, Links, Erasure, Events):
     """Adapter of `records.engine.Engine`."""
 
     @classmethod

@@ -1,24 +1,29 @@
 """What is wrong with a record file: counters that disagree with rows, rows that disagree with each other."""
 
 from blobstore.sqlite import sqlite3
+from records.engines.sqlite.schema import VERSIONS
+from records.times import unpacked
 
 
 def disagreements(db: sqlite3.Connection) -> list[str]:
     """One sentence for each, without content; partitions are named by their number in the file."""
+    db.create_function("unpacked", 1, unpacked, deterministic=True)
     found = []
     for sql, sentence in _CHECKS:
         found += [sentence.format(*row) for row in db.execute(sql)]
     return found
 
 
+_MASK = (1 << VERSIONS) - 1
+
 _COUNTED = """
 WITH counted AS (
     SELECT part, count(*) AS records, sum(octet_length(data)) AS bytes, sum(links) AS links,
-           max(version) AS version, max(emitted_at) AS updated_at
+           max(id & {mask}) AS version, max(unpacked(emitted_at)) AS updated_at
     FROM records GROUP BY part
 )
 SELECT p.id, {counter}, {rows} FROM partitions p LEFT JOIN counted n ON n.part = p.id WHERE {wrong}
-"""
+""".replace("{mask}", str(_MASK))
 
 
 def _counter(name: str) -> tuple[str, str]:
@@ -67,6 +72,27 @@ _CHECKS = (
         "SELECT l.part, count(*) FROM links l LEFT JOIN partitions p ON p.id = l.part "
         "WHERE l.connector IS NOT p.connector GROUP BY l.part",
         "partition {} has {} links of another connector",
+    ),
+    (
+        f"SELECT part, count(*) FROM records WHERE id >> {VERSIONS} != part GROUP BY part",
+        "partition {} has {} records in the place of another",
+    ),
+    (
+        "SELECT part, count(*) FROM history WHERE until <= version GROUP BY part",
+        "partition {} remembers {} states that ended before they began",
+    ),
+    (
+        "SELECT h.part, count(*) FROM history h LEFT JOIN partitions p ON p.id = h.part "
+        "WHERE p.id IS NULL OR h.until > p.version GROUP BY h.part",
+        "partition {} remembers {} states that were superseded by none",
+    ),
+    (
+        "SELECT id, floor, version FROM partitions WHERE floor > version",
+        "partition {} has forgotten what was before {}, but is at version {}",
+    ),
+    (
+        "SELECT part, count(*) FROM tombstones WHERE born >= version GROUP BY part",
+        "partition {} has {} tombstones of records that were never born",
     ),
     (
         "SELECT t.part, count(*) FROM tombstones t JOIN records r ON r.part = t.part AND r.key = t.key GROUP BY t.part",

@@ -12,8 +12,21 @@ from dataclasses import dataclass
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqliteconnection import rewrite_table
-from records.engines.sqlite.schema import CONTENT, OnFile, Row, connector_id, in_lists, mark_stale, note_unlinked
-from records.model import Erased, Target
+from records.engines.plan import Alive
+from records.engines.plan import bury as tombstone
+from records.engines.sqlite.schema import (
+    CONTENT,
+    OnFile,
+    Row,
+    bury,
+    connector_id,
+    in_lists,
+    mark_stale,
+    note_unlinked,
+    version_of,
+)
+from records.model import Delete, Erased, Target
+from records.times import unpacked
 
 
 class Erasure(OnFile):
@@ -57,9 +70,8 @@ def _erase(db: sqlite3.Connection, target: Target, deleted_at: str, limit: int) 
     dropped: set[Digest] = set()
     for _, part in places:
         dropped |= _erase_records(db, part, step)
-    if target.stream is None:
-        for _, part in places:
-            _erase_tombstones(db, part, step)
+    for _, part in places:
+        _erase_past(db, part, step)
     if step.left < limit:
         mark_stale(db)
     lost = note_unlinked(db, places[0][0], dropped) if dropped else set()
@@ -69,18 +81,21 @@ def _erase(db: sqlite3.Connection, target: Target, deleted_at: str, limit: int) 
 
 def _erase_records(db: sqlite3.Connection, part: int, step: _Step) -> set[Digest]:
     one, which = _which(step.target)
-    sql = f"SELECT id, key, octet_length(data), links FROM records WHERE part = ? {one} ORDER BY key LIMIT ?"
+    # Where no tombstone needs the data it is not read.
+    data = "CAST(data AS BLOB)" if step.target.consent_field else "NULL"
+    sql = f"""SELECT id, key, octet_length(data), links, emitted_at, revisions, {data} FROM records
+              WHERE part = ? {one} ORDER BY key LIMIT ?"""
     rows = db.execute(sql, (part, *which, step.left)).fetchall()
     if not rows:
         return set()
-    dropped = _drop_links(db, part, [key for _, key, _, links in rows if links])
+    dropped = _drop_links(db, part, [key for _, key, _, links, *_ in rows if links])
     db.executemany("DELETE FROM records WHERE id = ?", [row[:1] for row in rows])
-    size = sum(size for _, _, size, _ in rows)
-    counts = db.execute(_COUNT_DOWN, (len(rows), size, sum(links for _, _, _, links in rows), part)).fetchone()
+    size = sum(row[2] for row in rows)
+    counts = db.execute(_COUNT_DOWN, (len(rows), size, sum(row[3] for row in rows), part)).fetchone()
     if not counts[0]:
         db.execute("UPDATE partitions SET updated_at = NULL WHERE id = ?", (part,))
     if step.target.stream is not None:
-        _bury(db, part, rows, step.deleted_at)
+        _bury(db, part, rows, step)
     step.left -= len(rows)
     step.records += len(rows)
     step.size += size
@@ -96,24 +111,38 @@ def _drop_links(db: sqlite3.Connection, part: int, keys: list[str]) -> set[Diges
     return dropped
 
 
-def _bury(db: sqlite3.Connection, part: int, rows: list[Row], deleted_at: str) -> None:
-    """Tombstones for erased records, each with a version of its own."""
+def _bury(db: sqlite3.Connection, part: int, rows: list[Row], step: _Step) -> None:
+    """Tombstones for erased records, each with a version of its own; what is remembered of them goes."""
     sql = "UPDATE partitions SET version = version + ? WHERE id = ? RETURNING version"
     version = db.execute(sql, (len(rows), part)).fetchone()[0] - len(rows)
-    graves = [(part, key, version + n, deleted_at, deleted_at) for n, (_, key, _, _) in enumerate(rows, 1)]
-    db.executemany("INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)", graves)
+    graves = []
+    for record, key, size, _, emitted_at, revisions, data in rows:
+        version += 1
+        alive = Alive(data, size, (), version_of(record), unpacked(emitted_at), revisions)
+        delete = Delete(key, step.deleted_at, step.deleted_at)
+        graves.append(tombstone(alive, delete, version, step.target.consent_field))
+    bury(db, part, graves, int(time.time()))
+    db.executemany("DELETE FROM history WHERE part = ? AND key = ?", [(part, row[1]) for row in rows])
 
 
-def _erase_tombstones(db: sqlite3.Connection, part: int, step: _Step) -> None:
-    sql = "SELECT part, key FROM tombstones WHERE part = ? ORDER BY key LIMIT ?"
-    graves = db.execute(sql, (part, step.left)).fetchall()
-    db.executemany("DELETE FROM tombstones WHERE part = ? AND key = ?", graves)
-    step.left -= len(graves)
+def _erase_past(db: sqlite3.Connection, part: int, step: _Step) -> None:
+    """What is remembered of the target; where more than a stream goes, old tombstones too, and all tokens end."""
+    one, which = _which(step.target)
+    sql = f"SELECT part, until FROM history WHERE part = ? {one} ORDER BY until LIMIT ?"
+    rows = db.execute(sql, (part, *which, step.left)).fetchall()
+    db.executemany("DELETE FROM history WHERE part = ? AND until = ?", rows)
+    step.left -= len(rows)
+    if step.target.stream is None:
+        sql = "SELECT part, version FROM tombstones WHERE part = ? ORDER BY version LIMIT ?"
+        graves = db.execute(sql, (part, step.left)).fetchall()
+        db.executemany("DELETE FROM tombstones WHERE part = ? AND version = ?", graves)
+        step.left -= len(graves)
+        db.execute("UPDATE partitions SET floor = version WHERE id = ?", (part,))
 
 
 def _is_left(db: sqlite3.Connection, part: int, target: Target) -> bool:
     one, which = _which(target)
-    tables = ["records"] if target.stream is not None else ["records", "tombstones"]
+    tables = ["records", "history"] if target.stream is not None else ["records", "history", "tombstones"]
     found = (db.execute(f"SELECT 1 FROM {table} WHERE part = ? {one} LIMIT 1", (part, *which)) for table in tables)
     return any(cursor.fetchone() for cursor in found)
 

@@ -5,23 +5,24 @@ from collections.abc import Collection, Generator, Iterator
 from contextlib import closing
 
 from blobstore.sqlite import sqlite3
-from records.engines.sqlite.schema import OnFile, Row, part_of
-from records.model import Order, Partition, PartitionStats, Position, SortKey, StoredRecord
+from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, version_of
+from records.model import Keep, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
 from records.order import split
-from records.paging import take
+from records.paging import MAX_LOOKED_AT, take
+from records.times import unpacked
 
 
 class Reads(OnFile):
     """The part of the port that reads records and counts."""
 
-    async def get(self, partitions: Collection[Partition], key: str) -> list[StoredRecord]:
+    async def get(self, partitions: Collection[Partition], keys: Collection[str]) -> list[StoredRecord]:
         def run(db: sqlite3.Connection) -> list[StoredRecord]:
-            sql = f"SELECT {_COLUMNS} FROM records WHERE part = ? AND key = ?"
-            return [
-                _record(place, row)
-                for place, part in _parts(db, partitions)
-                for row in db.execute(sql, (part, key)).fetchall()
-            ]
+            found = []
+            for place, part in _parts(db, partitions):
+                for marks, some in in_lists(sorted(keys)):
+                    sql = f"SELECT {COLUMNS} FROM records WHERE part = ? AND key IN {marks} ORDER BY key"
+                    found += [record_of(place, row) for row in db.execute(sql, (part, *some))]
+            return found
 
         return await self._file.read(run)
 
@@ -31,12 +32,16 @@ class Reads(OnFile):
         order: Order,
         after: Position | None,
         limit: int,
+        *,
         max_bytes: int | None = None,
-    ) -> list[StoredRecord]:
-        def run(db: sqlite3.Connection) -> list[StoredRecord]:
+        keep: Keep | None = None,
+    ) -> Page:
+        def run(db: sqlite3.Connection) -> Page:
+            # No partition needs to give more than the whole page looks at.
+            most = MAX_LOOKED_AT if keep else min(limit, MAX_LOOKED_AT)
             # Closed, so that no statement stays open and holds the snapshot.
-            with closing(_walk(db, _parts(db, partitions), order, after, limit)) as records:
-                return take(records, limit, max_bytes)
+            with closing(_walk(db, _parts(db, partitions), order, after, most)) as records:
+                return take(records, limit, max_bytes, keep)
 
         return await self._file.read(run)
 
@@ -82,25 +87,27 @@ def _run(
         later = place > after.partition if order is Order.ASC else place < after.partition
         where = f"AND (cursor, key) {beyond}{'=' if later else ''} (?, ?)"
         values = [cursor, after.key]
-    sql = f"""SELECT {_COLUMNS} FROM records WHERE part = ? AND absent = ? {where}
+    sql = f"""SELECT {COLUMNS} FROM records WHERE part = ? AND absent = ? {where}
               ORDER BY cursor {direction}, key {direction} LIMIT ?"""
     for row in db.execute(sql, (part, absent, *values, limit)):
-        yield _record(place, row)
+        yield record_of(place, row)
 
 
 def _rank(record: StoredRecord) -> tuple[bytes, Partition, str]:
     return record.sort.encoded, record.partition, record.key
 
 
-def _record(place: Partition, row: Row) -> StoredRecord:
-    key, absent, cursor, emitted_at, version, links, data = row
-    return StoredRecord(place, key, SortKey(bool(absent), cursor + key.encode()), data, emitted_at, version, links > 0)
+def record_of(place: Partition, row: Row) -> StoredRecord:
+    """A record from a row of `COLUMNS`."""
+    record, key, absent, cursor, emitted_at, links, revisions, data = row
+    sort = SortKey(bool(absent), cursor + key.encode())
+    return StoredRecord(place, key, sort, data, unpacked(emitted_at), version_of(record), links > 0, revisions)
 
 
-_COLUMNS = "key, absent, cursor, emitted_at, version, links, CAST(data AS BLOB)"
+COLUMNS = "id, key, absent, cursor, emitted_at, links, revisions, CAST(data AS BLOB)"
 
 _STATS = """
-SELECT c.name, p.instance, p.stream, p.records, p.bytes, p.links, p.version, p.updated_at
+SELECT c.name, p.instance, p.stream, p.records, p.bytes, p.links, p.version, p.updated_at, p.floor
 FROM partitions p JOIN connectors c ON c.id = p.connector
 WHERE ? IS NULL OR c.name = ? ORDER BY c.name, p.instance, p.stream
 """

@@ -8,11 +8,11 @@ from sqlite_utils import Database, Migrations
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlitefile import SqliteFile
-from records.model import Partition
+from records.model import Partition, Tombstone
 
 MIGRATIONS = Migrations("records")
 
-CONTENT = ("records", "links", "tombstones")
+CONTENT = ("records", "links", "tombstones", "history")
 """Tables whose rows hold what an erasure must leave no trace of. They have no indexes but those of constraints."""
 
 IN_LIST = 500
@@ -28,9 +28,13 @@ def m001_initial(db: Database) -> None:
         db.execute(statement)
 
 
-# Partitions keep counters, so that nobody has to count rows. `records.cursor` is the sort key without the key at its
-# end: pairs (cursor, key) compare as whole sort keys do. `data` comes last, so that the other columns are read without
-# it. `state.stale`: some page may still show what no row holds any more.
+# Partitions keep counters, so that nobody has to count rows; what was before their `floor` is forgotten.
+# `records.id` is partition and version in one: the table lies in the order of changes, and needs no index for it.
+# `records.cursor` is the sort key without the key at its end: pairs (cursor, key) compare as whole sort keys do. `data`
+# comes last, so that the other columns are read without it. `emitted_at`: see `times.packed`.
+# `history` has the states that were superseded at version `until` and stood since `version`; `remembered` is NULL for
+# a tombstone's. `at` (UTC seconds) is when they, and tombstones, were made: they are forgotten after some time.
+# `state.stale`: some page may still show what no row holds any more.
 _INITIAL = """
 CREATE TABLE connectors (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
@@ -44,13 +48,13 @@ CREATE TABLE partitions (
     id INTEGER PRIMARY KEY, connector INTEGER NOT NULL REFERENCES connectors,
     instance TEXT NOT NULL, stream TEXT NOT NULL,
     records INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, links INTEGER NOT NULL DEFAULT 0,
-    version INTEGER NOT NULL DEFAULT 0, updated_at TEXT,
+    version INTEGER NOT NULL DEFAULT 0, updated_at TEXT, floor INTEGER NOT NULL DEFAULT 0,
     UNIQUE (connector, instance, stream)
 ) STRICT;
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, part INTEGER NOT NULL, key TEXT NOT NULL,
-    absent INTEGER NOT NULL, cursor BLOB NOT NULL, emitted_at TEXT NOT NULL, fingerprint BLOB NOT NULL,
-    version INTEGER NOT NULL, links INTEGER NOT NULL, data TEXT NOT NULL,
+    absent INTEGER NOT NULL, cursor BLOB NOT NULL, emitted_at ANY NOT NULL,
+    links INTEGER NOT NULL, revisions BLOB, data TEXT NOT NULL,
     UNIQUE (part, key), UNIQUE (part, absent, cursor, key)
 ) STRICT;
 CREATE TABLE links (
@@ -59,9 +63,14 @@ CREATE TABLE links (
     PRIMARY KEY (part, key, pointer), UNIQUE (connector, digest, part, key, pointer)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tombstones (
-    part INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
-    deleted_at TEXT NOT NULL, emitted_at TEXT NOT NULL,
-    PRIMARY KEY (part, key)
+    part INTEGER NOT NULL, version INTEGER NOT NULL, key TEXT NOT NULL,
+    deleted_at TEXT NOT NULL, emitted_at TEXT NOT NULL, born INTEGER NOT NULL, consent TEXT, at INTEGER NOT NULL,
+    PRIMARY KEY (part, version), UNIQUE (part, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE history (
+    part INTEGER NOT NULL, until INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
+    at INTEGER NOT NULL, remembered BLOB,
+    PRIMARY KEY (part, until), UNIQUE (part, key, until)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE unlinked (
     connector INTEGER NOT NULL REFERENCES connectors, digest BLOB NOT NULL,
@@ -71,6 +80,10 @@ CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) 
 CREATE TABLE state (stale INTEGER NOT NULL) STRICT;
 INSERT INTO state VALUES (0)
 """
+
+
+VERSIONS = 40
+"""Bits of a record's id that are its version; the others are its partition."""
 
 
 class OnFile:
@@ -94,6 +107,16 @@ def part_of(db: sqlite3.Connection, partition: Partition) -> int | None:
     return None if row is None else int(row[0])
 
 
+def record_id(part: int, version: int) -> int:
+    """The id of a record; also a bound: ids of the partition up to this version are not above it."""
+    return part << VERSIONS | version
+
+
+def version_of(record: int) -> int:
+    """The version in a record's id."""
+    return record & ((1 << VERSIONS) - 1)
+
+
 def in_lists(values: Sequence[object]) -> Iterator[tuple[str, Sequence[object]]]:
     """The values in lists of bounded length, each with its `(?, …)`."""
     for start in range(0, len(values), IN_LIST):
@@ -112,6 +135,15 @@ def without_links(db: sqlite3.Connection, connector: int, digests: Collection[Di
     """Those of the digests that have no link in the connector."""
     sql = "SELECT 1 FROM links WHERE connector = ? AND digest = ? LIMIT 1"
     return {digest for digest in digests if db.execute(sql, (connector, digest.raw)).fetchone() is None}
+
+
+def bury(db: sqlite3.Connection, part: int, graves: Sequence[Tombstone], now: int) -> None:
+    """Add tombstones; `now` in UTC seconds."""
+    rows = [
+        (part, each.version, each.key, each.deleted_at, each.emitted_at, each.born, each.consent, now)
+        for each in graves
+    ]
+    db.executemany("INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def mark_stale(db: sqlite3.Connection) -> None:
