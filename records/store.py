@@ -24,6 +24,10 @@ from records.registry import Registry
 from records.state import States
 
 
+FORGOTTEN_AT_ONCE = 10_000
+"""Rows that go in one transaction: writers go on between two."""
+
+
 class RecordStore:
     """Everything above bytes, by what it is for; each part is an attribute."""
 
@@ -69,6 +73,13 @@ class RecordStore:
         """Collect garbage older than `grace` seconds; finish erasures that were cut off."""
         await self.erasures.resume()
         return await self.collector.collect(grace)
+
+    async def forget(self, before: float) -> None:
+        """Drop what is remembered of records from before a moment (UTC seconds): older change tokens are too old."""
+        for owner in await self.central.owners():
+            engine = await self.engines.of(owner.id)
+            while await engine.forget(before, FORGOTTEN_AT_ONCE):
+                pass
 
     async def close(self) -> None:
         """Drain what can be drained and let go of everything."""

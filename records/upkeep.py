@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Seconds between ticks of each kind; `grace` seconds spare recent orphans; `scrub_rate` in bytes per second."""
+    """Seconds between ticks of each kind; `grace` seconds spare recent orphans; `scrub_rate` in bytes per second.
+
+    `history` is for how many seconds a change token is good: for as long it is remembered what records were.
+    """
 
     drain: float = 2.0
     collect: float = 300.0
@@ -25,10 +28,12 @@ class Schedule:
     scrub_every: float = 3600.0
     scrub_age: float = 30 * 24 * 3600.0
     scrub_rate: int = 16 << 20
+    history: float = 90 * 24 * 3600.0
+    forget_every: float = 3600.0
 
 
 class Upkeep:
-    """Drains outboxes, finishes erasures, collects garbage and re-hashes stored bytes until it is stopped."""
+    """Drains outboxes, finishes erasures, collects garbage, forgets and re-hashes stored bytes until it is stopped."""
 
     def __init__(self, store: RecordStore, schedule: Schedule) -> None:
         self._store = store
@@ -42,6 +47,7 @@ class Upkeep:
             (self._drain, schedule.drain),
             (self._collect, schedule.collect),
             (self._scrub, schedule.scrub_every),
+            (self._forget, schedule.forget_every),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(work, every)))
 
@@ -68,6 +74,9 @@ class Upkeep:
 
     async def _collect(self) -> None:
         await self._store.collect(self._schedule.grace)
+
+    async def _forget(self) -> None:
+        await self._store.forget(time.time() - self._schedule.history)
 
     async def _scrub(self) -> None:
         before = time.time() - self._schedule.scrub_age

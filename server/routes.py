@@ -11,6 +11,7 @@ from server.middleware import hold_back
 PUBLIC: dict[str, dict[str, Handler]] = {
     "/healthz": {"GET": health.alive},
     "/readyz": {"GET": health.ready},
+    "/openapi.json": {"GET": health.openapi},
     RESOURCE_METADATA: {"GET": health.resource_metadata},
 }
 
@@ -31,6 +32,7 @@ OWNER: dict[str, dict[str, Handler]] = {
     "/v1/owner/connections/{connection_id}": {"DELETE": owner.erase_connection},
     "/v1/owner/erasures/{erasure_id}": {"GET": owner.erasure},
     "/v1/owner/spine": {"GET": owner.spine},
+    "/v1/owner/disclosures": {"GET": owner.disclosures},
 }
 
 

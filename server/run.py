@@ -10,6 +10,7 @@ from aiohttp import web
 from yarl import URL
 
 from records.store import RecordStore
+from records.upkeep import Schedule
 from server import logs
 from server.app import make_app
 from server.config import Config
@@ -31,7 +32,8 @@ async def serve(data: Path, config: Config, ready: Callable[[str], None]) -> Non
         loop.add_signal_handler(number, _stop_once, loop, number, stop)
     store = await RecordStore.open(data)
     try:
-        async with listening(make_app(store, config), config) as url:
+        schedule = Schedule(history=config.history)
+        async with listening(make_app(store, config, schedule), config) as url:
             ready(url)
             await stop.wait()
             logs.log.info("draining for at most %g seconds", config.drain)

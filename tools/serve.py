@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from records.times import duration
 from server.config import Config
 from server.run import serve as run_server
 from tools.opening import Opening, configure, store_options
@@ -15,8 +16,13 @@ from tools.opening import Opening, configure, store_options
 @click.option("--port", default=8080, show_default=True, envvar="BLOBSTORE_PORT", help="0 takes a free port.")
 @click.option("--drain", default=30.0, show_default=True, envvar="BLOBSTORE_DRAIN", help="Seconds to finish requests.")
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
-def serve(opening: Opening, host: str, port: int, drain: float, public_url: str | None) -> None:
+@click.option("--history", default="90d", show_default=True, envvar="BLOBSTORE_HISTORY", help="Change tokens' life.")
+def serve(opening: Opening, host: str, port: int, drain: float, public_url: str | None, history: str) -> None:
     """Serve DIR until SIGTERM or Ctrl-C; made on first start. Prints its URL when it is ready."""
+    try:
+        remembered = duration(history).total_seconds()
+    except ValueError as error:
+        raise click.BadParameter("a number and one of s, m, h, d, w", param_hint="--history") from error
     configure(opening)
-    config = Config(host=host, port=port, drain=drain, public_url=public_url)
+    config = Config(host=host, port=port, drain=drain, public_url=public_url, history=remembered)
     asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server import readiness, wire
+from server import api, readiness, wire
 from server.address import base_url
 from server.keys import CONFIG, REQUEST_ID, STORE
 from server.middleware import SERVER
@@ -19,6 +19,11 @@ async def ready(request: web.Request) -> web.Response:
     if set(checks.values()) == {readiness.OK}:
         return wire.reply({"status": "ready", "checks": checks})
     return wire.reply({"status": "unavailable", "checks": checks}, status=503)
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """`GET /openapi.json`: the surface, for programs."""
+    return wire.raw_reply(api.text())
 
 
 async def resource_metadata(request: web.Request) -> web.Response:
