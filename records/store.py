@@ -23,7 +23,6 @@ from records.reads import Reads
 from records.registry import Registry
 from records.state import States
 
-
 FORGOTTEN_AT_ONCE = 10_000
 """Rows that go in one transaction: writers go on between two."""
 

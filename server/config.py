@@ -13,7 +13,8 @@ class Config:
     `port` 0 takes a free one. `drain` are the seconds that running requests get once the server is told to stop.
     `patience` are the seconds after which a client that stalls, trickles or stops reading is given up; within twice
     that nothing of it is left. `public_url` is the address that clients use, where a proxy stands in front; without
-    it, the one that they reached. `history` are the seconds for which change tokens stay good. Below `min_free` free bytes on the data's disk the server says it is not ready.
+    it, the one that they reached. `history` are the seconds for which change tokens stay good. Below `min_free` free
+    bytes on the data's disk the server says it is not ready.
     """
 
     host: str = "127.0.0.1"
