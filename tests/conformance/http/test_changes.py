@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.http.api import Api, Answer, Connector, deletion, note, refused
+from tests.conformance.http.api import Answer, Api, Connector, deletion, note, refused
 
 ELSEWHEN = "2026-02-02T00:00:00Z"
 
