@@ -109,6 +109,8 @@ class Reads:
         `Unknown`, `Invalid` (`InvalidCursor` among them), `Forbidden`, `CursorExpired`.
         """
         refuse_owners_questions(scope, listing)
+        if listing.changes_since is not None:
+            refuse_with_changes(listing)
         reach = await self._reaches.stream(scope, stream, selector)
         asked = Asked(scope, reach, selector, listing, self._keyring)
         session = self._session(asked)
@@ -122,7 +124,6 @@ class Reads:
         """The session that the request begins or goes on with; None for a plain list."""
         listing = asked.listing
         if listing.changes_since is not None:
-            refuse_with_changes(listing)
             since: Versions = {}
             if listing.changes_since != BEGINNING:
                 since = asked.unseal("changes", listing.changes_since, Versions, param="changes_since")

@@ -86,7 +86,7 @@ BOOKS = [
     book("dee", '100% [true] "quoted" \'; DROP TABLE records; --', pages=2**60),
     book("eve", "true", pages=65.5, printed_at=None, shelf="s2"),
 ]
-"""By `printed_at`, ascending, are ada, bob, cyd; then dee and eve, which have none."""
+"""By the text of `printed_at`, ascending, are ada, cyd, bob; then dee and eve, which have none."""
 
 
 async def filled(api: Api) -> Connector:

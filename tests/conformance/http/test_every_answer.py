@@ -140,13 +140,6 @@ async def test_an_unknown_parameter_is_refused_by_name(api: Api, path: str) -> N
     assert "surprise" in error["message"]
 
 
-@pytest.mark.parametrize(
-    "name", ["fields", "view", "filter[id]", "filter[at][gte]", "expand[]", "expand_limit[x]", "changes_since", "since"]
-)
-async def test_what_a_list_cannot_do_yet_is_refused_not_ignored(connector: Connector, name: str) -> None:
-    refused(await connector.page("notes", **{name: "id"}), 400, "invalid_request", name)
-
-
 @pytest.mark.parametrize("name", ["connector_id", "limit", "order", "cursor", "connection_id"])
 async def test_a_repeated_parameter_is_refused(connector: Connector, name: str) -> None:
     answer = await connector.api.call("GET", "/v1/streams/notes/records", [(name, "asc"), (name, "asc")])

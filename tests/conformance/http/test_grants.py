@@ -1,0 +1,481 @@
+"""What a client sees: exactly what its grant names."""
+
+from typing import Any
+
+import pytest
+
+from tests.conformance.http.api import Api, Answer, Connector, deletion, refused
+from tests.conformance.http.library import BOOKS, book, filled, line
+
+STREAM_PATHS = ["/v1/streams/{}", "/v1/streams/{}/records", "/v1/streams/{}/records/x"]
+
+
+@pytest.fixture
+async def library(api: Api) -> Connector:
+    return await filled(api)
+
+
+async def grant(library: Connector, *streams: dict[str, Any], **members: Any) -> Answer:
+    body = {"client_id": "an-app", "connector_id": library.id, "streams": list(streams), **members}
+    return await library.api.call("POST", "/v1/owner/grants", body=body)
+
+
+async def client(library: Connector, *streams: dict[str, Any], **members: Any) -> Connector:
+    """The connector as a client with such a grant sees it."""
+    answer = await grant(library, *streams, **members)
+    assert answer.status == 201, answer.body
+    return Connector(Api(library.api.session, library.api.base_url, answer.json["token"]), library.id)
+
+
+async def ids(seen: Connector, stream: str = "books", **query: object) -> list[str]:
+    return sorted(key for page in await seen.pages(stream, **query) for key in page)
+
+
+# -- streams -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_client_sees_its_granted_streams_only(library: Connector) -> None:
+    seen = await client(library, {"name": "books"})
+    listed = (await seen.api.get("/v1/streams")).data
+    assert [(each["name"], each["record_count"]) for each in listed] == [("books", 5)]
+    (connector,) = (await seen.api.get("/v1/connectors")).data
+    assert ([each["name"] for each in connector["streams"]], connector["stream_count"]) == (["books"], 1)
+    for path in STREAM_PATHS:
+        refused(await seen.api.get(path.format("chapters")), 403, "grant_stream_not_allowed")
+
+
+async def test_what_is_not_granted_and_what_is_not_there_look_the_same(library: Connector) -> None:
+    seen = await client(library, {"name": "books"})
+    for path in STREAM_PATHS:
+        there, nowhere = (await seen.api.get(path.format(name)) for name in ("shelves", "nothing"))
+        one, other = refused(there, 403, "grant_stream_not_allowed"), refused(nowhere, 403, "grant_stream_not_allowed")
+        assert {**one, "request_id": ""} == {**other, "request_id": ""}
+
+
+async def test_a_client_needs_no_connector_and_may_name_its_own_only(library: Connector, api: Api) -> None:
+    seen, other = await client(library, {"name": "books"}), await filled(api)
+    assert len((await seen.api.get("/v1/streams/books/records")).data) == 5
+    refused(await seen.api.get("/v1/streams/books/records", connector_id=other.id), 404, "not_found")
+    refused(await seen.api.get("/v1/streams/books/records", connection_id="nobody"), 404, "not_found")
+
+
+async def test_counts_are_those_under_the_grant(library: Connector) -> None:
+    since = {"since": "1990-01-01T00:00:00Z"}
+    for bounds, count in (
+        ({"resources": ["ada", "dee", "nobody"]}, 2),
+        ({"time_constraint": since}, 2),
+        ({"time_constraint": since, "resources": ["ada", "cyd"]}, 1),
+    ):
+        seen = await client(library, {"name": "books", **bounds})
+        (stream,) = (await seen.api.get("/v1/streams")).data
+        assert stream["record_count"] == count
+
+
+# -- records -------------------------------------------------------------------------------------------------------
+
+
+async def test_fields_are_those_of_the_grant_and_the_required_ones(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "fields": ["pages"]})
+    first = (await seen.page("books", order="asc")).data[0]
+    assert first["data"] == {"id": "ada", "title": "Notes", "pages": 65}
+    assert (await seen.one("books", "ada")).json["data"] == first["data"]
+    assert (await seen.one("books", "ada", fields="title")).json["data"] == {"id": "ada", "title": "Notes"}
+
+
+async def test_fields_that_were_not_granted_are_refused(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "fields": ["pages"]})
+    for ask in (seen.page("books", fields="lent"), seen.one("books", "ada", fields="pages,lent")):
+        refused(await ask, 403, "field_not_granted", "fields")
+    for ask in (seen.page("books", fields="nothing"), seen.one("books", "ada", fields="nothing")):
+        refused(await ask, 400, "unknown_field", "fields")
+
+
+async def test_resources_are_the_only_records(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "resources": ["ada", "eve", "x'; --"]})
+    assert await ids(seen) == ["ada", "eve"]
+    assert [len(page) for page in await seen.pages("books", limit=1)] == [1, 1]
+    refused(await seen.one("books", "bob"), 404, "not_found")
+    assert (await seen.one("books", "eve")).status == 200
+
+
+async def test_the_time_constraint_includes_since_and_excludes_until(library: Connector) -> None:
+    bob, cyd = "1990-01-01T00:00:00Z", "1990-01-01T00:00:01Z"
+    for window, expected in (
+        ({"since": bob}, ["bob", "cyd"]),
+        ({"since": cyd}, ["cyd"]),
+        ({"until": cyd}, ["ada", "bob"]),
+        ({"until": bob}, ["ada"]),
+        ({"since": bob, "until": cyd}, ["bob"]),
+        ({"since": "2000-01-01T00:00:00Z"}, []),
+    ):
+        seen = await client(library, {"name": "books", "time_constraint": window})
+        assert await ids(seen) == expected, window
+        for key in {"ada", "bob", "cyd", "dee", "eve"} - set(expected):
+            refused(await seen.one("books", key), 404, "not_found")
+
+
+async def test_siblings_of_the_granted_instances_stay_hidden(library: Connector) -> None:
+    await library.put("books", book("ada", "Theirs"), book("zoe"), connector_instance_id=library.work)
+    seen = await client(library, {"name": "books", "instance_ids": [library.work]})
+    assert await ids(seen) == ["ada", "zoe"]
+    assert (await seen.one("books", "ada")).json["data"]["title"] == "Theirs"
+    refused(await seen.one("books", "bob"), 404, "not_found")
+
+
+async def test_several_instances_of_one_key_must_be_told_apart(library: Connector) -> None:
+    await library.put("books", book("ada", "Theirs"), connector_instance_id=library.work)
+    connections = (await library.api.get("/v1/owner/connections")).data
+    both = [each["connection_id"] for each in connections if each["connector_id"] == library.id]
+    seen = await client(library, {"name": "books", "instance_ids": both})
+    error = refused(await seen.one("books", "ada"), 409, "ambiguous_connection")
+    assert {each["connection_id"] for each in error["available_connections"]} == set(both)
+    assert (await seen.one("books", "ada", connection_id=library.work)).json["data"]["title"] == "Theirs"
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ({"filter[title]": "Notes"}, "filter"),
+        ({"filter[nothing]": "x"}, "filter"),
+        ({"filter[pages][gte]": "1"}, "filter"),
+        ({"filter[lent]": "true", "changes_since": "beginning"}, "filter"),
+        ({"expand[]": "chapters"}, "expand"),
+        ({"expand[]": "nothing"}, "expand"),
+        ({"view": "short"}, "view"),
+        ({"view": "nothing"}, "view"),
+    ],
+)
+async def test_what_only_owners_may_ask_is_refused_before_anything_is_looked_at(
+    library: Connector, query: dict[str, str], param: str
+) -> None:
+    seen = await client(library, {"name": "books", "fields": ["pages"]})
+    refused(await seen.page("books", **query), 400, "invalid_request", param)
+    refused(await seen.page("chapters", **query), 400, "invalid_request", param)
+
+
+async def test_a_later_manifest_never_widens_a_grant(library: Connector) -> None:
+    seen = await client(library, {"name": "books"})
+    manifest = (await library.api.get(f"/v1/connectors/{library.id.replace('/', '%2F')}")).json
+    manifest["streams"][0]["schema"]["properties"]["secret"] = {"type": "string"}
+    manifest["streams"][0]["schema"]["required"] = ["id", "secret"]
+    manifest["streams"][0]["consent_time_field"] = None
+    await library.api.call("POST", "/v1/connectors", body=manifest)
+    await library.put("books", book("new", secret="s3cr3t"))
+    assert "secret" not in (await seen.one("books", "new")).json["data"]
+    refused(await seen.page("books", fields="secret"), 403, "field_not_granted")
+
+
+# -- owners' routes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/ingest/books"),
+        ("POST", "/v1/blobs"),
+        ("POST", "/v1/connectors"),
+        ("GET", "/v1/connectors/x"),
+        ("GET", "/v1/state/x"),
+        ("PUT", "/v1/state/x"),
+        ("DELETE", "/v1/streams/books/records/ada"),
+        ("DELETE", "/v1/streams/books/records"),
+        ("DELETE", "/v1/owner/connectors/x"),
+        ("GET", "/v1/owner/connections"),
+        ("DELETE", "/v1/owner/connections/x"),
+        ("GET", "/v1/owner/spine"),
+        ("GET", "/v1/owner/disclosures"),
+        ("GET", "/v1/owner/grants"),
+        ("POST", "/v1/owner/grants"),
+    ],
+)
+async def test_owners_routes_refuse_clients(library: Connector, method: str, path: str) -> None:
+    seen = await client(library, {"name": "books"})
+    refused(await seen.api.call(method, path), 403, "insufficient_scope")
+    assert await ids(library) == sorted(each["key"] for each in BOOKS)
+
+
+# -- the life of a grant -------------------------------------------------------------------------------------------
+
+
+async def test_a_revoked_grant_stops_at_once(library: Connector) -> None:
+    made = (await grant(library, {"name": "books"})).json
+    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
+    assert (await seen.page("books")).status == 200
+    path = f"/v1/owner/grants/{made['grant_id']}/revoke"
+    assert (await library.api.call("POST", path)).json["status"] == "revoked"
+    for ask in ("/v1/streams", "/v1/streams/books/records", "/v1/streams/books/records/ada"):
+        refused(await seen.api.get(ask), 403, "grant_revoked")
+    assert (await library.api.call("POST", path)).status == 200
+    listed = (await library.api.get("/v1/owner/grants")).data
+    assert [each["status"] for each in listed if each["grant_id"] == made["grant_id"]] == ["revoked"]
+
+
+async def test_the_token_is_told_once(library: Connector) -> None:
+    made = (await grant(library, {"name": "books"})).json
+    listed = await library.api.get("/v1/owner/grants")
+    assert made["token"].encode() not in listed.body
+    assert made["grant_id"] in [each["grant_id"] for each in listed.data]
+
+
+async def test_another_owners_grant_cannot_be_revoked_or_seen(library: Connector, stranger: Api) -> None:
+    made = (await grant(library, {"name": "books"})).json
+    refused(await stranger.call("POST", f"/v1/owner/grants/{made['grant_id']}/revoke"), 404, "not_found")
+    assert made["grant_id"] not in [each["grant_id"] for each in (await stranger.get("/v1/owner/grants")).data]
+    seen = Api(library.api.session, library.api.base_url, made["token"])
+    assert (await seen.get("/v1/streams/books/records")).status == 200
+
+
+async def test_erasing_the_connector_leaves_a_grant_that_reads_nothing(library: Connector) -> None:
+    seen = await client(library, {"name": "books"})
+    path = f"/v1/owner/connectors/{library.id.replace('/', '%2F')}"
+    assert (await library.api.delete(path)).status == 200
+    answer = await seen.api.get("/v1/streams/books/records")
+    assert (answer.status, answer.data) == (200, [])
+
+
+@pytest.mark.parametrize(
+    ("stream", "members"),
+    [
+        ({"name": "nothing"}, {}),
+        ({"name": "books", "fields": ["nothing"]}, {}),
+        ({"name": "books", "fields": ["id'; DROP TABLE grants; --"]}, {}),
+        ({"name": "books", "fields": []}, {}),
+        ({"name": "books", "fields": "id"}, {}),
+        ({"name": "books", "instance_ids": ["nobody"]}, {}),
+        ({"name": "books", "instance_ids": []}, {}),
+        ({"name": "chapters", "time_constraint": {"since": "2026-01-01T00:00:00Z"}}, {}),
+        ({"name": "books", "time_constraint": {}}, {}),
+        ({"name": "books", "time_constraint": {"since": "yesterday"}}, {}),
+        ({"name": "books", "time_constraint": {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}}, {}),
+        ({"name": "books", "time_constraint": {"field": "lent", "since": "2026-01-01T00:00:00Z"}}, {}),
+        ({"name": "books"}, {"expires_at": "2020-01-01T00:00:00Z"}),
+        ({"name": "books"}, {"access_mode": "for ever"}),
+        ({"name": "books"}, {"client_id": ""}),
+        ({}, {}),
+    ],
+)
+async def test_grants_that_cannot_be_are_refused(
+    library: Connector, stream: dict[str, Any], members: dict[str, Any]
+) -> None:
+    before = (await library.api.get("/v1/owner/grants")).data
+    assert (await grant(library, stream, **members)).status == 400
+    assert (await library.api.get("/v1/owner/grants")).data == before
+
+
+async def test_a_grant_on_a_connector_that_is_not_there_is_404(library: Connector) -> None:
+    refused(await grant(Connector(library.api, "nobody"), {"name": "books"}), 404, "not_found")
+
+
+# -- changes: hidden fields leave no trace -------------------------------------------------------------------------
+
+
+async def session(seen: Connector, token: str) -> tuple[dict[str, Any], str]:
+    """What changed (None: gone), by key, and the next token."""
+    answer = await seen.page("books", changes_since=token, limit=100)
+    assert answer.status == 200, answer.body
+    return {each["id"]: each.get("data") for each in answer.data}, answer.json["next_changes_since"]
+
+
+async def test_a_change_in_a_hidden_field_leaves_no_trace(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "fields": ["pages"]})
+    _, token = await session(seen, "beginning")
+    listed, counted = await seen.page("books", order="asc"), await seen.api.get("/v1/streams")
+    await library.put("books", book("ada", "Notes", pages=65, price="1.00", emitted_at="2026-06-06T00:00:00Z"))
+    assert (await session(seen, token))[0] == {}
+    assert {each["id"]: each for each in (await seen.page("books")).data} == {each["id"]: each for each in listed.data}
+    assert (await seen.api.get("/v1/streams")).data == counted.data
+    assert (await library.one("books", "ada")).json["emitted_at"] == "2026-06-06T00:00:00Z"
+
+
+async def test_a_granted_change_followed_by_a_hidden_one_still_comes(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "fields": ["pages"]})
+    _, token = await session(seen, "beginning")
+    await library.put("books", book("ada", "Notes", pages=66, emitted_at="2026-06-06T00:00:00Z"))
+    await library.put("books", book("ada", "Notes", pages=66, lent=False, emitted_at="2026-07-07T00:00:00Z"))
+    changed, later = await session(seen, token)
+    assert changed == {"ada": {"id": "ada", "title": "Notes", "pages": 66}}
+    assert (await seen.one("books", "ada")).json["emitted_at"] == "2026-06-06T00:00:00Z"
+    assert (await session(seen, later))[0] == {}
+
+
+async def test_tombstones_come_for_what_was_seen_only(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "time_constraint": {"since": "1990-01-01T00:00:00Z"}})
+    _, token = await session(seen, "beginning")
+    await library.put("books", deletion("ada"), deletion("bob"))
+    await library.api.delete("/v1/streams/books/records/cyd", connector_id=library.id)
+    await library.api.delete("/v1/streams/books/records/dee", connector_id=library.id)
+    assert (await session(seen, token))[0] == {"bob": None, "cyd": None}
+
+
+async def test_a_record_that_leaves_the_window_is_gone_and_one_that_enters_it_is_new(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "time_constraint": {"until": "1950-01-01T00:00:00Z"}})
+    _, token = await session(seen, "beginning")
+    await library.put(
+        "books",
+        book("ada", "Notes", printed_at="1999-01-01T00:00:00Z"),
+        book("cyd", "Notes", printed_at="1901-01-01T00:00:00Z"),
+    )
+    changed, _ = await session(seen, token)
+    assert changed["ada"] is None
+    assert changed["cyd"]["printed_at"] == "1901-01-01T00:00:00Z"
+
+
+async def test_tokens_and_cursors_belong_to_their_grant(library: Connector) -> None:
+    one, other = [await client(library, {"name": "books"}) for _ in range(2)]
+    _, token = await session(one, "beginning")
+    cursor = (await one.page("books", limit=1)).json["next_cursor"]
+    for thief in (other, library):
+        refused(await thief.page("books", changes_since=token), 400, "invalid_cursor")
+        refused(await thief.page("books", cursor=cursor), 400, "invalid_cursor")
+
+
+# -- blobs ---------------------------------------------------------------------------------------------------------
+
+
+async def covered(library: Connector, key: str, body: bytes, **data: Any) -> str:
+    """A book with a cover; the cover's blob id."""
+    query = {"connector_id": library.id, "stream": "books", "record_key": key, "mime_type": "image/png"}
+    answer = await library.api.call("POST", "/v1/blobs", query, body=body)
+    blob_id: str = answer.json["blob_id"]
+    await library.put("books", book(key, cover={"blob_id": blob_id, "mime_type": "image/png"}, **data))
+    return blob_id
+
+
+async def test_a_client_fetches_the_blob_of_a_record_that_it_sees(library: Connector) -> None:
+    blob_id = await covered(library, "x", b"cover")
+    seen = await client(library, {"name": "books", "fields": ["cover"]})
+    url = (await seen.one("books", "x")).json["data"]["cover"]["fetch_url"]
+    answer = await seen.api.get(url)
+    assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, b"cover", "image/png")
+    assert url == f"/v1/blobs/{blob_id}"
+
+
+async def test_a_blob_that_the_grant_hides_looks_like_one_that_is_not_there(library: Connector) -> None:
+    blob_id = await covered(library, "x", b"cover", printed_at="1999-01-01T00:00:00Z")
+    unknown = "blob_b3_" + 64 * "0"
+    for bounds in (
+        {"name": "books", "fields": ["title"]},
+        {"name": "books", "resources": ["ada"]},
+        {"name": "books", "time_constraint": {"until": "1999-01-01T00:00:00Z"}},
+        {"name": "shelves"},
+    ):
+        seen = await client(library, bounds)
+        hidden, missing = [await seen.api.get(f"/v1/blobs/{name}") for name in (blob_id, unknown)]
+        one, other = refused(hidden, 404, "blob_not_found"), refused(missing, 404, "blob_not_found")
+        assert {**one, "request_id": ""} == {**other, "request_id": ""}
+        assert hidden.headers.keys() == missing.headers.keys()
+        assert b"fetch_url" not in (await seen.page(bounds["name"])).body
+    seen = await client(library, {"name": "books", "time_constraint": {"since": "1999-01-01T00:00:00Z"}})
+    assert (await seen.api.get(f"/v1/blobs/{blob_id}")).body == b"cover"
+
+
+async def test_a_claimed_blob_is_the_owners_only(library: Connector) -> None:
+    query = {"connector_id": library.id, "stream": "books", "record_key": "later"}
+    blob_id = (await library.api.call("POST", "/v1/blobs", query, body=b"early")).json["blob_id"]
+    seen = await client(library, {"name": "books"})
+    refused(await seen.api.get(f"/v1/blobs/{blob_id}"), 404, "blob_not_found")
+    assert (await library.api.get(f"/v1/blobs/{blob_id}")).status == 200
+
+
+async def test_a_link_beyond_the_1024th_authorizes_too(library: Connector) -> None:
+    blob_id = await covered(library, "a0000", b"popular")
+    ref = {"blob_id": blob_id, "mime_type": "image/png"}
+    await library.put("books", *(book(f"a{n:04}", cover=ref) for n in range(1, 1200)))
+    seen = await client(library, {"name": "books", "resources": ["a1199"]})
+    assert (await seen.api.get(f"/v1/blobs/{blob_id}")).body == b"popular"
+
+
+# -- disclosures ---------------------------------------------------------------------------------------------------
+
+
+async def disclosed(library: Connector, **query: object) -> list[dict[str, Any]]:
+    answer = await library.api.get("/v1/owner/disclosures", limit=1000, **query)
+    assert answer.status == 200, answer.body
+    return [each["body"] for each in answer.data]
+
+
+async def test_every_page_and_record_that_a_client_reads_is_disclosed(library: Connector) -> None:
+    made = (await grant(library, {"name": "books"})).json
+    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
+    await seen.page("books", limit=2)
+    await seen.one("books", "ada")
+    page, record = await disclosed(library, grant=made["grant_id"])
+    assert (page["kind"], page["stream"], page["records"], page["client"]) == (
+        "disclosure.records",
+        "books",
+        2,
+        "an-app",
+    )
+    assert (record["records"], record["first"]) == (1, record["last"])
+    assert "ada" not in str(record)
+
+
+async def test_ranges_of_blobs_are_disclosed_as_asked_and_as_sent(library: Connector) -> None:
+    blob_id = await covered(library, "x", b"0123456789")
+    made = (await grant(library, {"name": "books"})).json
+    seen = Api(library.api.session, library.api.base_url, made["token"])
+    await seen.call("GET", f"/v1/blobs/{blob_id}", headers={"Range": "bytes=2-4"})
+    begin, end = await disclosed(library, blob=blob_id)
+    assert (begin["kind"], begin["ranges"], begin["grant"]) == ("disclosure.blob.begin", [[2, 5]], made["grant_id"])
+    assert (end["kind"], end["sent"], end["bytes"], end["end"]) == ("disclosure.blob.end", [[2, 5]], 3, "whole")
+    assert begin["disclosure"] == end["disclosure"]
+
+
+async def test_owners_reads_are_no_disclosures(library: Connector) -> None:
+    blob_id = await covered(library, "x", b"mine")
+    await library.page("books")
+    await library.api.get(f"/v1/blobs/{blob_id}")
+    assert await disclosed(library, connector=library.id) == []
+    assert await disclosed(library, blob=blob_id) == []
+
+
+async def test_refusals_are_on_the_spine(library: Connector) -> None:
+    made = (await grant(library, {"name": "books", "fields": ["pages"]})).json
+    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
+    await seen.page("chapters")
+    await seen.page("books", fields="lent")
+    await seen.page("books", **{"filter[title]": "x"})
+    await seen.api.get("/v1/blobs/blob_b3_" + 64 * "0")
+    await seen.api.get("/v1/owner/spine")
+    await library.api.call("POST", f"/v1/owner/grants/{made['grant_id']}/revoke")
+    await seen.page("books")
+    found = await disclosed(library, grant=made["grant_id"])
+    assert {each["kind"] for each in found} == {"disclosure.refused"}
+    assert [each["code"] for each in found] == [
+        "grant_stream_not_allowed",
+        "field_not_granted",
+        "invalid_request",
+        "blob_not_found",
+        "insufficient_scope",
+        "grant_revoked",
+    ]
+
+
+async def test_disclosures_page_by_event(library: Connector) -> None:
+    made = (await grant(library, {"name": "books"})).json
+    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
+    for _ in range(5):
+        await seen.page("books")
+    found, after = [], 0
+    while True:
+        answer = await library.api.get("/v1/owner/disclosures", grant=made["grant_id"], after=after, limit=2)
+        found += [each["seq"] for each in answer.data]
+        after = answer.json["next_after"]
+        if not answer.json["has_more"]:
+            break
+    assert found == sorted(set(found))
+    assert len(found) == 5
+
+
+async def test_a_strangers_disclosures_are_not_seen(library: Connector, stranger: Api) -> None:
+    made = (await grant(library, {"name": "books"})).json
+    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
+    await seen.page("books")
+    answer = await stranger.get("/v1/owner/disclosures", grant=made["grant_id"])
+    assert answer.data == []
+
+
+async def test_relations_and_lines_of_others_are_not_needed(library: Connector) -> None:
+    seen = await client(library, {"name": "chapters"})
+    await library.put("chapters", line("new", book="ada"))
+    assert "new" in await ids(seen, "chapters")
