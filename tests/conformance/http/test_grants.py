@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.http.api import Api, Answer, Connector, deletion, refused
+from tests.conformance.http.api import Answer, Api, Connector, deletion, refused
 from tests.conformance.http.library import BOOKS, book, filled, line
 
 STREAM_PATHS = ["/v1/streams/{}", "/v1/streams/{}/records", "/v1/streams/{}/records/x"]
