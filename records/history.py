@@ -41,7 +41,11 @@ class Recorder:
 
     def remember(self, data: bytes) -> bytes:
         """What stays of this state, to be stored."""
-        return msgspec.msgpack.encode(self.state(jsontext.decode(data)))
+        return msgspec.msgpack.encode(self.state(_members(data)))
+
+    def consent(self, data: bytes) -> str | None:
+        """The consent-time field's value in this state."""
+        return consent_in(data, self.consent_field)
 
     def state(self, data: Mapping[str, object]) -> Remembered:
         """The same of decoded data, to be compared with what was stored."""
@@ -61,6 +65,11 @@ def consent_of(data: Mapping[str, object], consent_field: str | None) -> str | N
     """The consent-time field's value, if it is a string."""
     value = None if consent_field is None else data.get(consent_field)
     return value if isinstance(value, str) else None
+
+
+def consent_in(data: bytes, consent_field: str | None) -> str | None:
+    """The same of JSON text."""
+    return None if consent_field is None else consent_of(_members(data), consent_field)
 
 
 class Revision(msgspec.Struct, frozen=True, array_like=True):
@@ -88,7 +97,7 @@ def revise(revisions: bytes | None, was: Revision, old: bytes, new: bytes, now: 
     `revisions` are those it had, None before its first change; `was` is then the one that made it.
     """
     past = Revisions(was, {}) if revisions is None else read_revisions(revisions)
-    before, after = jsontext.decode(old), jsontext.decode(new)
+    before, after = _members(old), _members(new)
     changed = {name for name in before.keys() | after.keys() if not _same(before, after, name)}
     return msgspec.msgpack.encode(Revisions(past.born, {**past.fields, **dict.fromkeys(sorted(changed), now)}))
 
@@ -98,9 +107,30 @@ def read_revisions(stored: bytes) -> Revisions:
     return msgspec.msgpack.decode(stored, type=Revisions)
 
 
+def born(revisions: bytes | None, version: int) -> int:
+    """The version that began the life of a record which is at `version`."""
+    return version if revisions is None else read_revisions(revisions).born.version
+
+
 def same_content(old: bytes, new: bytes) -> bool:
     """Whether two JSON texts say the same: members in any order, spaces, and spellings of a string do not matter."""
-    return old == new or jsontext.canonical(jsontext.decode(old)) == jsontext.canonical(jsontext.decode(new))
+    if old == new:
+        return True
+    before = _readable(old)
+    return before is not None and jsontext.canonical(before) == jsontext.canonical(jsontext.decode(new))
+
+
+def _members(data: bytes) -> Mapping[str, object]:
+    return _readable(data) or {}
+
+
+def _readable(data: bytes) -> dict[str, object] | None:
+    """What the text says; None for what damage has made unreadable: replacing or removing it must still be possible."""
+    try:
+        decoded = jsontext.decode(data)
+    except (ValueError, RecursionError):
+        return None
+    return decoded if isinstance(decoded, dict) else None
 
 
 def _same(before: Mapping[str, object], after: Mapping[str, object], name: str) -> bool:

@@ -1,42 +1,57 @@
-"""Where a page ends: after so many records, after so many bytes, or after so many that were looked at."""
+"""Where a page ends: after so many records, when its data is as much as is held at once, or after a long search."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-from records.model import Keep, Page, Position, StoredRecord, Tombstone
+from records.model import Page, Position, StoredRecord, Tombstone
 
 MAX_BYTES = 8 << 20
 """Bytes of data after which a page ends early: a hundred records of the longest lines would be 1.6 GiB."""
 
-MAX_LOOKED_AT = 10_000
-"""Records that one call looks at: a reader's snapshot is not held for longer than that takes."""
+MAX_LOOKS = 4000
+"""Records that are looked at for one page: bounds the time for which it keeps a reader, whatever is wanted of them."""
+
+Row = TypeVar("Row")
 
 
-def take(records: Iterable[StoredRecord], limit: int, max_bytes: int | None, keep: Keep | None) -> Page:
-    """Up to `limit` of the records that are to be kept, the last of them the one that takes them beyond `max_bytes`."""
+def take(
+    rows: Iterable[Row],
+    read: Callable[[Row], StoredRecord],
+    wanted: Callable[[Row], bool] | None,
+    limit: int,
+    max_bytes: int | None,
+) -> Page:
+    """Up to `limit` (1 or more) of the rows that are wanted, as records.
+
+    The row after the page is fetched, too: it tells that there is more.
+    """
     taken: list[StoredRecord] = []
-    size = 0
-    for looked_at, record in enumerate(records, 1):
-        if keep is None or keep(record.partition, record.key, record.data):
-            taken.append(record)
-            size += len(record.data)
-        if len(taken) >= limit or looked_at >= MAX_LOOKED_AT or is_full(size, max_bytes):
-            return Page(taken, position(record))
+    size, last = 0, None
+    for looks, row in enumerate(rows):
+        if last is not None and (len(taken) >= limit or is_full(size, max_bytes) or looks >= MAX_LOOKS):
+            return Page(taken, position(read(last)))
+        last = row
+        if wanted is None or wanted(row):
+            taken.append(read(row))
+            size += len(taken[-1].data)
     return Page(taken, None)
 
 
-def cut(
-    ordered: Sequence[StoredRecord | Tombstone], limit: int, max_bytes: int | None, horizon: int
-) -> tuple[Sequence[StoredRecord | Tombstone], int]:
-    """The first of some changes, in the order of versions, and up to which version they are complete.
+def take_states(
+    states: Iterable[StoredRecord | Tombstone], horizon: int, limit: int, max_bytes: int | None
+) -> tuple[list[StoredRecord | Tombstone], int]:
+    """Up to `limit` of the states, which come in the order of versions; and the version up to which all are there.
 
-    `ordered` are all there are up to the horizon, or at least `limit` of them.
+    That is the horizon where no more come.
     """
+    taken: list[StoredRecord | Tombstone] = []
     size = 0
-    for count, each in enumerate(ordered, 1):
-        size += len(each.data) if isinstance(each, StoredRecord) else 0
-        if count >= limit or is_full(size, max_bytes):
-            return ordered[:count], each.version
-    return ordered, horizon
+    for state in states:
+        if taken and (len(taken) >= limit or is_full(size, max_bytes)):
+            return taken, taken[-1].version
+        taken.append(state)
+        size += len(state.data) if isinstance(state, StoredRecord) else 0
+    return taken, horizon
 
 
 def is_full(size: int, max_bytes: int | None) -> bool:

@@ -1,39 +1,39 @@
 """What a batch does to what is there, decided without I/O: for engines that read before and write after."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from blobstore.digest import Digest
-from records import jsontext
-from records.history import Recorder, Revision, consent_of, read_revisions, revise, same_content
+from records.history import Revision, born, revise, same_content
 from records.model import Batch, Delete, Outcome, PartitionStats, Put, Tombstone
 
 
-@dataclass(frozen=True, slots=True)
-class Alive:
-    """What must be known of a record that is there: `size` of its JSON text in bytes, the digests that it links.
+@dataclass(slots=True)
+class Present:
+    """A record that is there, with the digests that it links.
 
-    `data` may be None where nothing of the batch can change or remove it.
+    In an append-only batch `data` may be left out of those that are not to be deleted: they stay as they are.
     """
 
-    data: bytes | None
-    size: int
-    digests: tuple[Digest, ...]
     version: int
     emitted_at: str
+    revisions: bytes | None
+    data: bytes
+    digests: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A record that stands in the end."""
+
+    put: Put
+    version: int
     revisions: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
-class Buried:
-    """A tombstone that is there."""
-
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
 class Past:
-    """A state that was superseded at version `until`; `remembered` is None for a tombstone's."""
+    """A state that a batch ended: the key's from `version` on, until `until`; `remembered` None: it was gone."""
 
     key: str
     version: int
@@ -41,21 +41,13 @@ class Past:
     remembered: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A record as it is to stand."""
-
-    put: Put
-    version: int
-    revisions: bytes | None
-
-
 @dataclass(slots=True)
 class Plan:
-    """The effect of a batch. `last` has, by key, what stands in the end."""
+    """The effect of a batch: what stands in the end by key, and what it supersedes."""
 
     outcomes: list[Outcome] = field(default_factory=list)
-    last: dict[str, Written | Tombstone] = field(default_factory=dict)
+    records: dict[str, New] = field(default_factory=dict)
+    graves: dict[str, Tombstone] = field(default_factory=dict)
     past: list[Past] = field(default_factory=list)
     dropped: set[Digest] = field(default_factory=set)
     """Digests that some mutation took a link from; another may have linked them again."""
@@ -63,98 +55,84 @@ class Plan:
     @property
     def changed(self) -> bool:
         """Whether anything is to be written."""
-        return bool(self.last)
-
-    def written(self) -> Iterator[Written]:
-        """The records that stand."""
-        return (each for each in self.last.values() if isinstance(each, Written))
-
-    def buried(self) -> Iterator[Tombstone]:
-        """The tombstones that stand."""
-        return (each for each in self.last.values() if isinstance(each, Tombstone))
+        return bool(self.records or self.graves)
 
 
-def plan(batch: Batch, present: Mapping[str, Alive | Buried], stats: PartitionStats) -> tuple[Plan, PartitionStats]:
-    """Play the mutations in their order on the records that are there; the partition's stats after that."""
-    done, now, tally = Plan(), dict(present), _Tally(stats)
+def plan(
+    batch: Batch, present: Mapping[str, Present], buried: Mapping[str, int], stats: PartitionStats
+) -> tuple[Plan, PartitionStats]:
+    """Play the mutations in their order on the records that are there; the partition's stats after that.
+
+    `buried` has, by key, the version of the tombstone that is there.
+    """
+    play = _Play(batch, present, buried, stats)
     for mutation in batch.mutations:
-        there = now.get(mutation.key)
-        alive = there if isinstance(there, Alive) else None
-        outcome = _outcome(batch, mutation, alive)
-        done.outcomes.append(outcome)
-        if outcome in (Outcome.ABSENT, Outcome.UNCHANGED):
-            continue
-        version = tally.replace(alive, mutation)
+        play.done.outcomes.append(play.put(mutation) if isinstance(mutation, Put) else play.delete(mutation))
+    return play.done, play.stats()
+
+
+class _Play:
+    """The state of things between two mutations."""
+
+    def __init__(
+        self, batch: Batch, present: Mapping[str, Present], buried: Mapping[str, int], stats: PartitionStats
+    ) -> None:
+        self.done = Plan()
+        self._recorder, self._append_only = batch.recorder, batch.append_only
+        self._present, self._buried, self._was = dict(present), dict(buried), stats
+        self._records, self._bytes, self._links = stats.records, stats.bytes, stats.links
+        self._version, self._newest = stats.version, stats.updated_at
+
+    def put(self, put: Put) -> Outcome:
+        there = self._present.get(put.key)
+        if there is not None and (self._append_only or same_content(there.data, put.data)):
+            return Outcome.UNCHANGED
+        self._version += 1
+        revisions = None
         if there is not None:
-            done.past.append(_past(mutation.key, there, version, batch.recorder))
-        if alive is not None:
-            done.dropped.update(alive.digests)
-        stands, now[mutation.key] = _stand(mutation, alive, version, batch.recorder)
-        done.last[mutation.key] = stands
-    return done, tally.stats
+            was, now = Revision(there.version, there.emitted_at), Revision(self._version, put.emitted_at)
+            revisions = revise(there.revisions, was, there.data, put.data, now)
+            self._supersede(put.key, there)
+        elif put.key in self._buried:
+            self.done.past.append(Past(put.key, self._buried.pop(put.key), self._version, None))
+            self.done.graves.pop(put.key, None)
+        digests = tuple([link.digest for link in put.links])
+        self._present[put.key] = Present(self._version, put.emitted_at, revisions, put.data, digests)
+        self.done.records[put.key] = New(put, self._version, revisions)
+        self._records += 1
+        self._bytes += len(put.data)
+        self._links += len(digests)
+        if self._newest is None or put.emitted_at > self._newest:
+            self._newest = put.emitted_at
+        return Outcome.CREATED if there is None else Outcome.UPDATED
 
+    def delete(self, delete: Delete) -> Outcome:
+        key, there = delete.key, self._present.pop(delete.key, None)
+        if there is None:
+            return Outcome.ABSENT
+        self._version += 1
+        self._supersede(key, there)
+        began, consent = born(there.revisions, there.version), self._recorder.consent(there.data)
+        self.done.records.pop(key, None)
+        self.done.graves[key] = Tombstone(key, self._version, delete.deleted_at, delete.emitted_at, began, consent)
+        self._buried[key] = self._version
+        if not self._records:  # an update is no moment of emptiness
+            self._newest = None
+        return Outcome.DELETED
 
-def bury(alive: Alive, delete: Delete, version: int, consent_field: str | None) -> Tombstone:
-    """What is left of a record once it is deleted."""
-    born = alive.version if alive.revisions is None else read_revisions(alive.revisions).born.version
-    consent = None
-    if consent_field is not None and alive.data is not None:
-        consent = consent_of(jsontext.decode(alive.data), consent_field)
-    return Tombstone(delete.key, version, delete.deleted_at, delete.emitted_at, born, consent)
+    def _supersede(self, key: str, there: Present) -> None:
+        self.done.past.append(Past(key, there.version, self._version, self._recorder.remember(there.data)))
+        self.done.dropped.update(there.digests)
+        self._records -= 1
+        self._bytes -= len(there.data)
+        self._links -= len(there.digests)
 
-
-def _outcome(batch: Batch, mutation: Put | Delete, alive: Alive | None) -> Outcome:
-    if isinstance(mutation, Delete):
-        return Outcome.ABSENT if alive is None else Outcome.DELETED
-    if alive is None:
-        return Outcome.CREATED
-    if batch.append_only or (alive.data is not None and same_content(alive.data, mutation.data)):
-        return Outcome.UNCHANGED
-    return Outcome.UPDATED
-
-
-def _past(key: str, there: Alive | Buried, until: int, recorder: Recorder) -> Past:
-    if isinstance(there, Buried) or there.data is None:
-        return Past(key, there.version, until, None)
-    return Past(key, there.version, until, recorder.remember(there.data))
-
-
-def _stand(
-    mutation: Put | Delete, alive: Alive | None, version: int, recorder: Recorder
-) -> tuple[Written | Tombstone, Alive | Buried]:
-    """What is to be written, and what later mutations of the batch find."""
-    if isinstance(mutation, Delete):
-        assert alive is not None  # it would be absent
-        return bury(alive, mutation, version, recorder.consent_field), Buried(version)
-    revisions = None
-    if alive is not None and alive.data is not None:
-        was, now = Revision(alive.version, alive.emitted_at), Revision(version, mutation.emitted_at)
-        revisions = revise(alive.revisions, was, alive.data, mutation.data, now)
-    digests = tuple(link.digest for link in mutation.links)
-    found = Alive(mutation.data, len(mutation.data), digests, version, mutation.emitted_at, revisions)
-    return Written(mutation, version, revisions), found
-
-
-class _Tally:
-    """Counts along; an update is no moment of emptiness, so `updated_at` is settled after each whole mutation."""
-
-    def __init__(self, stats: PartitionStats) -> None:
-        self.stats = stats
-
-    def replace(self, old: Alive | None, mutation: Put | Delete) -> int:
-        """Count one change; the version that it makes."""
-        was = self.stats
-        put = mutation if isinstance(mutation, Put) else None
-        records = was.records - (old is not None) + (put is not None)
-        newest = was.updated_at
-        if put is not None:
-            newest = put.emitted_at if newest is None else max(newest, put.emitted_at)
-        self.stats = replace(
-            was,
-            records=records,
-            bytes=was.bytes - (old.size if old else 0) + (len(put.data) if put else 0),
-            links=was.links - (len(old.digests) if old else 0) + (len(put.links) if put else 0),
-            version=was.version + 1,
-            updated_at=newest if records else None,
+    def stats(self) -> PartitionStats:
+        return replace(
+            self._was,
+            records=self._records,
+            bytes=self._bytes,
+            links=self._links,
+            version=self._version,
+            updated_at=self._newest,
         )
-        return self.stats.version

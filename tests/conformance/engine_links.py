@@ -41,7 +41,7 @@ async def linked_everywhere(engine: Engine) -> list[PlacedLink]:
 class EngineLinks:
     async def test_a_record_says_whether_it_links_anything(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "", link_of(1)), put("b"))
-        flags = [record.linked for key in "ab" for record in await engine.get([MESSAGES], key)]
+        flags = [record.linked for key in "ab" for record in await engine.get([MESSAGES], [key])]
         assert flags == [True, False]
 
     async def test_links_of_a_blob_come_in_order_and_go_on_beyond_any(self, engine: Engine) -> None:

@@ -5,8 +5,9 @@ import random
 import pytest
 
 from records.engine import Engine
-from records.model import Order, Partition, PartitionStats, Position, StoredRecord
+from records.model import Order, Page, Partition, PartitionStats, Position, StoredRecord
 from records.order import sort_key
+from records.paging import MAX_LOOKS, position
 from tests.conformance.engine_values import (
     GMAIL,
     MAILS,
@@ -18,12 +19,12 @@ from tests.conformance.engine_values import (
     apply,
     delete,
     keys_of,
-    position_of,
     put,
 )
 
 PLACES = [USERS, OTHERS, MESSAGES, MAILS]
 NOWHERE = Partition("nobody", "x", "y")
+KEYS = ["", "a", "a\0", "b", "é", "\uffff", "\U00010000"]
 CURSORS: list[object] = [
     None,
     None,
@@ -49,26 +50,37 @@ def in_order(records: list[StoredRecord], order: Order) -> list[StoredRecord]:
     return sorted(ranked, key=lambda each: each.sort.absent)
 
 
+def page_of(records: list[StoredRecord], limit: int) -> Page:
+    """The first of these records, as a page of all of them."""
+    return Page(records[:limit], position(records[limit - 1]) if len(records) > limit else None)
+
+
 async def filled(engine: Engine, rng: random.Random) -> list[StoredRecord]:
     """Records in several partitions, many of them with the same key and cursor value; all there is."""
     for place in PLACES:
-        for key in rng.sample(["", "a", "a\0", "b", "é", "\uffff", "\U00010000"], 6):
+        for key in rng.sample(KEYS, 6):
             await apply(engine, place, put(key, "old", at=rng.choice(CURSORS)), put(key, "new", at=rng.choice(CURSORS)))
         await apply(engine, place, put("gone"), delete("gone"))
-    return [
-        record for key in ["", "a", "a\0", "b", "é", "\uffff", "\U00010000"] for record in await engine.get(PLACES, key)
-    ]
+    return await engine.get(PLACES, KEYS)
 
 
 class EngineReads:
-    async def test_records_of_one_key_come_in_the_order_of_their_partitions(self, engine: Engine) -> None:
+    async def test_records_come_in_the_order_of_partitions_and_keys(self, engine: Engine) -> None:
         for place in PLACES:
-            await apply(engine, place, put("a"), put("b"))
-        found = await engine.get([USERS, NOWHERE, MAILS, MESSAGES, USERS], "a")
-        assert [(record.partition, record.key) for record in found] == [(MAILS, "a"), (MESSAGES, "a"), (USERS, "a")]
-        assert await engine.get([NOWHERE], "a") == []
-        assert await engine.get([], "a") == []
-        assert await engine.get(PLACES, "c") == []
+            await apply(engine, place, put("b"), put("a"), put("c"))
+        found = await engine.get([USERS, NOWHERE, MAILS, MESSAGES, USERS], ["c", "a", "none", "c"])
+        expected = [(place, key) for place in (MAILS, MESSAGES, USERS) for key in "ac"]
+        assert [(record.partition, record.key) for record in found] == expected
+        assert await engine.get([NOWHERE], ["a"]) == []
+        assert await engine.get([], ["a"]) == []
+        assert await engine.get(PLACES, []) == []
+
+    async def test_any_number_of_records_may_be_asked_for(self, engine: Engine) -> None:
+        keys = [f"{n:04}" for n in range(1200)]
+        await apply(engine, MESSAGES, *(put(key) for key in keys))
+        assert keys_of(await engine.get([MESSAGES], keys)) == keys
+
+    # -- pages -----------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("order", Order)
     async def test_a_page_holds_the_first_records_in_order(
@@ -77,8 +89,8 @@ class EngineReads:
         everything = await filled(engine, rng)
         for places in ([MESSAGES], PLACES, [MESSAGES, NOWHERE, OTHERS, OTHERS], [NOWHERE], []):
             expected = in_order([record for record in everything if record.partition in places], order)
-            for limit in (0, 1, 5, 100):
-                assert await engine.page(places, order, None, limit) == expected[:limit]
+            for limit in (1, 5, 100):
+                assert await engine.page(places, order, None, limit) == page_of(expected, limit)
 
     @pytest.mark.parametrize("order", Order)
     async def test_a_page_ends_with_the_record_that_makes_it_too_long(
@@ -87,10 +99,10 @@ class EngineReads:
         expected = in_order(await filled(engine, rng), order)
         for stop in range(1, len(expected) + 1):
             below = sum(len(record.data) for record in expected[:stop]) - 1
-            assert await engine.page(PLACES, order, None, 100, below) == expected[:stop]
+            assert await engine.page(PLACES, order, None, 100, max_bytes=below) == page_of(expected, stop)
         everything = sum(len(record.data) for record in expected)
-        assert await engine.page(PLACES, order, None, 100, everything) == expected
-        assert await engine.page(PLACES, order, None, 1, everything) == expected[:1]
+        assert await engine.page(PLACES, order, None, 100, max_bytes=everything) == page_of(expected, 100)
+        assert await engine.page(PLACES, order, None, 1, max_bytes=everything) == page_of(expected, 1)
 
     @pytest.mark.parametrize("order", Order)
     async def test_a_page_goes_on_beyond_any_position(self, engine: Engine, rng: random.Random, order: Order) -> None:
@@ -98,15 +110,47 @@ class EngineReads:
         for places in ([OTHERS], [USERS, MAILS], PLACES):
             for number, record in enumerate(everything):
                 expected = [each for each in everything[number + 1 :] if each.partition in places]
-                assert await engine.page(places, order, position_of(record), 3) == expected[:3]
+                assert await engine.page(places, order, position(record), 3) == page_of(expected, 3)
+
+    @pytest.mark.parametrize("order", Order)
+    @pytest.mark.parametrize("places", [[MESSAGES], PLACES], ids=["one partition", "several"])
+    async def test_a_page_has_only_what_is_to_be_kept_and_tells_how_far_it_looked(
+        self, engine: Engine, rng: random.Random, order: Order, places: list[Partition]
+    ) -> None:
+        everything = [each for each in in_order(await filled(engine, rng), order) if each.partition in places]
+        kept = [each for each in everything if rng.random() < 0.4]
+        names = {(each.partition, each.key, each.data) for each in kept}
+        found: list[StoredRecord] = []
+        page = await engine.page(places, order, None, 2, keep=lambda *each: each in names)
+        while page.reached is not None:
+            assert page.reached == position(page.records[1])
+            found += page.records
+            page = await engine.page(places, order, page.reached, 2, keep=lambda *each: each in names)
+        assert found + list(page.records) == kept
+        assert await engine.page(places, order, None, 2, keep=lambda *_: False) == Page([], None)
+
+    @pytest.mark.parametrize("order", Order)
+    async def test_a_page_ends_a_long_search_and_tells_where(self, engine: Engine, order: Order) -> None:
+        keys = [f"{n:05}" for n in range(MAX_LOOKS // 2 + 50)]
+        places = [MESSAGES, OTHERS]
+        for place in places:
+            await apply(engine, place, *(put(key, at=None if int(key) % 3 else int(key)) for key in keys))
+        everything = in_order(await engine.get(places, keys), order)
+        last = everything[-1]
+        page = await engine.page(places, order, None, 5, keep=lambda *each: each[:2] == (last.partition, last.key))
+        assert page == Page([], position(everything[MAX_LOOKS - 1]))
+        page = await engine.page(
+            places, order, page.reached, 5, keep=lambda *each: each[:2] == (last.partition, last.key)
+        )
+        assert page == Page([last], None)
 
     @pytest.mark.parametrize("order", Order)
     async def test_a_position_may_be_of_a_record_that_is_gone(self, engine: Engine, order: Order) -> None:
         await apply(engine, MESSAGES, *(put(key, at=1) for key in "abcd"))
         page = await engine.page([MESSAGES], order, None, 2)
-        await apply(engine, MESSAGES, *(delete(key) for key in keys_of(page)))
-        rest = await engine.page([MESSAGES], order, position_of(page[-1]), 10)
-        assert keys_of(page + rest) == sorted("abcd", reverse=order is Order.DESC)
+        await apply(engine, MESSAGES, *(delete(key) for key in keys_of(page.records)))
+        rest = await engine.page([MESSAGES], order, page.reached, 10)
+        assert keys_of([*page.records, *rest.records]) == sorted("abcd", reverse=order is Order.DESC)
 
     @pytest.mark.parametrize("order", Order)
     async def test_a_position_between_records_may_be_of_a_partition_without_any(
@@ -116,7 +160,7 @@ class EngineReads:
         await apply(engine, USERS, put("a", at=1))
         between = Position(sort_key(1, "a"), Partition(SLACK, "one", "empty"), "a")
         rest = await engine.page([MAILS, USERS], order, between, 10)
-        assert [record.partition for record in rest] == [USERS if order is Order.ASC else MAILS]
+        assert [record.partition for record in rest.records] == [USERS if order is Order.ASC else MAILS]
 
     @pytest.mark.parametrize("order", Order)
     async def test_paging_visits_each_record_once_while_others_come_and_go(
@@ -127,8 +171,11 @@ class EngineReads:
         for place in places:
             await apply(engine, place, *(put(key, at=rng.choice([None, 1, 2])) for key in stable))
         seen: list[StoredRecord] = []
-        while page := await engine.page(places, order, position_of(seen[-1]) if seen else None, 7):
-            seen += page
+        after = None
+        while not seen or after is not None:
+            page = await engine.page(places, order, after, 7)
+            after = page.reached
+            seen += page.records
             passing = f"{rng.randrange(40):03}-{len(seen)}"
             await apply(engine, rng.choice(places), put(passing, at=rng.choice([None, 0, 1, 2, 3])))
             await apply(engine, rng.choice(places), delete(passing))

@@ -1,4 +1,4 @@
-"""What every record engine does: inherit the class, give it an `engines` fixture."""
+"""What every record engine does: inherit the class, give it an `engines` fixture that goes by the `clock`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,16 +6,22 @@ from collections.abc import AsyncIterator
 import pytest
 
 from records.engine import Engine, Engines
+from tests.conformance.engine_changes import EngineChanges
 from tests.conformance.engine_erasure import EngineErasure
 from tests.conformance.engine_links import EngineLinks
 from tests.conformance.engine_reads import EngineReads
-from tests.conformance.engine_values import MESSAGES, apply, put, record_of
+from tests.conformance.engine_values import MESSAGES, Clock, apply, put, record_of
 from tests.conformance.engine_writes import EngineWrites
 
 OWNER = "o1a2b3c4"
 
 
-class EngineSuite(EngineWrites, EngineReads, EngineLinks, EngineErasure):
+class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineErasure):
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """The clock that `engines` must go by."""
+        return Clock()
+
     @pytest.fixture
     async def engine(self, engines: Engines) -> AsyncIterator[Engine]:
         """Sound after every test, whatever it did."""

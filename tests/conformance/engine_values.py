@@ -1,12 +1,13 @@
 """Values for the tests of record engines."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from blobstore.digest import Digest
 from records.engine import Engine
 from records.history import Recorder
-from records.model import Batch, Delete, Link, Outcome, Partition, Position, Put, StoredRecord
+from records.model import Batch, Delete, Link, Outcome, Partition, Put, StoredRecord
 from records.order import sort_key
 
 SLACK = "https://registry.pdpp.dev/connectors/slack"
@@ -15,10 +16,20 @@ MESSAGES = Partition(SLACK, "one", "messages")
 USERS = Partition(SLACK, "one", "users")
 OTHERS = Partition(SLACK, "two", "messages")
 MAILS = Partition(GMAIL, "three", "messages")
-RECORDER = Recorder(bytes(32), "at")
+RECORDER = Recorder(bytes(32), "text")
 T1 = "2026-11-01T10:00:00Z"
 T2 = "2026-11-02T10:00:00Z"
 T3 = "2026-11-03T10:00:00Z"
+
+
+@dataclass
+class Clock:
+    """UTC seconds that do not go by themselves."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def digest_of(number: int) -> Digest:
@@ -37,7 +48,7 @@ def put(
     emitted_at: str = T1,
 ) -> Put:
     """A record whose content is told apart by `text`; `at` is the value of its cursor field."""
-    data = f'{{"id": "{key}", "text": "{text}"}}'.encode("utf-8", "backslashreplace")
+    data = json.dumps({"id": key, "text": text}).encode()
     return Put(key, sort_key(at, key), data, emitted_at, links)
 
 
@@ -63,10 +74,6 @@ async def record_of(engine: Engine, partition: Partition, key: str) -> StoredRec
 async def version_of(engine: Engine, partition: Partition) -> int:
     stats = await engine.stats()
     return stats[partition].version if partition in stats else 0
-
-
-def position_of(record: StoredRecord) -> Position:
-    return Position(record.sort, record.partition, record.key)
 
 
 def keys_of(records: Sequence[StoredRecord]) -> list[str]:

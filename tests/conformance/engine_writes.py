@@ -45,7 +45,7 @@ class EngineWrites:
         await apply(engine, MESSAGES, put("a"), put("b"), put("a"), delete("c"), put("a", "new"), delete("b"))
         assert await version_of(engine, MESSAGES) == 4
         await apply(engine, MESSAGES, put("d"))
-        versions = {key: (await engine.get([MESSAGES], key))[0].version for key in ("a", "d")}
+        versions = {key: (await engine.get([MESSAGES], [key]))[0].version for key in ("a", "d")}
         assert versions == {"a": 3, "d": 5}
 
     async def test_an_unchanged_record_stays_as_it_was(self, engine: Engine) -> None:
@@ -166,9 +166,9 @@ class EngineWrites:
         ids=["spaces and escapes", "unicode", "large", "number"],
     )
     async def test_data_comes_back_to_the_byte(self, engine: Engine, data: bytes) -> None:
-        await apply(engine, MESSAGES, Put("a", sort_key("x", "a"), data, T1, b"1"))
+        await apply(engine, MESSAGES, Put("a", sort_key("x", "a"), data, T1))
         await apply(engine, MESSAGES, put("b"))
-        await apply(engine, MESSAGES, Put("b", sort_key("x", "b"), data, T1, b"1"))
+        await apply(engine, MESSAGES, Put("b", sort_key("x", "b"), data, T1))
         for key in ("a", "b"):
             record = await record_of(engine, MESSAGES, key)
             assert record is not None

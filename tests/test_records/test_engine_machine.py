@@ -1,10 +1,12 @@
 """Random operations: the engine on SQLite answers as the one in memory does, whatever came before."""
 
 import asyncio
+import json
 import os
 import random
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from records.engine import Engine
 from records.engines.memory import MemoryEngine
 from records.engines.sqlite import SqliteEngine
 from records.errors import Fenced, Released
+from records.history import Recorder
 from records.model import Batch, Delete, Order, Partition, Position, Put, Target
 from records.order import sort_key
-from tests.conformance.engine_values import digest_of, link_of
+from tests.conformance.engine_values import Clock, digest_of, link_of
 
 CONNECTORS = ["a", "b\0"]
 INSTANCES = ["one", "two"]
@@ -32,6 +35,7 @@ CURSORS = [None, True, -1, 2**53 + 1, 2.0**53, 1e99, "", "x\0", "x", [1], {"a": 
 partitions = st.builds(Partition, st.sampled_from(CONNECTORS), st.sampled_from(INSTANCES), st.sampled_from(STREAMS))
 keys, times, cursors = st.sampled_from(KEYS), st.sampled_from(TIMES), st.sampled_from(CURSORS)
 digests = st.integers(0, 4).map(digest_of)
+texts = st.sampled_from(["x", "y" * 300, "z" * 9000, 7, None])
 links = st.lists(
     st.builds(link_of, st.integers(0, 4), st.sampled_from(["", "/0", "/1", "/a~1b"])),
     max_size=3,
@@ -41,8 +45,9 @@ links = st.lists(
 
 @st.composite
 def puts(draw: st.DrawFn) -> Put:
-    key, text = draw(keys), draw(st.sampled_from(["x", "y" * 300, "z" * 9000]))
-    return Put(key, sort_key(draw(cursors), key), text.encode(), draw(times), text[:1].encode(), draw(links))
+    key = draw(keys)
+    data = {name: draw(texts) for name in draw(st.permutations(["at", "text"]))[draw(st.integers(0, 1)) :]}
+    return Put(key, sort_key(draw(cursors), key), json.dumps(data).encode(), draw(times), draw(links))
 
 
 mutations = puts() | st.builds(Delete, keys, times, times)
@@ -54,12 +59,20 @@ batches = st.builds(
     release_epoch=st.sampled_from([None, None, 0, 1]),
     append_only=st.booleans(),
     event=st.none() | st.binary(max_size=3),
+    recorder=st.just(Recorder(bytes(32), "at")),
 )
 targets = st.one_of(
     st.builds(Target, st.sampled_from(CONNECTORS)),
     st.builds(Target, st.sampled_from(CONNECTORS), st.sampled_from(INSTANCES)),
     st.builds(Target, st.sampled_from(CONNECTORS), st.sampled_from(INSTANCES), st.sampled_from(STREAMS)),
-    st.builds(Target, st.sampled_from(CONNECTORS), st.sampled_from(INSTANCES), st.sampled_from(STREAMS), keys),
+    st.builds(
+        Target,
+        st.sampled_from(CONNECTORS),
+        st.sampled_from(INSTANCES),
+        st.sampled_from(STREAMS),
+        keys,
+        st.sampled_from([None, "at"]),
+    ),
 )
 
 
@@ -73,6 +86,12 @@ async def _page(places: list[Partition], order: Order, engine: Engine) -> Any:
     return await engine.page(places, order, None, 1000)
 
 
+async def _changes(place: Partition, engine: Engine) -> Any:
+    """All that is remembered of changes."""
+    of = (await engine.stats())[place]
+    return [await engine.changes(place, max(of.floor, 1), max(of.floor, 1), of.version, 1000)] if of.version else []
+
+
 async def _links_of(number: int, engine: Engine) -> Any:
     return await engine.links_of(digest_of(number), None, 1000)
 
@@ -83,8 +102,9 @@ class EngineMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "machine.db"
-        self.model: Engine = MemoryEngine()
-        self.engine: Engine = self.runner.run(SqliteEngine.open(self.path))
+        self.clock = Clock()
+        self.model: Engine = MemoryEngine(self.clock)
+        self.engine: Engine = self.runner.run(SqliteEngine.open(self.path, self.clock))
 
     def both(self, step: Callable[[Engine], Awaitable[Any]]) -> Any:
         """What both answer, or raise; it must be the same."""
@@ -104,7 +124,7 @@ class EngineMachine(RuleBasedStateMachine):
         if adjust:  # most batches should succeed
             place = batch.partition
             epoch = self.both(lambda engine: engine.epoch(place.connector, place.instance))
-            batch = Batch(place, batch.mutations, epoch, None, batch.append_only, batch.event)
+            batch = replace(batch, epoch=epoch, release_epoch=None)
         self.both(lambda engine: engine.apply(batch))
 
     @rule(what=targets, at=times, limit=st.integers(1, 5))
@@ -120,9 +140,51 @@ class EngineMachine(RuleBasedStateMachine):
         lost = self.both(lambda engine: engine.recount(connector, some))
         self.both(lambda engine: engine.forget_unlinked(connector, lost))
 
-    @rule(places=st.lists(partitions, max_size=4), order=st.sampled_from(Order), after=st.none() | positions())
-    def page(self, places: list[Partition], order: Order, after: Position | None) -> None:
-        self.both(lambda engine: engine.page(places, order, after, 4))
+    @rule(
+        places=st.lists(partitions, max_size=4),
+        order=st.sampled_from(Order),
+        after=st.none() | positions(),
+        limit=st.integers(1, 6),
+        most=st.sampled_from([None, 0, 500]),
+        kept=st.none() | st.sets(keys),
+    )
+    def page(
+        self,
+        places: list[Partition],
+        order: Order,
+        after: Position | None,
+        limit: int,
+        most: int | None,
+        kept: set[str] | None,
+    ) -> None:
+        keep = None if kept is None else lambda _, key, data: key in kept and b"x" not in data
+        self.both(lambda engine: engine.page(places, order, after, limit, max_bytes=most, keep=keep))
+
+    @rule(place=partitions, some=st.lists(keys, max_size=4))
+    def get(self, place: Partition, some: list[str]) -> None:
+        self.both(lambda engine: engine.get([place], some))
+
+    @rule(
+        place=partitions,
+        versions=st.tuples(*[st.integers(0, 20)] * 3).map(sorted),
+        limit=st.integers(1, 5),
+        most=st.sampled_from([None, None, 0, 500]),
+    )
+    def changes(self, place: Partition, versions: list[int], limit: int, most: int | None) -> None:
+        """Counted back from the present version, so that most are within what is remembered."""
+        of = self.both(lambda engine: engine.stats(place.connector)).get(place)
+        newest = 0 if of is None else of.version
+        since, after, horizon = (max(newest - 20 + version, 0) for version in versions)
+        if since == 0 or of.floor <= since:  # else the answer means nothing
+            self.both(lambda engine: engine.changes(place, since, after, horizon, limit, most))
+
+    @rule(seconds=st.integers(1, 10))
+    def wait(self, seconds: int) -> None:
+        self.clock.now += seconds
+
+    @rule(age=st.integers(-1, 20), limit=st.integers(1, 5))
+    def forget(self, age: int, limit: int) -> None:
+        self.both(lambda engine: engine.forget(self.clock.now - age, limit))
 
     @rule(digest=digests, after=st.none() | st.tuples(partitions, keys, st.sampled_from(["", "/0", "/9"])))
     def links_of(self, digest: Any, after: tuple[Partition, str, str] | None) -> None:
@@ -145,13 +207,15 @@ class EngineMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.runner.run(self.engine.close())
-        self.engine = self.runner.run(SqliteEngine.open(self.path))
+        self.engine = self.runner.run(SqliteEngine.open(self.path, self.clock))
 
     @invariant()
     def answers_are_the_same(self) -> None:
         places = list(self.both(lambda engine: engine.stats()))
         for order in Order:
             self.both(partial(_page, places, order))
+        for place in places:
+            self.both(partial(_changes, place))
         for number in range(5):
             self.both(partial(_links_of, number))
         self.both(lambda engine: engine.unlinked(1000))

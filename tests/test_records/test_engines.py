@@ -8,17 +8,18 @@ import pytest
 from records.engines.memory import MemoryEngines
 from records.engines.sqlite import SingleFileEngines
 from tests.conformance.engine_suite import EngineSuite
+from tests.conformance.engine_values import Clock
 
 
 class TestMemoryEngine(EngineSuite):
     @pytest.fixture
-    def engines(self) -> MemoryEngines:
-        return MemoryEngines()
+    def engines(self, clock: Clock) -> MemoryEngines:
+        return MemoryEngines(clock)
 
 
 class TestSqliteEngine(EngineSuite):
     @pytest.fixture
-    async def engines(self, tmp_path: Path) -> AsyncIterator[SingleFileEngines]:
-        engines = SingleFileEngines(tmp_path / "records")
+    async def engines(self, tmp_path: Path, clock: Clock) -> AsyncIterator[SingleFileEngines]:
+        engines = SingleFileEngines(tmp_path / "records", clock)
         yield engines
         await engines.close()

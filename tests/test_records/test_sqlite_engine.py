@@ -15,7 +15,7 @@ from blobstore.sqlitefile import SqliteFile
 from records.engine import Engine
 from records.engines.sqlite import SingleFileEngines, SqliteEngine
 from records.engines.sqlite.schema import MIGRATIONS
-from records.model import Order, Partition, Target
+from records.model import Order, Partition, StoredRecord, Target
 from tests.conformance.engine_values import (
     MAILS,
     MESSAGES,
@@ -27,7 +27,6 @@ from tests.conformance.engine_values import (
     delete,
     digest_of,
     link_of,
-    position_of,
     put,
 )
 
@@ -46,6 +45,7 @@ async def everything(engine: Engine) -> list[Any]:
     return [
         stats,
         await engine.page(list(stats), Order.ASC, None, 10_000),
+        [await engine.changes(place, 5, 5, of.version, 10_000) for place, of in stats.items()],
         [await engine.links_of(digest_of(n), limit=10_000) for n in range(5)],
         await engine.unlinked(100),
         await engine.outbox(100),
@@ -55,6 +55,16 @@ async def everything(engine: Engine) -> list[Any]:
 
 
 # -- files ---------------------------------------------------------------------------------------------------------
+
+
+async def everything_in(engine: Engine) -> list[StoredRecord]:
+    """All messages."""
+    found: list[StoredRecord] = []
+    page = await engine.page([MESSAGES], Order.ASC, None, 1000)
+    while page.reached is not None:
+        found += page.records
+        page = await engine.page([MESSAGES], Order.ASC, page.reached, 1000)
+    return found + list(page.records)
 
 
 async def test_each_owner_has_a_file_of_its_own(tmp_path: Path) -> None:
@@ -103,13 +113,13 @@ async def test_deletions_and_erasures_of_streams_leave_tombstones(engine: Sqlite
     await engine.erase(Target(SLACK, "one", "messages", "c"), T2, 10)
     await engine.erase(Target(SLACK, "one", "messages"), T2, 10)
     database = sqlite3.connect(tmp_path / "records.db")
-    columns = "key, version, deleted_at, emitted_at"
+    columns = "key, version, deleted_at, emitted_at, born"
     assert database.execute(f"SELECT {columns} FROM tombstones ORDER BY key").fetchall() == [
-        ("a", 6, T1, T1),
-        ("b", 10, T2, T2),
-        ("c", 9, T2, T2),
-        ("d", 11, T2, T2),
-        ("e", 12, T2, T2),
+        ("a", 6, T1, T1, 1),
+        ("b", 10, T2, T2, 8),
+        ("c", 9, T2, T2, 3),
+        ("d", 11, T2, T2, 4),
+        ("e", 12, T2, T2, 5),
     ]
     await engine.erase(Target(SLACK, "one"), T2, 10)
     assert database.execute("SELECT count(*) FROM tombstones").fetchone() == (0,)
@@ -127,13 +137,10 @@ async def test_deletions_and_erasures_of_streams_leave_tombstones(engine: Sqlite
         ("UPDATE partitions SET links = 0 WHERE id = 1", "partition 1 counts 0 links, but has 2"),
         ("UPDATE partitions SET records = 1 WHERE id = 2", "partition 2 counts 1 records, but has 0"),
         (
-            "UPDATE partitions SET version = 3 WHERE id = 1",
+            "UPDATE partitions SET version = 3 WHERE id = 1; DELETE FROM history WHERE part = 1",
             "partition 1 is at version 3, but has a record of version 4",
         ),
-        (
-            "UPDATE tombstones SET version = 9",
-            "partition 2 is at version 2, but has a tombstone of version 9",
-        ),
+        ("UPDATE tombstones SET version = 9", "partition 2 is at version 2, but has a tombstone of version 9"),
         (
             "UPDATE partitions SET updated_at = '2020' WHERE id = 1",
             f"partition 1 was updated at 2020, but has a record of {T1}",
@@ -142,14 +149,39 @@ async def test_deletions_and_erasures_of_streams_leave_tombstones(engine: Sqlite
             "UPDATE partitions SET updated_at = '2020' WHERE id = 2",
             "partition 2 was updated at 2020, but has a record of None",
         ),
-        ("INSERT INTO tombstones VALUES (9, 'k', 1, '', '')", "there are rows of partition 9, but no such partition"),
+        (
+            "INSERT INTO tombstones VALUES (9, 1, 'k', '', '', 0, NULL, 0)",
+            "there are rows of partition 9, but no such partition",
+        ),
+        ("UPDATE records SET id = (2 << 40) + 1 WHERE key = 'a'", "partition 1 has 1 records in the place of another"),
+        ("UPDATE tombstones SET born = 2", "partition 2 has 1 tombstones of records that were never born"),
+        (
+            "UPDATE history SET version = 9 WHERE part = 2",
+            "partition 2 remembers 1 states that ended before they began",
+        ),
+        (
+            "UPDATE history SET until = 9, version = 8 WHERE part = 2",
+            "partition 2 remembers 1 states that were superseded by none",
+        ),
+        ("UPDATE history SET part = 9 WHERE part = 2", "partition 9 remembers 1 states that were superseded by none"),
+        (
+            "INSERT INTO history VALUES (1, 3, 'a', 0, 0, NULL)",
+            "partition 1 remembers 1 states that began before the one before them ended",
+        ),
+        (
+            "UPDATE partitions SET floor = 9 WHERE id = 1",
+            "partition 1 has forgotten what was before 9, but is at version 4",
+        ),
         ("DELETE FROM links WHERE key = 'a'", "partition 1 has 1 records whose links are not those that they count"),
         (
             "INSERT INTO links VALUES (1, 'x', '', 1, x'00', '', '')",
             "partition 1 has 1 links of records that are not there",
         ),
         ("UPDATE links SET connector = 2 WHERE key = 'a'", "partition 1 has 1 links of another connector"),
-        ("INSERT INTO tombstones VALUES (1, 'a', 1, '', '')", "partition 1 has 1 tombstones of records that are there"),
+        (
+            "INSERT INTO tombstones VALUES (1, 1, 'a', '', '', 0, NULL, 0)",
+            "partition 1 has 1 tombstones of records that are there",
+        ),
     ],
 )
 async def test_check_finds_what_disagrees(engine: SqliteEngine, tmp_path: Path, damage: str, sentence: str) -> None:
@@ -157,7 +189,7 @@ async def test_check_finds_what_disagrees(engine: SqliteEngine, tmp_path: Path, 
     await apply(engine, USERS, put("a"), delete("a"))
     assert await engine.check() == []
     vandal = sqlite3.connect(tmp_path / "records.db", isolation_level=None)
-    vandal.execute(damage)
+    vandal.executescript(damage)
     vandal.close()
     assert await engine.check() == [sentence]
 
@@ -186,7 +218,7 @@ class Work:
 
 
 CALLS: dict[str, Callable[[Engine], Awaitable[object]]] = {
-    "get": lambda engine: engine.get([MESSAGES], "00150"),
+    "get": lambda engine: engine.get([MESSAGES], ["00150"]),
     "first page": lambda engine: engine.page([MESSAGES, USERS], Order.DESC, None, 10),
     "stats": lambda engine: engine.stats(),
     "links of a blob": lambda engine: engine.links_of(digest_of(1), (MESSAGES, "00150", "/file"), 10),
@@ -197,6 +229,7 @@ CALLS: dict[str, Callable[[Engine], Awaitable[object]]] = {
     "update": lambda engine: apply(engine, MESSAGES, put("00150", "new", link_of(1))),
     "delete": lambda engine: apply(engine, MESSAGES, delete("00150")),
     "erase one": lambda engine: engine.erase(Target(SLACK, "one", "messages", "00150"), T2, 10),
+    "changes": lambda engine: engine.changes(MESSAGES, 100, 200, 250, 10),
     "erase some": lambda engine: engine.erase(Target(SLACK, "one"), T2, 10),
 }
 
@@ -218,8 +251,8 @@ async def test_no_call_works_more_when_streams_are_longer(tmp_path: Path) -> Non
     for order in Order:
         costs = []
         for work, depth in ((short, 100), (long, 5000)):
-            middle = (await work.engine.page([MESSAGES, USERS], order, None, depth))[-1]
-            costs.append(await work.of(work.engine.page([MESSAGES, USERS], order, position_of(middle), 10)))
+            middle = (await work.engine.page([MESSAGES, USERS], order, None, depth)).reached
+            costs.append(await work.of(work.engine.page([MESSAGES, USERS], order, middle, 10)))
         assert costs[1] <= costs[0] + 5, order
     for work in (short, long):
         await work.file.close()
@@ -240,7 +273,7 @@ async def test_a_page_leaves_no_snapshot_behind(engine: SqliteEngine) -> None:
     await apply(engine, MESSAGES, *(put(str(n), at=n) for n in range(100)))
     await apply(engine, USERS, *(put(str(n), at=n) for n in range(100)))
     for places in ([MESSAGES], [MESSAGES, USERS]):
-        assert len(await engine.page(places, Order.ASC, None, 5)) == 5
+        assert len((await engine.page(places, Order.ASC, None, 5)).records) == 5
         await apply(engine, MESSAGES, put("more", str(places)))
         assert await engine.sanitize(0.0)
 
@@ -302,7 +335,7 @@ async def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None
     processes = [start(tmp_path, name, 60) for name in ("p", "q")]
     await asyncio.gather(*(finish(process) for process in processes))
     engine = await SqliteEngine.open(tmp_path / "o1.db")
-    records = await engine.page([MESSAGES], Order.ASC, None, 10_000)
+    records = await everything_in(engine)
     names = {f"{name}-{number}-{n}" for name in "pq" for number in range(60) for n in range(20)}
     assert {record.key for record in records} == names | {"shared"}
     assert len({record.version for record in records}) == len(records)
@@ -322,7 +355,7 @@ async def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_there(t
 
         engine = await SqliteEngine.open(tmp_path / "o1.db")
         assert await engine.check() == []
-        keys = {record.key for record in await engine.page([MESSAGES], Order.ASC, None, 1_000_000)}
+        keys = {record.key for record in await everything_in(engine)}
         batches = {key.rsplit("-", 1)[0] for key in keys - {"shared"}}
         assert {f"r{round_number}-{number}" for number in numbers} <= batches
         assert keys - {"shared"} == {f"{batch}-{n}" for batch in batches for n in range(20)}

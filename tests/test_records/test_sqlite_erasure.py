@@ -45,8 +45,8 @@ class Writer:
         data, cursor, name = (self.text(self.rng.choice(sizes)) for sizes in (SIZES, [20, 60, 1500], [40, 300]))
         self.texts.setdefault((place, key), [key]).extend([data, cursor, name])
         links = (Link(Digest(f"{self.rng.getrandbits(256):064x}"), "/" + name, "a/b", name),)
-        json = f'{{"text":"{data}"}}'.encode()
-        return Put(key, sort_key(cursor, key), json, T1, data[:16].encode(), links if self.rng.random() < 0.2 else ())
+        json = f'{{"body":"{data}"}}'.encode()
+        return Put(key, sort_key(cursor, key), json, T1, links if self.rng.random() < 0.2 else ())
 
     async def write(self, count: int, places: Collection[Partition] = (HERE, THERE)) -> None:
         """New records in no order, in both places alternately."""
@@ -182,7 +182,7 @@ async def test_readers_and_writers_go_on_while_an_engine_is_sanitized(
 ) -> None:
     writer = Writer(engine, rng)
     await writer.write(400)
-    there = await engine.page([THERE], Order.ASC, None, 1000)
+    there = (await engine.page([THERE], Order.ASC, None, 1000)).records
     await engine.erase(Target("here"), T2, 1000)
     other = await SqliteEngine.open(tmp_path / "records.db")
     added = [apply(each, THERE, writer.put(THERE, writer.text(40))) for each in (engine, other) for _ in range(10)]
@@ -191,7 +191,7 @@ async def test_readers_and_writers_go_on_while_an_engine_is_sanitized(
     done, seen, _ = await asyncio.gather(*(asyncio.gather(*calls) for calls in (sanitizing, pages, added)))
     assert done == [True, True]
     for page in seen:
-        assert {record.key for record in there} <= {record.key for record in page}
-    assert len(await engine.page([THERE], Order.ASC, None, 1000)) == len(there) + 20
+        assert {record.key for record in there} <= {record.key for record in page.records}
+    assert len((await engine.page([THERE], Order.ASC, None, 1000)).records) == len(there) + 20
     await other.close()
     assert pieces_in(tmp_path, writer.texts_of(*writer.everything(HERE))) == set()

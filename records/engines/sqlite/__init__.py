@@ -6,11 +6,14 @@ they are for.
 
 import asyncio
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlitefile import SqliteFile
+from records.engine import Engine
 from records.engines.sqlite.changes import History
 from records.engines.sqlite.check import disagreements
 from records.engines.sqlite.erasure import Erasure
@@ -29,9 +32,9 @@ class SqliteEngine(Writes, Reads, History, Links, Erasure, Events):
     """Adapter of `records.engine.Engine`."""
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
+    async def open(cls, path: Path, clock: Callable[[], float] = time.time) -> Self:
         """Open the file, made and migrated if need be; any number of processes may do so at once."""
-        return cls(await SqliteFile.open(path, MIGRATIONS))
+        return cls(await SqliteFile.open(path, MIGRATIONS), clock)
 
     async def check(self) -> list[str]:
         return await self._file.check() or await self._file.read(disagreements)
@@ -43,13 +46,14 @@ class SqliteEngine(Writes, Reads, History, Links, Erasure, Events):
 class SingleFileEngines:
     """Adapter of `records.engine.Engines`: `<owner>.db` in one directory, opened when it is first asked for."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
-        self._engines: dict[str, SqliteEngine] = {}
+        self._clock = clock
+        self._engines: dict[str, Engine] = {}
         self._opening = asyncio.Lock()
         self._closed = False
 
-    async def of(self, owner: str) -> SqliteEngine:
+    async def of(self, owner: str) -> Engine:
         """As the port says. Raises `ValueError` for what is no owner's id: paths are made of nothing else."""
         if not _OWNER.match(owner):
             raise ValueError("an owner's id has lower-case letters and digits only")
@@ -57,7 +61,7 @@ class SingleFileEngines:
             if self._closed:
                 raise StorageUnavailable("the record files are closed")
             if owner not in self._engines:
-                self._engines[owner] = await SqliteEngine.open(self._directory / f"{owner}.db")
+                self._engines[owner] = await SqliteEngine.open(self._directory / f"{owner}.db", self._clock)
             return self._engines[owner]
 
     async def close(self) -> None:

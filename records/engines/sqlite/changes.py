@@ -1,10 +1,15 @@
 """What changed between two versions, and how long it is remembered."""
 
+import heapq
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import takewhile
+
 from blobstore.sqlite import sqlite3
-from records.engines.sqlite.reads import COLUMNS, record_of
+from records.engines.sqlite.reads import COLUMNS, record
 from records.engines.sqlite.schema import OnFile, in_lists, mark_stale, part_of, record_id
 from records.model import Change, Changes, Partition, StoredRecord, Tombstone
-from records.paging import cut
+from records.paging import take_states
 
 
 class History(OnFile):
@@ -17,22 +22,20 @@ class History(OnFile):
             part = part_of(db, partition)
             if part is None:
                 return Changes([], horizon, None)
-            records = _records(db, partition, part, after, horizon, limit)
-            graves = _graves(db, part, after, horizon, limit) if since else []
-            now: list[StoredRecord | Tombstone] = [*records, *graves]
-            ordered = sorted(now, key=lambda each: each.version)
-            found, reached = cut(ordered, limit, max_bytes, horizon)
-            before = _states_at(db, part, since, [each.key for each in found]) if since else {}
-            bounds = (part, horizon, max(since, after), reached)
-            (overtaken,) = db.execute(_OVERTAKEN, bounds).fetchone()
-            return Changes([Change(each, before.get(each.key)) for each in found], reached, overtaken)
+            tombstones = since > 0
+            # Closed, so that no statement stays open and holds the snapshot.
+            with closing(_states(db, partition, part, after, horizon, tombstones=tombstones)) as states:
+                taken, reached = take_states(states, horizon, limit, max_bytes)
+            before = _before(db, part, [each.key for each in taken], since)
+            (overtaken,) = db.execute(_OVERTAKEN, (part, horizon, after, reached)).fetchone()
+            return Changes([Change(each, before.get(each.key)) for each in taken], reached, overtaken)
 
         return await self._file.read(run)
 
     async def forget(self, before: float, limit: int) -> int:
         def run(db: sqlite3.Connection) -> int:
             gone = 0
-            for (part,) in db.execute("SELECT id FROM partitions").fetchall():
+            for (part,) in db.execute(_PARTS).fetchall():
                 if gone < limit:
                     gone += _forget(db, part, before, limit - gone)
             if gone:
@@ -42,49 +45,57 @@ class History(OnFile):
         return await self._file.write(run)
 
 
-def _records(
-    db: sqlite3.Connection, place: Partition, part: int, after: int, horizon: int, limit: int
-) -> list[StoredRecord]:
-    sql = f"SELECT {COLUMNS} FROM records WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
-    rows = db.execute(sql, (record_id(part, after), record_id(part, horizon), limit))
-    return [record_of(place, row) for row in rows]
+def _states(
+    db: sqlite3.Connection, where: Partition, part: int, after: int, horizon: int, *, tombstones: bool
+) -> Generator[StoredRecord | Tombstone]:
+    """Records, and tombstones if they are wanted, of the versions beyond `after` up to the horizon, in their order."""
+    graves = db.execute(_TOMBSTONES, (part, after, horizon)) if tombstones else ()
+    records = db.execute(_RECORDS, (record_id(part, after), record_id(part, horizon)))
+    states: list[Iterator[StoredRecord | Tombstone]] = [
+        (record(where, row) for row in records),
+        (Tombstone(*row) for row in graves),
+    ]
+    yield from heapq.merge(*states, key=lambda each: each.version)
 
 
-def _graves(db: sqlite3.Connection, part: int, after: int, horizon: int, limit: int) -> list[Tombstone]:
-    return [Tombstone(*row) for row in db.execute(_GRAVES, (part, after, horizon, limit))]
-
-
-def _states_at(db: sqlite3.Connection, part: int, version: int, keys: list[str]) -> dict[str, bytes | None]:
-    """What is remembered of these keys' states at a version; a key that had none then is not in it."""
-    found: dict[str, bytes | None] = {}
-    for marks, some in in_lists(keys):
-        sql = f"SELECT key, remembered FROM history WHERE part = ? AND key IN {marks} AND version <= ? AND until > ?"
-        found |= dict(db.execute(sql, (part, *some, version, version)).fetchall())
+def _before(db: sqlite3.Connection, part: int, keys: Sequence[str], since: int) -> dict[str, bytes]:
+    """What is remembered of the keys' states at a version; those that were not there then are missing."""
+    found: dict[str, bytes] = {}
+    for marks, some in in_lists(keys) if since else ():
+        found.update(db.execute(_BEFORE.format(marks=marks), (part, *some, since, since)).fetchall())
     return found
 
 
 def _forget(db: sqlite3.Connection, part: int, before: float, limit: int) -> int:
     """The oldest first, by version, as far as they are old enough: tokens below the last of them are too old then."""
     rows = db.execute(_OLDEST, (part, limit, part, limit, limit)).fetchall()
-    old = []
-    for version, at in rows:
-        if at >= before:
-            break
-        old.append(version)
+    old = [version for version, _ in takewhile(lambda row: row[1] < before, rows)]
     if not old:
         return 0
-    gone = db.execute("DELETE FROM history WHERE part = ? AND until <= ?", (part, old[-1])).rowcount
-    gone += db.execute("DELETE FROM tombstones WHERE part = ? AND version <= ?", (part, old[-1])).rowcount
     db.execute("UPDATE partitions SET floor = max(floor, ?) WHERE id = ?", (old[-1], part))
-    return gone
+    # What a deletion ended and its tombstone have one version: they go together, beyond the limit if need be.
+    gone = db.execute("DELETE FROM history WHERE part = ? AND until <= ?", (part, old[-1])).rowcount
+    return gone + db.execute("DELETE FROM tombstones WHERE part = ? AND version <= ?", (part, old[-1])).rowcount
 
 
-_GRAVES = """
+_RECORDS = f"SELECT {COLUMNS} FROM records WHERE id > ? AND id <= ? ORDER BY id"
+
+_TOMBSTONES = """
 SELECT key, version, deleted_at, emitted_at, born, consent FROM tombstones
-WHERE part = ? AND version > ? AND version <= ? ORDER BY version LIMIT ?
+WHERE part = ? AND version > ? AND version <= ? ORDER BY version
 """
 
+# At most one row of a key: its states do not overlap.
+_BEFORE = """
+SELECT key, remembered FROM history WHERE part = ? AND key IN {marks} AND version <= ? AND until > ?
+"""
+
+# A state that began in what was walked through and ended beyond the horizon was the key's state at the horizon.
 _OVERTAKEN = "SELECT min(version) FROM history WHERE part = ? AND until > ? AND version > ? AND version <= ?"
+
+_PARTS = """
+SELECT p.id FROM partitions p JOIN connectors c ON c.id = p.connector ORDER BY c.name, p.instance, p.stream
+"""
 
 _OLDEST = """
 SELECT version, at FROM (

@@ -87,6 +87,17 @@ _CHECKS = (
         "partition {} remembers {} states that were superseded by none",
     ),
     (
+        # A key's states follow each other; what was erased or forgotten leaves gaps.
+        f"""SELECT part, count(*) FROM (
+            SELECT part, version, lag(until) OVER (PARTITION BY part, key ORDER BY version) AS ended FROM (
+                SELECT part, key, version, until FROM history
+                UNION ALL SELECT part, key, id & {_MASK}, NULL FROM records
+                UNION ALL SELECT part, key, version, NULL FROM tombstones
+            )
+        ) WHERE ended > version GROUP BY part""",
+        "partition {} remembers {} states that began before the one before them ended",
+    ),
+    (
         "SELECT id, floor, version FROM partitions WHERE floor > version",
         "partition {} has forgotten what was before {}, but is at version {}",
     ),

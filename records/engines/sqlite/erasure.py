@@ -8,16 +8,14 @@ overwritten, no new one has held anything else. `tests/test_records/test_sqlite_
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqliteconnection import rewrite_table
-from records.engines.plan import Alive
-from records.engines.plan import bury as tombstone
 from records.engines.sqlite.schema import (
     CONTENT,
     OnFile,
-    Row,
     bury,
     connector_id,
     in_lists,
@@ -25,8 +23,8 @@ from records.engines.sqlite.schema import (
     note_unlinked,
     version_of,
 )
-from records.model import Delete, Erased, Target
-from records.times import unpacked
+from records.history import born, consent_in
+from records.model import Erased, Target, Tombstone
 
 
 class Erasure(OnFile):
@@ -43,7 +41,7 @@ class Erasure(OnFile):
         await self._file.write(run)
 
     async def erase(self, target: Target, deleted_at: str, limit: int) -> Erased:
-        return await self._file.write(lambda db: _erase(db, target, deleted_at, limit))
+        return await self._file.write(lambda db: _erase(db, _Step(target, deleted_at, self.now(), limit)))
 
     async def sanitize(self, timeout: float) -> bool:
         """As the port says. Writing the tables anew takes as long as it takes: other writers wait, readers do not."""
@@ -58,20 +56,24 @@ class _Step:
 
     target: Target
     deleted_at: str
+    now: int
     left: int
     records: int = 0
     size: int = 0
 
 
-def _erase(db: sqlite3.Connection, target: Target, deleted_at: str, limit: int) -> Erased:
-    step = _Step(target, deleted_at, limit)
+def _erase(db: sqlite3.Connection, step: _Step) -> Erased:
+    target, limit = step.target, step.left
     values = (target.connector, target.instance, target.instance, target.stream, target.stream)
     places = db.execute(_COVERED, values).fetchall()
     dropped: set[Digest] = set()
     for _, part in places:
         dropped |= _erase_records(db, part, step)
-    for _, part in places:
-        _erase_past(db, part, step)
+    for table, version in _MADE if target.stream is None else _MADE[1:]:
+        for _, part in places:
+            step.left -= _erase_made(db, table, version, part, step)
+    if target.stream is None:
+        db.executemany("UPDATE partitions SET floor = version WHERE id = ?", [(part,) for _, part in places])
     if step.left < limit:
         mark_stale(db)
     lost = note_unlinked(db, places[0][0], dropped) if dropped else set()
@@ -80,18 +82,13 @@ def _erase(db: sqlite3.Connection, target: Target, deleted_at: str, limit: int) 
 
 
 def _erase_records(db: sqlite3.Connection, part: int, step: _Step) -> set[Digest]:
-    one, which = _which(step.target)
-    # Where no tombstone needs the data it is not read.
-    data = "CAST(data AS BLOB)" if step.target.consent_field else "NULL"
-    sql = f"""SELECT id, key, octet_length(data), links, emitted_at, revisions, {data} FROM records
-              WHERE part = ? {one} ORDER BY key LIMIT ?"""
-    rows = db.execute(sql, (part, *which, step.left)).fetchall()
+    rows = _chosen(db, part, step)
     if not rows:
         return set()
-    dropped = _drop_links(db, part, [key for _, key, _, links, *_ in rows if links])
-    db.executemany("DELETE FROM records WHERE id = ?", [row[:1] for row in rows])
-    size = sum(row[2] for row in rows)
-    counts = db.execute(_COUNT_DOWN, (len(rows), size, sum(row[3] for row in rows), part)).fetchone()
+    dropped = _drop_links(db, part, [row.key for row in rows if row.links])
+    db.executemany("DELETE FROM records WHERE id = ?", [(row.id,) for row in rows])
+    size = sum(row.size for row in rows)
+    counts = db.execute(_COUNT_DOWN, (len(rows), size, sum(row.links for row in rows), part)).fetchone()
     if not counts[0]:
         db.execute("UPDATE partitions SET updated_at = NULL WHERE id = ?", (part,))
     if step.target.stream is not None:
@@ -100,6 +97,27 @@ def _erase_records(db: sqlite3.Connection, part: int, step: _Step) -> set[Digest
     step.records += len(rows)
     step.size += size
     return dropped
+
+
+class _Chosen(NamedTuple):
+    id: int
+    key: str
+    size: int
+    links: int
+    revisions: bytes | None
+    consent: str | None
+
+
+def _chosen(db: sqlite3.Connection, part: int, step: _Step) -> list[_Chosen]:
+    """The records to erase now. Their data is read for nothing but the consent-time field, one after the other."""
+    one, which = _which(step.target)
+    consent_field = step.target.consent_field
+    data = "NULL" if consent_field is None else "CAST(data AS BLOB)"
+    rows = db.execute(_CHOSEN.format(one=one, data=data), (part, *which, step.left))
+    return [
+        _Chosen(number, key, size, links, revisions, None if data is None else consent_in(data, consent_field))
+        for number, key, size, links, revisions, data in rows
+    ]
 
 
 def _drop_links(db: sqlite3.Connection, part: int, keys: list[str]) -> set[Digest]:
@@ -111,38 +129,29 @@ def _drop_links(db: sqlite3.Connection, part: int, keys: list[str]) -> set[Diges
     return dropped
 
 
-def _bury(db: sqlite3.Connection, part: int, rows: list[Row], step: _Step) -> None:
-    """Tombstones for erased records, each with a version of its own; what is remembered of them goes."""
+def _bury(db: sqlite3.Connection, part: int, rows: list[_Chosen], step: _Step) -> None:
+    """Tombstones for erased records, each with a version of its own."""
     sql = "UPDATE partitions SET version = version + ? WHERE id = ? RETURNING version"
-    version = db.execute(sql, (len(rows), part)).fetchone()[0] - len(rows)
-    graves = []
-    for record, key, size, _, emitted_at, revisions, data in rows:
-        version += 1
-        alive = Alive(data, size, (), version_of(record), unpacked(emitted_at), revisions)
-        delete = Delete(key, step.deleted_at, step.deleted_at)
-        graves.append(tombstone(alive, delete, version, step.target.consent_field))
-    bury(db, part, graves, int(time.time()))
-    db.executemany("DELETE FROM history WHERE part = ? AND key = ?", [(part, row[1]) for row in rows])
+    first = db.execute(sql, (len(rows), part)).fetchone()[0] - len(rows) + 1
+    at = step.deleted_at
+    graves = [
+        Tombstone(row.key, version, at, at, born(row.revisions, version_of(row.id)), row.consent)
+        for version, row in enumerate(rows, first)
+    ]
+    bury(db, part, graves, step.now)
 
 
-def _erase_past(db: sqlite3.Connection, part: int, step: _Step) -> None:
-    """What is remembered of the target; where more than a stream goes, old tombstones too, and all tokens end."""
+def _erase_made(db: sqlite3.Connection, table: str, version: str, part: int, step: _Step) -> int:
+    """Rows that changes have made, oldest first; how many went."""
     one, which = _which(step.target)
-    sql = f"SELECT part, until FROM history WHERE part = ? {one} ORDER BY until LIMIT ?"
-    rows = db.execute(sql, (part, *which, step.left)).fetchall()
-    db.executemany("DELETE FROM history WHERE part = ? AND until = ?", rows)
-    step.left -= len(rows)
-    if step.target.stream is None:
-        sql = "SELECT part, version FROM tombstones WHERE part = ? ORDER BY version LIMIT ?"
-        graves = db.execute(sql, (part, step.left)).fetchall()
-        db.executemany("DELETE FROM tombstones WHERE part = ? AND version = ?", graves)
-        step.left -= len(graves)
-        db.execute("UPDATE partitions SET floor = version WHERE id = ?", (part,))
+    chosen = f"SELECT {version} FROM {table} WHERE part = ? {one} ORDER BY {version} LIMIT ?"
+    sql = f"DELETE FROM {table} WHERE part = ? AND {version} IN ({chosen})"
+    return db.execute(sql, (part, part, *which, step.left)).rowcount
 
 
 def _is_left(db: sqlite3.Connection, part: int, target: Target) -> bool:
     one, which = _which(target)
-    tables = ["records", "history"] if target.stream is not None else ["records", "history", "tombstones"]
+    tables = ["records", "history"] if target.stream is not None else CONTENT
     found = (db.execute(f"SELECT 1 FROM {table} WHERE part = ? {one} LIMIT 1", (part, *which)) for table in tables)
     return any(cursor.fetchone() for cursor in found)
 
@@ -158,12 +167,18 @@ def _write_anew(db: sqlite3.Connection) -> None:
         db.execute("UPDATE state SET stale = 0")
 
 
+_MADE = (("tombstones", "version"), ("history", "until"))
+
 _FENCE = "INSERT INTO instances VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1"
 
 _COVERED = """
 SELECT p.connector, p.id FROM connectors c JOIN partitions p ON p.connector = c.id
 WHERE c.name = ? AND (? IS NULL OR p.instance = ?) AND (? IS NULL OR p.stream = ?)
 ORDER BY p.instance, p.stream
+"""
+
+_CHOSEN = """
+SELECT id, key, octet_length(data), links, revisions, {data} FROM records WHERE part = ? {one} ORDER BY key LIMIT ?
 """
 
 _COUNT_DOWN = """

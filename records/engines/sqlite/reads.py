@@ -8,8 +8,10 @@ from blobstore.sqlite import sqlite3
 from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, version_of
 from records.model import Keep, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
 from records.order import split
-from records.paging import MAX_LOOKED_AT, take
+from records.paging import take
 from records.times import unpacked
+
+Placed = tuple[Partition, Row]
 
 
 class Reads(OnFile):
@@ -17,12 +19,13 @@ class Reads(OnFile):
 
     async def get(self, partitions: Collection[Partition], keys: Collection[str]) -> list[StoredRecord]:
         def run(db: sqlite3.Connection) -> list[StoredRecord]:
-            found = []
-            for place, part in _parts(db, partitions):
-                for marks, some in in_lists(sorted(keys)):
-                    sql = f"SELECT {COLUMNS} FROM records WHERE part = ? AND key IN {marks} ORDER BY key"
-                    found += [record_of(place, row) for row in db.execute(sql, (part, *some))]
-            return found
+            wanted = sorted(set(keys))
+            return [
+                record(place, row)
+                for place, part in _parts(db, partitions)
+                for marks, some in in_lists(wanted)
+                for row in db.execute(_GET.format(marks=marks), (part, *some)).fetchall()
+            ]
 
         return await self._file.read(run)
 
@@ -36,12 +39,12 @@ class Reads(OnFile):
         max_bytes: int | None = None,
         keep: Keep | None = None,
     ) -> Page:
+        wanted = None if keep is None else lambda each: keep(each[0], each[1][0], each[1][-1])
+
         def run(db: sqlite3.Connection) -> Page:
-            # No partition needs to give more than the whole page looks at.
-            most = MAX_LOOKED_AT if keep else min(limit, MAX_LOOKED_AT)
             # Closed, so that no statement stays open and holds the snapshot.
-            with closing(_walk(db, _parts(db, partitions), order, after, most)) as records:
-                return take(records, limit, max_bytes, keep)
+            with closing(_walk(db, _parts(db, partitions), order, after)) as rows:
+                return take(rows, lambda each: record(*each), wanted, limit, max_bytes)
 
         return await self._file.read(run)
 
@@ -56,14 +59,14 @@ def _parts(db: sqlite3.Connection, partitions: Collection[Partition]) -> list[tu
 
 
 def _walk(
-    db: sqlite3.Connection, parts: list[tuple[Partition, int]], order: Order, after: Position | None, limit: int
-) -> Generator[StoredRecord]:
-    """Records in order. Each partition is read only as far as the merge needs it."""
+    db: sqlite3.Connection, parts: list[tuple[Partition, int]], order: Order, after: Position | None
+) -> Generator[Placed]:
+    """Rows in order. Each partition is read only as far as the merge needs it."""
     for absent in (False, True):
         if after is not None and after.sort.absent > absent:
             continue
         bound = after if after is not None and after.sort.absent == absent else None
-        runs = [_run(db, place, part, absent, order, bound, limit) for place, part in parts]
+        runs = [_run(db, place, part, absent, order, bound) for place, part in parts]
         if len(runs) == 1:
             yield from runs[0]
         else:
@@ -71,15 +74,9 @@ def _walk(
 
 
 def _run(
-    db: sqlite3.Connection,
-    place: Partition,
-    part: int,
-    absent: bool,
-    order: Order,
-    after: Position | None,
-    limit: int,
-) -> Iterator[StoredRecord]:
-    """One partition's records, beyond a position that may be another's: there equal sort keys are told apart."""
+    db: sqlite3.Connection, place: Partition, part: int, absent: bool, order: Order, after: Position | None
+) -> Iterator[Placed]:
+    """One partition's rows, beyond a position that may be another's: there equal sort keys are told apart."""
     beyond, direction = (">", "ASC") if order is Order.ASC else ("<", "DESC")
     where, values = "", list[object]()
     if after is not None:
@@ -88,23 +85,26 @@ def _run(
         where = f"AND (cursor, key) {beyond}{'=' if later else ''} (?, ?)"
         values = [cursor, after.key]
     sql = f"""SELECT {COLUMNS} FROM records WHERE part = ? AND absent = ? {where}
-              ORDER BY cursor {direction}, key {direction} LIMIT ?"""
-    for row in db.execute(sql, (part, absent, *values, limit)):
-        yield record_of(place, row)
+              ORDER BY cursor {direction}, key {direction}"""
+    for row in db.execute(sql, (part, absent, *values)):
+        yield place, row
 
 
-def _rank(record: StoredRecord) -> tuple[bytes, Partition, str]:
-    return record.sort.encoded, record.partition, record.key
+def _rank(placed: Placed) -> tuple[bytes, Partition, str]:
+    place, row = placed
+    return row[2] + row[0].encode(), place, row[0]
 
 
-def record_of(place: Partition, row: Row) -> StoredRecord:
-    """A record from a row of `COLUMNS`."""
-    record, key, absent, cursor, emitted_at, links, revisions, data = row
+def record(place: Partition, row: Row) -> StoredRecord:
+    """A row of `COLUMNS` as a record."""
+    key, absent, cursor, emitted_at, number, links, revisions, data = row
     sort = SortKey(bool(absent), cursor + key.encode())
-    return StoredRecord(place, key, sort, data, unpacked(emitted_at), version_of(record), links > 0, revisions)
+    return StoredRecord(place, key, sort, data, unpacked(emitted_at), version_of(number), links > 0, revisions)
 
 
-COLUMNS = "id, key, absent, cursor, emitted_at, links, revisions, CAST(data AS BLOB)"
+COLUMNS = "key, absent, cursor, emitted_at, id, links, revisions, CAST(data AS BLOB)"
+
+_GET = f"SELECT {COLUMNS} FROM records WHERE part = ? AND key IN {{marks}} ORDER BY key"
 
 _STATS = """
 SELECT c.name, p.instance, p.stream, p.records, p.bytes, p.links, p.version, p.updated_at, p.floor

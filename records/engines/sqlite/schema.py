@@ -1,6 +1,8 @@
 """Tables of one owner's record file, and what the engine's parts share."""
 
-from collections.abc import Collection, Iterator, Sequence
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlite_utils import Database, Migrations
@@ -87,10 +89,15 @@ VERSIONS = 40
 
 
 class OnFile:
-    """A part of the engine: statements on the file that all parts share."""
+    """A part of the engine: statements on the file, and the clock, that all parts share."""
 
-    def __init__(self, file: SqliteFile) -> None:
+    def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time) -> None:
         self._file = file
+        self._clock = clock
+
+    def now(self) -> int:
+        """The time of a change as it is kept: never too early, so that nothing is forgotten too early."""
+        return math.ceil(self._clock())
 
 
 def connector_id(db: sqlite3.Connection, name: str) -> int:
@@ -137,7 +144,7 @@ def without_links(db: sqlite3.Connection, connector: int, digests: Collection[Di
     return {digest for digest in digests if db.execute(sql, (connector, digest.raw)).fetchone() is None}
 
 
-def bury(db: sqlite3.Connection, part: int, graves: Sequence[Tombstone], now: int) -> None:
+def bury(db: sqlite3.Connection, part: int, graves: Iterable[Tombstone], now: int) -> None:
     """Add tombstones; `now` in UTC seconds."""
     rows = [
         (part, each.version, each.key, each.deleted_at, each.emitted_at, each.born, each.consent, now)

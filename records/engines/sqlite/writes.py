@@ -1,13 +1,12 @@
 """Batches into rows: read what is there once, decide in `plan`, write in bulk."""
 
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from records.engines.plan import Alive, Buried, Plan, Written, plan
+from records.engines.plan import New, Plan, Present, plan
 from records.engines.sqlite.schema import (
     OnFile,
     Row,
@@ -38,11 +37,11 @@ class Writes(OnFile):
         return 0 if row is None else int(row[0])
 
     async def apply(self, batch: Batch) -> list[Outcome]:
-        return await self._file.write(lambda db: _apply(db, batch))
+        return await self._file.write(lambda db: _apply(db, batch, self.now()))
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Found:
     """A partition as the batch finds it; `part` and `connector` are None before they are first written to."""
 
     connector: int | None
@@ -52,18 +51,20 @@ class _Place:
     stats: PartitionStats
 
 
-def _apply(db: sqlite3.Connection, batch: Batch) -> list[Outcome]:
-    place = _find(db, batch.partition)
-    if batch.epoch != place.epoch:
+def _apply(db: sqlite3.Connection, batch: Batch, now: int) -> list[Outcome]:
+    found = _find(db, batch.partition)
+    if batch.epoch != found.epoch:
         raise Fenced("the connection was erased while the request ran")
-    if batch.release_epoch not in (None, place.release_epoch):
+    if batch.release_epoch not in (None, found.release_epoch):
         raise Released("blobs were released while the request ran")
-    present = {} if place.part is None else _present(db, place.part, batch)
-    done, stats = plan(batch, present, place.stats)
+    present = {} if found.part is None else _present(db, found.part, batch)
+    buried = {} if found.part is None else _buried(db, found.part, batch)
+    done, stats = plan(batch, present, buried, found.stats)
     if done.changed:
-        connector = place.connector or connector_id(db, batch.partition.connector)
-        part = place.part or _new_part(db, connector, batch.partition)
-        _write(db, connector, part, done, present)
+        connector = found.connector or connector_id(db, batch.partition.connector)
+        part = found.part or _new_part(db, connector, batch.partition)
+        _remove(db, part, done, present, buried)
+        _insert(db, connector, part, done, now)
         counts = (stats.records, stats.bytes, stats.links, stats.version, stats.updated_at)
         db.execute(_SET_STATS, (*counts, part))
         note_unlinked(db, connector, done.dropped)
@@ -72,13 +73,13 @@ def _apply(db: sqlite3.Connection, batch: Batch) -> list[Outcome]:
     return done.outcomes
 
 
-def _find(db: sqlite3.Connection, partition: Partition) -> _Place:
+def _find(db: sqlite3.Connection, partition: Partition) -> _Found:
     row = db.execute(_FIND, (partition.instance, partition.instance, partition.stream, partition.connector)).fetchone()
     if row is None:
-        return _Place(None, 0, 0, None, PartitionStats(0, 0, 0, 0, None))
+        return _Found(None, 0, 0, None, PartitionStats(0, 0, 0, 0, None))
     connector, epoch, release_epoch, part, *counts = row
     stats = PartitionStats(0, 0, 0, 0, None) if part is None else PartitionStats(*counts)
-    return _Place(connector, epoch, release_epoch, part, stats)
+    return _Found(connector, epoch, release_epoch, part, stats)
 
 
 def _new_part(db: sqlite3.Connection, connector: int, partition: Partition) -> int:
@@ -86,78 +87,64 @@ def _new_part(db: sqlite3.Connection, connector: int, partition: Partition) -> i
     return int(db.execute(sql, (connector, partition.instance, partition.stream)).fetchone()[0])
 
 
-def _present(db: sqlite3.Connection, part: int, batch: Batch) -> dict[str, Alive | Buried]:
-    """What the batch finds of its keys: records, with their data where it may be superseded, and tombstones."""
-    keys = sorted({each.key for each in batch.mutations})
-    needed = {each.key for each in batch.mutations if isinstance(each, Delete) or not batch.append_only}
+def _present(db: sqlite3.Connection, part: int, batch: Batch) -> dict[str, Present]:
+    """The records that are there; their data only where the batch may supersede it."""
+    keys = {each.key for each in batch.mutations}
+    superseded = {each.key for each in batch.mutations if isinstance(each, Delete)} if batch.append_only else keys
     rows: list[Row] = []
-    for column, some in (("CAST(data AS BLOB)", sorted(needed)), ("NULL", sorted(set(keys) - needed))):
-        for marks, values in in_lists(some):
-            sql = f"SELECT {column}, {_ALIVE} FROM records WHERE part = ? AND key IN {marks}"
+    for some, data in ((superseded, "CAST(data AS BLOB)"), (keys - superseded, "x''")):
+        for marks, values in in_lists(sorted(some)):
+            sql = f"SELECT key, id, emitted_at, revisions, {data}, links FROM records WHERE part = ? AND key IN {marks}"
             rows += db.execute(sql, (part, *values))
-    digests = _digests(db, part, [key for _, key, _, _, _, links, _ in rows if links])
-    found: dict[str, Alive | Buried] = {
-        key: Alive(data, size, tuple(digests[key]), version_of(record), unpacked(emitted_at), revisions)
-        for data, key, size, record, emitted_at, _, revisions in rows
+    digests: defaultdict[str, list[Digest]] = defaultdict(list)
+    for marks, values in in_lists([row[0] for row in rows if row[-1] and row[0] in superseded]):
+        sql = f"SELECT key, digest FROM links WHERE part = ? AND key IN {marks}"
+        for key, digest in db.execute(sql, (part, *values)):
+            digests[key].append(Digest.from_bytes(digest))
+    return {
+        key: Present(version_of(number), unpacked(emitted_at), revisions, data, tuple(digests[key]))
+        for key, number, emitted_at, revisions, data, _ in rows
     }
-    if len(found) < len(keys) and db.execute("SELECT 1 FROM tombstones WHERE part = ? LIMIT 1", (part,)).fetchone():
-        for marks, values in in_lists(keys):
-            sql = f"SELECT key, version FROM tombstones WHERE part = ? AND key IN {marks}"
-            found |= {key: Buried(version) for key, version in db.execute(sql, (part, *values))}
+
+
+def _buried(db: sqlite3.Connection, part: int, batch: Batch) -> dict[str, int]:
+    """The versions of the tombstones that are there."""
+    if db.execute("SELECT 1 FROM tombstones WHERE part = ? LIMIT 1", (part,)).fetchone() is None:
+        return {}
+    found: dict[str, int] = {}
+    for marks, values in in_lists(sorted({each.key for each in batch.mutations if isinstance(each, Put)})):
+        sql = f"SELECT key, version FROM tombstones WHERE part = ? AND key IN {marks}"
+        found.update(db.execute(sql, (part, *values)).fetchall())
     return found
 
 
-def _digests(db: sqlite3.Connection, part: int, keys: Sequence[str]) -> dict[str, list[Digest]]:
-    digests: defaultdict[str, list[Digest]] = defaultdict(list)
-    for marks, some in in_lists(keys):
-        for key, digest in db.execute(
-            f"SELECT key, digest FROM links WHERE part = ? AND key IN {marks}", (part, *some)
-        ):
-            digests[key].append(Digest.from_bytes(digest))
-    return digests
-
-
-def _write(
-    db: sqlite3.Connection, connector: int, part: int, done: Plan, present: Mapping[str, Alive | Buried]
+def _remove(
+    db: sqlite3.Connection, part: int, done: Plan, present: Mapping[str, Present], buried: Mapping[str, int]
 ) -> None:
-    alive = {key: each for key, each in present.items() if isinstance(each, Alive) and key in done.last}
-    graves = [(part, key) for key, each in present.items() if isinstance(each, Buried) and key in done.last]
-    written = list(done.written())
-    if alive or graves:
+    """Take out what is superseded; what stands in the end is inserted anew."""
+    changed = done.records.keys() | done.graves.keys()
+    superseded = [(key, each) for key, each in present.items() if key in changed]
+    risen = [(part, version) for key, version in buried.items() if key in changed]
+    if superseded or risen:
         mark_stale(db)
-    db.executemany(
-        "DELETE FROM links WHERE part = ? AND key = ?", [(part, key) for key, each in alive.items() if each.digests]
-    )
-    db.executemany("DELETE FROM tombstones WHERE part = ? AND key = ?", graves)
-    gone = [(part, grave.key) for grave in done.buried() if grave.key in alive]
-    db.executemany("DELETE FROM records WHERE part = ? AND key = ?", gone)
-    db.executemany(_UPDATE, [_row(part, each) for each in written if each.put.key in alive])
-    db.executemany(_INSERT, [_row(part, each) for each in written if each.put.key not in alive])
-    db.executemany(_LINK, _link_rows(connector, part, [each.put for each in written]))
-    _remember(db, part, done)
+    db.executemany("DELETE FROM links WHERE part = ? AND key = ?", [(part, key) for key, each in superseded])
+    db.executemany("DELETE FROM records WHERE id = ?", [(record_id(part, each.version),) for _, each in superseded])
+    db.executemany("DELETE FROM tombstones WHERE part = ? AND version = ?", risen)
 
 
-def _remember(db: sqlite3.Connection, part: int, done: Plan) -> None:
-    now = int(time.time())
-    bury(db, part, list(done.buried()), now)
+def _insert(db: sqlite3.Connection, connector: int, part: int, done: Plan, now: int) -> None:
+    db.executemany(_RECORD, [_row(part, each) for each in done.records.values()])
+    db.executemany(_LINK, _link_rows(connector, part, [each.put for each in done.records.values()]))
+    bury(db, part, done.graves.values(), now)
     past = [(part, each.until, each.key, each.version, now, each.remembered) for each in done.past]
     db.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", past)
 
 
-def _row(part: int, of: Written) -> Row:
-    put = of.put
+def _row(part: int, new: New) -> Row:
+    put = new.put
     cursor, _ = split(put.sort, put.key)
-    return (
-        record_id(part, of.version),
-        put.sort.absent,
-        cursor,
-        packed(put.emitted_at),
-        len(put.links),
-        of.revisions,
-        put.data,
-        part,
-        put.key,
-    )
+    number, emitted_at = record_id(part, new.version), packed(put.emitted_at)
+    return number, part, put.key, put.sort.absent, cursor, emitted_at, len(put.links), new.revisions, put.data
 
 
 def _link_rows(connector: int, part: int, puts: Iterable[Put]) -> list[Row]:
@@ -184,18 +171,8 @@ WHERE c.name = ?
 
 _SET_STATS = "UPDATE partitions SET records = ?, bytes = ?, links = ?, version = ?, updated_at = ? WHERE id = ?"
 
-_ALIVE = "key, octet_length(data), id, emitted_at, links, revisions"
-
 # CAST: the text goes in and comes out as the bytes that it is, unread.
-_INSERT = """
-INSERT INTO records (id, absent, cursor, emitted_at, links, revisions, data, part, key)
-VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), ?, ?)
-"""
-
-_UPDATE = """
-UPDATE records SET id = ?, absent = ?, cursor = ?, emitted_at = ?, links = ?, revisions = ?, data = CAST(? AS TEXT)
-WHERE part = ? AND key = ?
-"""
+_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
 
 _LINK = """
 INSERT INTO links (part, key, pointer, connector, digest, media_type, filename) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -1,0 +1,253 @@
+"""The engine in memory: the contract in its shortest form, and the fake in everyone's tests."""
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+
+from blobstore.digest import Digest
+from records.engine import Engine
+from records.engines.memory.partition import Records, whole_second
+from records.errors import Fenced, Released
+from records.model import (
+    Batch,
+    Changes,
+    Delete,
+    Erased,
+    Keep,
+    Order,
+    OutboxEvent,
+    Outcome,
+    Page,
+    Partition,
+    PartitionStats,
+    PlacedLink,
+    Position,
+    SortKey,
+    StoredRecord,
+    Target,
+)
+from records.paging import take
+
+__all__ = ["MemoryEngine", "MemoryEngines"]
+
+
+class MemoryEngine:
+    """Adapter of `records.engine.Engine`: nothing is awaited inside a method, so each is one step."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._partitions: dict[Partition, Records] = {}
+        self._epochs: Counter[tuple[str, str | None]] = Counter()
+        self._release_epochs: Counter[str] = Counter()
+        self._unlinked: set[tuple[str, Digest]] = set()
+        self._outbox: list[OutboxEvent] = []
+        self._seq = 0
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    async def epoch(self, connector: str, instance: str) -> int:
+        return self._epochs[connector, None] + self._epochs[connector, instance]
+
+    async def release_epoch(self, connector: str) -> int:
+        return self._release_epochs[connector]
+
+    async def apply(self, batch: Batch) -> list[Outcome]:
+        connector = batch.partition.connector
+        if batch.epoch != await self.epoch(connector, batch.partition.instance):
+            raise Fenced("the connection was erased while the request ran")
+        if batch.release_epoch not in (None, self._release_epochs[connector]):
+            raise Released("blobs were released while the request ran")
+        records, now = self._partitions.get(batch.partition, Records()), whole_second(self._clock())
+        outcomes, dropped = [], set[Digest]()
+        for mutation in batch.mutations:
+            linked = records.digests(mutation.key)
+            if isinstance(mutation, Delete):
+                outcome = records.delete(mutation, batch.recorder, now)
+            else:
+                outcome = records.put(mutation, batch.recorder, now, append_only=batch.append_only)
+            if outcome in (Outcome.UPDATED, Outcome.DELETED):
+                dropped |= linked
+            outcomes.append(outcome)
+        if records.stats.version:
+            self._partitions[batch.partition] = records
+        self._note_unlinked(connector, dropped)
+        if batch.event is not None and not {Outcome.UNCHANGED, Outcome.ABSENT}.issuperset(outcomes):
+            await self.note(batch.event)
+        return outcomes
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    async def get(self, partitions: Collection[Partition], keys: Collection[str]) -> list[StoredRecord]:
+        wanted = set(keys)
+        found = [record for record in self._stored(partitions) if record.key in wanted]
+        return sorted(found, key=lambda record: (record.partition, record.key))
+
+    async def page(
+        self,
+        partitions: Collection[Partition],
+        order: Order,
+        after: Position | None,
+        limit: int,
+        *,
+        max_bytes: int | None = None,
+        keep: Keep | None = None,
+    ) -> Page:
+        def rank(sort: SortKey, place: Partition, key: str) -> tuple[bool, bytes, Partition, str]:
+            # Absent cursor fields come last in both directions: descending, the ranks are read backwards.
+            return sort.absent is (order is Order.ASC), sort.encoded, place, key
+
+        ranked = {rank(each.sort, each.partition, each.key): each for each in self._stored(partitions)}
+        ranks = sorted(ranked, reverse=order is Order.DESC)
+        if after is not None:
+            start = rank(after.sort, after.partition, after.key)
+            ranks = [each for each in ranks if (each > start if order is Order.ASC else each < start)]
+        wanted = None if keep is None else lambda each: keep(each.partition, each.key, each.data)
+        return take((ranked[each] for each in ranks), lambda record: record, wanted, limit, max_bytes)
+
+    async def changes(
+        self, partition: Partition, since: int, after: int, horizon: int, limit: int, max_bytes: int | None = None
+    ) -> Changes:
+        records = self._partitions.get(partition, Records())
+        return records.changes(partition, since, after, horizon, limit, max_bytes)
+
+    async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
+        return {
+            partition: self._partitions[partition].stats
+            for partition in sorted(self._partitions)
+            if connector in (None, partition.connector)
+        }
+
+    # -- links -----------------------------------------------------------------------------------------------------
+
+    async def links_of(
+        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+    ) -> list[PlacedLink]:
+        placed = [link for link in self._links() if link.link.digest == digest]
+        return heapq.nsmallest(limit, (link for link in placed if after is None or _place(link) > after), key=_place)
+
+    async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
+        mine = [link for link in self._links() if (link.partition, link.key) == (partition, key)]
+        return sorted(mine, key=_place)
+
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+        counts = self._counts(connector)
+        return [(digest, counts[digest]) for digest in sorted(counts) if after is None or digest > after][:limit]
+
+    async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
+        self._release_epochs[connector] += 1
+        return set(digests) - set(self._counts(connector))
+
+    async def unlinked(self, limit: int) -> list[tuple[str, Digest]]:
+        return sorted(self._unlinked)[:limit]
+
+    async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
+        self._unlinked -= {(connector, digest) for digest in digests}
+
+    # -- erasure ---------------------------------------------------------------------------------------------------
+
+    async def fence(self, connector: str, instance: str | None) -> None:
+        self._epochs[connector, instance] += 1
+
+    async def erase(self, target: Target, deleted_at: str, limit: int) -> Erased:
+        places = [place for place in sorted(self._partitions) if _covers(target, place)]
+        keys = [(place, key) for place in places for key in sorted(self._partitions[place].live)]
+        keys = [(place, key) for place, key in keys if target.key in (None, key)]
+        size, dropped = 0, set[Digest]()
+        for place, key in keys[:limit]:
+            records = self._partitions[place]
+            size += len(records.live[key].put.data)
+            dropped |= records.digests(key)
+            if target.stream is None:
+                records.remove(key)
+            else:
+                gone = Delete(key, deleted_at, deleted_at)
+                records.bury(gone, target.consent_field, whole_second(self._clock()))
+        left = limit - min(len(keys), limit)
+        whole = [self._partitions[place] for place in places if target.stream is None]
+        for records in whole:
+            left -= records.erase_graves(left)
+            records.stats = replace(records.stats, floor=records.stats.version)
+        for place in places:
+            left -= self._partitions[place].erase_past(target, left)
+        finished = (
+            len(keys) <= limit
+            and not any(records.graves for records in whole)
+            and not any(self._partitions[place].remembered(target) for place in places)
+        )
+        noted = self._note_unlinked(target.connector, dropped)
+        return Erased(min(len(keys), limit), size, frozenset(noted), finished)
+
+    async def forget(self, before: float, limit: int) -> int:
+        count = 0
+        for place in sorted(self._partitions):
+            if count < limit:
+                count += self._partitions[place].forget(before, limit - count)
+        return count
+
+    async def sanitize(self, timeout: float) -> bool:
+        return True
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    async def outbox(self, limit: int) -> list[OutboxEvent]:
+        return self._outbox[:limit]
+
+    async def drained(self, seq: int) -> None:
+        self._outbox = [event for event in self._outbox if event.seq > seq]
+
+    async def note(self, event: bytes) -> None:
+        self._seq += 1
+        self._outbox.append(OutboxEvent(self._seq, event))
+
+    async def check(self) -> list[str]:
+        return []
+
+    async def close(self) -> None:
+        pass
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _stored(self, partitions: Collection[Partition]) -> Iterator[StoredRecord]:
+        for place in set(partitions) & set(self._partitions):
+            yield from self._partitions[place].stored(place)
+
+    def _links(self) -> Iterator[PlacedLink]:
+        for place, records in self._partitions.items():
+            for each in records.live.values():
+                yield from (PlacedLink(place, each.put.key, link) for link in each.put.links)
+
+    def _counts(self, connector: str) -> Counter[Digest]:
+        return Counter(link.link.digest for link in self._links() if link.partition.connector == connector)
+
+    def _note_unlinked(self, connector: str, digests: set[Digest]) -> set[Digest]:
+        lost = digests - set(self._counts(connector)) if digests else set()
+        self._unlinked |= {(connector, digest) for digest in lost}
+        return lost
+
+
+class MemoryEngines:
+    """Adapter of `records.engine.Engines`: engines that last as long as this object."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._engines: dict[str, Engine] = {}
+
+    async def of(self, owner: str) -> Engine:
+        return self._engines.setdefault(owner, MemoryEngine(self._clock))
+
+    async def close(self) -> None:
+        pass
+
+
+def _covers(target: Target, partition: Partition) -> bool:
+    return (
+        partition.connector == target.connector
+        and target.instance in (None, partition.instance)
+        and target.stream in (None, partition.stream)
+    )
+
+
+def _place(link: PlacedLink) -> tuple[Partition, str, str]:
+    return link.partition, link.key, link.link.pointer

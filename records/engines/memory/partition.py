@@ -1,0 +1,178 @@
+"""One partition in memory: what is there by key, what was there before, and how the one becomes the other."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from blobstore.digest import Digest
+from records.history import Recorder, Revision, born, consent_in, revise, same_content
+from records.model import (
+    Change,
+    Changes,
+    Delete,
+    Outcome,
+    Partition,
+    PartitionStats,
+    Put,
+    StoredRecord,
+    Target,
+    Tombstone,
+)
+from records.paging import take_states
+
+EMPTY = PartitionStats(0, 0, 0, 0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A record as it was put."""
+
+    put: Put
+    version: int
+    revisions: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A state that was superseded at a time: the key's from `version` on, until `until`."""
+
+    key: str
+    version: int
+    until: int
+    at: int
+    remembered: bytes | None
+
+
+@dataclass(slots=True)
+class Records:
+    """Records and tombstones by key, and what is remembered in the order of `until`."""
+
+    stats: PartitionStats = EMPTY
+    live: dict[str, Live] = field(default_factory=dict)
+    graves: dict[str, tuple[Tombstone, int]] = field(default_factory=dict)
+    past: list[Past] = field(default_factory=list)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def put(self, put: Put, recorder: Recorder, now: int, *, append_only: bool) -> Outcome:
+        there = self.live.get(put.key)
+        if there is not None and (append_only or same_content(there.put.data, put.data)):
+            return Outcome.UNCHANGED
+        newest, version = self.stats.updated_at or "", self.stats.version + 1
+        revisions = None
+        if there is not None:
+            was = Revision(there.version, there.put.emitted_at)
+            revision = Revision(version, put.emitted_at)
+            revisions = revise(there.revisions, was, there.put.data, put.data, revision)
+            self.past.append(Past(put.key, there.version, version, now, recorder.remember(there.put.data)))
+            self.remove(put.key)
+        elif put.key in self.graves:
+            grave, _ = self.graves.pop(put.key)
+            self.past.append(Past(put.key, grave.version, version, now, None))
+        self.live[put.key] = Live(put, version, revisions)
+        self.stats = replace(
+            self.stats,
+            records=self.stats.records + 1,
+            bytes=self.stats.bytes + len(put.data),
+            links=self.stats.links + len(put.links),
+            version=version,
+            updated_at=max(newest, put.emitted_at),
+        )
+        return Outcome.CREATED if there is None else Outcome.UPDATED
+
+    def delete(self, delete: Delete, recorder: Recorder, now: int) -> Outcome:
+        there = self.live.get(delete.key)
+        if there is None:
+            return Outcome.ABSENT
+        remembered = recorder.remember(there.put.data)
+        self.past.append(Past(delete.key, there.version, self.stats.version + 1, now, remembered))
+        self.bury(delete, recorder.consent_field, now)
+        return Outcome.DELETED
+
+    def bury(self, delete: Delete, consent_field: str | None, now: int) -> None:
+        """Leave a tombstone in a record's place."""
+        there = self.remove(delete.key)
+        version = self.stats.version + 1
+        self.stats = replace(self.stats, version=version)
+        began, consent = born(there.revisions, there.version), consent_in(there.put.data, consent_field)
+        grave = Tombstone(delete.key, version, delete.deleted_at, delete.emitted_at, began, consent)
+        self.graves[delete.key] = grave, now
+
+    def remove(self, key: str) -> Live:
+        """Take a record out, and out of the counts."""
+        there = self.live.pop(key)
+        self.stats = replace(
+            self.stats,
+            records=self.stats.records - 1,
+            bytes=self.stats.bytes - len(there.put.data),
+            links=self.stats.links - len(there.put.links),
+            updated_at=self.stats.updated_at if self.live else None,
+        )
+        return there
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def stored(self, place: Partition) -> Iterator[StoredRecord]:
+        for each in self.live.values():
+            put = each.put
+            yield StoredRecord(
+                place, put.key, put.sort, put.data, put.emitted_at, each.version, bool(put.links), each.revisions
+            )
+
+    def digests(self, key: str) -> set[Digest]:
+        """What the record links."""
+        there = self.live.get(key)
+        return set() if there is None else {link.digest for link in there.put.links}
+
+    def changes(
+        self, place: Partition, since: int, after: int, horizon: int, limit: int, max_bytes: int | None
+    ) -> Changes:
+        states: list[StoredRecord | Tombstone] = list(self.stored(place))
+        if since:
+            states += [grave for grave, _ in self.graves.values()]
+        states = sorted((each for each in states if after < each.version <= horizon), key=lambda each: each.version)
+        taken, reached = take_states(states, horizon, limit, max_bytes)
+        before = {each.key: each.remembered for each in self.past if each.version <= since < each.until}
+        overtaken = [each.version for each in self.past if each.until > horizon and after < each.version <= reached]
+        return Changes(
+            [Change(each, before.get(each.key)) for each in taken], reached, min(overtaken) if overtaken else None
+        )
+
+    # -- erasing ---------------------------------------------------------------------------------------------------
+
+    def forget(self, before: float, limit: int) -> int:
+        """What is remembered goes as the port says, oldest first; how much went."""
+        made = [(each.until, each.at) for each in self.past]
+        made += [(grave.version, at) for grave, at in self.graves.values()]
+        floor = 0
+        for version, at in sorted(made)[:limit]:
+            if at >= before:
+                break
+            floor = version
+        count = len(made)
+        self.past = [each for each in self.past if each.until > floor]
+        self.graves = {key: grave for key, grave in self.graves.items() if grave[0].version > floor}
+        self.stats = replace(self.stats, floor=max(self.stats.floor, floor))
+        return count - len(self.past) - len(self.graves)
+
+    def erase_graves(self, limit: int) -> int:
+        """Up to `limit` tombstones go, oldest first; how many."""
+        gone = sorted(self.graves, key=lambda key: self.graves[key][0].version)[:limit]
+        for key in gone:
+            del self.graves[key]
+        return len(gone)
+
+    def erase_past(self, target: Target, limit: int) -> int:
+        """Up to `limit` remembered states of the target go, oldest first; how many."""
+        gone = self.remembered(target)[:limit]
+        self.past = [each for each in self.past if each not in gone]
+        return len(gone)
+
+    def remembered(self, target: Target) -> list[Past]:
+        """What is remembered of the target's records."""
+        return [each for each in self.past if target.key in (None, each.key)]
+
+
+def whole_second(now: float) -> int:
+    """The time of a change as it is kept: never too early, so that nothing is forgotten too early."""
+    return math.ceil(now)
