@@ -151,7 +151,7 @@ class Central(Protocol):
         ...
 
     async def grants(self, owner: str) -> list[StoredGrant]:
-        """The owner's grants, oldest first."""
+        """The owner's grants, oldest first; of the same age in the order in which they were added."""
         ...
 
     async def revoke_grant(self, owner: str, grant: str, now: str, event: bytes) -> bool:
@@ -221,7 +221,8 @@ class Central(Protocol):
     ) -> None:
         """Set the named streams' values; others stay. No streams: no change.
 
-        Raises `Unknown` when the connector has no such instance, `Conflict` when it was erased.
+        Raises `Unknown` when the connector has no such instance or the owner no such grant for it, `Conflict` when the
+        instance was erased or the grant revoked: a namespace that was dropped never comes back.
         """
         ...
 

@@ -3,9 +3,10 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from records import spine
-from records.central import Connector, ErasureJob, Instance, Owner, SpineEvent, Token
+from records.central import About, Connector, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
 from records.errors import Conflict, Unknown
 
 
@@ -15,11 +16,13 @@ class MemoryCentral:
     def __init__(self) -> None:
         self._owners: dict[str, Owner] = {}
         self._tokens: dict[bytes, Token] = {}
+        self._grants: dict[str, StoredGrant] = {}
         self._connectors: dict[tuple[str, str], Connector] = {}
         self._instances: dict[tuple[str, str], Instance] = {}
-        self._states: dict[tuple[str, str, str], tuple[bytes, str]] = {}
+        self._states: dict[_Place, tuple[bytes, str]] = {}
         self._erasures: dict[str, ErasureJob] = {}
         self._spines: dict[str, list[SpineEvent]] = {}
+        self._noted: dict[str, list[tuple[int, About]]] = {}
         self._delivered: dict[tuple[str, str], int] = {}
 
     # -- owners and tokens -----------------------------------------------------------------------------------------
@@ -54,6 +57,33 @@ class MemoryCentral:
             self._tokens[digest] = replace(token, revoked_at=now)
             self._chain(token.owner.id, event, now)
         return token is not None
+
+    # -- grants ----------------------------------------------------------------------------------------------------
+
+    async def add_grant(self, grant: StoredGrant, token: Token, event: bytes) -> None:
+        if grant.id in self._grants:
+            raise Conflict("there is a grant with this id")
+        await self.add_token(token, event)
+        self._grants[grant.id] = grant
+
+    async def grant(self, grant: str) -> StoredGrant | None:
+        return self._grants.get(grant)
+
+    async def grants(self, owner: str) -> list[StoredGrant]:
+        return sorted(
+            (grant for grant in self._grants.values() if grant.owner.id == owner), key=lambda grant: grant.created_at
+        )
+
+    async def revoke_grant(self, owner: str, grant: str, now: str, event: bytes) -> bool:
+        there = self._grants.get(grant)
+        if there is None or there.owner.id != owner:
+            return False
+        if there.revoked_at is None:
+            self._grants[grant] = replace(there, revoked_at=now)
+            for place in [place for place in self._states if place.owner == owner and place.grant == grant]:
+                del self._states[place]
+            self._chain(owner, event, now)
+        return True
 
     # -- connectors and instances ----------------------------------------------------------------------------------
 
@@ -101,21 +131,33 @@ class MemoryCentral:
 
     # -- sync state ------------------------------------------------------------------------------------------------
 
-    async def state(self, owner: str, connector: str, instance: str) -> tuple[dict[str, bytes], str | None]:
-        found = {place[2]: self._states[place] for place in sorted(self._of(owner, connector, instance, None))}
+    async def state(
+        self, owner: str, connector: str, instance: str, grant: str | None = None
+    ) -> tuple[dict[str, bytes], str | None]:
+        places = [place for place in self._of(owner, connector, instance, None) if place.grant == grant]
+        found = {place.stream: self._states[place] for place in sorted(places, key=lambda place: place.stream)}
         changed = max((updated_at for _, updated_at in found.values()), default=None)
         return {stream: value for stream, (value, _) in found.items()}, changed
 
     async def merge_state(
-        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str, event: bytes
+        self,
+        owner: str,
+        connector: str,
+        instance: str,
+        state: Mapping[str, bytes],
+        now: str,
+        event: bytes,
+        grant: str | None = None,
     ) -> None:
         there = self._instances.get((owner, instance))
         if there is None or there.connector != connector:
             raise Unknown("no such instance of this connector")
         if there.erased_at is not None:
             raise Conflict("the instance was erased")
+        if grant is not None:
+            self._require_namespace(owner, connector, grant)
         for stream, value in state.items():
-            self._states[owner, instance, stream] = (value, now)
+            self._states[_Place(owner, instance, grant, stream)] = (value, now)
         self._chain(owner, event, now)
 
     async def drop_state(self, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
@@ -178,6 +220,15 @@ class MemoryCentral:
         seq = len(chained) + 1
         chained.append(SpineEvent(seq, now, body, previous, spine.chain(previous, seq, now, body)))
 
+    async def note(self, owner: str, event: bytes, now: str, about: About) -> None:
+        self._require_owner(owner)
+        self._chain(owner, event, now)
+        self._noted.setdefault(owner, []).append((len(self._spines[owner]), about))
+
+    async def noted(self, owner: str, about: About, after: int, limit: int) -> list[SpineEvent]:
+        found = [seq for seq, noted in self._noted.get(owner, []) if seq > after and _is_about(noted, about)]
+        return [self._spines[owner][seq - 1] for seq in found[:limit]]
+
     async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
         return self._spines.get(owner, [])[after : after + limit]
 
@@ -218,13 +269,34 @@ class MemoryCentral:
             raise Unknown("no such erasure")
         return self._erasures[erasure]
 
-    def _of(self, owner: str, connector: str, instance: str | None, stream: str | None) -> list[tuple[str, str, str]]:
+    def _require_namespace(self, owner: str, connector: str, grant: str) -> None:
+        there = self._grants.get(grant)
+        if there is None or (there.owner.id, there.connector) != (owner, connector):
+            raise Unknown("no such grant for this connector")
+        if there.revoked_at is not None:
+            raise Conflict("the grant was revoked")
+
+    def _of(self, owner: str, connector: str, instance: str | None, stream: str | None) -> list["_Place"]:
         """The places of the states that these name; None names all."""
         return [
             place
             for place in self._states
-            if place[0] == owner
-            and self._instances[owner, place[1]].connector == connector
-            and instance in (None, place[1])
-            and stream in (None, place[2])
+            if place.owner == owner
+            and self._instances[owner, place.instance].connector == connector
+            and instance in (None, place.instance)
+            and stream in (None, place.stream)
         ]
+
+
+class _Place(NamedTuple):
+    """Where one stream's state stands."""
+
+    owner: str
+    instance: str
+    grant: str | None
+    stream: str
+
+
+def _is_about(noted: About, asked: About) -> bool:
+    pairs = ((asked.grant, noted.grant), (asked.connector, noted.connector), (asked.blob, noted.blob))
+    return all(wanted in (None, said) for wanted, said in pairs)

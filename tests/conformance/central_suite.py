@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from records import spine
-from records.central import Central, ErasureJob, Instance, Owner, Token
+from records.central import About, Central, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
 from records.errors import Conflict, Unknown
 
 EVENT = b"{}"
@@ -34,6 +34,20 @@ async def registered(central: Central, subject: str = "ann", *connectors: str) -
 
 async def added(central: Central, owner: Owner, id: str, connector: str = "slack") -> Instance:
     return await central.add_instance(owner.id, Instance(id, connector, False, T1, None))
+
+
+def grant_of(owner: Owner, id: str, connector: str = "slack", created_at: str = T1) -> StoredGrant:
+    return StoredGrant(id, owner, "client", connector, b'{ "to":\t"the letter" }', created_at, T3, None)
+
+
+def token_for(grant: StoredGrant, number: int) -> Token:
+    return replace(token_of(grant.owner, number, grant.created_at), kind="client", grant=grant.id)
+
+
+async def granted(central: Central, owner: Owner, id: str, number: int, connector: str = "slack") -> StoredGrant:
+    grant = grant_of(owner, id, connector)
+    await central.add_grant(grant, token_for(grant, number), EVENT)
+    return grant
 
 
 class OwnersAndTokens:
@@ -106,6 +120,60 @@ class OwnersAndTokens:
 
     async def test_revoking_what_is_not_there_is_false(self, central: Central) -> None:
         assert await central.revoke_token(b"x" * 32, T1, EVENT) is False
+
+
+class Grants:
+    async def test_a_grant_and_its_token_come_back_as_they_were_added(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        grant = grant_of(owner, "g1")
+        await central.add_grant(grant, token_for(grant, 1), EVENT)
+        assert await central.grant("g1") == grant
+        assert await central.token(token_of(owner, 1).digest) == token_for(grant, 1)
+        assert await central.tokens() == [token_for(grant, 1)]
+
+    async def test_an_unknown_grant_is_none(self, central: Central) -> None:
+        assert await central.grant("g1") is None
+
+    async def test_grants_come_oldest_first_and_then_as_added(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        for number, (id, at) in enumerate((("g3", T2), ("g2", T1), ("g1", T1))):
+            grant = grant_of(owner, id, created_at=at)
+            await central.add_grant(grant, token_for(grant, number), EVENT)
+        assert [grant.id for grant in await central.grants(owner.id)] == ["g2", "g1", "g3"]
+
+    async def test_owners_do_not_list_or_revoke_each_others_grants(self, central: Central) -> None:
+        ann, bob = await central.ensure_owner("ann", T1), await central.ensure_owner("bob", T1)
+        grant = await granted(central, ann, "g1", 1)
+        assert await central.grants(bob.id) == []
+        assert await central.revoke_grant(bob.id, "g1", T2, EVENT) is False
+        assert await central.grant("g1") == grant
+
+    async def test_a_grant_or_a_token_that_is_there_is_a_conflict_and_neither_is_added(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        await granted(central, owner, "g1", 1)
+        for id, number in (("g1", 2), ("g2", 1)):
+            with pytest.raises(Conflict):
+                await granted(central, owner, id, number)
+        assert [grant.id for grant in await central.grants(owner.id)] == ["g1"]
+        assert [token.digest[0] for token in await central.tokens()] == [1]
+
+    async def test_an_unknown_owner_grants_nothing(self, central: Central) -> None:
+        with pytest.raises(Unknown):
+            await granted(central, Owner(NOBODY, "nobody"), "g1", 1)
+        assert await central.grant("g1") is None
+        assert await central.grants(NOBODY) == []
+        assert await central.revoke_grant(NOBODY, "g1", T2, EVENT) is False
+
+    async def test_revoking_a_grant_keeps_the_first_time(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        grant = await granted(central, owner, "g1", 1)
+        assert await central.revoke_grant(owner.id, "g1", T2, EVENT) is True
+        assert await central.revoke_grant(owner.id, "g1", T3, EVENT) is True
+        assert await central.grant("g1") == replace(grant, revoked_at=T2)
+
+    async def test_revoking_a_grant_that_is_not_there_is_false(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        assert await central.revoke_grant(owner.id, "g1", T1, EVENT) is False
 
 
 class ConnectorsAndInstances:
@@ -283,6 +351,67 @@ class SyncState:
         states = {id: (await central.state(owner.id, "slack", id))[0] for id in ("one", "two")}
         assert [f"{id} {name}" for id, state in states.items() for name in state] == left
         assert (await central.state(owner.id, "gmail", "other"))[0] == {"a": b"1"}
+
+
+class NamespacesOfGrants:
+    async def test_each_grant_has_a_state_of_its_own(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        for number, grant in enumerate((None, "g1", "g2")):
+            if grant is not None:
+                await granted(central, owner, grant, number)
+            state = {"a": f'"{grant}"'.encode()}
+            await central.merge_state(owner.id, "slack", "one", state, T1, EVENT, grant=grant)
+        for grant in (None, "g1", "g2"):
+            assert await central.state(owner.id, "slack", "one", grant) == ({"a": f'"{grant}"'.encode()}, T1)
+
+    async def test_a_grant_of_nobody_of_another_or_for_another_connector_has_none(self, central: Central) -> None:
+        ann, bob = await registered(central, "ann", "slack", "gmail"), await registered(central, "bob")
+        await added(central, ann, "one")
+        await granted(central, bob, "of bob", 1)
+        await granted(central, ann, "for gmail", 2, "gmail")
+        for grant in ("nobody's", "of bob", "for gmail"):
+            with pytest.raises(Unknown):
+                await central.merge_state(ann.id, "slack", "one", {"a": b"1"}, T1, EVENT, grant=grant)
+            assert await central.state(ann.id, "slack", "one", grant) == ({}, None)
+
+    async def test_revoking_drops_the_grants_state_for_good_and_leaves_others(self, central: Central) -> None:
+        owner = await registered(central)
+        for id in ("one", "two"):
+            await added(central, owner, id)
+        for number, grant in enumerate(("g1", "g2")):
+            await granted(central, owner, grant, number)
+        for grant in (None, "g1", "g2"):
+            for id in ("one", "two"):
+                await central.merge_state(owner.id, "slack", id, {"a": b"1"}, T1, EVENT, grant=grant)
+
+        await central.revoke_grant(owner.id, "g1", T2, EVENT)
+
+        with pytest.raises(Conflict):
+            await central.merge_state(owner.id, "slack", "one", {"a": b"2"}, T3, EVENT, grant="g1")
+        for id in ("one", "two"):
+            assert await central.state(owner.id, "slack", id, "g1") == ({}, None)
+            for grant in (None, "g2"):
+                assert await central.state(owner.id, "slack", id, grant) == ({"a": b"1"}, T1)
+
+    async def test_erasing_a_connector_drops_every_namespace_and_keeps_its_grants(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        grant = await granted(central, owner, "g1", 1)
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1, EVENT, grant="g1")
+        await central.begin_erasure(job_of(owner, "e1", "slack"), EVENT)
+        assert await central.state(owner.id, "slack", "one", "g1") == ({}, None)
+        assert await central.grant("g1") == grant
+
+    async def test_dropping_a_stream_forgets_it_in_every_namespace(self, central: Central) -> None:
+        owner = await registered(central)
+        await added(central, owner, "one")
+        await granted(central, owner, "g1", 1)
+        for grant in (None, "g1"):
+            await central.merge_state(owner.id, "slack", "one", {"a": b"1", "b": b"2"}, T1, EVENT, grant=grant)
+        await central.drop_state(owner.id, "slack", "one", "a")
+        for grant in (None, "g1"):
+            assert (await central.state(owner.id, "slack", "one", grant))[0] == {"b": b"2"}
 
 
 class ErasureJobs:
@@ -469,13 +598,20 @@ class Spines:
         await central.revoke_token(token_of(owner, 1).digest, T2, b"revoked")
         await central.revoke_token(token_of(owner, 1).digest, T3, b"nothing was left to revoke")
         await central.register(owner.id, "slack", b"{}", T1, b"registered")
+        grant = grant_of(owner, "g1")
+        await central.add_grant(grant, token_for(grant, 2), b"granted")
+        await central.revoke_grant(owner.id, "g1", T2, b"withdrawn")
+        await central.revoke_grant(owner.id, "g1", T3, b"nothing was left to withdraw")
+        await central.note(owner.id, b"noted", T1, About("g1"))
         await central.begin_erasure(job_of(owner, "e1", "slack"), b"begun")
         await central.begin_erasure(job_of(owner, "e1", "slack"), b"begun already")
         await central.finish_erasure("e1", b"{}", T2, b"finished")
         await central.finish_erasure("e1", b"{}", T3, b"finished already")
 
         events = await central.spine(owner.id, 0, 10)
-        assert [each.body for each in events] == [b"made", b"revoked", b"registered", b"begun", b"finished"]
+        assert b" ".join(each.body for each in events) == (
+            b"made revoked registered granted withdrawn noted begun finished"
+        )
         assert list(spine.verify(events)) == []
 
     async def test_what_is_refused_leaves_no_event(self, central: Central) -> None:
@@ -504,6 +640,68 @@ class Spines:
         assert list(spine.verify(events)) == []
 
 
+class Notes:
+    ABOUT = (
+        About("g1", "slack", "blob_1"),
+        About("g1", "slack"),
+        About("g2", "slack", "blob_1"),
+        About(None, None, "blob_2"),
+        About("g3", "gmail", "blob_2"),
+        About(),
+    )
+
+    @pytest.mark.parametrize(
+        ("about", "found"),
+        [
+            (About(), [0, 1, 2, 3, 4, 5]),
+            (About(grant="g1"), [0, 1]),
+            (About(connector="slack"), [0, 1, 2]),
+            (About(blob="blob_1"), [0, 2]),
+            (About("g1", "slack", "blob_1"), [0]),
+            (About(connector="gmail", blob="blob_2"), [4]),
+            (About("g1", "gmail"), []),
+            (About(grant="' OR 1=1 --"), []),
+        ],
+    )
+    async def test_events_are_found_by_all_that_is_named(
+        self, central: Central, about: About, found: list[int]
+    ) -> None:
+        owner = await self._noted(central, "ann")
+        assert [int(each.body) for each in await central.noted(owner.id, about, 0, 10)] == found
+
+    async def test_a_noted_event_is_on_the_spine_like_any_other(self, central: Central) -> None:
+        owner = await self._noted(central, "ann")
+        events = await central.spine(owner.id, 0, 100)
+        assert list(spine.verify(events)) == []
+        noted = await central.noted(owner.id, About(), 0, 100)
+        assert noted == [event for event in events if event.body.isdigit()]
+        assert len(events) == 2 * len(noted)
+
+    async def test_notes_are_read_in_pages(self, central: Central) -> None:
+        owner = await self._noted(central, "ann")
+        pages: list[list[SpineEvent]] = [await central.noted(owner.id, About(connector="slack"), 0, 2)]
+        pages.append(await central.noted(owner.id, About(connector="slack"), pages[0][-1].seq, 2))
+        assert [[int(each.body) for each in page] for page in pages] == [[0, 1], [2]]
+
+    async def test_owners_do_not_find_each_others_notes(self, central: Central) -> None:
+        await self._noted(central, "ann")
+        bob = await central.ensure_owner("bob", T1)
+        assert await central.noted(bob.id, About(), 0, 10) == []
+        assert await central.noted(NOBODY, About(grant="g1"), 0, 10) == []
+
+    async def test_an_unknown_owner_notes_nothing(self, central: Central) -> None:
+        with pytest.raises(Unknown):
+            await central.note(NOBODY, EVENT, T1, About("g1"))
+
+    async def _noted(self, central: Central, subject: str) -> Owner:
+        """Notes about `ABOUT`, whose bodies are their places there, with other events between them."""
+        owner = await central.ensure_owner(subject, T1)
+        for number, about in enumerate(self.ABOUT):
+            await central.append(owner.id, "records", [(number + 1, b"other")], T1)
+            await central.note(owner.id, b"%d" % number, T1, about)
+        return owner
+
+
 class Files:
     async def test_a_central_store_in_use_is_sound(self, central: Central) -> None:
         owner = await registered(central)
@@ -516,5 +714,7 @@ class Files:
         await central.close()
 
 
-class CentralSuite(OwnersAndTokens, ConnectorsAndInstances, SyncState, ErasureJobs, Spines, Files):
+class CentralSuite(
+    OwnersAndTokens, Grants, ConnectorsAndInstances, SyncState, NamespacesOfGrants, ErasureJobs, Spines, Notes, Files
+):
     """All of it."""

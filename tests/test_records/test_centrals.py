@@ -11,10 +11,11 @@ import pytest
 
 from blobstore.sqlite import sqlite3
 from records import spine, tokens
-from records.central import Central, ErasureJob, Instance, Owner, Token
+from records.central import About, Central, ErasureJob, Instance, Owner, Token
 from records.centrals.memory import MemoryCentral
 from records.centrals.sqlite import SqliteCentral
-from tests.conformance.central_suite import EVENT, T1, T2, CentralSuite, added, job_of, registered
+from records.centrals.sqlite.chain import noted_sql
+from tests.conformance.central_suite import EVENT, T1, T2, CentralSuite, added, granted, job_of, registered
 
 
 class TestMemoryCentral(CentralSuite):
@@ -49,6 +50,9 @@ async def test_all_of_it_is_there_after_opening_again(tmp_path: Path) -> None:
     await central.add_token(Token(b"t" * 32, "owner", owner, T1, None, None), EVENT)
     await added(central, owner, "one")
     await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1, EVENT)
+    await granted(central, owner, "g1", 7)
+    await central.merge_state(owner.id, "slack", "one", {"a": b"2"}, T1, EVENT, grant="g1")
+    await central.note(owner.id, EVENT, T1, About("g1", "slack", "blob"))
     await central.begin_erasure(job_of(owner, "e1"), EVENT)
     await central.append(owner.id, "records", [(1, b"a")], T1)
     before = await everything(central, owner)
@@ -66,7 +70,10 @@ async def everything(central: Central, owner: Owner) -> list[object]:
         await central.tokens(),
         await central.connectors(owner.id),
         await central.instances(owner.id),
+        await central.grants(owner.id),
         await central.state(owner.id, "slack", "one"),
+        await central.state(owner.id, "slack", "one", "g1"),
+        await central.noted(owner.id, About("g1", "slack", "blob"), 0, 10),
         await central.unfinished_erasures(),
         await central.spine(owner.id, 0, 10),
     ]
@@ -119,10 +126,32 @@ async def test_a_spine_that_lost_its_end_is_found_and_never_closes_the_gap(
     assert [fault.message for fault in faults] == ["Events 3 to 4 are missing before event 5."]
 
 
+@pytest.mark.parametrize(
+    ("about", "index"),
+    [
+        (About(), "PRIMARY KEY"),
+        (About("g1"), "noted_by_grant"),
+        (About(connector="slack"), "noted_by_connector"),
+        (About("g1", "slack", "blob"), "noted_by_blob"),
+    ],
+)
+async def test_notes_are_found_through_an_index_and_never_by_a_scan(
+    central: SqliteCentral, tmp_path: Path, about: About, index: str
+) -> None:
+    sql, named = noted_sql(about)
+    reader = sqlite3.connect(tmp_path / "central.db", isolation_level=None)
+    plan = [row[3] for row in reader.execute(f"EXPLAIN QUERY PLAN {sql}", ("o", 0, *named, 10))]
+    reader.close()
+    assert all("SEARCH" in step for step in plan), plan
+    assert len(plan) == 2, plan  # no sorting either
+    assert index in plan[0]
+
+
 PROCESS = """
 import asyncio, json, sys
 from pathlib import Path
 from records.centrals.sqlite import SqliteCentral
+from records.centrals.sqlite.chain import noted_sql
 from records.central import Instance
 
 async def main(path, name, rounds):
@@ -175,6 +204,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 from records.centrals.sqlite import SqliteCentral
+from records.centrals.sqlite.chain import noted_sql
 
 async def main(path):
     central = await SqliteCentral.open(Path(path))

@@ -1,6 +1,6 @@
 """The central store in one SQLite file: each method of the port is one transaction.
 
-`schema` has the tables, `access`, `registry`, `state`, `erasures` and `chain` the statements, by what they are for.
+`schema` has the tables, the other modules the statements, by what they are for.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from blobstore.sqlitefile import SqliteFile
 from records.centrals.sqlite.access import Access
 from records.centrals.sqlite.chain import Chain
 from records.centrals.sqlite.erasures import Erasures
+from records.centrals.sqlite.grants import Grants
 from records.centrals.sqlite.registry import Registry
 from records.centrals.sqlite.schema import MIGRATIONS
 from records.centrals.sqlite.state import State
@@ -17,7 +18,7 @@ from records.centrals.sqlite.state import State
 __all__ = ["SqliteCentral"]
 
 
-class SqliteCentral(Access, Registry, State, Erasures, Chain):
+class SqliteCentral(Access, Grants, Registry, State, Erasures, Chain):
     """Adapter of `records.central.Central`."""
 
     @classmethod

@@ -8,8 +8,8 @@ from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, Row, require_owner
 from records.errors import Conflict
 
-_TOKEN = "digest, kind, owner, subject, tokens.created_at, expires_at, revoked_at, label"  # noqa: S105  columns
-_TOKENS = f"SELECT {_TOKEN} FROM tokens JOIN owners ON owners.id = tokens.owner"
+_COLUMNS = "digest, kind, owner, subject, tokens.created_at, expires_at, revoked_at, label, grant_id"
+_TOKENS = f"SELECT {_COLUMNS} FROM tokens JOIN owners ON owners.id = tokens.owner"
 
 
 class Access(OnFile):
@@ -32,22 +32,7 @@ class Access(OnFile):
 
     async def add_token(self, token: Token, event: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
-            require_owner(db, token.owner.id)
-            if _token(db, token.digest) is not None:
-                raise Conflict("there is a token with this digest")
-            db.execute(
-                "INSERT INTO tokens (digest, kind, owner, created_at, expires_at, revoked_at, label)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    token.digest,
-                    token.kind,
-                    token.owner.id,
-                    token.created_at,
-                    token.expires_at,
-                    token.revoked_at,
-                    token.label,
-                ),
-            )
+            insert_token(db, token)
             chain(db, token.owner.id, [event], token.created_at)
 
         await self._file.write(run)
@@ -70,6 +55,27 @@ class Access(OnFile):
         return await self._file.write(run)
 
 
+def insert_token(db: sqlite3.Connection, token: Token) -> None:
+    """Add a token in the transaction that is open. Raises `Unknown`, `Conflict`."""
+    require_owner(db, token.owner.id)
+    if _token(db, token.digest) is not None:
+        raise Conflict("there is a token with this digest")
+    db.execute(
+        "INSERT INTO tokens (digest, kind, owner, created_at, expires_at, revoked_at, label, grant_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            token.digest,
+            token.kind,
+            token.owner.id,
+            token.created_at,
+            token.expires_at,
+            token.revoked_at,
+            token.label,
+            token.grant,
+        ),
+    )
+
+
 def _owner(db: sqlite3.Connection, subject: str) -> Owner | None:
     row = db.execute("SELECT id, subject FROM owners WHERE subject = ?", (subject,)).fetchone()
     return None if row is None else Owner(*row)
@@ -81,5 +87,5 @@ def _token(db: sqlite3.Connection, digest: bytes) -> Token | None:
 
 
 def _to_token(row: Row) -> Token:
-    digest, kind, owner, subject, created_at, expires_at, revoked_at, label = row
-    return Token(digest, kind, Owner(owner, subject), created_at, expires_at, revoked_at, label)
+    digest, kind, owner, subject, created_at, expires_at, revoked_at, label, grant = row
+    return Token(digest, kind, Owner(owner, subject), created_at, expires_at, revoked_at, label, grant)

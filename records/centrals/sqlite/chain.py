@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from blobstore.sqlite import sqlite3
 from records import spine
-from records.central import SpineEvent
+from records.central import About, SpineEvent
 from records.centrals.sqlite.schema import OnFile, require_owner
 
 _EVENT = "seq, at, body, previous, hash"
@@ -12,11 +12,33 @@ _HEAD = f"SELECT {_EVENT} FROM spine WHERE owner = ? ORDER BY seq DESC LIMIT 1"
 _END = "SELECT events, (SELECT hash FROM spine WHERE owner = id ORDER BY seq DESC LIMIT 1) FROM owners WHERE id = ?"
 
 
+_INDEXES = {
+    "blob": "INDEXED BY noted_by_blob",
+    "grant_id": "INDEXED BY noted_by_grant",
+    "connector": "INDEXED BY noted_by_connector",
+}
+
+
 class Chain(OnFile):
     """The part of the port about what happened."""
 
     async def append(self, owner: str, source: str, events: Sequence[tuple[int, bytes]], now: str) -> int:
         return await self._file.write(lambda db: _append(db, owner, source, events, now))
+
+    async def note(self, owner: str, event: bytes, now: str, about: About) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            require_owner(db, owner)
+            seq = chain(db, owner, [event], now)
+            db.execute(
+                "INSERT INTO noted VALUES (?, ?, ?, ?, ?)", (owner, seq, about.grant, about.connector, about.blob)
+            )
+
+        await self._file.write(run)
+
+    async def noted(self, owner: str, about: About, after: int, limit: int) -> list[SpineEvent]:
+        sql, named = noted_sql(about)
+        rows = await self._file.read(lambda db: db.execute(sql, (owner, after, *named, limit)).fetchall())
+        return [SpineEvent(*row) for row in rows]
 
     async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
         sql = f"SELECT {_EVENT} FROM spine WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?"
@@ -36,6 +58,21 @@ class Chain(OnFile):
         return await self._file.read(run)
 
 
+def noted_sql(about: About) -> tuple[str, list[str]]:
+    """The statement for the events about all of this, and what is bound in it between `after` and the limit."""
+    columns = {"grant_id": about.grant, "connector": about.connector, "blob": about.blob}
+    named = {column: value for column, value in columns.items() if value is not None}
+    # The rarest first: the planner, which knows no frequencies, takes one index and looks at all that it finds there.
+    index = next((_INDEXES[column] for column in ("blob", "grant_id", "connector") if column in named), "")
+    event = ", ".join(f"spine.{column}" for column in _EVENT.split(", "))
+    return (
+        f"SELECT {event} FROM noted {index} CROSS JOIN spine ON spine.owner = noted.owner AND spine.seq = noted.seq"
+        f" WHERE noted.owner = ? AND noted.seq > ?{''.join(f' AND noted.{column} = ?' for column in named)}"
+        " ORDER BY noted.seq LIMIT ?",
+        list(named.values()),
+    )
+
+
 def _append(db: sqlite3.Connection, owner: str, source: str, events: Sequence[tuple[int, bytes]], now: str) -> int:
     require_owner(db, owner)
     sql = "SELECT seq FROM delivered WHERE owner = ? AND source = ?"
@@ -47,8 +84,8 @@ def _append(db: sqlite3.Connection, owner: str, source: str, events: Sequence[tu
     return len(fresh)
 
 
-def chain(db: sqlite3.Connection, owner: str, bodies: Sequence[bytes], now: str) -> None:
-    """Chain the bodies to the owner's spine, in the transaction that is open."""
+def chain(db: sqlite3.Connection, owner: str, bodies: Sequence[bytes], now: str) -> int:
+    """Chain the bodies to the owner's spine, in the transaction that is open; gives the last one's `seq`."""
     # The count goes on where it was even if the last events are lost: a chain never hides that.
     seq, previous = db.execute(_END, (owner,)).fetchone()
     previous = previous or spine.GENESIS
@@ -60,3 +97,5 @@ def chain(db: sqlite3.Connection, owner: str, bodies: Sequence[bytes], now: str)
         previous = hash
     db.executemany(f"INSERT INTO spine (owner, {_EVENT}) VALUES (?, ?, ?, ?, ?, ?)", rows)
     db.execute("UPDATE owners SET events = ? WHERE id = ?", (seq, owner))
+    last: int = seq
+    return last

@@ -21,14 +21,22 @@ def m001_initial(db: Database) -> None:
 
 
 # `owners.events` is how far the owner's spine has come: a checker sees by it when the spine has lost its end.
-# `number` keeps the order of insertion where times are equal.
+# `number` keeps the order of insertion where times are equal. `states.grant_id` is empty for the global namespace:
+# nulls would not be unique. `noted` finds events of the spine by what they are about.
 _INITIAL = """
 CREATE TABLE owners (
     id TEXT PRIMARY KEY, subject TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, events INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE grants (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL REFERENCES owners,
+    client TEXT NOT NULL, connector TEXT NOT NULL, document BLOB NOT NULL,
+    created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT
+) STRICT;
+CREATE INDEX grants_by_owner ON grants (owner, created_at, number);
 CREATE TABLE tokens (
     number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, kind TEXT NOT NULL,
-    owner TEXT NOT NULL REFERENCES owners, created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT, label TEXT
+    owner TEXT NOT NULL REFERENCES owners, created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT, label TEXT,
+    grant_id TEXT REFERENCES grants (id)
 ) STRICT;
 CREATE TABLE connectors (
     owner TEXT NOT NULL REFERENCES owners, id TEXT NOT NULL, manifest BLOB NOT NULL,
@@ -43,9 +51,9 @@ CREATE TABLE instances (
 CREATE INDEX instances_living ON instances (owner, connector, id) WHERE erased_at IS NULL;
 CREATE UNIQUE INDEX instances_default ON instances (owner, connector) WHERE is_default AND erased_at IS NULL;
 CREATE TABLE states (
-    owner TEXT NOT NULL, instance TEXT NOT NULL, stream TEXT NOT NULL,
+    owner TEXT NOT NULL, instance TEXT NOT NULL, grant_id TEXT NOT NULL, stream TEXT NOT NULL,
     value BLOB NOT NULL, updated_at TEXT NOT NULL,
-    PRIMARY KEY (owner, instance, stream), FOREIGN KEY (owner, instance) REFERENCES instances (owner, id)
+    PRIMARY KEY (owner, instance, grant_id, stream), FOREIGN KEY (owner, instance) REFERENCES instances (owner, id)
 ) STRICT;
 CREATE TABLE erasures (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL REFERENCES owners,
@@ -58,6 +66,13 @@ CREATE TABLE spine (
     body BLOB NOT NULL, previous BLOB NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (owner, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE noted (
+    owner TEXT NOT NULL REFERENCES owners, seq INTEGER NOT NULL, grant_id TEXT, connector TEXT, blob TEXT,
+    PRIMARY KEY (owner, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX noted_by_grant ON noted (owner, grant_id, seq) WHERE grant_id IS NOT NULL;
+CREATE INDEX noted_by_connector ON noted (owner, connector, seq) WHERE connector IS NOT NULL;
+CREATE INDEX noted_by_blob ON noted (owner, blob, seq) WHERE blob IS NOT NULL;
 CREATE TABLE delivered (
     owner TEXT NOT NULL REFERENCES owners, source TEXT NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY (owner, source)

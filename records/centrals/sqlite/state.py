@@ -7,6 +7,9 @@ from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, Row
 from records.errors import Conflict, Unknown
 
+_GLOBAL = ""
+"""The namespace that is no grant's: no grant has an empty id."""
+
 # An instance belongs to one connector, so states are kept by instance.
 _DROP = """
     DELETE FROM states WHERE owner = :owner AND (:stream IS NULL OR stream = :stream) AND instance IN (
@@ -19,13 +22,15 @@ _DROP = """
 class State(OnFile):
     """The part of the port about what connectors remember between runs."""
 
-    async def state(self, owner: str, connector: str, instance: str) -> tuple[dict[str, bytes], str | None]:
+    async def state(
+        self, owner: str, connector: str, instance: str, grant: str | None = None
+    ) -> tuple[dict[str, bytes], str | None]:
         def run(db: sqlite3.Connection) -> list[Row]:
             return db.execute(
                 "SELECT stream, value, updated_at FROM states JOIN instances"
                 " ON instances.owner = states.owner AND instances.id = states.instance"
-                " WHERE states.owner = ? AND states.instance = ? AND connector = ? ORDER BY stream",
-                (owner, instance, connector),
+                " WHERE states.owner = ? AND states.instance = ? AND grant_id = ? AND connector = ? ORDER BY stream",
+                (owner, instance, grant or _GLOBAL, connector),
             ).fetchall()
 
         rows = await self._file.read(run)
@@ -33,7 +38,14 @@ class State(OnFile):
         return {stream: value for stream, value, _ in rows}, changed
 
     async def merge_state(
-        self, owner: str, connector: str, instance: str, state: Mapping[str, bytes], now: str, event: bytes
+        self,
+        owner: str,
+        connector: str,
+        instance: str,
+        state: Mapping[str, bytes],
+        now: str,
+        event: bytes,
+        grant: str | None = None,
     ) -> None:
         def run(db: sqlite3.Connection) -> None:
             sql = "SELECT erased_at FROM instances WHERE owner = ? AND id = ? AND connector = ?"
@@ -42,10 +54,12 @@ class State(OnFile):
                 raise Unknown("no such instance of this connector")
             if row[0] is not None:
                 raise Conflict("the instance was erased")
+            if grant is not None:
+                _require_namespace(db, owner, connector, grant)
             db.executemany(
-                "INSERT INTO states VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO states VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
-                [(owner, instance, stream, value, now) for stream, value in state.items()],
+                [(owner, instance, grant or _GLOBAL, stream, value, now) for stream, value in state.items()],
             )
             chain(db, owner, [event], now)
 
@@ -58,3 +72,17 @@ class State(OnFile):
 def forget(db: sqlite3.Connection, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
     """Delete the states that these name; None names all."""
     db.execute(_DROP, {"owner": owner, "connector": connector, "instance": instance, "stream": stream})
+
+
+def forget_namespace(db: sqlite3.Connection, owner: str, grant: str) -> None:
+    """Delete the states of a grant."""
+    db.execute("DELETE FROM states WHERE owner = ? AND grant_id = ?", (owner, grant))
+
+
+def _require_namespace(db: sqlite3.Connection, owner: str, connector: str, grant: str) -> None:
+    sql = "SELECT revoked_at FROM grants WHERE id = ? AND owner = ? AND connector = ?"
+    row = db.execute(sql, (grant, owner, connector)).fetchone()
+    if row is None:
+        raise Unknown("no such grant for this connector")
+    if row[0] is not None:
+        raise Conflict("the grant was revoked")
