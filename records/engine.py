@@ -7,7 +7,8 @@ on every answer, byte for byte.
 Raises `StorageUnavailable` when the database does not answer; nothing was written then.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from blobstore.digest import Digest
@@ -27,6 +28,8 @@ from records.model import (
     StoredRecord,
     Target,
 )
+
+NOTHING_OWED: Mapping[str, int] = MappingProxyType({})
 
 
 class Engine(Protocol):
@@ -81,14 +84,23 @@ class Engine(Protocol):
         ...
 
     async def changes(
-        self, partition: Partition, since: int, after: int, horizon: int, limit: int, max_bytes: int | None = None
+        self,
+        partition: Partition,
+        since: int,
+        after: int,
+        horizon: int,
+        limit: int,
+        *,
+        max_bytes: int | None = None,
+        owed: Mapping[str, int] = NOTHING_OWED,
     ) -> Changes:
         """Keys whose state came to be beyond version `after` and up to `horizon`, each with what it was at `since`.
 
-        At most `limit` of them, and it may stop early as `page` does; all of it is seen at one moment. A key that has
-        changed again beyond the horizon is left out, see `Changes.overtaken`. `since` 0 is before everything: then
-        tombstones are left out, and nothing was before. `since` <= `after` <= `horizon`. For what was forgotten
-        (`since` below the partition's floor, and not 0) the answer means nothing.
+        Of the keys in `owed` it is what they were at the version that stands there. At most `limit` keys, and it may
+        stop early as `page` does; all of it is seen at one moment. A key that has changed again beyond the horizon is
+        not among them, but told of as overtaken. `since` 0 is before everything: then tombstones are left out, and
+        nothing was before. `since` <= `after` <= `horizon`. For what was forgotten (`since` below the partition's
+        floor, and not 0) the answer means nothing.
         """
         ...
 

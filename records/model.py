@@ -160,27 +160,41 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A key that changed in a session: what it is now, and what is remembered of it at the session's start.
+    """A key that changed in a session: what it is now, and what is remembered of it as its client last knew it.
 
-    `before` is what `Recorder.remember` made of the state at that moment; None when there was none, or when an erasure
-    took what was remembered away: a tombstone then tells by `born`.
+    `before` is what `Recorder.remember` made of that state; None when there was none, or when an erasure took what was
+    remembered away: a tombstone then tells by `born`.
     """
 
     now: StoredRecord | Tombstone
     before: bytes | None
 
+    @property
+    def key(self) -> str:
+        """The record's."""
+        return self.now.key
+
+    @property
+    def version(self) -> int:
+        """The one that made it what it is now."""
+        return self.now.version
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """A key that `version` made what it was at the horizon, and that is another now: it cannot be shown as it was."""
+
+    key: str
+    version: int
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """A part of a session, in the order of versions; all changes up to and with version `reached` are in it.
-
-    `overtaken`: the lowest version that was the state of some key at the horizon and is not its state any more: that
-    key is not among `changes`, and the next session has to begin below it.
-    """
+    """A part of a session; all changes up to and with version `reached` are in it, both lists in order of versions."""
 
     changes: Sequence[Change]
+    overtaken: Sequence[Overtaken]
     reached: int
-    overtaken: int | None
 
 
 @dataclass(frozen=True, slots=True)

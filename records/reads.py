@@ -8,7 +8,7 @@ import msgspec
 
 from records import changes
 from records.asked import Asked, refuse_owners_questions, refuse_with_changes
-from records.changes import Session, Versions, Walk
+from records.changes import Session, Token, Versions, Walk
 from records.counts import Count, Counts
 from records.disclosures import Disclosures
 from records.engine import Engine, Engines
@@ -124,10 +124,10 @@ class Reads:
         """The session that the request begins or goes on with; None for a plain list."""
         listing = asked.listing
         if listing.changes_since is not None:
-            since: Versions = {}
+            token = Token({})
             if listing.changes_since != BEGINNING:
-                since = asked.unseal("changes", listing.changes_since, Versions, param="changes_since")
-            return changes.begin(since, asked.reach.stats)
+                token = asked.unseal("changes", listing.changes_since, Token, param="changes_since")
+            return changes.begin(token, asked.reach.stats)
         if listing.cursor is None:
             return None
         try:
@@ -147,7 +147,7 @@ class Reads:
         if found.more:
             cursor = asked.seal("page", _ListPlace(position(found.records[-1]), horizon))
             return RecordPage(shown, cursor, None, last)
-        return RecordPage(shown, None, None if horizon is None else asked.seal("changes", horizon), last)
+        return RecordPage(shown, None, None if horizon is None else asked.seal("changes", Token(horizon)), last)
 
     async def _changes_page(self, asked: Asked, session: Session) -> RecordPage:
         refuse_with_changes(asked.listing)

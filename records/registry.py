@@ -102,11 +102,14 @@ class Registry:
             )
         return living[0] if living else None
 
+    async def default(self, owner: Owner, connector: str) -> Instance:
+        """The connector's default instance, made if need be. Raises as `Central.ensure_default_instance`."""
+        fresh = "cin_" + secrets.token_hex(12)
+        return await self._central.ensure_default_instance(owner.id, connector, fresh, times.now())
+
     async def _writable(self, owner: Owner, connector: str, instance: str | None) -> Instance:
         if instance is None:
-            found = await self.existing(owner, connector, None)
-            fresh = "cin_" + secrets.token_hex(12)
-            return found or await self._central.ensure_default_instance(owner.id, connector, fresh, times.now())
+            return await self.existing(owner, connector, None) or await self.default(owner, connector)
         new = Instance(require_id(instance, "connector_instance_id"), connector, False, times.now(), None)
         added = await self._central.add_instance(owner.id, new)
         if added.connector != connector or added.erased_at is not None:

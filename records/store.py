@@ -11,6 +11,7 @@ from records.attachments import Attachments
 from records.audit import Audit
 from records.central import Central
 from records.centrals.sqlite import SqliteCentral
+from records.consents import Consents
 from records.disclosures import Disclosures
 from records.engine import Engines
 from records.engines.sqlite import SingleFileEngines
@@ -38,6 +39,7 @@ class RecordStore:
         self.audit = Audit(central, engines, blobs.catalogue)
         self.access = Access(central)
         self.registry = Registry(central)
+        self.consents = Consents(central, self.registry, keyring)
         self.disclosures = Disclosures(central, keyring)
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)

@@ -7,9 +7,9 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from records.store import RecordStore
 from records.upkeep import Schedule, Upkeep
-from server import middleware, routes
-from server.config import Config
-from server.keys import CONFIG, STORE
+from server import introspection, middleware, routes
+from server.config import Config, Introspect
+from server.keys import CONFIG, RESOLVER, STORE
 
 
 def make_app(store: RecordStore, config: Config, schedule: Schedule | None = None) -> web.Application:
@@ -22,10 +22,23 @@ def make_app(store: RecordStore, config: Config, schedule: Schedule | None = Non
     app = web.Application(middlewares=[middleware.envelope])
     app[STORE] = store
     app[CONFIG] = config
+    if config.introspect is None:
+        app[RESOLVER] = store.access
+    else:
+        app.cleanup_ctx.append(_introspection(config.introspect))
     app.on_response_prepare.append(middleware.on_prepare)
     app.cleanup_ctx.append(_upkeep(schedule or Schedule()))
     routes.install(app.router)
     return app
+
+
+def _introspection(server: Introspect) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        async with introspection.connected(server, app[STORE].access) as resolver:
+            app[RESOLVER] = resolver
+            yield
+
+    return context
 
 
 def _upkeep(schedule: Schedule) -> Callable[[web.Application], AsyncIterator[None]]:

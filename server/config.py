@@ -1,9 +1,22 @@
 """How a server is started. Values only: the commands read options, environment and files."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from records.introspection import Expected
 
 PDPP_VERSION = "2026-04-06"
 """The one version of the protocol that is spoken here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Introspect:
+    """The authorization server that alone says what tokens stand for: where to ask it, and as whom."""
+
+    url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    expected: Expected = field(default_factory=Expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +28,10 @@ class Config:
     that nothing of it is left. `public_url` is the address that clients use, where a proxy stands in front; without
     it, the one that they reached. `history` are the seconds for which change tokens stay good. Below `min_free` free
     bytes on the data's disk the server says it is not ready.
+
+    `introspect` names the authorization server in a separated deployment; without it the store's own tokens are good.
+    `authorization_servers` are issuers that clients are sent to. `introspect_clients` are the ids and secrets of other
+    resource servers, which may ask this one about tokens.
     """
 
     host: str = "127.0.0.1"
@@ -24,3 +41,6 @@ class Config:
     public_url: str | None = None
     history: float = 90 * 24 * 3600.0
     min_free: int = 256 << 20
+    introspect: Introspect | None = None
+    authorization_servers: tuple[str, ...] = ()
+    introspect_clients: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -11,7 +11,8 @@ ServerError
 ├── TooLarge             413: a body or a line over its limit
 ├── UnsupportedMedia     415: a Content-Type or Content-Encoding that is not taken here
 ├── RangeNotSatisfiable  416: no byte of the ranges exists
-└── ExpectationFailed    417: an Expect other than 100-continue
+├── ExpectationFailed    417: an Expect other than 100-continue
+└── NoAuthorization      503: the authorization server cannot be asked who the caller is
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ import msgspec
 from aiohttp.web import HTTPNotFound, RequestPayloadError, Response
 
 from blobstore.errors import BlobNotFound, ContentMismatch, InvalidBlobId, LeaseLost, OutOfSpace, StorageUnavailable
-from records.errors import Ambiguous, Conflict, Invalid, Unknown
+from records.errors import Ambiguous, Conflict, CursorExpired, Forbidden, Invalid, Unknown
 
 READS = frozenset({"GET", "HEAD"})
 RETRY_AFTER = "5"
@@ -87,6 +88,10 @@ class ExpectationFailed(ServerError):
     """An Expect other than 100-continue."""
 
 
+class NoAuthorization(ServerError):
+    """The authorization server does not answer, or not in a way that can be trusted: nobody is let in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How an exception looks on the wire. Without `message` the exception's own is shown: it must be fit for that."""
@@ -109,6 +114,7 @@ TABLE: Mapping[type[Exception], Shape] = {
     RequestPayloadError: Shape(400, _INVALID, "invalid_request", "the body is not framed as its headers say"),
     ContentMismatch: Shape(400, _INVALID, "digest_mismatch"),
     Unauthenticated: Shape(401, "authentication_error", "authentication_error"),
+    Forbidden: Shape(403, "permission_error", "insufficient_scope"),
     Unknown: Shape(404, _MISSING, "not_found"),
     NoSuchRoute: Shape(404, _MISSING, "not_found"),
     HTTPNotFound: Shape(404, _MISSING, "not_found", "no such path"),  # aiohttp's, for targets without a path
@@ -119,11 +125,13 @@ TABLE: Mapping[type[Exception], Shape] = {
     Ambiguous: Shape(409, "conflict_error", "ambiguous_connection"),
     Conflict: Shape(409, "conflict_error", "conflict"),
     LeaseLost: Shape(409, "conflict_error", "conflict", "erased while the upload ran; nothing of it is kept"),
+    CursorExpired: Shape(410, "gone_error", "cursor_expired"),
     PreconditionFailed: Shape(412, _INVALID, "precondition_failed"),
     TooLarge: Shape(413, "request_entity_too_large_error", "payload_too_large"),
     UnsupportedMedia: Shape(415, _INVALID, "unsupported_media_type"),
     RangeNotSatisfiable: Shape(416, _INVALID, "range_not_satisfiable"),
     ExpectationFailed: Shape(417, _INVALID, "expectation_failed"),
+    NoAuthorization: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
     StorageUnavailable: Shape(
         503, "api_error", "temporarily_unavailable", "the storage does not answer; send it again later", _LATER
     ),
@@ -140,15 +148,20 @@ def shape(error: Exception, method: str) -> Shape:
     return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), UNEXPECTED)
 
 
+def code_of(error: Exception, method: str) -> str:
+    """The contract's code for an exception."""
+    return error.code if isinstance(error, Invalid | Forbidden) else shape(error, method).code
+
+
 def answer(error: Exception, *, method: str, request_id: str) -> Response:
     """The answer that an exception becomes."""
     row = shape(error, method)
     body: dict[str, object] = {
         "type": row.type,
-        "code": error.code if isinstance(error, Invalid) else row.code,
+        "code": code_of(error, method),
         "message": row.message or str(error),
     }
-    if isinstance(error, Invalid | ServerError) and error.param is not None:
+    if isinstance(error, Invalid | Forbidden | ServerError) and error.param is not None:
         body["param"] = error.param
     if isinstance(error, Ambiguous):
         body["available_connections"] = [{"connection_id": each} for each in error.candidates]

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp import web
 
@@ -25,11 +26,26 @@ class Caller:
     is_still_allowed: Callable[[], Awaitable[bool]] | None = None
 
 
+class Resolver(Protocol):
+    """Says who asks: the store's own tokens, or an authorization server."""
+
+    async def resolve(self, token: str) -> Scope | None:
+        """What the bearer of this token may see; None for a token that is not good here.
+
+        Raises `Forbidden` and `Invalid` for a client whose grant is not in force, `NoAuthorization`,
+        `StorageUnavailable` when nobody knows.
+        """
+        ...
+
+
 STORE = web.AppKey("store", RecordStore)
 """The store that every handler calls."""
 
 CONFIG = web.AppKey("config", Config)
 """How this server was started."""
+
+RESOLVER: web.AppKey[Resolver] = web.AppKey("resolver")
+"""Who is asked what a token stands for."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Names this request in its answer and in the log; there before any handler runs."""

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from server.auth import RESOURCE_METADATA, owner_only
+from server.auth import RESOURCE_METADATA, owner_only, owner_or_client, resource_server_or_owner
 from server.errors import MethodNotAllowed, NoSuchRoute
-from server.handlers import blobs, connectors, health, ingest, owner, records, state, streams
+from server.handlers import blobs, connectors, grants, health, ingest, introspect, owner, records, state, streams
 from server.keys import Handler
 from server.middleware import hold_back
 
@@ -16,37 +16,58 @@ PUBLIC: dict[str, dict[str, Handler]] = {
 }
 
 OWNER: dict[str, dict[str, Handler]] = {
-    "/v1/connectors": {"GET": connectors.listed, "POST": connectors.register},
+    "/v1/connectors": {"POST": connectors.register},
     "/connectors": {"POST": connectors.register},
     "/v1/connectors/{connector_id}": {"GET": connectors.manifest},
     "/v1/ingest/{stream}": {"POST": ingest.ingest},
     "/v1/state/{connector_id}": {"GET": state.read, "PUT": state.merge},
     "/v1/blobs": {"POST": blobs.upload},
-    "/v1/blobs/{blob_id}": {"GET": blobs.download},
-    "/v1/streams": {"GET": streams.listed},
-    "/v1/streams/{stream}": {"GET": streams.metadata},
-    "/v1/streams/{stream}/records": {"GET": records.listed, "DELETE": records.erase_all},
-    "/v1/streams/{stream}/records/{key}": {"GET": records.one, "DELETE": records.erase_one},
+    "/v1/streams/{stream}/records": {"DELETE": records.erase_all},
+    "/v1/streams/{stream}/records/{key}": {"DELETE": records.erase_one},
     "/v1/owner/connectors/{connector_id}": {"DELETE": owner.erase_connector},
     "/v1/owner/connections": {"GET": owner.connections},
     "/v1/owner/connections/{connection_id}": {"DELETE": owner.erase_connection},
     "/v1/owner/erasures/{erasure_id}": {"GET": owner.erasure},
     "/v1/owner/spine": {"GET": owner.spine},
     "/v1/owner/disclosures": {"GET": owner.disclosures},
+    "/v1/owner/grants": {"GET": grants.listed, "POST": grants.create},
+    "/v1/owner/grants/{grant_id}/revoke": {"POST": grants.revoke},
+}
+
+READS: dict[str, dict[str, Handler]] = {
+    "/v1/connectors": {"GET": connectors.listed},
+    "/v1/streams": {"GET": streams.listed},
+    "/v1/streams/{stream}": {"GET": streams.metadata},
+    "/v1/streams/{stream}/records": {"GET": records.listed},
+    "/v1/streams/{stream}/records/{key}": {"GET": records.one},
+    "/v1/blobs/{blob_id}": {"GET": blobs.download},
+}
+
+SERVERS: dict[str, dict[str, Handler]] = {
+    "/introspect": {"POST": introspect.answer},
 }
 
 
 def install(router: web.UrlDispatcher) -> None:
     """Put every route in place. Every `GET` answers `HEAD` too; what is not here is refused in the contract's form."""
-    for table, guard in ((PUBLIC, _open), (OWNER, owner_only)):
-        for path, methods in table.items():
-            # aiohttp's own pattern for a part leaves braces out.
-            resource = router.add_resource(path.replace("}", ":[^/]+}"))
-            for method, handler in methods.items():
-                for name in ("GET", "HEAD") if method == "GET" else (method,):
-                    resource.add_route(name, guard(handler), expect_handler=hold_back)
-            resource.add_route("*", _refuse_method(methods), expect_handler=hold_back)
+    for path, methods in _guarded().items():
+        # aiohttp's own pattern for a part leaves braces out.
+        resource = router.add_resource(path.replace("}", ":[^/]+}"))
+        for method, handler in methods.items():
+            for name in ("GET", "HEAD") if method == "GET" else (method,):
+                resource.add_route(name, handler, expect_handler=hold_back)
+        resource.add_route("*", _refuse_method(methods), expect_handler=hold_back)
     router.add_route("*", "/{anything:(?s:.*)}", _refuse_path, expect_handler=hold_back)
+
+
+def _guarded() -> dict[str, dict[str, Handler]]:
+    """Every route behind its guard; a path may stand in several tables, with other methods in each."""
+    paths: dict[str, dict[str, Handler]] = {}
+    guards = ((PUBLIC, _open), (OWNER, owner_only), (READS, owner_or_client), (SERVERS, resource_server_or_owner))
+    for table, guard in guards:
+        for path, methods in table.items():
+            paths.setdefault(path, {}).update({method: guard(handler) for method, handler in methods.items()})
+    return paths
 
 
 def _open(handler: Handler) -> Handler:

@@ -33,15 +33,16 @@ async def resource_metadata(request: web.Request) -> web.Response:
         {
             "resource": base,
             "resource_name": SERVER,
-            "authorization_servers": [],
+            "authorization_servers": request.app[CONFIG].authorization_servers,
             "bearer_methods_supported": ["header"],
             "pdpp_core_query_base": f"{base}/v1",
             "pdpp_self_export_supported": True,
-            "pdpp_token_kinds_supported": ["owner"],
+            "pdpp_token_kinds_supported": ["owner", "client"],
             "pdpp_discovery_hints": {
                 "query_base": f"{base}/v1",
                 "streams_endpoint_template": f"{base}/v1/streams/{{stream}}",
                 "blob_indirection": "data.blob_ref.fetch_url",
+                "changes_since_bootstrap": "beginning",
             },
         }
     )

@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from records.errors import Unknown
 from records.scope import Selector
 from records.state import SyncState
 from server import params, wire
@@ -23,29 +22,29 @@ class StateBody(msgspec.Struct):
 
 async def read(request: web.Request) -> web.Response:
     """`GET /v1/state/{connector_id}`."""
-    selector = _selector(request)
-    return wire.reply(_state(await request.app[STORE].states.get(request[CALLER].owner, selector)))
+    selector, grant = _place(request)
+    return wire.reply(_state(await request.app[STORE].states.get(request[CALLER].owner, selector, grant)))
 
 
 async def merge(request: web.Request) -> web.Response:
     """`PUT /v1/state/{connector_id}`: sets the named streams, leaves the others."""
-    selector = _selector(request)
+    selector, grant = _place(request)
     body = await wire.read(request, StateBody, MAX_BYTES)
     state = {stream: bytes(value) for stream, value in body.state.items()}
-    return wire.reply(_state(await request.app[STORE].states.merge(request[CALLER].owner, selector, state)))
+    return wire.reply(_state(await request.app[STORE].states.merge(request[CALLER].owner, selector, state, grant)))
 
 
-def _selector(request: web.Request) -> Selector:
+def _place(request: web.Request) -> tuple[Selector, str | None]:
+    """Whose state is meant, and under which grant."""
     values = params.query(request, optional=(*params.INSTANCE, *params.RUN, "grant_id"))
-    if "grant_id" in values:
-        raise Unknown("no such grant")
-    return params.selector(values, params.path_part(request, "connector_id"))
+    return params.selector(values, params.path_part(request, "connector_id")), values.get("grant_id")
 
 
 def _state(of: SyncState) -> dict[str, Any]:
     return {
         "object": "stream_state",
         "connector_id": of.registration.key,
+        "grant_id": of.grant,
         "state": {stream: msgspec.Raw(value) for stream, value in of.state.items()},
         "updated_at": of.updated_at,
     }

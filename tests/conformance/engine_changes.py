@@ -7,7 +7,7 @@ import pytest
 
 from records.engine import Engine
 from records.history import Remembered, Revision, Revisions, read_revisions, recall
-from records.model import Change, Changes, Delete, Outcome, Put, StoredRecord, Target, Tombstone
+from records.model import Change, Changes, Delete, Outcome, Overtaken, Put, StoredRecord, Target, Tombstone
 from tests.conformance.engine_values import (
     MAILS,
     MESSAGES,
@@ -125,7 +125,7 @@ class EngineChanges:
         await apply(engine, MESSAGES, replace(put("a", "one"), data=b' {"text":"one","id":"a"}'), delete("b"))
         only = replace(batch_of(MESSAGES, put("a", "two")), append_only=True)
         assert await engine.apply(only) == [Outcome.UNCHANGED]
-        assert await changes(engine, 1) == Changes([], 1, None)
+        assert await changes(engine, 1) == Changes([], [], 1)
         assert await engine.forget(1e12, 100) == 0
 
     async def test_a_deletion_in_an_append_only_batch_is_remembered(self, engine: Engine) -> None:
@@ -149,7 +149,7 @@ class EngineChanges:
         await apply(engine, OTHERS, put("e"))
         found = await changes(engine, 4)
         assert [(each.now.key, each.now.version) for each in found.changes] == [("a", 6), ("d", 7), ("c", 8)]
-        assert (found.reached, found.overtaken) == (8, None)
+        assert (found.reached, found.overtaken) == (8, [])
 
     async def test_the_beginning_has_all_records_and_no_tombstones(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a"), put("b"), delete("a"), put("b", "2"), put("c"))
@@ -178,12 +178,12 @@ class EngineChanges:
         await apply(engine, MESSAGES, *(put(key, "text") for key in "abcd"), delete("b"))
         size = len(put("a", "text").data)
         for most, keys in ((0, "a"), (size - 1, "a"), (size, "ac"), (2 * size, "acd")):
-            step = await engine.changes(MESSAGES, 0, 0, 5, 100, most)
+            step = await engine.changes(MESSAGES, 0, 0, 5, 100, max_bytes=most)
             assert [each.now.key for each in step.changes] == list(keys)
             assert step.reached == (5 if keys[-1] == "d" else step.changes[-1].now.version)
 
     async def test_nothing_changed_in_what_was_never_written_to(self, engine: Engine) -> None:
-        assert await changes(engine, 0) == Changes([], 0, None)
+        assert await changes(engine, 0) == Changes([], [], 0)
 
     # -- the horizon -----------------------------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class EngineChanges:
         await apply(engine, MESSAGES, put("a"), put("b"), delete("b"), put("c"))
         found = await changes(engine, 1, horizon=3)
         assert [each.now.key for each in found.changes] == ["b"]
-        assert (found.reached, found.overtaken) == (3, None)
+        assert (found.reached, found.overtaken) == (3, [])
 
     @pytest.mark.parametrize("later", [put("b", "later"), delete("b")])
     async def test_a_key_that_changed_again_beyond_the_horizon_is_overtaken(
@@ -202,26 +202,33 @@ class EngineChanges:
         await apply(engine, MESSAGES, later)
         found = await changes(engine, 3, horizon=6)
         assert [each.now.key for each in found.changes] == ["c", "a"]
-        assert (found.reached, found.overtaken) == (6, 4)
-        # The session that begins below it tells of it.
-        assert (await befores(engine, 3))["b"] == state_of(put("b"))
+        assert (found.reached, found.overtaken) == (6, [Overtaken("b", 4)])
+        # The next session tells of it, with what it was before.
+        owed = await engine.changes(MESSAGES, 6, 6, 7, 10, owed={"b": 3})
+        assert [each.key for each in owed.changes] == ["b"]
+        assert owed.changes[0].before == RECORDER.remember(put("b").data)
+        assert await befores(engine, 6) == {"b": state_of(put("b", "2"))}
 
     async def test_a_tombstone_that_is_overtaken_is_told_of(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a"), put("b"), delete("a"))
         await apply(engine, MESSAGES, put("a", "again"))
-        assert await changes(engine, 2, horizon=3) == Changes([], 3, 3)
+        assert await changes(engine, 2, horizon=3) == Changes([], [Overtaken("a", 3)], 3)
 
     async def test_only_what_a_step_walked_through_is_overtaken(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("x"), *(put(key) for key in "abcd"))
         await apply(engine, MESSAGES, put("b", "2"), put("d", "2"), put("x", "2"))
         steps = [await engine.changes(MESSAGES, 1, after, 5, 1) for after in (1, 2, 4)]
         assert [[each.now.key for each in step.changes] for step in steps] == [["a"], ["c"], []]
-        assert [(step.reached, step.overtaken) for step in steps] == [(2, None), (5, 3), (5, 5)]
+        assert [(step.reached, step.overtaken) for step in steps] == [
+            (2, []),
+            (5, [Overtaken("b", 3), Overtaken("d", 5)]),
+            (5, [Overtaken("d", 5)]),
+        ]
 
     async def test_what_changed_before_the_horizon_only_is_not_overtaken(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a"), put("b"), put("b", "2"), put("b", "3"))
         found = await changes(engine, 1, horizon=4)
-        assert (found.reached, found.overtaken) == (4, None)
+        assert (found.reached, found.overtaken) == (4, [])
 
     # -- revisions and births --------------------------------------------------------------------------------------
 
@@ -255,8 +262,8 @@ class EngineChanges:
     ) -> None:
         await apply(engine, MESSAGES, put("a", "1"), put("a", "2"), put("a", "3"))
         await engine.erase(Target(SLACK, "one", "messages", key, "text"), T2, 10)
-        assert await changes(engine, 1) == Changes([Change(Tombstone("a", 4, T2, T2, 1, "3"), None)], 4, None)
-        assert await changes(engine, 1, horizon=1) == Changes([], 1, None)
+        assert await changes(engine, 1) == Changes([Change(Tombstone("a", 4, T2, T2, 1, "3"), None)], [], 4)
+        assert await changes(engine, 1, horizon=1) == Changes([], [], 1)
 
     async def test_an_erasure_without_a_consent_field_keeps_none(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("x"), put("a", "1"))

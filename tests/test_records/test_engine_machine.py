@@ -176,7 +176,7 @@ class EngineMachine(RuleBasedStateMachine):
         newest = 0 if of is None else of.version
         since, after, horizon = (max(newest - 20 + version, 0) for version in versions)
         if since == 0 or of.floor <= since:  # else the answer means nothing
-            self.both(lambda engine: engine.changes(place, since, after, horizon, limit, most))
+            self.both(lambda engine: engine.changes(place, since, after, horizon, limit, max_bytes=most))
 
     @rule(seconds=st.integers(1, 10))
     def wait(self, seconds: int) -> None:

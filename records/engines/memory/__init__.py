@@ -3,11 +3,11 @@
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from blobstore.digest import Digest
-from records.engine import Engine
+from records.engine import NOTHING_OWED, Engine
 from records.engines.memory.partition import Records, whole_second
 from records.errors import Fenced, Released
 from records.model import (
@@ -107,10 +107,18 @@ class MemoryEngine:
         return take((ranked[each] for each in ranks), lambda record: record, wanted, limit, max_bytes)
 
     async def changes(
-        self, partition: Partition, since: int, after: int, horizon: int, limit: int, max_bytes: int | None = None
+        self,
+        partition: Partition,
+        since: int,
+        after: int,
+        horizon: int,
+        limit: int,
+        *,
+        max_bytes: int | None = None,
+        owed: Mapping[str, int] = NOTHING_OWED,
     ) -> Changes:
         records = self._partitions.get(partition, Records())
-        return records.changes(partition, since, after, horizon, limit, max_bytes)
+        return records.changes(partition, since, after, horizon, limit, max_bytes, owed)
 
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         return {

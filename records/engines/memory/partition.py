@@ -1,7 +1,7 @@
 """One partition in memory: what is there by key, what was there before, and how the one becomes the other."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from blobstore.digest import Digest
@@ -11,6 +11,7 @@ from records.model import (
     Changes,
     Delete,
     Outcome,
+    Overtaken,
     Partition,
     PartitionStats,
     Put,
@@ -125,18 +126,26 @@ class Records:
         return set() if there is None else {link.digest for link in there.put.links}
 
     def changes(
-        self, place: Partition, since: int, after: int, horizon: int, limit: int, max_bytes: int | None
+        self,
+        place: Partition,
+        since: int,
+        after: int,
+        horizon: int,
+        limit: int,
+        max_bytes: int | None,
+        owed: Mapping[str, int],
     ) -> Changes:
         states: list[StoredRecord | Tombstone] = list(self.stored(place))
         if since:
             states += [grave for grave, _ in self.graves.values()]
         states = sorted((each for each in states if after < each.version <= horizon), key=lambda each: each.version)
         taken, reached = take_states(states, horizon, limit, max_bytes)
-        before = {each.key: each.remembered for each in self.past if each.version <= since < each.until}
-        overtaken = [each.version for each in self.past if each.until > horizon and after < each.version <= reached]
-        return Changes(
-            [Change(each, before.get(each.key)) for each in taken], reached, min(overtaken) if overtaken else None
-        )
+        before = {
+            each.key: each.remembered for each in self.past if each.version <= owed.get(each.key, since) < each.until
+        }
+        late = [each for each in self.past if each.until > horizon and after < each.version <= reached]
+        overtaken = [Overtaken(each.key, each.version) for each in sorted(late, key=lambda each: each.version)]
+        return Changes([Change(each, before.get(each.key)) for each in taken], overtaken, reached)
 
     # -- erasing ---------------------------------------------------------------------------------------------------
 

@@ -1,14 +1,16 @@
 """What changed between two versions, and how long it is remembered."""
 
 import heapq
-from collections.abc import Generator, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import takewhile
 
 from blobstore.sqlite import sqlite3
+from records.engine import NOTHING_OWED
 from records.engines.sqlite.reads import COLUMNS, record
 from records.engines.sqlite.schema import OnFile, in_lists, mark_stale, part_of, record_id
-from records.model import Change, Changes, Partition, StoredRecord, Tombstone
+from records.model import Change, Changes, Overtaken, Partition, StoredRecord, Tombstone
 from records.paging import take_states
 
 
@@ -16,19 +18,28 @@ class History(OnFile):
     """The part of the port that tells of changes."""
 
     async def changes(
-        self, partition: Partition, since: int, after: int, horizon: int, limit: int, max_bytes: int | None = None
+        self,
+        partition: Partition,
+        since: int,
+        after: int,
+        horizon: int,
+        limit: int,
+        *,
+        max_bytes: int | None = None,
+        owed: Mapping[str, int] = NOTHING_OWED,
     ) -> Changes:
         def run(db: sqlite3.Connection) -> Changes:
             part = part_of(db, partition)
             if part is None:
-                return Changes([], horizon, None)
+                return Changes([], [], horizon)
             tombstones = since > 0
             # Closed, so that no statement stays open and holds the snapshot.
             with closing(_states(db, partition, part, after, horizon, tombstones=tombstones)) as states:
                 taken, reached = take_states(states, horizon, limit, max_bytes)
-            before = _before(db, part, [each.key for each in taken], since)
-            (overtaken,) = db.execute(_OVERTAKEN, (part, horizon, after, reached)).fetchone()
-            return Changes([Change(each, before.get(each.key)) for each in taken], reached, overtaken)
+            before = _before(db, part, [each.key for each in taken], since, owed)
+            late = db.execute(_OVERTAKEN, (part, horizon, after, reached)).fetchall()
+            changes = [Change(each, before.get(each.key)) for each in taken]
+            return Changes(changes, [Overtaken(*row) for row in late], reached)
 
         return await self._file.read(run)
 
@@ -58,11 +69,17 @@ def _states(
     yield from heapq.merge(*states, key=lambda each: each.version)
 
 
-def _before(db: sqlite3.Connection, part: int, keys: Sequence[str], since: int) -> dict[str, bytes]:
-    """What is remembered of the keys' states at a version; those that were not there then are missing."""
+def _before(
+    db: sqlite3.Connection, part: int, keys: Sequence[str], since: int, owed: Mapping[str, int]
+) -> dict[str, bytes]:
+    """What is remembered of the keys' states as their client knew them; those that were not there then are missing."""
     found: dict[str, bytes] = {}
-    for marks, some in in_lists(keys) if since else ():
-        found.update(db.execute(_BEFORE.format(marks=marks), (part, *some, since, since)).fetchall())
+    versions = defaultdict(list)
+    for key in keys:
+        versions[owed.get(key, since)].append(key)
+    for version, mine in versions.items():
+        for marks, some in in_lists(mine) if version else ():
+            found.update(db.execute(_BEFORE.format(marks=marks), (part, *some, version, version)).fetchall())
     return found
 
 
@@ -91,7 +108,9 @@ SELECT key, remembered FROM history WHERE part = ? AND key IN {marks} AND versio
 """
 
 # A state that began in what was walked through and ended beyond the horizon was the key's state at the horizon.
-_OVERTAKEN = "SELECT min(version) FROM history WHERE part = ? AND until > ? AND version > ? AND version <= ?"
+_OVERTAKEN = """
+SELECT key, version FROM history WHERE part = ? AND until > ? AND version > ? AND version <= ? ORDER BY version
+"""
 
 _PARTS = """
 SELECT p.id FROM partitions p JOIN connectors c ON c.id = p.connector ORDER BY c.name, p.instance, p.stream
