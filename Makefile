@@ -34,6 +34,7 @@ soak: lint
 bench: $(STAMP)
 	$(BIN)/blobstore bench hydrate
 	$(BIN)/blobstore bench memory
+	$(BIN)/blobstore bench records
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info

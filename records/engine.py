@@ -74,7 +74,7 @@ class Engine(Protocol):
         max_bytes: int | None = None,
         keep: Keep | None = None,
     ) -> Page:
-        """Up to `limit` records of all these partitions in one order, from the first beyond `after`.
+        """Up to `limit` (1 or more) records of all these partitions in one order, from the first beyond `after`.
 
         Only records that `keep` wants are among them. It may stop early, and tells where it did (see `Page`): after
         looking at some thousand records, or with the record that takes the page's data beyond `max_bytes`.
@@ -96,11 +96,14 @@ class Engine(Protocol):
     ) -> Changes:
         """Keys whose state came to be beyond version `after` and up to `horizon`, each with what it was at `since`.
 
-        Of the keys in `owed` it is what they were at the version that stands there. At most `limit` keys, and it may
-        stop early as `page` does; all of it is seen at one moment. A key that has changed again beyond the horizon is
-        not among them, but told of as overtaken. `since` 0 is before everything: then tombstones are left out, and
-        nothing was before. `since` <= `after` <= `horizon`. For what was forgotten (`since` below the partition's
-        floor, and not 0) the answer means nothing.
+        Of the keys in `owed` it is what they were at the version that stands there. At most `limit` (1 or more) keys,
+        and it may stop early as `page` does; all of it is seen at one moment. A key that has changed again beyond the
+        horizon is not among them, but told of as overtaken. `since` 0 is before everything: then tombstones are left
+        out, and nothing was before. `since` <= `after` <= `horizon`. For what was forgotten (`since` below the
+        partition's floor, and not 0) the answer means nothing.
+
+        A tombstone is told of whether or not the key was there at `since`: where nothing is remembered of it, it may
+        have come and gone in between, or an erasure took the past away, and only `Tombstone.born` tells which.
         """
         ...
 
@@ -149,17 +152,18 @@ class Engine(Protocol):
         """Remove up to `limit` records of the target, content, links and past, in the order of partitions and keys.
 
         One record or one stream leave tombstones, and keep those that are there: clients with a change token must
-        learn of it. An instance or a connector leaves none (old ones, and what is remembered, count towards `limit`
-        too), but its partitions keep their versions, and their floors rise to them: older tokens are too old.
-        Digests that lost their last link in the connector are given back, and noted as unlinked. Call again until
-        finished.
+        learn of it. An instance or a connector leaves none, but its partitions keep their versions, and their floors
+        rise to them: older tokens are too old. After the records go old tombstones (of an instance or a connector), and
+        then what is remembered, the oldest first; they count towards `limit` too. Digests that lost their last link in
+        the connector are given back, and noted as unlinked. Call again until finished.
         """
         ...
 
     async def forget(self, before: float, limit: int) -> int:
         """Drop what is remembered of states superseded, and tombstones made, before `before` (UTC seconds).
 
-        The partitions' floors rise accordingly. Up to about `limit` rows; how many went.
+        Partition by partition, the oldest first; a partition's floor rises to the version of the last that went, so
+        that all a token from there on needs is still there. Up to about `limit` rows; how many went.
         """
         ...
 

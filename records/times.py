@@ -12,7 +12,7 @@ _RFC3339 = re.compile(
     re.ASCII,
 )
 _USUAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{3}|\d{6}))?Z\Z", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 _DIGITS = (0, 3, 6)
 _TIMESPECS = ("seconds", "milliseconds", "microseconds")
@@ -71,7 +71,7 @@ def packed(value: str) -> int | str:
     if found is None:
         return value
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value[:-1])
     except ValueError:  # a leap second, or no day of the calendar
         return value
     return (moment - _EPOCH) // _MICROSECOND * 4 + _DIGITS.index(len(found[1] or ""))
@@ -82,8 +82,7 @@ def unpacked(stored: int | str) -> str:
     if isinstance(stored, str):
         return stored
     microseconds, digits = divmod(stored, 4)
-    moment = (_EPOCH + microseconds * _MICROSECOND).isoformat(timespec=_TIMESPECS[digits])
-    return moment.removesuffix("+00:00") + "Z"
+    return (_EPOCH + microseconds * _MICROSECOND).isoformat(timespec=_TIMESPECS[digits]) + "Z"
 
 
 def duration(value: str) -> timedelta:

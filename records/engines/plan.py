@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from blobstore.digest import Digest
 from records.history import Revision, born, revise, same_content
 from records.model import Batch, Delete, Outcome, PartitionStats, Put, Tombstone
 
 
-@dataclass(slots=True)
-class Present:
+class Present(NamedTuple):
     """A record that is there, with the digests that it links.
 
     In an append-only batch `data` may be left out of those that are not to be deleted: they stay as they are.
@@ -22,8 +22,7 @@ class Present:
     digests: tuple[Digest, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class New:
+class New(NamedTuple):
     """A record that stands in the end."""
 
     put: Put
@@ -31,8 +30,7 @@ class New:
     revisions: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """A state that a batch ended: the key's from `version` on, until `until`; `remembered` None: it was gone."""
 
     key: str
@@ -79,12 +77,12 @@ class _Play:
     ) -> None:
         self.done = Plan()
         self._recorder, self._append_only = batch.recorder, batch.append_only
-        self._present, self._buried, self._was = dict(present), dict(buried), stats
+        self._present, self._buried, self._was = present, buried, stats
         self._records, self._bytes, self._links = stats.records, stats.bytes, stats.links
         self._version, self._newest = stats.version, stats.updated_at
 
     def put(self, put: Put) -> Outcome:
-        there = self._present.get(put.key)
+        there = self._find(put.key)
         if there is not None and (self._append_only or same_content(there.data, put.data)):
             return Outcome.UNCHANGED
         self._version += 1
@@ -93,21 +91,19 @@ class _Play:
             was, now = Revision(there.version, there.emitted_at), Revision(self._version, put.emitted_at)
             revisions = revise(there.revisions, was, there.data, put.data, now)
             self._supersede(put.key, there)
-        elif put.key in self._buried:
-            self.done.past.append(Past(put.key, self._buried.pop(put.key), self._version, None))
-            self.done.graves.pop(put.key, None)
-        digests = tuple([link.digest for link in put.links])
-        self._present[put.key] = Present(self._version, put.emitted_at, revisions, put.data, digests)
+        elif (gone := self._gone_since(put.key)) is not None:
+            self.done.past.append(Past(put.key, gone, self._version, None))
+        self.done.graves.pop(put.key, None)
         self.done.records[put.key] = New(put, self._version, revisions)
         self._records += 1
         self._bytes += len(put.data)
-        self._links += len(digests)
+        self._links += len(put.links)
         if self._newest is None or put.emitted_at > self._newest:
             self._newest = put.emitted_at
         return Outcome.CREATED if there is None else Outcome.UPDATED
 
     def delete(self, delete: Delete) -> Outcome:
-        key, there = delete.key, self._present.pop(delete.key, None)
+        key, there = delete.key, self._find(delete.key)
         if there is None:
             return Outcome.ABSENT
         self._version += 1
@@ -115,10 +111,21 @@ class _Play:
         began, consent = born(there.revisions, there.version), self._recorder.consent(there.data)
         self.done.records.pop(key, None)
         self.done.graves[key] = Tombstone(key, self._version, delete.deleted_at, delete.emitted_at, began, consent)
-        self._buried[key] = self._version
         if not self._records:  # an update is no moment of emptiness
             self._newest = None
         return Outcome.DELETED
+
+    def _find(self, key: str) -> Present | None:
+        """The record that is there between these two mutations."""
+        if (new := self.done.records.get(key)) is None:
+            return None if key in self.done.graves else self._present.get(key)
+        digests = tuple(link.digest for link in new.put.links)
+        return Present(new.version, new.put.emitted_at, new.revisions, new.put.data, digests)
+
+    def _gone_since(self, key: str) -> int | None:
+        """The version of the tombstone that is there."""
+        grave = self.done.graves.get(key)
+        return self._buried.get(key) if grave is None else grave.version
 
     def _supersede(self, key: str, there: Present) -> None:
         self.done.past.append(Past(key, there.version, self._version, self._recorder.remember(there.data)))

@@ -4,6 +4,7 @@ import click
 
 from tools.bench.hydrate import hydrate
 from tools.bench.memory import memory
+from tools.bench.records import records
 
 __all__ = ["bench"]
 
@@ -15,3 +16,4 @@ def bench() -> None:
 
 bench.add_command(hydrate)
 bench.add_command(memory)
+bench.add_command(records)

@@ -127,7 +127,9 @@ def _remove(
     risen = [(part, version) for key, version in buried.items() if key in changed]
     if superseded or risen:
         mark_stale(db)
-    db.executemany("DELETE FROM links WHERE part = ? AND key = ?", [(part, key) for key, each in superseded])
+    db.executemany(
+        "DELETE FROM links WHERE part = ? AND key = ?", [(part, key) for key, each in superseded if each.digests]
+    )
     db.executemany("DELETE FROM records WHERE id = ?", [(record_id(part, each.version),) for _, each in superseded])
     db.executemany("DELETE FROM tombstones WHERE part = ? AND version = ?", risen)
 
