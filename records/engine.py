@@ -103,8 +103,15 @@ class Engine(Protocol):
         """
         ...
 
-    async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
-        """Their releases were done."""
+    async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
+        """The numbers of the notes that these have as unlinked.
+
+        A digest that loses its last link again is noted again, under another number; none is ever used twice.
+        """
+        ...
+
+    async def forget_notes(self, notes: Collection[int]) -> None:
+        """What they asked for was done; one that was made again since is another note. Absent is no error."""
         ...
 
     # -- erasure ---------------------------------------------------------------------------------------------------

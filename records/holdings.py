@@ -29,5 +29,8 @@ class Holdings:
                 groups.setdefault((owner.id, connector), set()).add(digest)
         return [(owner, connector, digests) for (owner, connector), digests in groups.items()]
 
-    async def released(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
-        await (await self._engines.of(namespace)).forget_unlinked(holder, digests)
+    async def notes(self, namespace: str, holder: str, digests: Collection[Digest]) -> list[int]:
+        return await (await self._engines.of(namespace)).notes(holder, digests)
+
+    async def released(self, namespace: str, notes: Collection[int]) -> None:
+        await (await self._engines.of(namespace)).forget_notes(notes)

@@ -43,7 +43,8 @@ class MemoryEngine:
         self._partitions: dict[Partition, _Partition] = {}
         self._epochs: Counter[tuple[str, str | None]] = Counter()
         self._release_epochs: Counter[str] = Counter()
-        self._unlinked: set[tuple[str, Digest]] = set()
+        self._unlinked: dict[tuple[str, Digest], int] = {}
+        self._notes = 0
         self._outbox: list[OutboxEvent] = []
         self._seq = 0
 
@@ -127,8 +128,11 @@ class MemoryEngine:
     async def unlinked(self, limit: int) -> list[tuple[str, Digest]]:
         return sorted(self._unlinked)[:limit]
 
-    async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
-        self._unlinked -= {(connector, digest) for digest in digests}
+    async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
+        return sorted(self._unlinked[connector, each] for each in set(digests) if (connector, each) in self._unlinked)
+
+    async def forget_notes(self, notes: Collection[int]) -> None:
+        self._unlinked = {noted: number for noted, number in self._unlinked.items() if number not in notes}
 
     # -- erasure ---------------------------------------------------------------------------------------------------
 
@@ -194,7 +198,9 @@ class MemoryEngine:
 
     def _note_unlinked(self, connector: str, digests: set[Digest]) -> set[Digest]:
         lost = digests - set(self._counts(connector)) if digests else set()
-        self._unlinked |= {(connector, digest) for digest in lost}
+        for digest in sorted(lost):
+            self._notes += 1
+            self._unlinked[connector, digest] = self._notes
         return lost
 
 

@@ -118,10 +118,25 @@ class EngineLinks:
         notes = [(name, digest) for name in (GMAIL, SLACK) for digest in (ONE, TWO, THREE)]
         assert await engine.unlinked(100) == notes
         assert await engine.unlinked(4) == notes[:4]
-        await engine.forget_unlinked(SLACK, [ONE, THREE, digest_of(9)])
-        await engine.forget_unlinked("nobody", [ONE])
-        await engine.forget_unlinked(GMAIL, [])
+        assert await engine.notes("nobody", [ONE]) == []
+        done = await engine.notes(SLACK, [ONE, THREE, digest_of(9)])
+        assert len(done) == 2
+        await engine.forget_notes([])
+        await engine.forget_notes(done)
+        await engine.forget_notes(done)
         assert await engine.unlinked(100) == [*notes[:3], (SLACK, TWO)]
+
+    async def test_a_note_that_is_made_again_is_another_note(self, engine: Engine) -> None:
+        numbers: list[int] = []
+        for forgotten in (False, True, True):
+            await apply(engine, MESSAGES, put("a", "", link_of(1)), delete("a"))
+            (note,) = await engine.notes(SLACK, [ONE])
+            await engine.forget_notes(numbers)
+            assert await engine.unlinked(10) == [(SLACK, ONE)]
+            if forgotten:
+                await engine.forget_notes([note])
+            numbers.append(note)
+        assert numbers == sorted(set(numbers))
 
     async def test_a_recount_gives_those_without_links_and_raises_the_release_epoch(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "", link_of(1)))

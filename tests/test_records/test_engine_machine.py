@@ -118,7 +118,8 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(connector=st.sampled_from(CONNECTORS), some=st.lists(digests, max_size=3))
     def recount(self, connector: str, some: list[Any]) -> None:
         lost = self.both(lambda engine: engine.recount(connector, some))
-        self.both(lambda engine: engine.forget_unlinked(connector, lost))
+        notes = self.both(lambda engine: engine.notes(connector, lost))
+        self.both(lambda engine: engine.forget_notes(notes))
 
     @rule(places=st.lists(partitions, max_size=4), order=st.sampled_from(Order), after=st.none() | positions())
     def page(self, places: list[Partition], order: Order, after: Position | None) -> None:

@@ -48,8 +48,15 @@ class Links(OnFile):
         rows = await self._file.read(lambda db: db.execute(_UNLINKED, (limit,)).fetchall())
         return [(connector, Digest.from_bytes(digest)) for connector, digest in rows]
 
-    async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
-        await self._file.executemany(_FORGET, [(connector, digest.raw) for digest in digests])
+    async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
+        def run(db: sqlite3.Connection) -> list[int]:
+            found = (db.execute(_NOTE, (connector, digest.raw)).fetchone() for digest in set(digests))
+            return sorted(row[0] for row in found if row is not None)
+
+        return await self._file.read(run)
+
+    async def forget_notes(self, notes: Collection[int]) -> None:
+        await self._file.executemany("DELETE FROM unlinked WHERE note = ?", [(note,) for note in notes])
 
 
 def _rest_of_partition(
@@ -93,4 +100,4 @@ _UNLINKED = """
 SELECT c.name, u.digest FROM connectors c JOIN unlinked u ON u.connector = c.id ORDER BY c.name, u.digest LIMIT ?
 """
 
-_FORGET = "DELETE FROM unlinked WHERE connector = (SELECT id FROM connectors WHERE name = ?) AND digest = ?"
+_NOTE = "SELECT u.note FROM connectors c JOIN unlinked u ON u.connector = c.id WHERE c.name = ? AND u.digest = ?"

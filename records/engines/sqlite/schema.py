@@ -64,9 +64,9 @@ CREATE TABLE tombstones (
     PRIMARY KEY (part, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE unlinked (
-    connector INTEGER NOT NULL REFERENCES connectors, digest BLOB NOT NULL,
-    PRIMARY KEY (connector, digest)
-) STRICT, WITHOUT ROWID;
+    note INTEGER PRIMARY KEY AUTOINCREMENT, connector INTEGER NOT NULL REFERENCES connectors, digest BLOB NOT NULL,
+    UNIQUE (connector, digest)
+) STRICT;
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT;
 CREATE TABLE state (stale INTEGER NOT NULL) STRICT;
 INSERT INTO state VALUES (0)
@@ -104,7 +104,9 @@ def in_lists(values: Sequence[object]) -> Iterator[tuple[str, Sequence[object]]]
 def note_unlinked(db: sqlite3.Connection, connector: int, digests: Collection[Digest]) -> set[Digest]:
     """Those of the digests that have no link in the connector now; each is noted as unlinked."""
     lost = without_links(db, connector, digests)
-    db.executemany("INSERT OR IGNORE INTO unlinked VALUES (?, ?)", [(connector, digest.raw) for digest in lost])
+    # Replaced: who read the old note must not take this one for it.
+    sql = "INSERT OR REPLACE INTO unlinked (connector, digest) VALUES (?, ?)"
+    db.executemany(sql, [(connector, digest.raw) for digest in sorted(lost)])
     return lost
 
 
