@@ -167,6 +167,13 @@ class Engines(Protocol):
         """The engine that holds this owner's records; the same object again while it is open."""
         ...
 
+    async def find(self, owner: str) -> Engine | None:
+        """As `of`, but makes nothing: None where no engine was ever made, so that there is no record and no link.
+
+        Any text may be asked for.
+        """
+        ...
+
     async def close(self) -> None:
         """Close every engine."""
         ...

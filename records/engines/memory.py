@@ -213,6 +213,9 @@ class MemoryEngines:
     async def of(self, owner: str) -> MemoryEngine:
         return self._engines.setdefault(owner, MemoryEngine())
 
+    async def find(self, owner: str) -> MemoryEngine | None:
+        return self._engines.get(owner)
+
     async def close(self) -> None:
         pass
 

@@ -11,7 +11,7 @@ from blobstore.gc import Collector
 from records.central import Owner
 from records.holdings import Holdings
 from records.store import RecordStore
-from tests.fakes.data_directory import CONNECTOR, LETTER, MANIFEST, delete, digest_of, ingest, upload
+from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, MANIFEST, delete, digest_of, ingest, upload, vandal
 
 
 @pytest.fixture
@@ -67,3 +67,53 @@ async def test_a_last_link_that_is_lost_again_while_its_blob_is_released_leaves_
 
     assert await store.blobs.catalogue.holders(ann.id, CONNECTOR, [digest_of(LETTER)]) == []
     assert await (await store.engines.of(ann.id)).unlinked(10) == []
+
+
+# -- namespaces that are no owner's ------------------------------------------------------------------------------------
+
+
+def give_blobs_to(data: Path, namespace: str) -> None:
+    """Behind the store's back: whatever the catalogue knows is another namespace's, held by a writer that died."""
+    with vandal(data / "catalogue.db") as db:
+        db.execute("UPDATE blobs SET namespace = ?", (namespace,))
+        db.execute("UPDATE claims SET namespace = ?, expires_at = 1", (namespace,))
+        db.execute("UPDATE holders SET namespace = ?, confirmed = 0", (namespace,))
+    (folder,) = (data / "blobs").iterdir()
+    folder.rename(data / "blobs" / namespace)
+
+
+def record_files(data: Path) -> set[str]:
+    return {path.stem for path in (data / "records").glob("*.db")}
+
+
+async def test_what_no_engine_knows_of_is_collected_and_no_engine_is_made(store: RecordStore, ann: Owner) -> None:
+    await ingest(store, ann, "1", [await upload(store, ann, LETTER, "1")])
+    await upload(store, ann, DRAFT, "2")
+    give_blobs_to(store.directory, "nobody")
+    before = record_files(store.directory)
+
+    assert (await store.collect(0)).blobs == 2
+
+    assert record_files(store.directory) == before == {ann.id}
+
+
+async def test_links_of_an_owner_that_the_central_store_has_lost_still_count(store: RecordStore, ann: Owner) -> None:
+    await ingest(store, ann, "1", [await upload(store, ann, LETTER, "1")])
+    await upload(store, ann, DRAFT, "2")
+    give_blobs_to(store.directory, "lost")
+    with vandal(store.directory / "catalogue.db") as db:
+        db.execute("DELETE FROM holders")
+        db.execute("UPDATE blobs SET orphaned_at = 1")
+    with vandal(store.directory / "records" / f"{ann.id}.db") as db:
+        db.execute("VACUUM INTO ?", (str(store.directory / "records" / "lost.db"),))
+
+    assert (await store.collect(0)).blobs == 1
+
+    assert await store.blobs.catalogue.find("lost", digest_of(DRAFT)) is None
+    assert [each.holder for each in await store.blobs.catalogue.holders_of("lost", digest_of(LETTER))] == [CONNECTOR]
+
+
+async def test_a_collection_makes_no_file_for_an_owner_without_records(store: RecordStore) -> None:
+    await store.access.owner("bob")
+    await store.collect(0)
+    assert record_files(store.directory) == set()
