@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteslack import mark_stale
 from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, Row
 from records.errors import Conflict, Unknown
@@ -42,6 +43,8 @@ class State(OnFile):
                 raise Unknown("no such instance of this connector")
             if row[0] is not None:
                 raise Conflict("the instance was erased")
+            if db.execute("SELECT 1 FROM states WHERE owner = ? AND instance = ?", (owner, instance)).fetchone():
+                mark_stale(db)
             db.executemany(
                 "INSERT INTO states VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
@@ -57,4 +60,6 @@ class State(OnFile):
 
 def forget(db: sqlite3.Connection, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
     """Delete the states that these name; None names all."""
-    db.execute(_DROP, {"owner": owner, "connector": connector, "instance": instance, "stream": stream})
+    names = {"owner": owner, "connector": connector, "instance": instance, "stream": stream}
+    if db.execute(_DROP, names).rowcount:
+        mark_stale(db)

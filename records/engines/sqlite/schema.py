@@ -8,6 +8,7 @@ from sqlite_utils import Database, Migrations
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlitefile import SqliteFile
+from blobstore.sqliteslack import SLACK
 from records.model import Partition
 
 MIGRATIONS = Migrations("records")
@@ -30,8 +31,8 @@ def m001_initial(db: Database) -> None:
 
 # Partitions keep counters, so that nobody has to count rows. `records.cursor` is the sort key without the key at its
 # end: pairs (cursor, key) compare as whole sort keys do. `data` comes last, so that the other columns are read without
-# it. `state.stale`: some page may still show what no row holds any more.
-_INITIAL = """
+# it.
+_INITIAL = f"""
 CREATE TABLE connectors (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
     epoch INTEGER NOT NULL DEFAULT 0, release_epoch INTEGER NOT NULL DEFAULT 0
@@ -68,8 +69,7 @@ CREATE TABLE unlinked (
     UNIQUE (connector, digest)
 ) STRICT;
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT;
-CREATE TABLE state (stale INTEGER NOT NULL) STRICT;
-INSERT INTO state VALUES (0)
+{SLACK}
 """
 
 
@@ -114,11 +114,6 @@ def without_links(db: sqlite3.Connection, connector: int, digests: Collection[Di
     """Those of the digests that have no link in the connector."""
     sql = "SELECT 1 FROM links WHERE connector = ? AND digest = ? LIMIT 1"
     return {digest for digest in digests if db.execute(sql, (connector, digest.raw)).fetchone() is None}
-
-
-def mark_stale(db: sqlite3.Connection) -> None:
-    """Rows of `CONTENT` were removed or replaced: pages may show them until they are written anew."""
-    db.execute("UPDATE state SET stale = 1 WHERE NOT stale")
 
 
 _PART = """

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteslack import mark_stale
 from records.engines.plan import Plan, Present, plan
-from records.engines.sqlite.schema import OnFile, Row, connector_id, in_lists, mark_stale, note_unlinked
+from records.engines.sqlite.schema import OnFile, Row, connector_id, in_lists, note_unlinked
 from records.errors import Fenced, Released
 from records.model import Batch, Delete, Outcome, Partition, PartitionStats, Put
 from records.order import split
