@@ -7,13 +7,14 @@ on every answer, byte for byte.
 Raises `StorageUnavailable` when the database does not answer; nothing was written then.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from blobstore.digest import Digest
 from records.model import (
     Batch,
     Erased,
+    Link,
     Order,
     OutboxEvent,
     Outcome,
@@ -90,6 +91,17 @@ class Engine(Protocol):
 
     async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
         """Blobs that the connector links, with the number of links, in the order of digests, beyond `after`."""
+        ...
+
+    async def relink(
+        self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
+    ) -> bool:
+        """Replace the links of the record with this version; False, and nothing done, where there is none such.
+
+        Nothing else of the record changes, its version neither: this mends links that are not those of its data. As
+        with `apply`, blobs are held first, digests that lost their last link are noted, and `Released` is raised when
+        the connector's release epoch differs.
+        """
         ...
 
     async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from blobstore.digest import Digest
@@ -11,6 +11,7 @@ from records.model import (
     Batch,
     Delete,
     Erased,
+    Link,
     Order,
     OutboxEvent,
     Outcome,
@@ -120,6 +121,20 @@ class MemoryEngine:
     async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
         counts = self._counts(connector)
         return [(digest, counts[digest]) for digest in sorted(counts) if after is None or digest > after][:limit]
+
+    async def relink(
+        self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
+    ) -> bool:
+        place = self._partitions.get(partition, _Partition())
+        put, found = place.records.get(key, (None, None))
+        if put is None or found != version:
+            return False
+        if release_epoch != self._release_epochs[partition.connector]:
+            raise Released("blobs were released while the request ran")
+        place.records[key] = (replace(put, links=tuple(links)), version)
+        place.stats = replace(place.stats, links=place.stats.links + len(links) - len(put.links))
+        self._note_unlinked(partition.connector, {link.digest for link in put.links})
+        return True
 
     async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
         self._release_epochs[connector] += 1

@@ -18,7 +18,7 @@ from records.engine import Engine
 from records.engines.memory import MemoryEngine
 from records.engines.sqlite import SqliteEngine
 from records.errors import Fenced, Released
-from records.model import Batch, Delete, Order, Partition, Position, Put, Target
+from records.model import Batch, Delete, Link, Order, Partition, Position, Put, Target
 from records.order import sort_key
 from tests.conformance.engine_values import digest_of, link_of
 
@@ -120,6 +120,14 @@ class EngineMachine(RuleBasedStateMachine):
         lost = self.both(lambda engine: engine.recount(connector, some))
         notes = self.both(lambda engine: engine.notes(connector, lost))
         self.both(lambda engine: engine.forget_notes(notes))
+
+    @rule(place=partitions, key=keys, some=links, epoch=st.sampled_from([0, None]))
+    def relink(self, place: Partition, key: str, some: tuple[Link, ...], epoch: int | None) -> None:
+        (found,) = self.both(lambda engine: engine.get([place], key)) or [None]
+        version = 1 if found is None else found.version
+        if epoch is None:
+            epoch = self.both(lambda engine: engine.release_epoch(place.connector))
+        self.both(lambda engine: engine.relink(place, key, version, some, epoch))
 
     @rule(places=st.lists(partitions, max_size=4), order=st.sampled_from(Order), after=st.none() | positions())
     def page(self, places: list[Partition], order: Order, after: Position | None) -> None:

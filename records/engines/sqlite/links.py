@@ -1,10 +1,21 @@
 """Which records link which blobs, and which blobs lost their last link."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from records.engines.sqlite.schema import OnFile, Row, connector_id, part_of, without_links
+from blobstore.sqliteslack import mark_stale
+from records.engines.sqlite.schema import (
+    LINK,
+    OnFile,
+    Row,
+    connector_id,
+    link_rows,
+    note_unlinked,
+    part_of,
+    without_links,
+)
+from records.errors import Released
 from records.model import Link, Partition, PlacedLink
 
 
@@ -35,6 +46,28 @@ class Links(OnFile):
         values = (connector, b"" if after is None else after.raw, limit)
         rows = await self._file.read(lambda db: db.execute(_LINKED, values).fetchall())
         return [(Digest.from_bytes(digest), count) for digest, count in rows]
+
+    async def relink(
+        self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
+    ) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            place = (partition.connector, partition.instance, partition.stream)
+            found = db.execute(_RECORD, (*place, key, version)).fetchone()
+            if found is None:
+                return False
+            connector, epoch, part, counted = found
+            if release_epoch != epoch:
+                raise Released("blobs were released while the request ran")
+            gone = db.execute("DELETE FROM links WHERE part = ? AND key = ? RETURNING digest", (part, key)).fetchall()
+            if gone:
+                mark_stale(db)
+            db.executemany(LINK, link_rows(connector, part, key, links))
+            db.execute("UPDATE records SET links = ? WHERE part = ? AND key = ?", (len(links), part, key))
+            db.execute("UPDATE partitions SET links = links + ? WHERE id = ?", (len(links) - counted, part))
+            note_unlinked(db, connector, {Digest.from_bytes(digest) for (digest,) in gone})
+            return True
+
+        return await self._file.write(run)
 
     async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
         def run(db: sqlite3.Connection) -> set[Digest]:
@@ -85,6 +118,12 @@ _REST = """
 SELECT l.key, l.pointer, l.media_type, l.filename FROM connectors c JOIN links l ON l.connector = c.id
 WHERE c.name = ? AND l.digest = ? AND l.part = ? AND (l.key, l.pointer) > (?, ?)
 ORDER BY l.key, l.pointer LIMIT ?
+"""
+
+_RECORD = """
+SELECT c.id, c.release_epoch, p.id, r.links
+FROM connectors c JOIN partitions p ON p.connector = c.id JOIN records r ON r.part = p.id
+WHERE c.name = ? AND p.instance = ? AND p.stream = ? AND r.key = ? AND r.version = ?
 """
 
 _LINKS_IN = """

@@ -1,6 +1,6 @@
 """Tables of one owner's record file, and what the engine's parts share."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlite_utils import Database, Migrations
@@ -9,7 +9,7 @@ from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlitefile import SqliteFile
 from blobstore.sqliteslack import SLACK
-from records.model import Partition
+from records.model import Link, Partition
 
 MIGRATIONS = Migrations("records")
 
@@ -101,6 +101,11 @@ def in_lists(values: Sequence[object]) -> Iterator[tuple[str, Sequence[object]]]
         yield f"({','.join('?' * len(some))})", some
 
 
+def link_rows(connector: int, part: int, key: str, links: Iterable[Link]) -> list[Row]:
+    """The rows of a record's links, for `LINK`."""
+    return [(part, key, each.pointer, connector, each.digest.raw, each.media_type, each.filename) for each in links]
+
+
 def note_unlinked(db: sqlite3.Connection, connector: int, digests: Collection[Digest]) -> set[Digest]:
     """Those of the digests that have no link in the connector now; each is noted as unlinked."""
     lost = without_links(db, connector, digests)
@@ -115,6 +120,11 @@ def without_links(db: sqlite3.Connection, connector: int, digests: Collection[Di
     sql = "SELECT 1 FROM links WHERE connector = ? AND digest = ? LIMIT 1"
     return {digest for digest in digests if db.execute(sql, (connector, digest.raw)).fetchone() is None}
 
+
+LINK = """
+INSERT INTO links (part, key, pointer, connector, digest, media_type, filename) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+"""Takes rows of `link_rows`."""
 
 _PART = """
 SELECT p.id FROM connectors c JOIN partitions p ON p.connector = c.id

@@ -1,14 +1,14 @@
 """Batches into rows: read what is there once, decide in `plan`, write in bulk."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqliteslack import mark_stale
 from records.engines.plan import Plan, Present, plan
-from records.engines.sqlite.schema import OnFile, Row, connector_id, in_lists, note_unlinked
+from records.engines.sqlite.schema import LINK, OnFile, Row, connector_id, in_lists, link_rows, note_unlinked
 from records.errors import Fenced, Released
 from records.model import Batch, Delete, Outcome, Partition, PartitionStats, Put
 from records.order import split
@@ -100,7 +100,7 @@ def _write(db: sqlite3.Connection, connector: int, part: int, done: Plan, presen
     db.executemany(_UPDATE, [_row(part, each, version) for each, version in puts if each.key in present])
     new = [(each, version) for each, version in puts if each.key not in present]
     db.executemany(_INSERT, [_row(part, each, version) for each, version in new])
-    db.executemany(_LINK, _link_rows(connector, part, [each for each, _ in puts]))
+    db.executemany(LINK, (row for each, _ in puts for row in link_rows(connector, part, each.key, each.links)))
     db.executemany(
         "INSERT OR REPLACE INTO tombstones VALUES (?, ?, ?, ?, ?)",
         [(part, each.key, version, each.deleted_at, each.emitted_at) for each, version in deletes],
@@ -122,14 +122,6 @@ def _row(part: int, put: Put, version: int) -> Row:
         part,
         put.key,
     )
-
-
-def _link_rows(connector: int, part: int, puts: Iterable[Put]) -> list[Row]:
-    return [
-        (part, put.key, link.pointer, connector, link.digest.raw, link.media_type, link.filename)
-        for put in puts
-        for link in put.links
-    ]
 
 
 _EPOCH = """
@@ -158,8 +150,4 @@ _UPDATE = """
 UPDATE records SET absent = ?, cursor = ?, emitted_at = ?, fingerprint = ?, version = ?, links = ?,
                    data = CAST(? AS TEXT)
 WHERE part = ? AND key = ?
-"""
-
-_LINK = """
-INSERT INTO links (part, key, pointer, connector, digest, media_type, filename) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
