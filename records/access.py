@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from records import spine, times, tokens
 from records.central import Central, Owner, Token
+from records.errors import Invalid
+from records.manifest import require_id
 
 
 class Access:
@@ -22,8 +24,10 @@ class Access:
         return found
 
     async def owner(self, subject: str) -> Owner:
-        """The owner of that name, made on first use."""
-        return await self._central.ensure_owner(subject, times.now())
+        """The owner of that name, made on first use. Raises `Invalid` for what is no name."""
+        if not subject.strip():
+            raise Invalid("the name of an owner is blank", param="owner")
+        return await self._central.ensure_owner(require_id(subject, "owner"), times.now())
 
     async def create_owner_token(self, subject: str, expires_in: timedelta | None) -> str:
         """A new token; it is shown here and nowhere else."""

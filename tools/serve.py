@@ -4,6 +4,8 @@ import asyncio
 
 import click
 
+from blobstore.errors import BlobError
+from records.errors import RecordError
 from server.config import Config
 from server.run import serve as run_server
 from tools.opening import Opening, configure, store_options
@@ -12,11 +14,21 @@ from tools.opening import Opening, configure, store_options
 @click.command()
 @store_options
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="BLOBSTORE_HOST")
-@click.option("--port", default=8080, show_default=True, envvar="BLOBSTORE_PORT", help="0 takes a free port.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    envvar="BLOBSTORE_PORT",
+    help="0 takes a free port.",
+)
 @click.option("--drain", default=30.0, show_default=True, envvar="BLOBSTORE_DRAIN", help="Seconds to finish requests.")
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 def serve(opening: Opening, host: str, port: int, drain: float, public_url: str | None) -> None:
     """Serve DIR until SIGTERM or Ctrl-C; made on first start. Prints its URL when it is ready."""
     configure(opening)
     config = Config(host=host, port=port, drain=drain, public_url=public_url)
-    asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))
+    try:
+        asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))
+    except (BlobError, RecordError, OSError, UnicodeError) as error:  # the directory, or the address: nobody's bug
+        raise click.ClickException(str(error)) from error
