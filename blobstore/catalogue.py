@@ -300,8 +300,10 @@ class Catalogue(Protocol):
         """Every claim on the blob."""
         ...
 
-    async def claims_by(self, namespace: str, holder: str, limit: int, after: str = "") -> list[ClaimedBlob]:
-        """A holder's claims in the order of their slots, from the first slot above `after`."""
+    async def claims_by(
+        self, namespace: str, holder: str, limit: int, after: tuple[str, Digest] | None = None
+    ) -> list[ClaimedBlob]:
+        """A holder's claims in the order of (slot, digest), from the first above `after`."""
         ...
 
     async def gone(self, namespace: str, digest: Digest) -> list[Gone]:

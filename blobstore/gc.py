@@ -39,8 +39,12 @@ class Links(Protocol):
         """(namespace, holder, digests) that lost their last link and wait to be released."""
         ...
 
-    async def released(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
-        """These need no release any more."""
+    async def notes(self, namespace: str, holder: str, digests: Collection[Digest]) -> list[int]:
+        """What says now that these wait to be released: numbers, another one each time that a last link is lost."""
+        ...
+
+    async def released(self, namespace: str, notes: Collection[int]) -> None:
+        """What these asked for was done; a link that was lost since has a note of its own."""
         ...
 
 
@@ -116,14 +120,19 @@ class Collector:
         await self._catalogue.expire(time.time(), dead)
 
     async def release(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
-        """Rule P1: versions first, recount after: a hold in between keeps its row, a later link must hold again."""
+        """Rule P1: versions first, recount after: a hold in between keeps its row, a later link must hold again.
+
+        Notes before both: what such a hold linked and lost again is noted once more, and waits for the next release.
+        """
+        notes = await self._links.notes(namespace, holder, digests)
         held = await self._catalogue.holders(namespace, holder, digests)
         if held:
             unlinked = await self._links.recount(namespace, holder, [row.digest for row in held])
             await self._catalogue.release(namespace, [row for row in held if row.digest in unlinked], time.time())
             linked = [(row.digest, ()) for row in held if row.digest not in unlinked]
             await self._catalogue.settle(namespace, holder, linked)
-        await self._links.released(namespace, holder, digests)
+        if notes:
+            await self._links.released(namespace, notes)
 
     async def plan(self, grace: float) -> Plan:
         """The next tick's work: at most `BATCH` of each kind."""

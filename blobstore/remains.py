@@ -88,18 +88,11 @@ class Remains:
 
 
 async def _claims(catalogue: Catalogue, namespace: str, holder: str) -> AsyncIterator[list[ClaimedBlob]]:
-    """All claims of a holder, in pieces that never part the claims of one slot."""
-    after, limit = "", BATCH
-    while page := await catalogue.claims_by(namespace, holder, limit, after):
-        last = page[-1].claim.slot
-        if len(page) == limit:  # the last slot may go on: it is left for the next piece
-            whole = [each for each in page if each.claim.slot != last]
-            if not whole:
-                limit *= 2
-                continue
-            page, last = whole, whole[-1].claim.slot
+    """All claims of a holder, in pieces."""
+    after = None
+    while page := await catalogue.claims_by(namespace, holder, BATCH, after):
         yield page
-        after = last
+        after = page[-1].claim.slot, page[-1].digest
 
 
 def _is_over(lease: Lease, dead: set[str]) -> bool:

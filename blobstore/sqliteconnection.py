@@ -61,6 +61,18 @@ def make_place(path: Path) -> None:
     make_folders(path.parent)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells the file of this name from any other that ever had it; None when there is none.
+
+    Never opens it: closing it again would drop the locks that this process has on it.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def begin(connection: sqlite3.Connection) -> None:
     """Take the write lock before reading anything: a deferred transaction that turns writer fails at once."""
     deadline = time.monotonic() + LOCK_WAIT

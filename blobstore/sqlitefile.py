@@ -23,7 +23,7 @@ from sqlite_utils import Migrations
 
 from blobstore.errors import Damaged, StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import begin, connect, make_place, prepare, translate, translated, truncate
+from blobstore.sqliteconnection import begin, connect, identity, make_place, prepare, translate, translated, truncate
 
 T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
@@ -45,6 +45,7 @@ class SqliteFile:
 
     def __init__(self, path: Path, writer: sqlite3.Connection, readers: int) -> None:
         self.path = path
+        self._identity = identity(path)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._reader_connections: list[sqlite3.Connection] = []
@@ -122,6 +123,7 @@ class SqliteFile:
 
     def _read(self, transaction: Transaction[T]) -> T:
         with translated(self.path):
+            self._require_in_place()  # before a connection makes a file of the name that is free
             connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
             if connection is None:
                 connection = self._local.connection = connect(self.path)
@@ -172,6 +174,7 @@ class SqliteFile:
             return
         try:
             with translated(self.path):
+                self._require_in_place()
                 result = job.run(connection)
         except Exception as error:
             job.result.set_exception(error)
@@ -187,6 +190,7 @@ class SqliteFile:
                 begin(connection)
                 try:
                     outcomes = [(job, *self._in_savepoint(connection, job.run)) for job in group]
+                    self._require_in_place()
                     connection.execute("COMMIT")
                 except BaseException:
                     if connection.in_transaction:
@@ -212,6 +216,11 @@ class SqliteFile:
             return None, translate(error, self.path.name)
         connection.execute("RELEASE request")
         return result, None
+
+    def _require_in_place(self) -> None:
+        """Raise `StorageUnavailable` when the file has lost its name: what is committed to it would end with us."""
+        if identity(self.path) != self._identity:
+            raise StorageUnavailable(f"{self.path.name} was removed or replaced while it was open; start again")
 
     def _close(self) -> None:
         self._thread.join()

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from records import grants, spine, times, tokens
 from records.central import Central, Owner, StoredGrant, Token
-from records.errors import Forbidden
+from records.errors import Forbidden, Invalid
+from records.manifest import require_id
 from records.scope import Scope
 
 
@@ -64,8 +65,10 @@ class Access:
         return Standing(found, grant, scope)
 
     async def owner(self, subject: str) -> Owner:
-        """The owner of that name, made on first use."""
-        return await self._central.ensure_owner(subject, self._clock())
+        """The owner of that name, made on first use. Raises `Invalid` for what is no name."""
+        if not subject.strip():
+            raise Invalid("the name of an owner is blank", param="owner")
+        return await self._central.ensure_owner(require_id(subject, "owner"), self._clock())
 
     async def create_owner_token(self, subject: str, expires_in: timedelta | None) -> str:
         """A new token; it is shown here and nowhere else."""

@@ -6,19 +6,18 @@ down is named there and nowhere else: a reference without a link makes no holder
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from blobstore.catalogue import Holder, State
 from blobstore.digest import Digest
 from blobstore.findings import BATCH, Finding, Severity, Suspicion, certain
-from records import jsontext, links
 from records.accounts import accounts
 from records.central import Owner
 from records.engine import Engine
-from records.errors import Invalid
 from records.links import BlobRef
 from records.model import Order, Partition, PartitionStats, Position, StoredRecord
+from records.relinking import Relinking, named
 from records.store import RecordStore
 
 PIECE_BYTES = 8 << 20
@@ -29,6 +28,12 @@ _ALL = 1 << 62
 
 NAMED = 3
 """Places that a message names; a record may have any number."""
+
+_BY_HAND = {
+    "lost_link": "; upload the blob again, delete the record and ingest it again",
+    "extra_link": "; delete the record and ingest it again",
+}
+"""What mends a record that names a blob which is not stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class RecordChecks:
         self._collector = store.collector
         self._owner = owner
         self._engine = engine
+        self._relinking = Relinking(self._catalogue, self._collector, owner.id, engine)
         self._needed: set[Digest] = set()
         """Blobs that some record names without a link."""
 
@@ -87,17 +93,11 @@ class RecordChecks:
             return _Links((), (), frozenset())
         placed = await self._engine.links_in(record.partition, record.key)
         linked = {each.link.pointer: each.link.digest for each in placed}
-        named = {ref.pointer: await self._digest(ref) for ref in refs}
-        lost = [place for place, digest in named.items() if not _is_link(linked, place, digest)]
-        extra = [place for place in linked if place not in named or not _is_link(linked, place, named[place])]
-        needed = frozenset(digest for place in lost if (digest := named[place]) is not None)
+        names = {ref.pointer: await self._relinking.digest(ref) for ref in refs}
+        lost = [place for place, digest in names.items() if not _is_link(linked, place, digest)]
+        extra = [place for place in linked if place not in names or not _is_link(linked, place, names[place])]
+        needed = frozenset(digest for place in lost if (digest := names[place]) is not None)
         return _Links(lost, extra, needed) if lost or extra else None
-
-    async def _digest(self, ref: BlobRef) -> Digest | None:
-        if ref.sha256 is None:
-            return ref.digest
-        stored = await self._catalogue.find_sha256(self._owner.id, ref.sha256)
-        return None if stored is None else stored.name.digest
 
     async def _judge_links(self, place: Partition, key: str, kind: str) -> Finding | None:
         for record in await self._engine.get([place], [key]):
@@ -109,7 +109,13 @@ class RecordChecks:
             if refs is None:
                 message = "its data is not what was ingested: it is no JSON, or names blobs in a form that is refused"
                 return Finding("damaged_record", Severity.ERROR, subject, message) if kind == "lost_link" else None
-            return _lost_link(subject, differing) if kind == "lost_link" else _extra_link(subject, differing)
+            finding = _lost_link(subject, differing) if kind == "lost_link" else _extra_link(subject, differing)
+            if finding is None:
+                return None
+            if await self._relinking.links(refs) is None:
+                return replace(finding, message=finding.message + _BY_HAND[kind])
+            mend = partial(self._relinking.mend, place, key)
+            return replace(finding, repair="hold the blobs that its data names and link them, and no others", mend=mend)
         return None
 
     # -- links and holders -----------------------------------------------------------------------------------------
@@ -182,17 +188,8 @@ class RecordChecks:
 
 def _references(page: Sequence[StoredRecord]) -> list[tuple[StoredRecord, Sequence[BlobRef] | None]]:
     """The records that link or name blobs, with their references; None for data that cannot be read."""
-    found: list[tuple[StoredRecord, Sequence[BlobRef] | None]] = []
-    for record in page:
-        try:
-            named = links.may_hold(record.data, b"blob_")
-            refs = links.find(jsontext.decode(record.data)) if named else []
-        except (ValueError, RecursionError, Invalid):
-            found.append((record, None))
-            continue
-        if refs or record.linked:
-            found.append((record, refs))
-    return found
+    found = [(record, named(record.data)) for record in page]
+    return [(record, refs) for record, refs in found if refs is None or refs or record.linked]
 
 
 def _is_link(linked: Mapping[str, Digest], place: str, digest: Digest | None) -> bool:
@@ -205,7 +202,7 @@ def _lost_link(subject: str, differing: _Links) -> Finding | None:
         return None
     message = (
         f"it names a blob at {_some(differing.lost)} but has no link there, so the blob is neither served nor kept"
-        " because of it; upload the blob again, delete the record and ingest it again"
+        " because of it"
     )
     return Finding("lost_link", Severity.ERROR, subject, message)
 
@@ -214,12 +211,11 @@ def _extra_link(subject: str, differing: _Links) -> Finding | None:
     if not differing.extra:
         return None
     message = (
-        f"it has a link at {_some(differing.extra)} where its data names no such blob, so the blob is kept for nothing;"
-        " delete the record and ingest it again"
+        f"it has a link at {_some(differing.extra)} where its data names no such blob, so the blob is kept for nothing"
     )
     return Finding("extra_link", Severity.ERROR, subject, message)
 
 
 def _some(places: Sequence[str]) -> str:
-    named = ", ".join(place or "its root" for place in places[:NAMED])
-    return named if len(places) <= NAMED else f"{named} and {len(places) - NAMED} more places"
+    first = ", ".join(place or "its root" for place in places[:NAMED])
+    return first if len(places) <= NAMED else f"{first} and {len(places) - NAMED} more places"

@@ -7,7 +7,7 @@ on every answer, byte for byte.
 Raises `StorageUnavailable` when the database does not answer; nothing was written then.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from records.model import (
     Changes,
     Erased,
     Keep,
+    Link,
     Order,
     OutboxEvent,
     Outcome,
@@ -127,6 +128,17 @@ class Engine(Protocol):
         """Blobs that the connector links, with the number of links, in the order of digests, beyond `after`."""
         ...
 
+    async def relink(
+        self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
+    ) -> bool:
+        """Replace the links of the record with this version; False, and nothing done, where there is none such.
+
+        Nothing else of the record changes, its version neither: this mends links that are not those of its data. As
+        with `apply`, blobs are held first, digests that lost their last link are noted, and `Released` is raised when
+        the connector's release epoch differs.
+        """
+        ...
+
     async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
         """Raise the connector's release epoch and give back those that have no link in it, in one transaction."""
         ...
@@ -138,8 +150,15 @@ class Engine(Protocol):
         """
         ...
 
-    async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
-        """Their releases were done."""
+    async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
+        """The numbers of the notes that these have as unlinked.
+
+        A digest that loses its last link again is noted again, under another number; none is ever used twice.
+        """
+        ...
+
+    async def forget_notes(self, notes: Collection[int]) -> None:
+        """What they asked for was done; one that was made again since is another note. Absent is no error."""
         ...
 
     # -- erasure ---------------------------------------------------------------------------------------------------
@@ -202,6 +221,13 @@ class Engines(Protocol):
 
     async def of(self, owner: str) -> Engine:
         """The engine that holds this owner's records; the same object again while it is open."""
+        ...
+
+    async def find(self, owner: str) -> Engine | None:
+        """As `of`, but makes nothing: None where no engine was ever made, so that there is no record and no link.
+
+        Any text may be asked for.
+        """
         ...
 
     async def close(self) -> None:

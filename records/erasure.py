@@ -212,13 +212,13 @@ class Erasures:
     async def _slots(self, owner: str, report: Report, instance: str) -> set[str]:
         """The slots of the claims that belong to the erased stream or record."""
         slots: set[str] = set()
-        after = ""
+        after = None
         while claims := await self._catalogue.claims_by(owner, report.connector, BATCH, after):
             for claimed in claims:
                 where, stream, key, _ = parse(claimed.claim.slot)
                 if where == instance and stream == report.stream and report.key in (None, key):
                     slots.add(claimed.claim.slot)
-            after = claims[-1].claim.slot
+            after = claims[-1].claim.slot, claims[-1].digest
         return slots
 
     async def _drop_state(self, run: _Run) -> None:

@@ -1,4 +1,9 @@
-"""What the record engines answer garbage collection: adapter of `blobstore.gc.Links`."""
+"""What the record engines answer garbage collection: adapter of `blobstore.gc.Links`.
+
+The catalogue may know namespaces that the central store does not, say when one of the two came back from a backup. So
+the engines decide, not the list of owners: where an engine is, it counts, whoever it belongs to; where none ever was,
+nothing links anything, and nobody can be about to, for a writer opens the engine before it holds. None is ever made.
+"""
 
 from collections.abc import Collection
 
@@ -15,19 +20,25 @@ class Holdings:
         self._engines = engines
 
     async def recount(self, namespace: str, holder: str, digests: Collection[Digest]) -> set[Digest]:
-        return await (await self._engines.of(namespace)).recount(holder, digests)
+        engine = await self._engines.find(namespace)
+        return set(digests) if engine is None else await engine.recount(holder, digests)
 
     async def linked(self, namespace: str, digests: Collection[Digest]) -> dict[Digest, str]:
-        engine = await self._engines.of(namespace)
-        found = {digest: await engine.links_of(digest, limit=1) for digest in digests}
+        engine = await self._engines.find(namespace)
+        found = {} if engine is None else {digest: await engine.links_of(digest, limit=1) for digest in digests}
         return {digest: links[0].partition.connector for digest, links in found.items() if links}
 
     async def let_go(self, limit: int) -> list[tuple[str, str, set[Digest]]]:
         groups: dict[tuple[str, str], set[Digest]] = {}
         for owner in await self._central.owners():
-            for connector, digest in await (await self._engines.of(owner.id)).unlinked(limit):
+            engine = await self._engines.find(owner.id)
+            for connector, digest in [] if engine is None else await engine.unlinked(limit):
                 groups.setdefault((owner.id, connector), set()).add(digest)
         return [(owner, connector, digests) for (owner, connector), digests in groups.items()]
 
-    async def released(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
-        await (await self._engines.of(namespace)).forget_unlinked(holder, digests)
+    async def notes(self, namespace: str, holder: str, digests: Collection[Digest]) -> list[int]:
+        engine = await self._engines.find(namespace)
+        return [] if engine is None else await engine.notes(holder, digests)
+
+    async def released(self, namespace: str, notes: Collection[int]) -> None:
+        await (await self._engines.of(namespace)).forget_notes(notes)

@@ -28,6 +28,9 @@ from records.slots import WHOLE_RECORD, slot
 MAX_REJECTIONS = 10_000
 """Rejections kept for the answer; the counts stay exact beyond it."""
 
+MAX_MESSAGE = 500
+"""Characters of a rejection's message that are kept: it may repeat names, and these may be megabytes long."""
+
 RETRIES = 20
 """Times that one batch holds again; each time some release was in between, so somebody gets on."""
 
@@ -112,7 +115,7 @@ class Ingest:
             try:
                 parsed.mutations.append((index, parse_line(raw, self._declaration)))
             except Rejected as error:
-                parsed.rejected.append(LineRejection(index, error.code, error.message, error.key))
+                parsed.rejected.append(LineRejection(index, error.code, error.message[:MAX_MESSAGE], error.key))
         return parsed
 
     async def _store(self, parsed: Parsed) -> int:
@@ -190,7 +193,7 @@ def _linked(
         digest = held.get(ref.blob_id)
         if digest is None:
             message = f"the blob at {ref.pointer} is not stored for this connector: upload its bytes first"
-            rejected.append(LineRejection(index, "blob_not_stored", message, parsed.key))
+            rejected.append(LineRejection(index, "blob_not_stored", message[:MAX_MESSAGE], parsed.key))
             return None
         links.append(ref.link(digest))
     return parsed.put(tuple(links))

@@ -8,7 +8,7 @@ reference is added for readers and never stored.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from blobstore.digest import PREFIX, SHA256_PREFIX, Digest, parse_sha256_alias
 from records.errors import Invalid
@@ -19,6 +19,13 @@ FETCH_PATH = "/v1/blobs/"
 MAX_FILENAME = 255
 """Characters of a filename that are kept: it may be any string of the record, and goes into a header."""
 
+MAX_POINTERS = 16 << 20
+"""Characters of all the pointers of one record. As many references as a line holds fit, unless their names are huge."""
+
+# From the inside out. A pointer is spelled out for references only: a name of megabytes may have a million children.
+_Place: TypeAlias = "tuple[_Place, str] | None"
+
+_INVALID = "invalid_record"
 _BLOB_ID = re.compile(rf"(?:{PREFIX}|{SHA256_PREFIX})[0-9a-f]{{64}}\Z")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,127}"  # noqa: S105  a token of RFC 9110, no secret
 _MEDIA_TYPE = re.compile(rf"[ \t]*({_TOKEN}/{_TOKEN})[ \t]*(?:;.*)?\Z", re.DOTALL)
@@ -55,19 +62,25 @@ def find(data: object) -> list[BlobRef]:
 
     The filename is the first string among `filename`, `file_name`, `name` and `title` in the reference itself, else
     in the object around it, else in the record. A `mime_type` that is none counts as bytes of unknown type. Raises
-    `Invalid` (`blob_not_stored`) for an object under `blob_ref` that is no reference.
+    `Invalid` (`blob_not_stored`) for an object under `blob_ref` that is no reference, and (`invalid_record`) beyond
+    `MAX_POINTERS`.
     """
     found = []
-    # (container, its pointer, the object around it); a stack, for legal data may be deeper than Python's own.
-    stack: list[tuple[Any, str, Mapping[str, Any]]] = [(data, "", data if isinstance(data, dict) else {})]
+    room = MAX_POINTERS
+    # (container, its place, the object around it); a stack, for legal data may be deeper than Python's own.
+    stack: list[tuple[Any, _Place, Mapping[str, Any]]] = [(data, None, data if isinstance(data, dict) else {})]
     while stack:
-        container, pointer, holder = stack.pop()
+        container, place, holder = stack.pop()
         if isinstance(container, dict):
-            _require_reference(container.get("blob_ref"), pointer)
+            _require_reference(container.get("blob_ref"), place)
             if is_reference(container):
-                found.append(_reference(container, pointer, holder, data))
+                reference = _reference(container, _pointer(place), holder, data)
+                room -= len(reference.pointer)
+                if room < 0:
+                    raise Invalid(f"the places of its blob references need over {MAX_POINTERS} characters", _INVALID)
+                found.append(reference)
             holder = container
-        stack.extend((child, f"{pointer}/{name}", holder) for name, child in _containers(container))
+        stack.extend((child, (place, name), holder) for name, child in _containers(container))
     return found
 
 
@@ -115,10 +128,18 @@ def media_type(text: str) -> str:
     return found[1].lower()
 
 
-def _require_reference(value: object, pointer: str) -> None:
+def _pointer(place: _Place) -> str:
+    names: list[str] = []
+    while place is not None:
+        place, name = place
+        names.append(f"/{name}")
+    return "".join(reversed(names))
+
+
+def _require_reference(value: object, place: _Place) -> None:
     if isinstance(value, dict) and not is_reference(value):
         raise Invalid(
-            f"{pointer}/blob_ref names no blob: blob_id must be the id of an uploaded blob", "blob_not_stored"
+            f"{_pointer(place)}/blob_ref names no blob: blob_id must be the id of an uploaded blob", "blob_not_stored"
         )
 
 

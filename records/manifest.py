@@ -5,7 +5,7 @@ and what to change.
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -134,7 +134,7 @@ def _stream(members: Members) -> StreamDeclaration:
         raise Invalid(f"{members.place('semantics')} must be one of {', '.join(SEMANTICS)}")
     schema = members.mapping("schema")
     require_local_schema(schema, members.place("schema"))
-    fields = properties_of(schema)
+    fields = dict.fromkeys(properties_of(schema))  # a set in its order
     primary_key = _known(members.texts("primary_key"), fields, members.place("primary_key"))
     if not primary_key or len(set(primary_key)) != len(primary_key):
         raise Invalid(f"{members.place('primary_key')} must name at least one field, and each once")
@@ -150,24 +150,24 @@ def _stream(members: Members) -> StreamDeclaration:
         relationships=_relationships(members),
         query=_query(members, fields),
         raw=members.value,
-        fields=fields,
+        fields=tuple(fields),
         required=required_of(schema),
     )
 
 
-def _known_field(members: Members, name: str, fields: tuple[str, ...]) -> str | None:
+def _known_field(members: Members, name: str, fields: Collection[str]) -> str | None:
     field = members.optional_text(name)
     return None if field is None else _known((field,), fields, members.place(name))[0]
 
 
-def _known(names: tuple[str, ...], fields: tuple[str, ...], where: str) -> tuple[str, ...]:
+def _known(names: tuple[str, ...], fields: Collection[str], where: str) -> tuple[str, ...]:
     for name in names:
         if name not in fields:
             raise Invalid(f"{where}: {name!r} is not in the schema's properties; declare it there")
     return names
 
 
-def _views(members: Members, fields: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def _views(members: Members, fields: Collection[str]) -> dict[str, tuple[str, ...]]:
     views: dict[str, tuple[str, ...]] = {}
     for where, value in items_of(members.optional_array("views"), members.place("views")):
         view = Members(value, where)
@@ -188,7 +188,7 @@ def _relationships(members: Members) -> tuple[Mapping[str, Any], ...]:
     return tuple(relations)
 
 
-def _query(members: Members, fields: tuple[str, ...]) -> Mapping[str, Any]:
+def _query(members: Members, fields: Collection[str]) -> Mapping[str, Any]:
     query = Members(members.optional_mapping("query") or {}, members.place("query"))
     ranges = Members(query.optional_mapping("range_filters") or {}, query.place("range_filters"))
     for field in _known(tuple(ranges.value), fields, query.place("range_filters")):

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Self
 
+from blobstore.errors import StorageUnavailable
 from blobstore.gc import Collected, Collector
 from blobstore.store import BlobStore
 from records.access import Access
@@ -23,6 +24,9 @@ from records.reach import Reaches
 from records.reads import Reads
 from records.registry import Registry
 from records.state import States
+
+_PARTS = ("secret", "central.db", "catalogue.db", "store-id", "blobs")
+"""What a data directory is made of, in the order in which `RecordStore.open` makes it."""
 
 FORGOTTEN_AT_ONCE = 10_000
 """Rows that go in one transaction: writers go on between two."""
@@ -62,8 +66,9 @@ class RecordStore:
     async def open(cls, directory: Path) -> Self:
         """Open, or make, a data directory: one SQLite file per owner, blobs on the filesystem.
 
-        Raises `StorageUnavailable` or `WrongStore` when it cannot be served.
+        Raises `StorageUnavailable` or `WrongStore` when it cannot be served, or when a part of it is gone.
         """
+        await asyncio.to_thread(_require_whole, directory)
         await asyncio.to_thread(_make_private, directory)
         keyring = await asyncio.to_thread(Keyring.open, directory)
         central = await SqliteCentral.open(directory / "central.db")
@@ -90,6 +95,20 @@ class RecordStore:
             await self.blobs.close()
             await self.engines.close()
             await self.central.close()
+
+
+def _require_whole(directory: Path) -> None:
+    """Raise `StorageUnavailable` where a part is gone: an empty one in its place would be taken for the truth.
+
+    A part that is missing was lost only if a later one is there; looked at from the last to the first, so that a
+    directory which others are making at this moment, or began to make, is not taken for a damaged one.
+    """
+    later = None
+    for part in reversed(_PARTS):
+        if (directory / part).exists():
+            later = part
+        elif later is not None:
+            raise StorageUnavailable(f"{part} of the data directory is missing; restore it from a backup")
 
 
 def _make_private(directory: Path) -> None:

@@ -17,6 +17,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _DIGITS = (0, 3, 6)
 _TIMESPECS = ("seconds", "milliseconds", "microseconds")
 _DURATION = re.compile(r"([1-9]\d{0,6})([smhdw])\Z", re.ASCII)
+_LONGEST = timedelta(days=365_000)  # added to the present moment it stays within the calendar
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -86,8 +87,9 @@ def unpacked(stored: int | str) -> str:
 
 
 def duration(value: str) -> timedelta:
-    """Read `90s`, `15m`, `12h`, `30d` or `4w`. Raises `ValueError` for anything else."""
+    """Read `90s`, `15m`, `12h`, `30d` or `4w`, a thousand years at most. Raises `ValueError` for anything else."""
     found = _DURATION.match(value)
-    if found is None:
+    length = None if found is None else timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    if length is None or length > _LONGEST:
         raise ValueError("not a duration such as 12h or 30d")
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    return length

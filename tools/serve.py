@@ -4,6 +4,8 @@ import asyncio
 
 import click
 
+from blobstore.errors import BlobError
+from records.errors import RecordError
 from records.times import duration
 from server.config import Config
 from server.run import serve as run_server
@@ -13,7 +15,14 @@ from tools.opening import Opening, configure, store_options
 @click.command()
 @store_options
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="BLOBSTORE_HOST")
-@click.option("--port", default=8080, show_default=True, envvar="BLOBSTORE_PORT", help="0 takes a free port.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    envvar="BLOBSTORE_PORT",
+    help="0 takes a free port.",
+)
 @click.option("--drain", default=30.0, show_default=True, envvar="BLOBSTORE_DRAIN", help="Seconds to finish requests.")
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option("--history", default="90d", show_default=True, envvar="BLOBSTORE_HISTORY", help="Change tokens' life.")
@@ -25,4 +34,7 @@ def serve(opening: Opening, host: str, port: int, drain: float, public_url: str 
         raise click.BadParameter("a number and one of s, m, h, d, w", param_hint="--history") from error
     configure(opening)
     config = Config(host=host, port=port, drain=drain, public_url=public_url, history=remembered)
-    asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))
+    try:
+        asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))
+    except (BlobError, RecordError, OSError, UnicodeError) as error:  # the directory, or the address: nobody's bug
+        raise click.ClickException(str(error)) from error

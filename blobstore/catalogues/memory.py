@@ -237,11 +237,13 @@ class MemoryCatalogue:
         rows = [ClaimedBlob(digest, claim) for (blob, *_), claim in self._claims.items() if blob == (namespace, digest)]
         return sorted(rows, key=lambda row: (row.claim.holder, row.claim.slot))
 
-    async def claims_by(self, namespace: str, holder: str, limit: int, after: str = "") -> list[ClaimedBlob]:
+    async def claims_by(
+        self, namespace: str, holder: str, limit: int, after: tuple[str, Digest] | None = None
+    ) -> list[ClaimedBlob]:
         rows = [
             ClaimedBlob(blob[1], claim)
             for (blob, who, slot), claim in self._claims.items()
-            if (blob[0], who) == (namespace, holder) and slot > after
+            if (blob[0], who) == (namespace, holder) and (after is None or (slot, blob[1]) > after)
         ]
         return sorted(rows, key=lambda row: (row.claim.slot, row.digest))[:limit]
 

@@ -161,9 +161,21 @@ class Uploads:
         for number, slot in enumerate(["d", "b", "a", "c"]):
             await upload(catalogue, b"data", number, claim_of(slot))
         assert [each.claim.slot for each in await catalogue.claims_by(OWNER, SLACK, 2)] == ["a", "b"]
-        assert [each.claim.slot for each in await catalogue.claims_by(OWNER, SLACK, 2, "b")] == ["c", "d"]
+        after = ("b", digest_of(b"data"))
+        assert [each.claim.slot for each in await catalogue.claims_by(OWNER, SLACK, 2, after)] == ["c", "d"]
         assert await catalogue.claims_by(OWNER, GMAIL, 2) == []
         assert await catalogue.claims_by("owner2", SLACK, 2) == []
+
+    async def test_a_page_of_claims_may_end_inside_a_slot(self, catalogue: Catalogue) -> None:
+        contents = [b"%d" % number for number in range(5)]
+        for number, data in enumerate(contents):
+            await upload(catalogue, data, number, claim_of("a"))
+        await upload(catalogue, b"data", 9, claim_of("b"))
+        found = await catalogue.claims_by(OWNER, SLACK, 2)
+        while page := await catalogue.claims_by(OWNER, SLACK, 2, (found[-1].claim.slot, found[-1].digest)):
+            found += page
+        expected = [("a", digest) for digest in sorted(map(digest_of, contents))] + [("b", digest_of(b"data"))]
+        assert [(each.claim.slot, each.digest) for each in found] == expected
 
     # -- events ----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 import pytest
 
 from records.engine import Engine
-from records.model import Delete, Link, Partition, PlacedLink, Put, Target
+from records.errors import Released
+from records.model import Delete, Link, Order, Partition, PlacedLink, Put, Target
 from tests.conformance.engine_values import (
     GMAIL,
     MAILS,
@@ -82,6 +83,44 @@ class EngineLinks:
         assert await engine.linked(GMAIL, None, 10) == [(TWO, 1)]
         assert await engine.linked("nobody", None, 10) == []
 
+    # -- links that are mended -------------------------------------------------------------------------------------
+
+    async def test_relinking_replaces_a_records_links_and_nothing_else(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "", link_of(1, "/0"), link_of(2, "/1")), put("b", "", link_of(3)))
+        before = await engine.page([MESSAGES], Order.ASC, None, 10)
+        links = [link_of(2, "/2", "x.png"), link_of(3, "/0")]
+        assert await engine.relink(MESSAGES, "a", 1, links, 0)
+        assert [placed.link for placed in await engine.links_in(MESSAGES, "a")] == [links[1], links[0]]
+        assert await engine.page([MESSAGES], Order.ASC, None, 10) == before
+        assert (await engine.stats())[MESSAGES].links == 3
+        assert await engine.unlinked(10) == [(SLACK, ONE)]
+
+    async def test_relinking_gives_and_takes_the_only_links(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a"))
+        for links in ([link_of(1)], []):
+            assert await engine.relink(MESSAGES, "a", 1, links, 0)
+            record = await record_of(engine, MESSAGES, "a")
+            assert record is not None
+            assert record.linked is bool(links)
+            assert await engine.linked(SLACK, None, 10) == [(ONE, 1)][: len(links)]
+        assert await engine.unlinked(10) == [(SLACK, ONE)]
+
+    async def test_a_record_that_changed_meanwhile_is_not_relinked(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "", link_of(1)), put("gone"), delete("gone"))
+        await apply(engine, MESSAGES, put("a", "2", link_of(2)))
+        for place, key, version in ((MESSAGES, "a", 1), (MESSAGES, "gone", 2), (MESSAGES, "gone", 3), (MAILS, "a", 1)):
+            assert await engine.relink(place, key, version, [link_of(3)], 0) is False
+        assert await engine.linked(SLACK, None, 10) == [(TWO, 1)]
+        assert (await engine.stats())[MESSAGES].links == 1
+
+    async def test_p1_relinking_after_a_release_must_hold_again(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a"))
+        await engine.recount(SLACK, [ONE])
+        with pytest.raises(Released):
+            await engine.relink(MESSAGES, "a", 1, [link_of(1)], 0)
+        assert await engine.links_in(MESSAGES, "a") == []
+        assert await engine.relink(MESSAGES, "a", 1, [link_of(1)], 1)
+
     # -- the last link ---------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("last", [put("a", "without"), delete("a"), put("a", "other", link_of(2))])
@@ -118,10 +157,25 @@ class EngineLinks:
         notes = [(name, digest) for name in (GMAIL, SLACK) for digest in (ONE, TWO, THREE)]
         assert await engine.unlinked(100) == notes
         assert await engine.unlinked(4) == notes[:4]
-        await engine.forget_unlinked(SLACK, [ONE, THREE, digest_of(9)])
-        await engine.forget_unlinked("nobody", [ONE])
-        await engine.forget_unlinked(GMAIL, [])
+        assert await engine.notes("nobody", [ONE]) == []
+        done = await engine.notes(SLACK, [ONE, THREE, digest_of(9)])
+        assert len(done) == 2
+        await engine.forget_notes([])
+        await engine.forget_notes(done)
+        await engine.forget_notes(done)
         assert await engine.unlinked(100) == [*notes[:3], (SLACK, TWO)]
+
+    async def test_a_note_that_is_made_again_is_another_note(self, engine: Engine) -> None:
+        numbers: list[int] = []
+        for forgotten in (False, True, True):
+            await apply(engine, MESSAGES, put("a", "", link_of(1)), delete("a"))
+            (note,) = await engine.notes(SLACK, [ONE])
+            await engine.forget_notes(numbers)
+            assert await engine.unlinked(10) == [(SLACK, ONE)]
+            if forgotten:
+                await engine.forget_notes([note])
+            numbers.append(note)
+        assert numbers == sorted(set(numbers))
 
     async def test_a_recount_gives_those_without_links_and_raises_the_release_epoch(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "", link_of(1)))

@@ -62,6 +62,12 @@ class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineE
         opened = await asyncio.gather(*(engines.of(OWNER) for _ in range(20)))
         assert all(engine is opened[0] for engine in opened)
 
+    async def test_an_engine_is_found_only_where_one_was_made(self, engines: Engines) -> None:
+        for nobody in (OWNER, "", "../o1", "O1", "o1\0"):
+            assert await engines.find(nobody) is None
+        made = await engines.of(OWNER)
+        assert await engines.find(OWNER) is made
+
     async def test_owners_are_apart(self, engines: Engines) -> None:
         one, two = await engines.of("o1"), await engines.of("o2")
         await apply(one, MESSAGES, put("a"))

@@ -340,6 +340,19 @@ async def test_what_is_written_is_overwritten_when_it_goes(file: SqliteFile) -> 
     assert settings == [1, 2, "wal", 1]
 
 
+@pytest.mark.parametrize("in_its_place", [False, True])
+async def test_nothing_is_acknowledged_by_a_file_that_lost_its_name(file: SqliteFile, in_its_place: bool) -> None:
+    await insert(file, "before")
+    file.path.rename(file.path.with_suffix(".old"))
+    if in_its_place:
+        other = await SqliteFile.open(file.path, MIGRATIONS)
+        await other.close()
+    for use in (insert(file, "after"), file.write_alone(lambda db: None), names(file)):
+        with pytest.raises(StorageUnavailable, match="removed or replaced"):
+            await use
+    assert file.path.exists() == in_its_place
+
+
 # -- locks between processes ---------------------------------------------------------------------------------------
 
 HOLDER = """

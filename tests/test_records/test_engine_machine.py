@@ -21,7 +21,7 @@ from records.engines.memory import MemoryEngine
 from records.engines.sqlite import SqliteEngine
 from records.errors import Fenced, Released
 from records.history import Recorder
-from records.model import Batch, Delete, Order, Partition, Position, Put, Target
+from records.model import Batch, Delete, Link, Order, Partition, Position, Put, Target
 from records.order import sort_key
 from tests.conformance.engine_values import Clock, digest_of, link_of
 
@@ -138,7 +138,16 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(connector=st.sampled_from(CONNECTORS), some=st.lists(digests, max_size=3))
     def recount(self, connector: str, some: list[Any]) -> None:
         lost = self.both(lambda engine: engine.recount(connector, some))
-        self.both(lambda engine: engine.forget_unlinked(connector, lost))
+        notes = self.both(lambda engine: engine.notes(connector, lost))
+        self.both(lambda engine: engine.forget_notes(notes))
+
+    @rule(place=partitions, key=keys, some=links, epoch=st.sampled_from([0, None]))
+    def relink(self, place: Partition, key: str, some: tuple[Link, ...], epoch: int | None) -> None:
+        (found,) = self.both(lambda engine: engine.get([place], key)) or [None]
+        version = 1 if found is None else found.version
+        if epoch is None:
+            epoch = self.both(lambda engine: engine.release_epoch(place.connector))
+        self.both(lambda engine: engine.relink(place, key, version, some, epoch))
 
     @rule(
         places=st.lists(partitions, max_size=4),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -55,6 +56,21 @@ def test_an_alias_is_found_and_left_to_the_caller() -> None:
     (found,) = links.find({"blob_ref": {"blob_id": ALIAS}})
     assert (found.digest, found.sha256) == (None, bytes.fromhex(HEX))
     assert BlobRef("", ID, "x/y", None).sha256 is None
+
+
+def test_a_long_name_costs_its_length_once_however_many_children_it_has() -> None:
+    data = {"n" * (1 << 20): [{} for _ in range(20_000)] + [REF]}
+    tracemalloc.start()
+    (found,) = links.find(data)
+    assert found.pointer.endswith("n/20000")
+    assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    tracemalloc.stop()
+
+
+def test_pointers_beyond_what_a_line_may_have_are_refused() -> None:
+    with pytest.raises(Invalid) as raised:
+        links.find({"n" * (1 << 20): [REF] * 17})
+    assert raised.value.code == "invalid_record"
 
 
 def test_references_are_found_under_any_name_at_any_depth_in_order() -> None:

@@ -199,6 +199,35 @@ def test_a_reference_that_leaves_the_document_is_refused(keyword: str, target: s
         assert "leaves the document" in refused(schema(**members))
 
 
+@pytest.mark.parametrize(
+    "target", ["#", "#/$defs/a~1b", "#/$defs/a%20c", "#/anyOf/0", "#here", "#/elsewhere", "#/$defs/never"]
+)
+def test_a_reference_may_lead_to_any_schema_in_the_document(target: str) -> None:
+    places = {"$defs": {"a/b": {}, "a c": {"$anchor": "here"}, "never": False}, "anyOf": [{}]}
+    odd = {"elsewhere": {"allOf": 5, "required": [{}], "properties": 7}}
+    manifest.decode(schema(**places, **odd, **{"$ref": target}))
+
+
+@pytest.mark.parametrize(
+    "target", ["#/anyOf/1", "#/anyOf/x", "#/anyOf/00", "#/anyOf", "#there", "#/title", "#/$defs/b"]
+)
+def test_a_reference_that_leads_to_no_schema_is_refused(target: str) -> None:
+    assert "leads to no schema" in refused(schema(anyOf=[{}], title="x", **{"$defs": {"a": {}}, "$ref": target}))
+
+
+def test_no_schema_is_compiled() -> None:
+    twice = {f"a{n}": {"unevaluatedProperties": False, "allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(50)}
+    manifest.decode(schema(**{"$defs": {**twice, "a50": {}}, "$ref": "#/$defs/a0"}))
+
+
+@pytest.mark.timeout(20)
+def test_the_time_to_read_a_manifest_grows_with_its_length_only() -> None:
+    names = [f"f{n}" for n in range(15_000)]
+    wide = {"properties": {name: {} for name in ("id", "sent_at", *names)}}
+    raw = text(stream(schema={**wide, "allOf": [{}] * 100_000}, views=[{"id": "all", "fields": names[::-1]}]))
+    assert len(manifest.decode(raw).streams["messages"].fields) == 15_002
+
+
 def test_a_property_may_be_called_like_a_keyword() -> None:
     names = {"$ref": {"type": "string"}, "$id": {"type": "string"}, "$schema": {}, "id": {}, "sent_at": {}, "text": {}}
     assert "$ref" in manifest.decode(schema(properties=names)).streams["messages"].fields

@@ -10,15 +10,13 @@ import pytest
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import connect
 from records.engines.sqlite import SqliteEngine
 from records.model import Delete, Link, Order, Partition, Put, Target
 from records.order import sort_key
 from tests.conformance.engine_values import T1, T2, apply
+from tests.fakes.residue import cut_log, pieces_in
 
 HERE, THERE = Partition("here", "one", "s"), Partition("there", "one", "s")
-PIECE = 16
-"""Whatever 31 bytes of a text are left somewhere, they hold one of its pieces of 16 at a multiple of 16."""
 
 
 @pytest.fixture
@@ -73,19 +71,6 @@ class Writer:
 SIZES = [40, 100, 300, 300, 300, 700, 2000, 3900, 9000]
 
 
-def pieces_in(folder: Path, texts: Collection[str]) -> set[str]:
-    """Names of the files that show a piece of any of the texts, at any offset."""
-    pieces = {
-        text[start : start + PIECE].encode() for text in texts for start in range(0, len(text) - PIECE + 1, PIECE)
-    }
-    found = set()
-    for path in folder.iterdir():
-        content = path.read_bytes()
-        if any(content[at : at + PIECE] in pieces for at in range(len(content) - PIECE + 1)):
-            found.add(path.name)
-    return found
-
-
 @pytest.mark.long
 async def test_no_piece_of_an_erased_connector_is_left_in_any_file(
     engine: SqliteEngine, tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
@@ -132,9 +117,7 @@ async def test_overwriting_rows_alone_leaves_pieces_in_the_slack_of_pages(tmp_pa
     while not (await engine.erase(Target("here"), T2, 1000)).finished:
         pass
     await engine.close()
-    database = connect(tmp_path / "records.db")
-    assert database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
-    database.close()
+    cut_log(tmp_path / "records.db")
     assert pieces_in(tmp_path, writer.texts_of(*writer.everything(HERE))) == {"records.db"}
 
 

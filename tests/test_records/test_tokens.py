@@ -49,7 +49,9 @@ def test_durations(text: str, expected: timedelta) -> None:
     assert times.duration(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5h", "1 d", "30D", "1d\n", "١d", "99999999d"])
+@pytest.mark.parametrize(
+    "text", ["", "30", "d", "0d", "-1d", "1.5h", "1 d", "30D", "1d\n", "١d", "99999999d", "9999999w"]
+)
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         times.duration(text)

@@ -349,14 +349,45 @@ def unlink(stored: Stored, stream: str, key: str) -> None:
         db.execute("UPDATE partitions SET links = links - ? WHERE stream = ?", (gone, stream))
 
 
-def test_a_lost_link_is_found_and_its_blob_stays_held(stored: Stored) -> None:
+def links_of(stored: Stored, key: str) -> list[tuple[str, bytes]]:
+    with vandal(stored.data / "records" / f"{stored.ann}.db") as db:
+        sql = "SELECT pointer, digest, media_type, filename FROM links WHERE key = ? ORDER BY pointer"
+        return db.execute(sql, (key,)).fetchall()
+
+
+def test_a_lost_link_is_found_and_its_blob_stays_held_until_it_is_mended(stored: Stored) -> None:
+    before = links_of(stored, "2")
     unlink(stored, "photos", "2")
-    [found] = stored.doctor("--repair")
-    assert (found["kind"], found["repair"]) == ("lost_link", None)
+    [found] = stored.doctor()
+    assert found["kind"] == "lost_link"
     assert found["subject"].startswith("ann/files/")
     assert found["subject"].endswith("/photos/2")
     assert "/attachments/0/blob_ref, /attachments/1/blob_ref" in found["message"]
     assert stored.kinds() == ["lost_link"]  # the holder of its only link was not released
+    [found] = stored.doctor("--repair", exit_code=0)
+    assert found["repaired"] is True
+    assert links_of(stored, "2") == before
+    assert stored.kinds("--deep", exit_code=0) == NOTHING
+
+
+def test_a_lost_link_is_mended_though_its_holder_was_lost_with_it(stored: Stored) -> None:
+    unlink(stored, "photos", "2")
+    stored.catalogue("DELETE FROM holders WHERE digest = ?", digest_of(PHOTO).raw)
+    stored.catalogue("UPDATE blobs SET orphaned_at = 1 WHERE digest = ?", digest_of(PHOTO).raw)
+    assert stored.kinds() == ["lost_link"]
+    stored.doctor("--repair", exit_code=0)
+    assert stored.kinds(exit_code=0) == NOTHING
+    assert stored.run("gc", "--grace", "0").output.startswith("collected 0 blobs")
+
+
+def test_a_lost_link_to_a_blob_that_is_not_stored_is_not_mended(stored: Stored) -> None:
+    unlink(stored, "photos", "2")
+    stored.file(PHOTO).unlink()
+    stored.catalogue("DELETE FROM blobs WHERE digest = ?", digest_of(PHOTO).raw)
+    [found] = stored.doctor("--repair")
+    assert (found["kind"], found["repair"], found["repaired"]) == ("lost_link", None, False)
+    assert "upload the blob again" in found["message"]
+    assert links_of(stored, "2") == []
 
 
 def test_a_lost_link_by_an_alias_is_found(stored: Stored) -> None:
@@ -368,11 +399,14 @@ def test_a_lost_link_by_an_alias_is_found(stored: Stored) -> None:
 
     in_store(stored.data, work)
     assert stored.kinds(exit_code=0) == NOTHING
+    before = links_of(stored, "5")
     unlink(stored, "documents", "5")
     assert stored.kinds() == ["lost_link"]
+    stored.doctor("--repair", exit_code=0)
+    assert links_of(stored, "5") == before
 
 
-def test_an_extra_link_is_found(stored: Stored) -> None:
+def test_an_extra_link_is_found_and_taken_away(stored: Stored) -> None:
     with vandal(stored.data / "records" / f"{stored.ann}.db") as db:
         db.execute(
             "INSERT INTO links SELECT part, '3', '/x', connector, digest, media_type, filename FROM links"
@@ -383,11 +417,18 @@ def test_an_extra_link_is_found(stored: Stored) -> None:
     [found] = stored.doctor()
     assert found["kind"] == "extra_link"
     assert "at /x" in found["message"]
+    [found] = stored.doctor("--repair", exit_code=0)
+    assert found["repaired"] is True
+    assert links_of(stored, "3") == []
+    assert stored.kinds(exit_code=0) == NOTHING
 
 
 def test_a_link_to_another_blob_than_the_data_names_is_lost_and_extra(stored: Stored) -> None:
     stored.records("UPDATE links SET digest = ? WHERE key = '2' AND pointer LIKE '%1%'", digest_of(PHOTO).raw)
     assert stored.kinds() == ["lost_link", "extra_link"]
+    [found] = stored.doctor("--repair", exit_code=0)  # one step mends both
+    assert (found["kind"], found["repaired"]) == ("lost_link", True)
+    assert stored.kinds(exit_code=0) == NOTHING
 
 
 def test_a_link_to_a_blob_that_is_not_stored_is_found(stored: Stored) -> None:

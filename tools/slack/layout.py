@@ -21,6 +21,8 @@ def open_source(path: Path) -> Source:
     try:
         if path.is_dir():
             return _open_directory(path)
+        if path.exists() and not path.is_file():  # to open a pipe waits for who writes into it
+            raise SourceError(f"{path} is no regular file; give {_FORMS}")
         with path.open("rb") as stream:
             magic = stream.read(16)
     except FileNotFoundError:

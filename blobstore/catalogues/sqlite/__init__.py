@@ -10,10 +10,11 @@ from typing import Self
 from blobstore.catalogues.sqlite.collection import Collection
 from blobstore.catalogues.sqlite.holders import Holders
 from blobstore.catalogues.sqlite.questions import Questions
-from blobstore.catalogues.sqlite.schema import MIGRATIONS
+from blobstore.catalogues.sqlite.schema import CONTENT, MIGRATIONS
 from blobstore.catalogues.sqlite.standing import Standings
 from blobstore.catalogues.sqlite.uploads import Uploads
 from blobstore.sqlitefile import SqliteFile
+from blobstore.sqliteslack import sanitize
 
 __all__ = ["SqliteCatalogue"]
 
@@ -27,8 +28,7 @@ class SqliteCatalogue(Uploads, Holders, Collection, Questions, Standings):
         return cls(await SqliteFile.open(path, MIGRATIONS))
 
     async def sanitize(self, timeout: float) -> bool:
-        """Cut the write-ahead log, which still holds what was deleted; False when a reader stood in the way."""
-        return await self._file.truncate_wal(timeout)
+        return await sanitize(self._file, CONTENT, timeout)
 
     async def close(self) -> None:
         await self._file.close()

@@ -18,6 +18,7 @@ from blobstore.catalogues.sqlite.schema import (
 )
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteslack import mark_stale
 
 _NAMED = "namespace = ? AND digest = ? AND generation = ?"
 
@@ -43,6 +44,8 @@ class Collection(OnFile):
             else:
                 sql = f"DELETE FROM claims WHERE {where} AND slot = ? RETURNING digest"
                 rows = [row for slot in slots for row in db.execute(sql, (*common, slot)).fetchall()]
+            if rows:
+                mark_stale(db)
             mark_orphans(db, [(namespace, digest) for (digest,) in rows], now)
             return {Digest.from_bytes(digest) for (digest,) in rows}
 
@@ -53,6 +56,8 @@ class Collection(OnFile):
             claims = db.execute(
                 "DELETE FROM claims WHERE expires_at <= ? RETURNING namespace, digest", (now,)
             ).fetchall()
+            if claims:
+                mark_stale(db)
             mark_orphans(db, claims, now)
             ended = end_leases(db, "expires_at <= ?", (now,))
             for dead in dead_processes:

@@ -6,6 +6,7 @@ from blobstore.catalogue import Holder
 from blobstore.catalogues.sqlite.schema import HOLDER, OnFile, Row, mark_orphans, next_count, to_holder
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteslack import mark_stale
 
 
 class Holders(OnFile):
@@ -29,9 +30,11 @@ class Holders(OnFile):
                 "UPDATE holders SET confirmed = 1 WHERE namespace = ? AND digest = ? AND holder = ? AND NOT confirmed",
                 [(namespace, digest.raw, holder) for digest, _ in placed],
             )
-            db.executemany(
+            fulfilled = db.executemany(
                 _FULFIL, [(namespace, holder, slot, digest.raw) for digest, slots in placed for slot in slots]
             )
+            if fulfilled.rowcount > 0:
+                mark_stale(db)
 
         await self._file.write(run)
 

@@ -46,11 +46,15 @@ class Questions(OnFile):
         sql = f"SELECT {CLAIM} FROM claims WHERE namespace = ? AND digest = ? ORDER BY holder, slot"
         return [claimed(row) for row in await self._all(sql, namespace, digest.raw)]
 
-    async def claims_by(self, namespace: str, holder: str, limit: int, after: str = "") -> list[ClaimedBlob]:
+    async def claims_by(
+        self, namespace: str, holder: str, limit: int, after: tuple[str, Digest] | None = None
+    ) -> list[ClaimedBlob]:
+        start = ("", b"") if after is None else (after[0], after[1].raw)
         sql = (
-            f"SELECT {CLAIM} FROM claims WHERE namespace = ? AND holder = ? AND slot > ? ORDER BY slot, digest LIMIT ?"
+            f"SELECT {CLAIM} FROM claims WHERE namespace = ? AND holder = ? AND (slot, digest) > (?, ?)"
+            " ORDER BY slot, digest LIMIT ?"
         )
-        return [claimed(row) for row in await self._all(sql, namespace, holder, after, limit)]
+        return [claimed(row) for row in await self._all(sql, namespace, holder, *start, limit)]
 
     async def gone(self, namespace: str, digest: Digest) -> list[Gone]:
         sql = "SELECT generation, size, reason, at FROM gone WHERE namespace = ? AND digest = ? ORDER BY at, generation"

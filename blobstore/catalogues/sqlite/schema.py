@@ -10,8 +10,12 @@ from blobstore.catalogue import Claim, ClaimedBlob, Condemned, Holder, Lease, St
 from blobstore.digest import Content, Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlitefile import SqliteFile
+from blobstore.sqliteslack import SLACK
 
 MIGRATIONS = Migrations("catalogue")
+
+CONTENT = ("claims",)
+"""Tables whose rows hold what an erasure must leave no trace of: a claim's slot names a record."""
 
 Row = tuple[Any, ...]
 
@@ -24,8 +28,9 @@ def m001_initial(db: Database) -> None:
     db.execute("INSERT INTO store VALUES (?, 0)", [secrets.token_hex(16)])
 
 
-# `counter` orders events and gives every hold a version that was never used before, also not by a deleted row.
-_INITIAL = """
+# `counter` orders events and gives every hold a version that was never used before, also not by a deleted row. Claims
+# have no indexes but those of constraints, so that the table can be written anew; without rowid these cost no more.
+_INITIAL = f"""
 CREATE TABLE store (id TEXT NOT NULL, counter INTEGER NOT NULL);
 CREATE TABLE blobs (
     namespace TEXT NOT NULL, digest BLOB NOT NULL, generation TEXT NOT NULL,
@@ -50,10 +55,9 @@ CREATE INDEX holders_unconfirmed ON holders (version) WHERE NOT confirmed;
 CREATE TABLE claims (
     namespace TEXT NOT NULL, holder TEXT NOT NULL, slot TEXT NOT NULL, digest BLOB NOT NULL,
     scope TEXT NOT NULL, media_type TEXT NOT NULL, expires_at REAL NOT NULL,
-    PRIMARY KEY (namespace, holder, slot, digest)
+    PRIMARY KEY (namespace, holder, slot, digest), UNIQUE (namespace, digest, holder, slot),
+    UNIQUE (expires_at, namespace, holder, slot, digest)
 ) WITHOUT ROWID;
-CREATE INDEX claims_by_blob ON claims (namespace, digest);
-CREATE INDEX claims_by_expiry ON claims (expires_at);
 CREATE TABLE leases (
     id TEXT PRIMARY KEY, namespace TEXT NOT NULL, holder TEXT NOT NULL, scope TEXT NOT NULL,
     process TEXT NOT NULL, expires_at REAL NOT NULL, digest BLOB, sha256 BLOB, size INTEGER
@@ -63,7 +67,8 @@ CREATE TABLE gone (
     namespace TEXT NOT NULL, digest BLOB NOT NULL, generation TEXT NOT NULL,
     size INTEGER NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (namespace, digest, generation)
-) WITHOUT ROWID"""
+) WITHOUT ROWID;
+{SLACK}"""
 
 STORED = "namespace, digest, generation, sha256, size, state, verified_at"
 LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size"

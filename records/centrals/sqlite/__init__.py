@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Self
 
 from blobstore.sqlitefile import SqliteFile
+from blobstore.sqliteslack import sanitize
 from records.centrals.sqlite.access import Access
 from records.centrals.sqlite.chain import Chain
 from records.centrals.sqlite.erasures import Erasures
 from records.centrals.sqlite.grants import Grants
 from records.centrals.sqlite.registry import Registry
-from records.centrals.sqlite.schema import MIGRATIONS
+from records.centrals.sqlite.schema import CONTENT, MIGRATIONS
 from records.centrals.sqlite.state import State
 
 __all__ = ["SqliteCentral"]
@@ -27,8 +28,7 @@ class SqliteCentral(Access, Grants, Registry, State, Erasures, Chain):
         return cls(await SqliteFile.open(path, MIGRATIONS))
 
     async def sanitize(self, timeout: float) -> bool:
-        """Cut the write-ahead log, which still holds what was deleted; False when a reader stood in the way."""
-        return await self._file.truncate_wal(timeout)
+        return await sanitize(self._file, CONTENT, timeout)
 
     async def check(self) -> list[str]:
         """What SQLite finds wrong with the file."""

@@ -1,13 +1,15 @@
 """Erasures from decision to receipt, in SQLite."""
 
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteslack import mark_stale
 from records.central import ErasureJob
 from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, require_owner
 from records.centrals.sqlite.state import forget
 from records.errors import Conflict, Unknown
 
-_JOB = "id, owner, target, state, requested_at, completed_at, result, connector, instance"
+_TARGET = "coalesce(target, (SELECT t.target FROM targets t WHERE t.erasure = erasures.id))"
+_JOB = f"id, owner, {_TARGET}, state, requested_at, completed_at, result, connector, instance"
 
 
 class Erasures(OnFile):
@@ -17,11 +19,11 @@ class Erasures(OnFile):
         def run(db: sqlite3.Connection) -> None:
             require_owner(db, job.owner)
             added = db.execute(
-                f"INSERT INTO erasures ({_JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                "INSERT INTO erasures (id, owner, state, requested_at, completed_at, result, connector, instance)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 (
                     job.id,
                     job.owner,
-                    job.target,
                     job.state,
                     job.requested_at,
                     job.completed_at,
@@ -31,6 +33,7 @@ class Erasures(OnFile):
                 ),
             ).rowcount
             if added:
+                db.execute("INSERT INTO targets VALUES (?, ?)", (job.id, job.target))
                 _mark(db, job)
                 chain(db, job.owner, [event], job.requested_at)
             elif db.execute("SELECT owner FROM erasures WHERE id = ?", (job.id,)).fetchone() != (job.owner,):
@@ -41,6 +44,8 @@ class Erasures(OnFile):
     async def redact_erasure(self, erasure: str, target: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
             _require(db.execute("UPDATE erasures SET target = ? WHERE id = ?", (target, erasure)).rowcount)
+            if db.execute("DELETE FROM targets WHERE erasure = ?", (erasure,)).rowcount:
+                mark_stale(db)
 
         await self._file.write(run)
 

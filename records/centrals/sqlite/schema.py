@@ -6,9 +6,14 @@ from sqlite_utils import Database, Migrations
 
 from blobstore.sqlite import sqlite3
 from blobstore.sqlitefile import SqliteFile
+from blobstore.sqliteslack import SLACK
 from records.errors import Conflict, Unknown
 
 MIGRATIONS = Migrations("central")
+
+CONTENT = ("states", "targets")
+"""Tables whose rows hold what an erasure must leave no trace of. To be written anew they have neither indexes but those
+of constraints nor foreign keys: who writes a row looks first whether what it belongs to is there."""
 
 Row = tuple[Any, ...]
 
@@ -22,8 +27,10 @@ def m001_initial(db: Database) -> None:
 
 # `owners.events` is how far the owner's spine has come: a checker sees by it when the spine has lost its end.
 # `number` keeps the order of insertion where times are equal. `states.grant_id` is empty for the global namespace:
-# nulls would not be unique. `noted` finds events of the spine by what they are about.
-_INITIAL = """
+# nulls would not be unique. `noted` finds events of the spine by what they are about. A target, which may name a
+# record's key, is in `targets` until it is redacted, and in `erasures` from then on: that table, which only grows,
+# never holds a key.
+_INITIAL = f"""
 CREATE TABLE owners (
     id TEXT PRIMARY KEY, subject TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, events INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
@@ -53,14 +60,15 @@ CREATE UNIQUE INDEX instances_default ON instances (owner, connector) WHERE is_d
 CREATE TABLE states (
     owner TEXT NOT NULL, instance TEXT NOT NULL, grant_id TEXT NOT NULL, stream TEXT NOT NULL,
     value BLOB NOT NULL, updated_at TEXT NOT NULL,
-    PRIMARY KEY (owner, instance, grant_id, stream), FOREIGN KEY (owner, instance) REFERENCES instances (owner, id)
+    PRIMARY KEY (owner, instance, grant_id, stream)
 ) STRICT;
 CREATE TABLE erasures (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL REFERENCES owners,
-    target BLOB NOT NULL, state TEXT NOT NULL, requested_at TEXT NOT NULL, completed_at TEXT, result BLOB,
+    target BLOB, state TEXT NOT NULL, requested_at TEXT NOT NULL, completed_at TEXT, result BLOB,
     connector TEXT, instance TEXT
 ) STRICT;
 CREATE INDEX erasures_unfinished ON erasures (requested_at) WHERE state != 'done';
+CREATE TABLE targets (erasure TEXT PRIMARY KEY, target BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE spine (
     owner TEXT NOT NULL REFERENCES owners, seq INTEGER NOT NULL, at TEXT NOT NULL,
     body BLOB NOT NULL, previous BLOB NOT NULL, hash BLOB NOT NULL,
@@ -76,7 +84,8 @@ CREATE INDEX noted_by_blob ON noted (owner, blob, seq) WHERE blob IS NOT NULL;
 CREATE TABLE delivered (
     owner TEXT NOT NULL REFERENCES owners, source TEXT NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY (owner, source)
-) STRICT, WITHOUT ROWID"""
+) STRICT, WITHOUT ROWID;
+{SLACK}"""
 
 
 class OnFile:

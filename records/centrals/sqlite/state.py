@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteslack import mark_stale
 from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, Row
 from records.errors import Conflict, Unknown
@@ -56,6 +57,8 @@ class State(OnFile):
                 raise Conflict("the instance was erased")
             if grant is not None:
                 _require_namespace(db, owner, connector, grant)
+            if db.execute("SELECT 1 FROM states WHERE owner = ? AND instance = ?", (owner, instance)).fetchone():
+                mark_stale(db)
             db.executemany(
                 "INSERT INTO states VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
@@ -71,12 +74,15 @@ class State(OnFile):
 
 def forget(db: sqlite3.Connection, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
     """Delete the states that these name; None names all."""
-    db.execute(_DROP, {"owner": owner, "connector": connector, "instance": instance, "stream": stream})
+    names = {"owner": owner, "connector": connector, "instance": instance, "stream": stream}
+    if db.execute(_DROP, names).rowcount:
+        mark_stale(db)
 
 
 def forget_namespace(db: sqlite3.Connection, owner: str, grant: str) -> None:
     """Delete the states of a grant."""
-    db.execute("DELETE FROM states WHERE owner = ? AND grant_id = ?", (owner, grant))
+    if db.execute("DELETE FROM states WHERE owner = ? AND grant_id = ?", (owner, grant)).rowcount:
+        mark_stale(db)
 
 
 def _require_namespace(db: sqlite3.Connection, owner: str, connector: str, grant: str) -> None:

@@ -3,7 +3,7 @@
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from blobstore.digest import Digest
@@ -16,6 +16,7 @@ from records.model import (
     Delete,
     Erased,
     Keep,
+    Link,
     Order,
     OutboxEvent,
     Outcome,
@@ -41,7 +42,8 @@ class MemoryEngine:
         self._partitions: dict[Partition, Records] = {}
         self._epochs: Counter[tuple[str, str | None]] = Counter()
         self._release_epochs: Counter[str] = Counter()
-        self._unlinked: set[tuple[str, Digest]] = set()
+        self._unlinked: dict[tuple[str, Digest], int] = {}
+        self._notes = 0
         self._outbox: list[OutboxEvent] = []
         self._seq = 0
 
@@ -143,6 +145,20 @@ class MemoryEngine:
         counts = self._counts(connector)
         return [(digest, counts[digest]) for digest in sorted(counts) if after is None or digest > after][:limit]
 
+    async def relink(
+        self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
+    ) -> bool:
+        records = self._partitions.get(partition, Records())
+        there = records.live.get(key)
+        if there is None or there.version != version:
+            return False
+        if release_epoch != self._release_epochs[partition.connector]:
+            raise Released("blobs were released while the request ran")
+        dropped = records.digests(key)
+        records.relink(key, links)
+        self._note_unlinked(partition.connector, dropped)
+        return True
+
     async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
         self._release_epochs[connector] += 1
         return set(digests) - set(self._counts(connector))
@@ -150,8 +166,11 @@ class MemoryEngine:
     async def unlinked(self, limit: int) -> list[tuple[str, Digest]]:
         return sorted(self._unlinked)[:limit]
 
-    async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
-        self._unlinked -= {(connector, digest) for digest in digests}
+    async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
+        return sorted(self._unlinked[connector, each] for each in set(digests) if (connector, each) in self._unlinked)
+
+    async def forget_notes(self, notes: Collection[int]) -> None:
+        self._unlinked = {noted: number for noted, number in self._unlinked.items() if number not in notes}
 
     # -- erasure ---------------------------------------------------------------------------------------------------
 
@@ -231,7 +250,9 @@ class MemoryEngine:
 
     def _note_unlinked(self, connector: str, digests: set[Digest]) -> set[Digest]:
         lost = digests - set(self._counts(connector)) if digests else set()
-        self._unlinked |= {(connector, digest) for digest in lost}
+        for digest in sorted(lost):
+            self._notes += 1
+            self._unlinked[connector, digest] = self._notes
         return lost
 
 
@@ -244,6 +265,9 @@ class MemoryEngines:
 
     async def of(self, owner: str) -> Engine:
         return self._engines.setdefault(owner, MemoryEngine(self._clock))
+
+    async def find(self, owner: str) -> Engine | None:
+        return self._engines.get(owner)
 
     async def close(self) -> None:
         pass

@@ -1,7 +1,7 @@
 """One partition in memory: what is there by key, what was there before, and how the one becomes the other."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from blobstore.digest import Digest
@@ -10,6 +10,7 @@ from records.model import (
     Change,
     Changes,
     Delete,
+    Link,
     Outcome,
     Overtaken,
     Partition,
@@ -98,6 +99,12 @@ class Records:
         began, consent = born(there.revisions, there.version), consent_in(there.put.data, consent_field)
         grave = Tombstone(delete.key, version, delete.deleted_at, delete.emitted_at, began, consent)
         self.graves[delete.key] = grave, now
+
+    def relink(self, key: str, links: Sequence[Link]) -> None:
+        """Give a record other links."""
+        there = self.live[key]
+        self.live[key] = replace(there, put=replace(there.put, links=tuple(links)))
+        self.stats = replace(self.stats, links=self.stats.links + len(links) - len(there.put.links))
 
     def remove(self, key: str) -> Live:
         """Take a record out, and out of the counts."""

@@ -61,8 +61,13 @@ class SingleFileEngines:
             if self._closed:
                 raise StorageUnavailable("the record files are closed")
             if owner not in self._engines:
-                self._engines[owner] = await SqliteEngine.open(self._directory / f"{owner}.db", self._clock)
+                self._engines[owner] = await SqliteEngine.open(self._file(owner), self._clock)
             return self._engines[owner]
+
+    async def find(self, owner: str) -> Engine | None:
+        if _OWNER.match(owner) and (owner in self._engines or await asyncio.to_thread(self._file(owner).exists)):
+            return await self.of(owner)
+        return None
 
     async def close(self) -> None:
         """Close every engine. Harmless when called twice."""
@@ -70,3 +75,6 @@ class SingleFileEngines:
             self._closed = True
             for engine in self._engines.values():
                 await engine.close()
+
+    def _file(self, owner: str) -> Path:
+        return self._directory / f"{owner}.db"

@@ -7,9 +7,10 @@ from contextlib import closing
 from itertools import takewhile
 
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteslack import mark_stale
 from records.engine import NOTHING_OWED
 from records.engines.sqlite.reads import COLUMNS, record
-from records.engines.sqlite.schema import OnFile, in_lists, mark_stale, part_of, record_id
+from records.engines.sqlite.schema import OnFile, in_lists, part_of, record_id
 from records.model import Change, Changes, Overtaken, Partition, StoredRecord, Tombstone
 from records.paging import take_states
 

@@ -1,25 +1,17 @@
-"""Taking records away for good: fences, rows, and what pages still show of rows that are gone.
+"""Taking records away for good: fences, rows, and (`blobstore.sqliteslack`) what pages still show of rows gone."""
 
-`secure_delete` overwrites a row where it lay. But when SQLite moves rows about inside a page (it does so when pages
-are split and merged), copies of them stay behind in the page's unused part, and are not overwritten when the row
-goes. So after an erasure the tables that hold content are written anew, from live rows alone: every old page is
-overwritten, no new one has held anything else. `tests/test_records/test_sqlite_erasure.py` shows both.
-"""
-
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import rewrite_table
+from blobstore.sqliteslack import mark_stale, sanitize
 from records.engines.sqlite.schema import (
     CONTENT,
     OnFile,
     bury,
     connector_id,
     in_lists,
-    mark_stale,
     note_unlinked,
     version_of,
 )
@@ -44,10 +36,7 @@ class Erasure(OnFile):
         return await self._file.write(lambda db: _erase(db, _Step(target, deleted_at, self.now(), limit)))
 
     async def sanitize(self, timeout: float) -> bool:
-        """As the port says. Writing the tables anew takes as long as it takes: other writers wait, readers do not."""
-        deadline = time.monotonic() + timeout
-        await self._file.write_alone(_write_anew)
-        return await self._file.truncate_wal(deadline - time.monotonic())
+        return await sanitize(self._file, CONTENT, timeout)
 
 
 @dataclass(slots=True)
@@ -158,13 +147,6 @@ def _is_left(db: sqlite3.Connection, part: int, target: Target) -> bool:
 
 def _which(target: Target) -> tuple[str, tuple[str, ...]]:
     return ("", ()) if target.key is None else ("AND key = ?", (target.key,))
-
-
-def _write_anew(db: sqlite3.Connection) -> None:
-    if db.execute("SELECT stale FROM state").fetchone()[0]:
-        for table in CONTENT:
-            rewrite_table(db, table)
-        db.execute("UPDATE state SET stale = 0")
 
 
 _MADE = (("tombstones", "version"), ("history", "until"))

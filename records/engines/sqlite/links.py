@@ -1,10 +1,22 @@
 """Which records link which blobs, and which blobs lost their last link."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from records.engines.sqlite.schema import OnFile, Row, connector_id, part_of, without_links
+from blobstore.sqliteslack import mark_stale
+from records.engines.sqlite.schema import (
+    LINK,
+    OnFile,
+    Row,
+    connector_id,
+    link_rows,
+    note_unlinked,
+    part_of,
+    version_of,
+    without_links,
+)
+from records.errors import Released
 from records.model import Link, Partition, PlacedLink
 
 
@@ -36,6 +48,28 @@ class Links(OnFile):
         rows = await self._file.read(lambda db: db.execute(_LINKED, values).fetchall())
         return [(Digest.from_bytes(digest), count) for digest, count in rows]
 
+    async def relink(
+        self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
+    ) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
+            place = (partition.connector, partition.instance, partition.stream)
+            found = db.execute(_RECORD, (*place, key)).fetchone()
+            if found is None or version_of(found[-1]) != version:
+                return False
+            connector, epoch, part, counted, _ = found
+            if release_epoch != epoch:
+                raise Released("blobs were released while the request ran")
+            gone = db.execute("DELETE FROM links WHERE part = ? AND key = ? RETURNING digest", (part, key)).fetchall()
+            if gone:
+                mark_stale(db)
+            db.executemany(LINK, link_rows(connector, part, key, links))
+            db.execute("UPDATE records SET links = ? WHERE part = ? AND key = ?", (len(links), part, key))
+            db.execute("UPDATE partitions SET links = links + ? WHERE id = ?", (len(links) - counted, part))
+            note_unlinked(db, connector, {Digest.from_bytes(digest) for (digest,) in gone})
+            return True
+
+        return await self._file.write(run)
+
     async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
         def run(db: sqlite3.Connection) -> set[Digest]:
             number = connector_id(db, connector)
@@ -48,8 +82,15 @@ class Links(OnFile):
         rows = await self._file.read(lambda db: db.execute(_UNLINKED, (limit,)).fetchall())
         return [(connector, Digest.from_bytes(digest)) for connector, digest in rows]
 
-    async def forget_unlinked(self, connector: str, digests: Collection[Digest]) -> None:
-        await self._file.executemany(_FORGET, [(connector, digest.raw) for digest in digests])
+    async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
+        def run(db: sqlite3.Connection) -> list[int]:
+            found = (db.execute(_NOTE, (connector, digest.raw)).fetchone() for digest in set(digests))
+            return sorted(row[0] for row in found if row is not None)
+
+        return await self._file.read(run)
+
+    async def forget_notes(self, notes: Collection[int]) -> None:
+        await self._file.executemany("DELETE FROM unlinked WHERE note = ?", [(note,) for note in notes])
 
 
 def _rest_of_partition(
@@ -80,6 +121,12 @@ WHERE c.name = ? AND l.digest = ? AND l.part = ? AND (l.key, l.pointer) > (?, ?)
 ORDER BY l.key, l.pointer LIMIT ?
 """
 
+_RECORD = """
+SELECT c.id, c.release_epoch, p.id, r.links, r.id
+FROM connectors c JOIN partitions p ON p.connector = c.id JOIN records r ON r.part = p.id
+WHERE c.name = ? AND p.instance = ? AND p.stream = ? AND r.key = ?
+"""
+
 _LINKS_IN = """
 SELECT digest, key, pointer, media_type, filename FROM links WHERE part = ? AND key = ? ORDER BY pointer
 """
@@ -93,4 +140,4 @@ _UNLINKED = """
 SELECT c.name, u.digest FROM connectors c JOIN unlinked u ON u.connector = c.id ORDER BY c.name, u.digest LIMIT ?
 """
 
-_FORGET = "DELETE FROM unlinked WHERE connector = (SELECT id FROM connectors WHERE name = ?) AND digest = ?"
+_NOTE = "SELECT u.note FROM connectors c JOIN unlinked u ON u.connector = c.id WHERE c.name = ? AND u.digest = ?"

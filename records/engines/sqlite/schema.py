@@ -10,7 +10,8 @@ from sqlite_utils import Database, Migrations
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlitefile import SqliteFile
-from records.model import Partition, Tombstone
+from blobstore.sqliteslack import SLACK
+from records.model import Link, Partition, Tombstone
 
 MIGRATIONS = Migrations("records")
 
@@ -36,8 +37,7 @@ def m001_initial(db: Database) -> None:
 # comes last, so that the other columns are read without it. `emitted_at`: see `times.packed`.
 # `history` has the states that were superseded at version `until` and stood since `version`; `remembered` is NULL for
 # a tombstone's. `at` (UTC seconds) is when they, and tombstones, were made: they are forgotten after some time.
-# `state.stale`: some page may still show what no row holds any more.
-_INITIAL = """
+_INITIAL = f"""
 CREATE TABLE connectors (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
     epoch INTEGER NOT NULL DEFAULT 0, release_epoch INTEGER NOT NULL DEFAULT 0
@@ -75,12 +75,11 @@ CREATE TABLE history (
     PRIMARY KEY (part, until), UNIQUE (part, key, until)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE unlinked (
-    connector INTEGER NOT NULL REFERENCES connectors, digest BLOB NOT NULL,
-    PRIMARY KEY (connector, digest)
-) STRICT, WITHOUT ROWID;
+    note INTEGER PRIMARY KEY AUTOINCREMENT, connector INTEGER NOT NULL REFERENCES connectors, digest BLOB NOT NULL,
+    UNIQUE (connector, digest)
+) STRICT;
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT;
-CREATE TABLE state (stale INTEGER NOT NULL) STRICT;
-INSERT INTO state VALUES (0)
+{SLACK}
 """
 
 
@@ -131,10 +130,17 @@ def in_lists(values: Sequence[object]) -> Iterator[tuple[str, Sequence[object]]]
         yield f"({','.join('?' * len(some))})", some
 
 
+def link_rows(connector: int, part: int, key: str, links: Iterable[Link]) -> list[Row]:
+    """The rows of a record's links, for `LINK`."""
+    return [(part, key, each.pointer, connector, each.digest.raw, each.media_type, each.filename) for each in links]
+
+
 def note_unlinked(db: sqlite3.Connection, connector: int, digests: Collection[Digest]) -> set[Digest]:
     """Those of the digests that have no link in the connector now; each is noted as unlinked."""
     lost = without_links(db, connector, digests)
-    db.executemany("INSERT OR IGNORE INTO unlinked VALUES (?, ?)", [(connector, digest.raw) for digest in lost])
+    # Replaced: who read the old note must not take this one for it.
+    sql = "INSERT OR REPLACE INTO unlinked (connector, digest) VALUES (?, ?)"
+    db.executemany(sql, [(connector, digest.raw) for digest in sorted(lost)])
     return lost
 
 
@@ -153,10 +159,10 @@ def bury(db: sqlite3.Connection, part: int, graves: Iterable[Tombstone], now: in
     db.executemany("INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def mark_stale(db: sqlite3.Connection) -> None:
-    """Rows of `CONTENT` were removed or replaced: pages may show them until they are written anew."""
-    db.execute("UPDATE state SET stale = 1 WHERE NOT stale")
-
+LINK = """
+INSERT INTO links (part, key, pointer, connector, digest, media_type, filename) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+"""Takes rows of `link_rows`."""
 
 _PART = """
 SELECT p.id FROM connectors c JOIN partitions p ON p.connector = c.id

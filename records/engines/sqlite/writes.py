@@ -1,19 +1,21 @@
 """Batches into rows: read what is there once, decide in `plan`, write in bulk."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteslack import mark_stale
 from records.engines.plan import New, Plan, Present, plan
 from records.engines.sqlite.schema import (
+    LINK,
     OnFile,
     Row,
     bury,
     connector_id,
     in_lists,
-    mark_stale,
+    link_rows,
     note_unlinked,
     record_id,
     version_of,
@@ -136,7 +138,8 @@ def _remove(
 
 def _insert(db: sqlite3.Connection, connector: int, part: int, done: Plan, now: int) -> None:
     db.executemany(_RECORD, [_row(part, each) for each in done.records.values()])
-    db.executemany(_LINK, _link_rows(connector, part, [each.put for each in done.records.values()]))
+    puts = (each.put for each in done.records.values())
+    db.executemany(LINK, (row for put in puts for row in link_rows(connector, part, put.key, put.links)))
     bury(db, part, done.graves.values(), now)
     past = [(part, each.until, each.key, each.version, now, each.remembered) for each in done.past]
     db.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", past)
@@ -147,14 +150,6 @@ def _row(part: int, new: New) -> Row:
     cursor, _ = split(put.sort, put.key)
     number, emitted_at = record_id(part, new.version), packed(put.emitted_at)
     return number, part, put.key, put.sort.absent, cursor, emitted_at, len(put.links), new.revisions, put.data
-
-
-def _link_rows(connector: int, part: int, puts: Iterable[Put]) -> list[Row]:
-    return [
-        (part, put.key, link.pointer, connector, link.digest.raw, link.media_type, link.filename)
-        for put in puts
-        for link in put.links
-    ]
 
 
 _EPOCH = """
@@ -175,7 +170,3 @@ _SET_STATS = "UPDATE partitions SET records = ?, bytes = ?, links = ?, version =
 
 # CAST: the text goes in and comes out as the bytes that it is, unread.
 _RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
-
-_LINK = """
-INSERT INTO links (part, key, pointer, connector, digest, media_type, filename) VALUES (?, ?, ?, ?, ?, ?, ?)
-"""

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -307,3 +308,9 @@ def test_what_does_not_exist_is_told(tmp_path: Path, opened: Open) -> None:
 def test_a_zipped_archive_is_to_be_unzipped_first(tmp_path: Path, opened: Open) -> None:
     with pytest.raises(SourceError, match="unzip it"):
         opened(zipped(tmp_path / "a.zip", {"a/slackdump.sqlite": b"x"}))
+
+
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path, opened: Open) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match="no regular file"):
+        opened(tmp_path / "pipe")

@@ -1,0 +1,86 @@
+"""`serve` and the other commands on directories that are damaged, and at addresses that cannot be had."""
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from records.store import RecordStore
+from tests.fakes.data_directory import Stored, make
+from tools.cli import main
+
+PARTS = ["secret", "central.db", "catalogue.db", "store-id"]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    return make(tmp_path_factory.mktemp("template") / "data")
+
+
+@pytest.fixture
+def data(template: Stored, tmp_path: Path) -> Path:
+    shutil.copytree(template.data, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(each) for each in arguments])
+
+
+def assert_told(result: Result, message: str) -> None:
+    assert (result.exit_code, message in result.output) == (1, True), result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("gc", "--grace", "0"), ("token", "list")])
+def test_a_part_that_is_gone_is_not_replaced_by_an_empty_one(data: Path, part: str, command: tuple[str, ...]) -> None:
+    (data / part).unlink()
+    result = run(*command, "--data", data)
+    assert_told(result, "is no data directory" if part == "central.db" and command[0] != "serve" else part)
+    assert not (data / part).exists()
+
+
+@pytest.mark.parametrize("last", range(len(PARTS)))
+async def test_a_directory_whose_making_was_cut_off_is_completed(data: Path, tmp_path: Path, last: int) -> None:
+    begun = tmp_path / "begun"
+    store = await RecordStore.open(begun)
+    await store.close()
+    shutil.rmtree(begun / "blobs")
+    for part in PARTS[last:]:
+        (begun / part).unlink()
+    store = await RecordStore.open(begun)
+    await store.close()
+    assert (begun / "blobs").is_dir()
+
+
+def test_an_address_that_is_taken_is_told_in_a_line(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert_told(run("serve", "--data", data, "--port", str(listener.getsockname()[1])), "already in use")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no..host"])
+def test_a_host_that_is_not_ours_is_told_in_a_line(data: Path, host: str) -> None:
+    assert_told(run("serve", "--data", data, "--port", "0", "--host", host), "Error: ")
+
+
+def test_a_port_that_is_none_is_a_wrong_option(data: Path) -> None:
+    assert run("serve", "--data", data, "--port", "65536").exit_code == 2
+
+
+def test_a_damaged_database_is_told_in_a_line(data: Path) -> None:
+    (data / "central.db").write_bytes(b"no database" * 100)
+    assert_told(run("serve", "--data", data, "--port", "0"), "central.db: file is not a database")
+
+
+def test_a_configuration_that_cannot_be_read_is_told_in_a_line(data: Path) -> None:
+    (data / "blobstore.toml").unlink(missing_ok=True)
+    (data / "blobstore.toml").mkdir()
+    assert_told(run("usage", "--data", data), "blobstore.toml cannot be read")
+
+
+@pytest.mark.parametrize("owner", ["", " ", "a\nb", "x" * 513])
+def test_what_is_no_name_is_no_owner(data: Path, owner: str) -> None:
+    assert_told(run("token", "create", "--data", data, "--owner", owner), "owner")
