@@ -30,14 +30,18 @@ _DAMAGE_CODES = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 def connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode that any one thread at a time may use."""
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT / 1000, isolation_level=None, check_same_thread=False)
-    for pragma in (
-        "synchronous = FULL",
-        "secure_delete = ON",  # FAST leaves most deleted rows readable
-        "foreign_keys = ON",
-        "temp_store = MEMORY",  # no content in temporary files of their own
-        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-    ):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
+    try:
+        for pragma in (
+            "synchronous = FULL",
+            "secure_delete = ON",  # FAST leaves most deleted rows readable
+            "foreign_keys = ON",
+            "temp_store = MEMORY",  # no content in temporary files of their own
+            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
