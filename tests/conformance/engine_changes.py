@@ -128,6 +128,14 @@ class EngineChanges:
         assert await changes(engine, 1) == Changes([], [], 1)
         assert await engine.forget(1e12, 100) == 0
 
+    async def test_long_data_is_compared_and_remembered_as_any(self, engine: Engine) -> None:
+        long, longer = put("a", "l" * 70_000), put("a", "l" * 80_000)
+        await apply(engine, MESSAGES, long, put("b", "l" * 70_000))
+        assert await apply(engine, MESSAGES, long) == [Outcome.UNCHANGED]
+        assert await apply(engine, MESSAGES, longer, delete("b")) == [Outcome.UPDATED, Outcome.DELETED]
+        assert await befores(engine, 2) == {"a": state_of(long), "b": state_of(put("b", "l" * 70_000))}
+        assert (await engine.stats())[MESSAGES].bytes == len(longer.data)
+
     async def test_a_deletion_in_an_append_only_batch_is_remembered(self, engine: Engine) -> None:
         only = replace(batch_of(MESSAGES, put("a", "one"), put("b", "one")), append_only=True)
         await engine.apply(only)
