@@ -99,7 +99,7 @@ class Engine(Protocol):
 
         Of the keys in `owed` it is what they were at the version that stands there. At most `limit` (1 or more) keys,
         and it may stop early as `page` does; all of it is seen at one moment. A key that has changed again beyond the
-        horizon is not among them, but told of as overtaken. `since` 0 is before everything: then tombstones are left
+        horizon is not shown, but told of as overtaken. `since` 0 is before everything: then tombstones are left
         out, and nothing was before. `since` <= `after` <= `horizon`. For what was forgotten (`since` below the
         partition's floor, and not 0) the answer means nothing.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from records.model import Page, Position, StoredRecord, Tombstone
+from records.model import Overtaken, Page, Position, StoredRecord, Tombstone
 
 MAX_BYTES = 8 << 20
 """Bytes of data after which a page ends early: a hundred records of the longest lines would be 1.6 GiB."""
@@ -37,14 +37,16 @@ def take(
     return Page(taken, None)
 
 
-def take_states(
-    states: Iterable[StoredRecord | Tombstone], horizon: int, limit: int, max_bytes: int | None
-) -> tuple[list[StoredRecord | Tombstone], int]:
+State = StoredRecord | Tombstone | Overtaken
+"""What a session comes by."""
+
+
+def take_states(states: Iterable[State], horizon: int, limit: int, max_bytes: int | None) -> tuple[list[State], int]:
     """Up to `limit` of the states, which come in the order of versions; and the version up to which all are there.
 
     That is the horizon where no more come.
     """
-    taken: list[StoredRecord | Tombstone] = []
+    taken: list[State] = []
     size = 0
     for state in states:
         if taken and (len(taken) >= limit or is_full(size, max_bytes)):

@@ -1,6 +1,6 @@
 """What a batch does to what is there, decided without I/O: for engines that read before and write after."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -10,15 +10,12 @@ from records.model import Batch, Delete, Outcome, PartitionStats, Put, Tombstone
 
 
 class Present(NamedTuple):
-    """A record that is there, with the digests that it links.
-
-    In an append-only batch `data` may be left out of those that are not to be deleted: they stay as they are.
-    """
+    """A record that is there, with the digests that it links; `data` None: it is to be asked for when it is needed."""
 
     version: int
     emitted_at: str
     revisions: bytes | None
-    data: bytes
+    data: bytes | None
     digests: tuple[Digest, ...]
 
 
@@ -56,14 +53,18 @@ class Plan:
         return bool(self.records or self.graves)
 
 
+Read = Callable[[int], bytes]
+"""The data of the record that is at a version."""
+
+
 def plan(
-    batch: Batch, present: Mapping[str, Present], buried: Mapping[str, int], stats: PartitionStats
+    batch: Batch, present: Mapping[str, Present], buried: Mapping[str, int], stats: PartitionStats, read: Read
 ) -> tuple[Plan, PartitionStats]:
     """Play the mutations in their order on the records that are there; the partition's stats after that.
 
     `buried` has, by key, the version of the tombstone that is there.
     """
-    play = _Play(batch, present, buried, stats)
+    play = _Play(batch, present, buried, stats, read)
     for mutation in batch.mutations:
         play.done.outcomes.append(play.put(mutation) if isinstance(mutation, Put) else play.delete(mutation))
     return play.done, play.stats()
@@ -73,9 +74,10 @@ class _Play:
     """The state of things between two mutations."""
 
     def __init__(
-        self, batch: Batch, present: Mapping[str, Present], buried: Mapping[str, int], stats: PartitionStats
+        self, batch: Batch, present: Mapping[str, Present], buried: Mapping[str, int], stats: PartitionStats, read: Read
     ) -> None:
         self.done = Plan()
+        self._read = read
         self._recorder, self._append_only = batch.recorder, batch.append_only
         self._present, self._buried, self._was = present, buried, stats
         self._records, self._bytes, self._links = stats.records, stats.bytes, stats.links
@@ -83,14 +85,17 @@ class _Play:
 
     def put(self, put: Put) -> Outcome:
         there = self._find(put.key)
-        if there is not None and (self._append_only or same_content(there.data, put.data)):
+        if there is not None and self._append_only:
+            return Outcome.UNCHANGED
+        old = None if there is None else self._data(there)
+        if old is not None and same_content(old, put.data):
             return Outcome.UNCHANGED
         self._version += 1
         revisions = None
-        if there is not None:
+        if there is not None and old is not None:
             was, now = Revision(there.version, there.emitted_at), Revision(self._version, put.emitted_at)
-            revisions = revise(there.revisions, was, there.data, put.data, now)
-            self._supersede(put.key, there)
+            revisions = revise(there.revisions, was, old, put.data, now)
+            self._supersede(put.key, there, old)
         elif (gone := self._gone_since(put.key)) is not None:
             self.done.past.append(Past(put.key, gone, self._version, None))
         self.done.graves.pop(put.key, None)
@@ -107,8 +112,9 @@ class _Play:
         if there is None:
             return Outcome.ABSENT
         self._version += 1
-        self._supersede(key, there)
-        began, consent = born(there.revisions, there.version), self._recorder.consent(there.data)
+        data = self._data(there)
+        self._supersede(key, there, data)
+        began, consent = born(there.revisions, there.version), self._recorder.consent(data)
         self.done.records.pop(key, None)
         self.done.graves[key] = Tombstone(key, self._version, delete.deleted_at, delete.emitted_at, began, consent)
         if not self._records:  # an update is no moment of emptiness
@@ -127,11 +133,14 @@ class _Play:
         grave = self.done.graves.get(key)
         return self._buried.get(key) if grave is None else grave.version
 
-    def _supersede(self, key: str, there: Present) -> None:
-        self.done.past.append(Past(key, there.version, self._version, self._recorder.remember(there.data)))
+    def _data(self, there: Present) -> bytes:
+        return self._read(there.version) if there.data is None else there.data
+
+    def _supersede(self, key: str, there: Present, data: bytes) -> None:
+        self.done.past.append(Past(key, there.version, self._version, self._recorder.remember(data)))
         self.done.dropped.update(there.digests)
         self._records -= 1
-        self._bytes -= len(there.data)
+        self._bytes -= len(data)
         self._links -= len(there.digests)
 
     def stats(self) -> PartitionStats:

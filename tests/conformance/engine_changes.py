@@ -128,6 +128,14 @@ class EngineChanges:
         assert await changes(engine, 1) == Changes([], [], 1)
         assert await engine.forget(1e12, 100) == 0
 
+    async def test_long_data_is_compared_and_remembered_as_any(self, engine: Engine) -> None:
+        long, longer = put("a", "l" * 70_000), put("a", "l" * 80_000)
+        await apply(engine, MESSAGES, long, put("b", "l" * 70_000))
+        assert await apply(engine, MESSAGES, long) == [Outcome.UNCHANGED]
+        assert await apply(engine, MESSAGES, longer, delete("b")) == [Outcome.UPDATED, Outcome.DELETED]
+        assert await befores(engine, 2) == {"a": state_of(long), "b": state_of(put("b", "l" * 70_000))}
+        assert (await engine.stats())[MESSAGES].bytes == len(longer.data)
+
     async def test_a_deletion_in_an_append_only_batch_is_remembered(self, engine: Engine) -> None:
         only = replace(batch_of(MESSAGES, put("a", "one"), put("b", "one")), append_only=True)
         await engine.apply(only)
@@ -218,12 +226,27 @@ class EngineChanges:
         await apply(engine, MESSAGES, put("x"), *(put(key) for key in "abcd"))
         await apply(engine, MESSAGES, put("b", "2"), put("d", "2"), put("x", "2"))
         steps = [await engine.changes(MESSAGES, 1, after, 5, 1) for after in (1, 2, 4)]
-        assert [[each.now.key for each in step.changes] for step in steps] == [["a"], ["c"], []]
+        assert [[each.now.key for each in step.changes] for step in steps] == [["a"], [], []]
         assert [(step.reached, step.overtaken) for step in steps] == [
             (2, []),
-            (5, [Overtaken("b", 3), Overtaken("d", 5)]),
+            (3, [Overtaken("b", 3)]),
             (5, [Overtaken("d", 5)]),
         ]
+
+    async def test_what_was_overtaken_comes_step_by_step_too(self, engine: Engine) -> None:
+        keys = [f"{n:02}" for n in range(20)]
+        await apply(engine, MESSAGES, put("x"), *(put(key) for key in keys))
+        await apply(engine, MESSAGES, *(put(key, "2") for key in reversed(keys) if key != "07"))
+        walked: list[str] = []
+        reached = 1
+        while reached < 21:
+            step = await engine.changes(MESSAGES, 1, reached, 21, 3)
+            both = sorted([*step.changes, *step.overtaken], key=lambda each: each.version)
+            assert len(both) == 3 or step.reached == 21
+            assert [each.key for each in step.changes] == [key for key in ["07"] if key in {each.key for each in both}]
+            walked += [each.key for each in both]
+            reached = step.reached
+        assert walked == keys
 
     async def test_what_changed_before_the_horizon_only_is_not_overtaken(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a"), put("b"), put("b", "2"), put("b", "3"))

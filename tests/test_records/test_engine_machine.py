@@ -178,14 +178,19 @@ class EngineMachine(RuleBasedStateMachine):
         versions=st.tuples(*[st.integers(0, 20)] * 3).map(sorted),
         limit=st.integers(1, 5),
         most=st.sampled_from([None, None, 0, 500]),
+        knew=st.dictionaries(keys, st.integers(0, 20), max_size=2),
     )
-    def changes(self, place: Partition, versions: list[int], limit: int, most: int | None) -> None:
+    def changes(
+        self, place: Partition, versions: list[int], limit: int, most: int | None, knew: dict[str, int]
+    ) -> None:
         """Counted back from the present version, so that most are within what is remembered."""
         of = self.both(lambda engine: engine.stats(place.connector)).get(place)
         newest = 0 if of is None else of.version
         since, after, horizon = (max(newest - 20 + version, 0) for version in versions)
         if since == 0 or of.floor <= since:  # else the answer means nothing
-            self.both(lambda engine: engine.changes(place, since, after, horizon, limit, max_bytes=most))
+            floor = 0 if of is None else of.floor
+            owed = {key: version for key, version in knew.items() if version in (0, *range(floor, since))}
+            self.both(lambda engine: engine.changes(place, since, after, horizon, limit, max_bytes=most, owed=owed))
 
     @rule(seconds=st.integers(1, 10))
     def wait(self, seconds: int) -> None:

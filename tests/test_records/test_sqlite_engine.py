@@ -269,13 +269,17 @@ async def test_a_page_of_many_partitions_reads_little_of_each(tmp_path: Path) ->
     await work.file.close()
 
 
-async def test_a_page_leaves_no_snapshot_behind(engine: SqliteEngine) -> None:
+async def test_pages_and_changes_leave_no_snapshot_behind(engine: SqliteEngine) -> None:
     await apply(engine, MESSAGES, *(put(str(n), at=n) for n in range(100)))
     await apply(engine, USERS, *(put(str(n), at=n) for n in range(100)))
     for places in ([MESSAGES], [MESSAGES, USERS]):
         assert len((await engine.page(places, Order.ASC, None, 5)).records) == 5
         await apply(engine, MESSAGES, put("more", str(places)))
         assert await engine.sanitize(0.0)
+    await engine.erase(Target(SLACK, "one", "messages", "3"), T2, 1)
+    assert len((await engine.changes(MESSAGES, 1, 1, 100, 5)).changes) == 5
+    await apply(engine, MESSAGES, delete("4"))
+    assert await engine.sanitize(0.0)
 
 
 # -- processes -----------------------------------------------------------------------------------------------------

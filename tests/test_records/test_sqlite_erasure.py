@@ -133,6 +133,32 @@ async def test_records_that_were_deleted_before_are_erased_with_their_stream(
     assert pieces_in(tmp_path, [text for record in gone for text in writer.texts_of(record)[1:]]) == set()
 
 
+async def test_what_was_remembered_of_an_erased_instance_is_in_no_file(
+    engine: SqliteEngine, tmp_path: Path, rng: random.Random
+) -> None:
+    """Consent-time fields may hold any text, and history keeps it."""
+    texts = ["".join(rng.choices(string.ascii_letters, k=40)) for _ in range(300)]
+    for start in range(0, len(texts), 3):
+        for text in texts[start : start + 3]:
+            await apply(engine, HERE, Put(str(start), sort_key(None, str(start)), f'{{"text":"{text}"}}'.encode(), T1))
+        await apply(engine, HERE, Delete(str(start), T2, T2))
+    assert (await engine.stats())[HERE].records == 0
+    while not (await engine.erase(Target("here", "one"), T2, 50)).finished:
+        pass
+    assert await engine.sanitize(60.0)
+    assert pieces_in(tmp_path, texts) == set()
+
+
+async def test_forgotten_states_are_in_no_file_once_it_is_sanitized(engine: SqliteEngine, tmp_path: Path) -> None:
+    first, second = ("f" * 40, "s" * 40)
+    for text in (first, second):
+        await apply(engine, HERE, Put("a", sort_key(None, "a"), f'{{"text":"{text}"}}'.encode(), T1))
+    assert await engine.forget(1e12, 10) == 1
+    assert await engine.sanitize(60.0)
+    assert pieces_in(tmp_path, [first]) == set()
+    assert pieces_in(tmp_path, [second]) == {"records.db"}
+
+
 async def test_sanitizing_waits_for_a_readers_snapshot_and_says_so(
     engine: SqliteEngine, tmp_path: Path, rng: random.Random
 ) -> None:

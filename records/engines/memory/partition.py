@@ -20,7 +20,7 @@ from records.model import (
     Target,
     Tombstone,
 )
-from records.paging import take_states
+from records.paging import State, take_states
 
 EMPTY = PartitionStats(0, 0, 0, 0, None)
 
@@ -142,17 +142,20 @@ class Records:
         max_bytes: int | None,
         owed: Mapping[str, int],
     ) -> Changes:
-        states: list[StoredRecord | Tombstone] = list(self.stored(place))
+        states: list[State] = list(self.stored(place))
         if since:
             states += [grave for grave, _ in self.graves.values()]
+        states += [Overtaken(each.key, each.version) for each in self.past if each.version <= horizon < each.until]
         states = sorted((each for each in states if after < each.version <= horizon), key=lambda each: each.version)
         taken, reached = take_states(states, horizon, limit, max_bytes)
         before = {
             each.key: each.remembered for each in self.past if each.version <= owed.get(each.key, since) < each.until
         }
-        late = [each for each in self.past if each.until > horizon and after < each.version <= reached]
-        overtaken = [Overtaken(each.key, each.version) for each in sorted(late, key=lambda each: each.version)]
-        return Changes([Change(each, before.get(each.key)) for each in taken], overtaken, reached)
+        return Changes(
+            [Change(each, before.get(each.key)) for each in taken if not isinstance(each, Overtaken)],
+            [each for each in taken if isinstance(each, Overtaken)],
+            reached,
+        )
 
     # -- erasing ---------------------------------------------------------------------------------------------------
 

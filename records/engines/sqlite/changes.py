@@ -4,6 +4,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import takewhile
 
 from blobstore.sqlite import sqlite3
@@ -11,8 +12,8 @@ from blobstore.sqliteslack import mark_stale
 from records.engine import NOTHING_OWED
 from records.engines.sqlite.reads import COLUMNS, record
 from records.engines.sqlite.schema import OnFile, in_lists, part_of, record_id
-from records.model import Change, Changes, Overtaken, Partition, StoredRecord, Tombstone
-from records.paging import take_states
+from records.model import Change, Changes, Overtaken, Partition, Tombstone
+from records.paging import State, take_states
 
 
 class History(OnFile):
@@ -33,14 +34,14 @@ class History(OnFile):
             part = part_of(db, partition)
             if part is None:
                 return Changes([], [], horizon)
-            tombstones = since > 0
+            walk = _Walk(partition, part, after, horizon, limit)
             # Closed, so that no statement stays open and holds the snapshot.
-            with closing(_states(db, partition, part, after, horizon, tombstones=tombstones)) as states:
+            with closing(_states(db, walk, tombstones=since > 0)) as states:
                 taken, reached = take_states(states, horizon, limit, max_bytes)
-            before = _before(db, part, [each.key for each in taken], since, owed)
-            late = db.execute(_OVERTAKEN, (part, horizon, after, reached)).fetchall()
-            changes = [Change(each, before.get(each.key)) for each in taken]
-            return Changes(changes, [Overtaken(*row) for row in late], reached)
+            overtaken = [each for each in taken if isinstance(each, Overtaken)]
+            now = [each for each in taken if not isinstance(each, Overtaken)]
+            before = _before(db, part, [each.key for each in now], since, owed)
+            return Changes([Change(each, before.get(each.key)) for each in now], overtaken, reached)
 
         return await self._file.read(run)
 
@@ -57,15 +58,28 @@ class History(OnFile):
         return await self._file.write(run)
 
 
-def _states(
-    db: sqlite3.Connection, where: Partition, part: int, after: int, horizon: int, *, tombstones: bool
-) -> Generator[StoredRecord | Tombstone]:
-    """Records, and tombstones if they are wanted, of the versions beyond `after` up to the horizon, in their order."""
-    graves = db.execute(_TOMBSTONES, (part, after, horizon)) if tombstones else ()
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Through versions beyond `after` up to the horizon."""
+
+    partition: Partition
+    part: int
+    after: int
+    horizon: int
+    limit: int
+
+
+def _states(db: sqlite3.Connection, walk: _Walk, *, tombstones: bool) -> Generator[State]:
+    """Records, tombstones if they are wanted, and what was overtaken, in the order of versions."""
+    part, after, horizon = walk.part, walk.after, walk.horizon
     records = db.execute(_RECORDS, (record_id(part, after), record_id(part, horizon)))
-    states: list[Iterator[StoredRecord | Tombstone]] = [
-        (record(where, row) for row in records),
+    graves = db.execute(_TOMBSTONES, (part, after, horizon)) if tombstones else ()
+    # One beyond the limit tells that there is more.
+    late = db.execute(_OVERTAKEN, (part, horizon, after, horizon, walk.limit + 1))
+    states: list[Iterator[State]] = [
+        (record(walk.partition, row) for row in records),
         (Tombstone(*row) for row in graves),
+        (Overtaken(*row) for row in late),
     ]
     yield from heapq.merge(*states, key=lambda each: each.version)
 
@@ -110,7 +124,8 @@ SELECT key, remembered FROM history WHERE part = ? AND key IN {marks} AND versio
 
 # A state that began in what was walked through and ended beyond the horizon was the key's state at the horizon.
 _OVERTAKEN = """
-SELECT key, version FROM history WHERE part = ? AND until > ? AND version > ? AND version <= ? ORDER BY version
+SELECT key, version FROM history WHERE part = ? AND until > ? AND version > ? AND version <= ?
+ORDER BY version LIMIT ?
 """
 
 _PARTS = """

@@ -61,7 +61,7 @@ def _apply(db: sqlite3.Connection, batch: Batch, now: int) -> list[Outcome]:
         raise Released("blobs were released while the request ran")
     present = {} if found.part is None else _present(db, found.part, batch)
     buried = {} if found.part is None else _buried(db, found.part, batch)
-    done, stats = plan(batch, present, buried, found.stats)
+    done, stats = plan(batch, present, buried, found.stats, lambda version: _data(db, found.part, version))
     if done.changed:
         connector = found.connector or connector_id(db, batch.partition.connector)
         part = found.part or _new_part(db, connector, batch.partition)
@@ -90,11 +90,11 @@ def _new_part(db: sqlite3.Connection, connector: int, partition: Partition) -> i
 
 
 def _present(db: sqlite3.Connection, part: int, batch: Batch) -> dict[str, Present]:
-    """The records that are there; their data only where the batch may supersede it."""
+    """The records that are there; their data only where the batch may supersede it, and not if it is long."""
     keys = {each.key for each in batch.mutations}
     superseded = {each.key for each in batch.mutations if isinstance(each, Delete)} if batch.append_only else keys
     rows: list[Row] = []
-    for some, data in ((superseded, "CAST(data AS BLOB)"), (keys - superseded, "x''")):
+    for some, data in ((superseded, _SHORT), (keys - superseded, "NULL")):
         for marks, values in in_lists(sorted(some)):
             sql = f"SELECT key, id, emitted_at, revisions, {data}, links FROM records WHERE part = ? AND key IN {marks}"
             rows += db.execute(sql, (part, *values))
@@ -107,6 +107,11 @@ def _present(db: sqlite3.Connection, part: int, batch: Batch) -> dict[str, Prese
         key: Present(version_of(number), unpacked(emitted_at), revisions, data, tuple(digests[key]))
         for key, number, emitted_at, revisions, data, _ in rows
     }
+
+
+def _data(db: sqlite3.Connection, part: int | None, version: int) -> bytes:
+    sql = "SELECT CAST(data AS BLOB) FROM records WHERE id = ?"
+    return bytes(db.execute(sql, (record_id(part or 0, version),)).fetchone()[0])
 
 
 def _buried(db: sqlite3.Connection, part: int, batch: Batch) -> dict[str, int]:
@@ -167,6 +172,11 @@ WHERE c.name = ?
 """
 
 _SET_STATS = "UPDATE partitions SET records = ?, bytes = ?, links = ?, version = ?, updated_at = ? WHERE id = ?"
+
+_LONG = 64 << 10
+"""Bytes of data that are not read before they are needed: a batch may replace 500 records of 16 MiB each."""
+
+_SHORT = f"CASE WHEN octet_length(data) <= {_LONG} THEN CAST(data AS BLOB) END"
 
 # CAST: the text goes in and comes out as the bytes that it is, unread.
 _RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
