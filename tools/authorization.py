@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import click
@@ -20,7 +20,7 @@ class Authorization:
 
     introspect: Introspect | None
     authorization_servers: tuple[str, ...]
-    introspect_clients: dict[str, str]
+    introspect_clients: dict[str, str] = field(repr=False)
 
 
 def authorization_options(command: F) -> F:
