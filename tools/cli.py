@@ -7,6 +7,7 @@ import click
 _COMMANDS = {
     "serve": "tools.serve",
     "token": "tools.token",
+    "grant": "tools.grant",
     "hydrate": "tools.hydrate",
     "gc": "tools.gc",
     "doctor": "tools.doctor",

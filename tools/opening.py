@@ -18,7 +18,7 @@ import click
 from blobstore.durable import write_durably
 from blobstore.errors import BlobError
 from blobstore.sqlitefile import file_lock
-from records.errors import RecordError
+from records.errors import Invalid, RecordError
 from records.store import RecordStore
 
 T = TypeVar("T")
@@ -110,7 +110,8 @@ def run_with_store(opening: Opening, work: Callable[[RecordStore], Awaitable[T]]
     try:
         return asyncio.run(run())
     except (BlobError, RecordError) as error:
-        raise click.ClickException(str(error)) from error
+        named = f" ({error.param})" if isinstance(error, Invalid) and error.param else ""
+        raise click.ClickException(f"{error}{named}") from error
 
 
 def _read_configuration(context: click.Context, _: click.Parameter, data: Path) -> Path:

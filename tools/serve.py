@@ -9,11 +9,13 @@ from records.errors import RecordError
 from records.times import duration
 from server.config import Config
 from server.run import serve as run_server
+from tools.authorization import Authorization, authorization_options
 from tools.opening import Opening, configure, store_options
 
 
 @click.command()
 @store_options
+@authorization_options
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="BLOBSTORE_HOST")
 @click.option(
     "--port",
@@ -26,14 +28,31 @@ from tools.opening import Opening, configure, store_options
 @click.option("--drain", default=30.0, show_default=True, envvar="BLOBSTORE_DRAIN", help="Seconds to finish requests.")
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option("--history", default="90d", show_default=True, envvar="BLOBSTORE_HISTORY", help="Change tokens' life.")
-def serve(opening: Opening, host: str, port: int, drain: float, public_url: str | None, history: str) -> None:
+def serve(
+    opening: Opening,
+    host: str,
+    port: int,
+    drain: float,
+    public_url: str | None,
+    history: str,
+    authorization: Authorization,
+) -> None:
     """Serve DIR until SIGTERM or Ctrl-C; made on first start. Prints its URL when it is ready."""
     try:
         remembered = duration(history).total_seconds()
     except ValueError as error:
         raise click.BadParameter("a number and one of s, m, h, d, w", param_hint="--history") from error
     configure(opening)
-    config = Config(host=host, port=port, drain=drain, public_url=public_url, history=remembered)
+    config = Config(
+        host=host,
+        port=port,
+        drain=drain,
+        public_url=public_url,
+        history=remembered,
+        introspect=authorization.introspect,
+        authorization_servers=authorization.authorization_servers,
+        introspect_clients=authorization.introspect_clients,
+    )
     try:
         asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))
     except (BlobError, RecordError, OSError, UnicodeError) as error:  # the directory, or the address: nobody's bug

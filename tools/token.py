@@ -1,4 +1,4 @@
-"""`blobstore token`: make, list and revoke owner tokens."""
+"""`blobstore token`: make owner tokens; list and revoke tokens of every kind."""
 
 import click
 
@@ -10,7 +10,7 @@ from tools.output import json_option, listing
 
 @click.group()
 def token() -> None:
-    """Owner tokens; only their digests are stored."""
+    """Tokens; only their digests are stored. `blobstore grant` makes those of clients."""
 
 
 @token.command()
@@ -42,6 +42,7 @@ def list_tokens(opening: Opening, as_json: bool) -> None:
                 "digest": each.digest.hex()[:16],
                 "kind": each.kind,
                 "owner": each.owner.subject,
+                "grant_id": each.grant,
                 "created_at": each.created_at,
                 "expires_at": each.expires_at,
                 "revoked_at": each.revoked_at,
@@ -49,7 +50,7 @@ def list_tokens(opening: Opening, as_json: bool) -> None:
             for each in await store.access.tokens()
         ]
 
-    columns = ("digest", "kind", "owner", "created_at", "expires_at", "revoked_at")
+    columns = ("digest", "kind", "owner", "grant_id", "created_at", "expires_at", "revoked_at")
     listing(run_with_store(opening, work), as_json=as_json, columns=columns)
 
 

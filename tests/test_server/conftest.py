@@ -74,11 +74,11 @@ Start = Callable[..., AbstractAsyncContextManager[Running]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a server; keyword arguments are those of `Config`."""
+    """Starts a server, on another directory where one is named; keyword arguments are those of `Config`."""
 
     @asynccontextmanager
-    async def run(**options: Any) -> AsyncIterator[Running]:
-        store = await RecordStore.open(tmp_path / "data")
+    async def run(directory: str = "data", **options: Any) -> AsyncIterator[Running]:
+        store = await RecordStore.open(tmp_path / directory)
         config = Config(port=0, **{"drain": 2.0, **options})
         try:
             token = await store.access.create_owner_token("ada", None)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.conformance.http.api import Answer, Api, Connector, note, part, refused
+from tests.conformance.http.api import Answer, Api, Connector, fresh_name, note, part, refused
 
 
 def path(connector: Connector) -> str:
@@ -122,3 +122,73 @@ async def test_puts_of_several_streams_at_once_lose_nothing(connector: Connector
         *(put(connector, json.dumps({"state": {stream: n}})) for n, stream in enumerate(("notes", "log", "pairs")))
     )
     assert (await connector.api.get(path(connector))).json["state"] == {"notes": 0, "log": 1, "pairs": 2}
+
+
+# -- grants --------------------------------------------------------------------------------------------------------
+
+
+async def granted(connector: Connector, *streams: str, **members: object) -> str:
+    """A grant for these streams; its id."""
+    body = {"client_id": "app", "connector_id": connector.id, "streams": [{"name": name} for name in streams]}
+    answer = await connector.api.call("POST", "/v1/owner/grants", body={**body, **members})
+    assert answer.status == 201, answer.body
+    grant_id: str = answer.json["grant_id"]
+    return grant_id
+
+
+async def test_each_grant_has_a_state_of_its_own_beside_the_global_one(connector: Connector) -> None:
+    one, other = await granted(connector, "notes"), await granted(connector, "notes", "log")
+    await put(connector, '{"state": {"notes": "global"}}')
+    answer = await put(connector, '{"state": {"notes": [ 1.0 ]}}', grant_id=one)
+    assert (answer.status, answer.json["grant_id"]) == (200, one)
+    assert b'"notes":[ 1.0 ]' in answer.body
+    await put(connector, '{"state": {"log": null}}', grant_id=other)
+    states = [(await connector.api.get(path(connector), grant_id=each)).json["state"] for each in (one, other)]
+    assert states == [{"notes": [1.0]}, {"log": None}]
+    assert (await connector.api.get(path(connector))).json["state"] == {"notes": "global"}
+
+
+async def test_a_stream_outside_the_grant_is_refused_and_nothing_is_stored(connector: Connector) -> None:
+    grant = await granted(connector, "notes")
+    refused(await put(connector, '{"state": {"notes": 1, "log": 2}}', grant_id=grant), 400, "invalid_request", "state")
+    refused(await put(connector, '{"state": {"nothing": 2}}', grant_id=grant), 400, "invalid_request", "state")
+    answer = await connector.api.get(path(connector), grant_id=grant)
+    assert (answer.json["state"], answer.json["updated_at"]) == ({}, None)
+
+
+async def test_a_single_use_grant_has_no_state(connector: Connector) -> None:
+    grant = await granted(connector, "notes", access_mode="single_use")
+    refused(await put(connector, '{"state": {"notes": 1}}', grant_id=grant), 400, "invalid_request", "grant_id")
+    refused(await connector.api.get(path(connector), grant_id=grant), 400, "invalid_request", "grant_id")
+
+
+async def test_a_grant_of_another_owner_or_connector_is_404(connector: Connector, stranger: Api) -> None:
+    other = Connector(connector.api, fresh_name())
+    theirs = Connector(stranger, connector.id)
+    for each in (other, theirs):
+        await each.register()
+        grant = await granted(each, "notes")
+        refused(await put(connector, '{"state": {"notes": 1}}', grant_id=grant), 404, "not_found")
+        refused(await connector.api.get(path(connector), grant_id=grant), 404, "not_found")
+
+
+async def test_a_revoked_grants_state_is_gone_and_takes_no_more(connector: Connector) -> None:
+    grant = await granted(connector, "notes")
+    await put(connector, '{"state": {"notes": 1}}', grant_id=grant)
+    await connector.api.call("POST", f"/v1/owner/grants/{grant}/revoke")
+    assert (await connector.api.get(path(connector), grant_id=grant)).json["state"] == {}
+    refused(await put(connector, '{"state": {"notes": 2}}', grant_id=grant), 409, "conflict")
+
+
+async def test_a_grants_state_keeps_to_the_grants_instances(connector: Connector) -> None:
+    await connector.put("notes", note("a"), connection_id=connector.work)
+    await connector.put("notes", note("a"), connection_id=connector.home)
+    streams = [{"name": "notes", "instance_ids": [connector.work]}]
+    grant = await granted(connector, streams=streams)
+    assert (await put(connector, '{"state": {"notes": "w"}}', grant_id=grant)).status == 200
+    found = await connector.api.get(path(connector), grant_id=grant, connection_id=connector.work)
+    assert found.json["state"] == {"notes": "w"}
+    refused(await connector.api.get(path(connector), grant_id=grant, connection_id=connector.home), 404, "not_found")
+    both = await granted(connector, "notes")
+    refused(await connector.api.get(path(connector), grant_id=both), 409, "ambiguous_connection")
+    refused(await put(connector, '{"state": {"notes": 1}}', grant_id=both), 400, "ambiguous_connector_instance")
