@@ -12,8 +12,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from blobstore.errors import BlobError, OutOfSpace, StorageUnavailable, WrongStore
-from records.errors import Ambiguous, Invalid, RecordError
+from records.access import GrantEnded
+from records.central import Owner
+from records.errors import Ambiguous, Forbidden, Invalid, RecordError
 from records.lines import Rejected, TooLong
+from records.scope import Scope
 from server import logs, middleware
 from server.errors import TABLE, UNEXPECTED, ServerError, answer, shape
 from server.logs import JsonFormatter
@@ -28,6 +31,10 @@ def family(base: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def made(kind: type[Exception]) -> Exception:
+    if issubclass(kind, GrantEnded):
+        return kind("said", "grant_revoked", Scope.of_owner(Owner("o1", "ada")))
+    if issubclass(kind, Forbidden):
+        return kind("said", "insufficient_scope")
     return Ambiguous("several", ["a"]) if kind is Ambiguous else kind("said")
 
 
