@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from records.model import Overtaken, Page, Position, StoredRecord, Tombstone
+from records.model import Keep, Overtaken, Page, Partition, Position, StoredRecord, Tombstone
 
 MAX_BYTES = 8 << 20
 """Bytes of data after which a page ends early: a hundred records of the longest lines would be 1.6 GiB."""
 
 MAX_LOOKS = 4000
-"""Records that are looked at for one page: bounds the time for which it keeps a reader, whatever is wanted of them."""
+MAX_LOOKED_BYTES = 4 * MAX_BYTES
+"""Records, and bytes of their data, that are looked at for one page: a search keeps no reader for longer than that."""
 
 Row = TypeVar("Row")
 
@@ -17,21 +18,26 @@ Row = TypeVar("Row")
 def take(
     rows: Iterable[Row],
     read: Callable[[Row], StoredRecord],
-    wanted: Callable[[Row], bool] | None,
+    seen: Callable[[Row], tuple[Partition, str, bytes]],
+    keep: Keep | None,
     limit: int,
     max_bytes: int | None,
 ) -> Page:
-    """Up to `limit` (1 or more) of the rows that are wanted, as records.
+    """Up to `limit` (1 or more) of the rows that are to be kept, as records; `seen` is what `keep` looks at.
 
     The row after the page is fetched, too: it tells that there is more.
     """
     taken: list[StoredRecord] = []
-    size, last = 0, None
+    size, looked, last = 0, 0, None
     for looks, row in enumerate(rows):
-        if last is not None and (len(taken) >= limit or is_full(size, max_bytes) or looks >= MAX_LOOKS):
+        full = len(taken) >= limit or is_full(size, max_bytes) or looks >= MAX_LOOKS or looked > MAX_LOOKED_BYTES
+        if full and last is not None:
             return Page(taken, position(read(last)))
         last = row
-        if wanted is None or wanted(row):
+        if keep is not None:
+            place, key, data = seen(row)
+            looked += len(data)
+        if keep is None or keep(place, key, data):
             taken.append(read(row))
             size += len(taken[-1].data)
     return Page(taken, None)

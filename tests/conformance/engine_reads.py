@@ -7,7 +7,7 @@ import pytest
 from records.engine import Engine
 from records.model import Order, Page, Partition, PartitionStats, Position, StoredRecord
 from records.order import sort_key
-from records.paging import MAX_LOOKS, position
+from records.paging import MAX_LOOKED_BYTES, MAX_LOOKS, position
 from tests.conformance.engine_values import (
     GMAIL,
     MAILS,
@@ -143,6 +143,15 @@ class EngineReads:
             places, order, page.reached, 5, keep=lambda *each: each[:2] == (last.partition, last.key)
         )
         assert page == Page([last], None)
+
+    async def test_a_page_looks_at_no_more_than_so_many_bytes(self, engine: Engine) -> None:
+        count = MAX_LOOKED_BYTES // 2**20
+        for number in range(count + 2):
+            await apply(engine, MESSAGES, put(f"{number:03}", "x" * 2**20))
+        page = await engine.page([MESSAGES], Order.ASC, None, 5, keep=lambda *_: False)
+        assert page.records == []
+        assert page.reached is not None
+        assert page.reached.key == f"{count - 1:03}"
 
     @pytest.mark.parametrize("order", Order)
     async def test_a_position_may_be_of_a_record_that_is_gone(self, engine: Engine, order: Order) -> None:

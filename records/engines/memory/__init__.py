@@ -105,8 +105,11 @@ class MemoryEngine:
         if after is not None:
             start = rank(after.sort, after.partition, after.key)
             ranks = [each for each in ranks if (each > start if order is Order.ASC else each < start)]
-        wanted = None if keep is None else lambda each: keep(each.partition, each.key, each.data)
-        return take((ranked[each] for each in ranks), lambda record: record, wanted, limit, max_bytes)
+
+        def seen(record: StoredRecord) -> tuple[Partition, str, bytes]:
+            return record.partition, record.key, record.data
+
+        return take((ranked[each] for each in ranks), lambda record: record, seen, keep, limit, max_bytes)
 
     async def changes(
         self,

@@ -39,12 +39,10 @@ class Reads(OnFile):
         max_bytes: int | None = None,
         keep: Keep | None = None,
     ) -> Page:
-        wanted = None if keep is None else lambda each: keep(each[0], each[1][0], each[1][-1])
-
         def run(db: sqlite3.Connection) -> Page:
             # Closed, so that no statement stays open and holds the snapshot.
             with closing(_walk(db, _parts(db, partitions), order, after)) as rows:
-                return take(rows, lambda each: record(*each), wanted, limit, max_bytes)
+                return take(rows, lambda each: record(*each), _seen, keep, limit, max_bytes)
 
         return await self._file.read(run)
 
@@ -93,6 +91,11 @@ def _run(
 def _rank(placed: Placed) -> tuple[bytes, Partition, str]:
     place, row = placed
     return row[2] + row[0].encode(), place, row[0]
+
+
+def _seen(placed: Placed) -> tuple[Partition, str, bytes]:
+    place, row = placed
+    return place, row[0], row[-1]
 
 
 def record(place: Partition, row: Row) -> StoredRecord:
