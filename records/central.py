@@ -59,6 +59,11 @@ class About:
     connector: str | None = None
     blob: str | None = None
 
+    def covers(self, noted: "About") -> bool:
+        """Whether what was noted is about all that this names."""
+        pairs = ((self.grant, noted.grant), (self.connector, noted.connector), (self.blob, noted.blob))
+        return all(wanted in (None, said) for wanted, said in pairs)
+
 
 @dataclass(frozen=True, slots=True)
 class Connector:

@@ -105,14 +105,23 @@ def read(document: object, connector: str | None = None) -> Grant:
         raise malformed() from error
 
 
-@lru_cache(maxsize=1024)
 def decode(text: bytes) -> Grant:
     """The same for a document that was stored as JSON text; it may be shared: nobody changes it."""
+    return _remembered(text) if len(text) <= _REMEMBERED_BYTES else _decode(text)
+
+
+def _decode(text: bytes) -> Grant:
     try:
         document = jsontext.decode(text)
     except (ValueError, RecursionError) as error:
         raise malformed() from error
     return read(document)
+
+
+_REMEMBERED_BYTES = 16 << 10
+"""Longer documents are read anew for each request, so that what is remembered stays small."""
+
+_remembered = lru_cache(maxsize=256)(_decode)
 
 
 def status(grant: StoredGrant, now: str) -> Literal["active", "expired", "revoked"]:

@@ -26,8 +26,8 @@ from server.errors import NoAuthorization
 REMEMBERED_SECONDS = 60.0
 """How long a revoked grant may go on to be served (spec §10)."""
 
-MAX_REMEMBERED = 10_000
-"""Tokens; the oldest is forgotten first."""
+MAX_REMEMBERED = 8 << 20
+"""Bytes of answers; the oldest is forgotten first."""
 
 TIMEOUT = 10.0
 """Seconds for one call, from beginning to end."""
@@ -41,6 +41,7 @@ class _Known:
     scope: Scope
     asked_at: float
     expires: float
+    size: int
 
 
 class Introspection:
@@ -61,6 +62,7 @@ class Introspection:
         self._wall = wall
         self._steady = steady
         self._known: dict[bytes, _Known] = {}
+        self._size = 0
         self._asking: dict[bytes, asyncio.Task[Scope | None]] = {}
 
     async def resolve(self, token: str) -> Scope | None:
@@ -85,19 +87,25 @@ class Introspection:
             asking.exception()  # it was told to those who waited; there may be none left
 
     async def _ask(self, name: bytes, token: str) -> Scope | None:
-        self._known.pop(name, None)
+        self._forget(name)
         asked_at = self._steady()
-        bearer = introspection.read(await self._call(token), self._server.expected, self._wall())
+        answer, size = await self._call(token)
+        bearer = introspection.read(answer, self._server.expected, self._wall())
         if bearer is None:
             return None
         scope = Scope(await self._access.owner(bearer.subject), bearer.grant)
-        while len(self._known) >= MAX_REMEMBERED:
-            del self._known[next(iter(self._known))]
-        self._known[name] = _Known(scope, asked_at, bearer.expires)
+        self._known[name] = _Known(scope, asked_at, bearer.expires, size)
+        self._size += size
+        while self._size > MAX_REMEMBERED:
+            self._forget(next(iter(self._known)))
         return scope
 
-    async def _call(self, token: str) -> Mapping[str, Any]:
-        """The answer, an object. Raises `NoAuthorization` for anything else than that."""
+    def _forget(self, name: bytes) -> None:
+        known = self._known.pop(name, None)
+        self._size -= 0 if known is None else known.size
+
+    async def _call(self, token: str) -> tuple[Mapping[str, Any], int]:
+        """The answer, an object, and its length. Raises `NoAuthorization` for anything else than that."""
         headers = {
             hdrs.AUTHORIZATION: basic.header(self._server.client_id, self._server.client_secret),
             hdrs.ACCEPT: "application/json",
@@ -111,14 +119,15 @@ class Introspection:
             ) as response:
                 if response.status != 200:
                     raise _untrusted(f"it answered {response.status}")
-                answer = jsontext.decode(await _bounded(response.content))
+                text = await _bounded(response.content)
+                answer = jsontext.decode(text)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _untrusted("it does not answer") from error
         except (ValueError, RecursionError) as error:
             raise _untrusted("its answer is no JSON") from error
         if not isinstance(answer, dict):
             raise _untrusted("its answer is no object")
-        return answer
+        return answer, len(text)
 
 
 @asynccontextmanager

@@ -226,7 +226,7 @@ class MemoryCentral:
         self._noted.setdefault(owner, []).append((len(self._spines[owner]), about))
 
     async def noted(self, owner: str, about: About, after: int, limit: int) -> list[SpineEvent]:
-        found = [seq for seq, noted in self._noted.get(owner, []) if seq > after and _is_about(noted, about)]
+        found = [seq for seq, noted in self._noted.get(owner, []) if seq > after and about.covers(noted)]
         return [self._spines[owner][seq - 1] for seq in found[:limit]]
 
     async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
@@ -295,8 +295,3 @@ class _Place(NamedTuple):
     instance: str
     grant: str | None
     stream: str
-
-
-def _is_about(noted: About, asked: About) -> bool:
-    pairs = ((asked.grant, noted.grant), (asked.connector, noted.connector), (asked.blob, noted.blob))
-    return all(wanted in (None, said) for wanted, said in pairs)
