@@ -191,7 +191,7 @@ def _take(place: Partition, part: Changes, session: Session, page: Walk) -> _Tak
             if not session.owe(name, each.key, known):
                 session.reached = each.version - 1
                 return _Taken.SHORT
-        elif (learned := page.lens.learn(place, each, known)) is not None:
+        elif (learned := page.lens.learn(place, each)) is not None:
             if page.is_full:
                 session.reached = each.version - 1
                 return _Taken.FULL

@@ -104,8 +104,8 @@ class Engine(Protocol):
         out, and nothing was before. `since` <= `after` <= `horizon`. For what was forgotten (`since` below the
         partition's floor, and not 0) the answer means nothing.
 
-        A tombstone is told of whether or not the key was there at `since`: where nothing is remembered of it, it may
-        have come and gone in between, or an erasure took the past away, and only `Tombstone.born` tells which.
+        A tombstone is told of whether or not the key was there at `since`: where nothing is remembered of it, it came
+        and went in between.
         """
         ...
 
@@ -172,9 +172,11 @@ class Engine(Protocol):
         """Remove up to `limit` records of the target, content, links and past, in the order of partitions and keys.
 
         One record or one stream leave tombstones, and keep those that are there: clients with a change token must
-        learn of it. An instance or a connector leaves none, but its partitions keep their versions, and their floors
-        rise to them: older tokens are too old. After the records go old tombstones (of an instance or a connector), and
-        then what is remembered, the oldest first; they count towards `limit` too. Digests that lost their last link in
+        learn of it. That the records were there, and at which consent time, stays remembered (`history.redacted`), and
+        nothing else. An instance or a connector leaves nothing, but its partitions keep their versions, and their
+        floors rise to them: older tokens are too old. After the records it is the turn of old tombstones (of an
+        instance or a connector), and then of what is remembered, the oldest first; they count towards `limit` too.
+        Digests that lost their last link in
         the connector are given back, and noted as unlinked. Call again until finished.
         """
         ...

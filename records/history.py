@@ -1,7 +1,8 @@
 """What is remembered of a record's past, and what follows from it for one who sees only some of its fields.
 
 Of a superseded state only keyed digests of its top-level fields stay, and the value of its consent-time field: enough
-to tell whether what a caller may see is the same as it was, nothing of what it said. Beside it, a record that was
+to tell whether what a caller may see is the same as it was, nothing of what it said. Of an erased one the digests go
+too: when it was there, and at which consent time, is what tells clients that have it to let it go. Beside it, a record that was
 ever changed carries its *revisions*: for each field that changed, the version and the `emitted_at` of the last time.
 """
 
@@ -20,13 +21,18 @@ _CONTEXT = "blobstore 2026-11 a field of a record"
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True):
-    """A superseded state: the digest of each top-level field, and the consent-time field's value if it was a string."""
+    """A superseded state: the digest of each top-level field, and the consent-time field's value if it was a string.
 
-    fields: dict[str, bytes]
+    `fields` is None of an erased one: it is unlike anything.
+    """
+
+    fields: dict[str, bytes] | None
     consent: str | None
 
     def differs(self, other: "Remembered", fields: Collection[str] | None) -> bool:
         """Whether one who sees these fields (None: all) can tell the two states apart."""
+        if self.fields is None or other.fields is None:
+            return True
         if fields is None:
             return self.fields != other.fields
         return any(self.fields.get(name) != other.fields.get(name) for name in fields)
@@ -43,10 +49,6 @@ class Recorder:
         """What stays of this state, to be stored."""
         return msgspec.msgpack.encode(self.state(_members(data)))
 
-    def consent(self, data: bytes) -> str | None:
-        """The consent-time field's value in this state."""
-        return consent_in(data, self.consent_field)
-
     def state(self, data: Mapping[str, object]) -> Remembered:
         """The same of decoded data, to be compared with what was stored."""
         digests = {name: self._digest(name, value) for name, value in data.items()}
@@ -59,6 +61,16 @@ class Recorder:
 def recall(stored: bytes) -> Remembered:
     """Read what `Recorder.remember` made."""
     return msgspec.msgpack.decode(stored, type=Remembered)
+
+
+def redacted(stored: bytes) -> bytes:
+    """What may stay of a remembered state once its record is erased."""
+    return erased(recall(stored).consent)
+
+
+def erased(consent: str | None) -> bytes:
+    """What stays of the state that an erasure ends; `consent` is its consent-time field's value."""
+    return msgspec.msgpack.encode(Remembered(None, consent))
 
 
 def consent_of(data: Mapping[str, object], consent_field: str | None) -> str | None:
@@ -105,11 +117,6 @@ def revise(revisions: bytes | None, was: Revision, old: bytes, new: bytes, now: 
 def read_revisions(stored: bytes) -> Revisions:
     """Read what `revise` made."""
     return msgspec.msgpack.decode(stored, type=Revisions)
-
-
-def born(revisions: bytes | None, version: int) -> int:
-    """The version that began the life of a record which is at `version`."""
-    return version if revisions is None else read_revisions(revisions).born.version
 
 
 def same_content(old: bytes, new: bytes) -> bool:

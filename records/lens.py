@@ -99,10 +99,10 @@ class Lens:
             data = jsontext.encode(links.with_fetch_urls(decoded) if record.linked else decoded)
         return Shown(record.partition, record.key, data, self.emitted_at(record))
 
-    def learn(self, partition: Partition, change: Change, since: int) -> Shown | Removed | None:
-        """What the caller learns of a change since version `since`; None where what is seen is what was seen."""
+    def learn(self, partition: Partition, change: Change) -> Shown | Removed | None:
+        """What the caller learns of a change; None where what is seen is what was seen."""
         if isinstance(change.now, Tombstone):
-            return self._bury(partition, change.now, change.before, since)
+            return self._bury(partition, change.now, change.before)
         before = None if change.before is None else recall(change.before)
         was_seen = before is not None and self._shows(change.now.key, before.consent)
         if not self.sees(change.now):
@@ -111,14 +111,9 @@ class Lens:
             return None
         return self.show(change.now)
 
-    def _bury(self, partition: Partition, grave: Tombstone, before: bytes | None, since: int) -> Removed | None:
-        if before is not None:
-            consent = recall(before).consent
-        elif grave.born <= since:  # an erasure took what was remembered
-            consent = grave.consent
-        else:
-            return None  # it came and went in between
-        if not self._shows(grave.key, consent):
+    def _bury(self, partition: Partition, grave: Tombstone, before: bytes | None) -> Removed | None:
+        # Where nothing is remembered, it came and went in between.
+        if before is None or not self._shows(grave.key, recall(before).consent):
             return None
         return Removed(partition, grave.key, grave.deleted_at, grave.emitted_at)
 

@@ -144,26 +144,20 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What is left of a record that was deleted or erased.
-
-    `born` is the version that began its last life. `consent` is the value of its consent-time field when it went, if
-    that was a string; None otherwise.
-    """
+    """What is left of a record that was deleted or erased."""
 
     key: str
     version: int
     deleted_at: str
     emitted_at: str
-    born: int
-    consent: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """A key that changed in a session: what it is now, and what is remembered of it as its client last knew it.
 
-    `before` is what `Recorder.remember` made of that state; None when there was none, or when an erasure took what was
-    remembered away: a tombstone then tells by `born`.
+    `before` is what `Recorder.remember` made of that state, cut (`history.redacted`) where an erasure came since; None
+    when there was none.
     """
 
     now: StoredRecord | Tombstone

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from blobstore.digest import Digest
-from records.history import Revision, born, revise, same_content
+from records.history import Revision, revise, same_content
 from records.model import Batch, Delete, Outcome, PartitionStats, Put, Tombstone
 
 
@@ -114,9 +114,8 @@ class _Play:
         self._version += 1
         data = self._data(there)
         self._supersede(key, there, data)
-        began, consent = born(there.revisions, there.version), self._recorder.consent(data)
         self.done.records.pop(key, None)
-        self.done.graves[key] = Tombstone(key, self._version, delete.deleted_at, delete.emitted_at, began, consent)
+        self.done.graves[key] = Tombstone(key, self._version, delete.deleted_at, delete.emitted_at)
         if not self._records:  # an update is no moment of emptiness
             self._newest = None
         return Outcome.DELETED

@@ -83,7 +83,7 @@ class EngineChanges:
         await apply(engine, MESSAGES, put("a", "one"), put("b"))
         await apply(engine, MESSAGES, delete("a", T3))
         (change,) = (await changes(engine, 2)).changes
-        assert change == Change(Tombstone("a", 3, T3, T3, 1, "one"), RECORDER.remember(put("a", "one").data))
+        assert change == Change(Tombstone("a", 3, T3, T3), RECORDER.remember(put("a", "one").data))
 
     async def test_a_record_that_was_deleted_and_came_back_was_there_before(self, engine: Engine) -> None:
         one, two = put("a", "one"), put("a", "two")
@@ -103,13 +103,13 @@ class EngineChanges:
             assert isinstance(each.now, StoredRecord)
             assert each.before == RECORDER.remember(each.now.data)
 
-    async def test_a_record_that_came_and_went_in_between_is_known_by_its_birth(self, engine: Engine) -> None:
+    async def test_of_a_record_that_came_and_went_in_between_nothing_was_before(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("old"))
         await apply(engine, MESSAGES, put("a"), put("a", "two"))
         await apply(engine, MESSAGES, delete("a"))
         (change,) = (await changes(engine, 1)).changes
         assert isinstance(change.now, Tombstone)
-        assert (change.now.born, change.before) == (2, None)
+        assert change.before is None
 
     async def test_all_of_it_may_happen_in_one_batch(self, engine: Engine) -> None:
         one, two = put("a", "one"), put("a", "two")
@@ -141,7 +141,6 @@ class EngineChanges:
         await engine.apply(only)
         await engine.apply(replace(only, mutations=[put("b", "two"), delete("a"), put("c"), delete("c")]))
         assert await befores(engine, 2) == {"a": state_of(put("a", "one")), "c": None}
-        assert (await grave_of(engine, "a")).consent == "one"
 
     async def test_data_that_damage_made_unreadable_can_be_replaced_and_removed(self, engine: Engine) -> None:
         damaged = replace(put("a"), data=b'{"id":')
@@ -273,39 +272,47 @@ class EngineChanges:
         fields = {"more": Revision(2, T2), "text": Revision(3, T3)}
         assert read_revisions(record.revisions) == Revisions(Revision(1, T1), fields)
 
-    async def test_a_tombstone_tells_when_the_last_life_began(self, engine: Engine) -> None:
-        await apply(engine, MESSAGES, put("a"), delete("a"), put("a", "2"), put("a", "3"), delete("a"))
-        assert (await grave_of(engine, "a")).born == 3
-
     # -- erasure ---------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("key", ["a", None], ids=["record", "stream"])
-    async def test_an_erasure_leaves_birth_and_consent_and_nothing_of_the_past(
+    async def test_an_erasure_leaves_when_it_was_there_and_its_consent_time_only(
         self, engine: Engine, key: str | None
     ) -> None:
-        await apply(engine, MESSAGES, put("a", "1"), put("a", "2"), put("a", "3"))
-        await engine.erase(Target(SLACK, "one", "messages", key, "text"), T2, 10)
-        assert await changes(engine, 1) == Changes([Change(Tombstone("a", 4, T2, T2, 1, "3"), None)], [], 4)
-        assert await changes(engine, 1, horizon=1) == Changes([], [], 1)
+        await apply(engine, MESSAGES, put("x"), put("a", "1"), put("a", "2"), delete("a"), put("a", "3"))
+        target = Target(SLACK, "one", "messages", key, "text")
+        while not (await engine.erase(target, T2, 1)).finished:
+            pass
+        grave = await grave_of(engine, "a")
+        assert (grave.deleted_at, grave.emitted_at) == (T2, T2)
+        expected = {1: None, 2: Remembered(None, "1"), 3: Remembered(None, "2"), 4: None, 5: Remembered(None, "3")}
+        for since, before in expected.items():
+            assert (await befores(engine, since))["a"] == before
+
+    async def test_what_an_erasure_left_stays_known_when_the_record_comes_again(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a", "1"))
+        await engine.erase(Target(SLACK, "one", "messages", "a", "text"), T2, 10)
+        await apply(engine, MESSAGES, put("a", "2"))
+        assert await befores(engine, 1) == {"a": Remembered(None, "1")}
+        await apply(engine, MESSAGES, delete("a"))
+        assert await befores(engine, 1) == {"a": Remembered(None, "1")}
 
     async def test_an_erasure_without_a_consent_field_keeps_none(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("x"), put("a", "1"))
         await engine.erase(Target(SLACK, "one", "messages", "a"), T2, 10)
-        assert (await grave_of(engine, "a")).consent is None
+        assert await befores(engine, 2) == {"a": Remembered(None, None)}
 
     async def test_the_past_of_others_stays(self, engine: Engine) -> None:
         for place in (MESSAGES, USERS):
             await apply(engine, place, put("a", "1"), put("b", "1"), put("a", "2"), put("b", "2"))
         await engine.erase(Target(SLACK, "one", "messages", "a"), T2, 10)
         await engine.erase(Target(SLACK, "one", "users"), T2, 10)
-        assert await befores(engine, 2) == {"b": state_of(put("b", "1")), "a": None}
+        assert await befores(engine, 2) == {"b": state_of(put("b", "1")), "a": Remembered(None, "1")}
 
     async def test_the_past_of_what_was_deleted_goes_with_its_stream(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "1"), put("a", "2"), delete("a"))
         assert (await engine.erase(Target(SLACK, "one", "messages"), T2, 1)).finished is False
         assert (await engine.erase(Target(SLACK, "one", "messages"), T2, 1)).finished is True
-        assert await befores(engine, 1) == {"a": None}
-        assert (await grave_of(engine, "a")).born == 1
+        assert await befores(engine, 1) == {"a": Remembered(None, "1")}
 
     @pytest.mark.parametrize("target", [Target(SLACK), Target(SLACK, "one")])
     async def test_tokens_from_before_an_instance_was_erased_are_too_old(self, engine: Engine, target: Target) -> None:

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +13,11 @@ from records.history import (
     Remembered,
     Revision,
     Revisions,
-    born,
     consent_in,
+    erased,
     read_revisions,
     recall,
+    redacted,
     revise,
     same_content,
 )
@@ -100,7 +100,6 @@ def test_digests_are_of_one_owner_and_one_field() -> None:
 @pytest.mark.parametrize("at", ["7", "null", '["x"]', '{"at":"x"}'])
 def test_a_consent_time_that_is_no_string_is_none(at: str) -> None:
     data = f'{{"at":{at}}}'.encode()
-    assert RECORDER.consent(data) is None
     assert recall(RECORDER.remember(data)).consent is None
     assert consent_in(b'{"at":"x"}', None) is None
 
@@ -109,7 +108,6 @@ def test_a_consent_time_that_is_no_string_is_none(at: str) -> None:
 def test_what_cannot_be_read_is_unlike_anything_and_has_no_fields(damaged: bytes) -> None:
     assert not same_content(damaged, b"{}")
     assert recall(RECORDER.remember(damaged)) == Remembered({}, None)
-    assert RECORDER.consent(damaged) is None
     assert read_revisions(revise(None, ONE, damaged, b'{"a":1}', TWO)) == Revisions(ONE, {"a": TWO})
 
 
@@ -129,6 +127,10 @@ def test_a_change_is_seen_by_who_sees_its_field() -> None:
     assert seen == {"a": TWO, "b": THREE, "ab": THREE, "c": ONE, "": ONE}
 
 
-def test_a_record_was_born_with_its_first_version() -> None:
-    assert born(None, 7) == 7
-    assert born(msgspec.msgpack.encode(Revisions(ONE, {"a": THREE})), 3) == 1
+def test_an_erased_state_has_its_consent_time_only_and_is_unlike_anything() -> None:
+    stored = RECORDER.remember(b'{"id":"a","at":"2026-01-01"}')
+    left = recall(redacted(stored))
+    assert left == recall(erased("2026-01-01")) == Remembered(None, "2026-01-01")
+    for fields in (None, ["id"], []):
+        assert left.differs(recall(stored), fields)
+        assert recall(stored).differs(left, fields)

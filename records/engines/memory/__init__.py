@@ -193,19 +193,21 @@ class MemoryEngine:
                 records.remove(key)
             else:
                 gone = Delete(key, deleted_at, deleted_at)
-                records.bury(gone, target.consent_field, whole_second(self._clock()))
+                records.erase(gone, target.consent_field, whole_second(self._clock()))
         left = limit - min(len(keys), limit)
-        whole = [self._partitions[place] for place in places if target.stream is None]
-        for records in whole:
-            left -= records.erase_graves(left)
-            records.stats = replace(records.stats, floor=records.stats.version)
-        for place in places:
-            left -= self._partitions[place].erase_past(target, left)
-        finished = (
-            len(keys) <= limit
-            and not any(records.graves for records in whole)
-            and not any(self._partitions[place].remembered(target) for place in places)
-        )
+        touched = [self._partitions[place] for place in places]
+        for records in touched:
+            if target.stream is not None:
+                left -= records.redact(target, left)
+            else:
+                left -= records.erase_graves(left)
+                left -= records.erase_past(left)
+                records.stats = replace(records.stats, floor=records.stats.version)
+        if target.stream is not None:
+            over = any(records.remembered(target) for records in touched)
+        else:
+            over = any(records.graves or records.past for records in touched)
+        finished = len(keys) <= limit and not over
         noted = self._note_unlinked(target.connector, dropped)
         return Erased(min(len(keys), limit), size, frozenset(noted), finished)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from blobstore.digest import Digest
-from records.history import Recorder, Revision, born, consent_in, revise, same_content
+from records.history import Recorder, Revision, consent_in, erased, redacted, revise, same_content
 from records.model import (
     Change,
     Changes,
@@ -43,6 +43,7 @@ class Past:
     until: int
     at: int
     remembered: bytes | None
+    erased: bool = False
 
 
 @dataclass(slots=True)
@@ -86,19 +87,20 @@ class Records:
         there = self.live.get(delete.key)
         if there is None:
             return Outcome.ABSENT
-        remembered = recorder.remember(there.put.data)
-        self.past.append(Past(delete.key, there.version, self.stats.version + 1, now, remembered))
-        self.bury(delete, recorder.consent_field, now)
+        self.bury(delete, recorder.remember(there.put.data), now)
         return Outcome.DELETED
 
-    def bury(self, delete: Delete, consent_field: str | None, now: int) -> None:
+    def erase(self, delete: Delete, consent_field: str | None, now: int) -> None:
+        """Take a record out; what stays is that it was there."""
+        consent = consent_in(self.live[delete.key].put.data, consent_field)
+        self.bury(delete, erased(consent), now, erased=True)
+
+    def bury(self, delete: Delete, remembered: bytes, now: int, *, erased: bool = False) -> None:
         """Leave a tombstone in a record's place."""
-        there = self.remove(delete.key)
-        version = self.stats.version + 1
+        there, version = self.remove(delete.key), self.stats.version + 1
         self.stats = replace(self.stats, version=version)
-        began, consent = born(there.revisions, there.version), consent_in(there.put.data, consent_field)
-        grave = Tombstone(delete.key, version, delete.deleted_at, delete.emitted_at, began, consent)
-        self.graves[delete.key] = grave, now
+        self.past.append(Past(delete.key, there.version, version, now, remembered, erased))
+        self.graves[delete.key] = Tombstone(delete.key, version, delete.deleted_at, delete.emitted_at), now
 
     def relink(self, key: str, links: Sequence[Link]) -> None:
         """Give a record other links."""
@@ -181,15 +183,24 @@ class Records:
             del self.graves[key]
         return len(gone)
 
-    def erase_past(self, target: Target, limit: int) -> int:
-        """Up to `limit` remembered states of the target go, oldest first; how many."""
-        gone = self.remembered(target)[:limit]
-        self.past = [each for each in self.past if each not in gone]
+    def erase_past(self, limit: int) -> int:
+        """Up to `limit` remembered states go, oldest first; how many."""
+        gone, self.past = self.past[:limit], self.past[limit:]
         return len(gone)
 
+    def redact(self, target: Target, limit: int) -> int:
+        """Cut up to `limit` remembered states of the target to what may stay, oldest first; how many."""
+        cut = self.remembered(target)[:limit]
+        self.past = [
+            replace(each, remembered=redacted(each.remembered or b""), erased=True) if each in cut else each
+            for each in self.past
+        ]
+        return len(cut)
+
     def remembered(self, target: Target) -> list[Past]:
-        """What is remembered of the target's records."""
-        return [each for each in self.past if target.key in (None, each.key)]
+        """States of the target's records of which more is remembered than an erasure leaves."""
+        mine = (each for each in self.past if target.key in (None, each.key))
+        return [each for each in mine if each.remembered is not None and not each.erased]
 
 
 def whole_second(now: float) -> int:

@@ -113,7 +113,7 @@ def _forget(db: sqlite3.Connection, part: int, before: float, limit: int) -> int
 _RECORDS = f"SELECT {COLUMNS} FROM records WHERE id > ? AND id <= ? ORDER BY id"
 
 _TOMBSTONES = """
-SELECT key, version, deleted_at, emitted_at, born, consent FROM tombstones
+SELECT key, version, deleted_at, emitted_at FROM tombstones
 WHERE part = ? AND version > ? AND version <= ? ORDER BY version
 """
 

@@ -102,10 +102,6 @@ _CHECKS = (
         "partition {} has forgotten what was before {}, but is at version {}",
     ),
     (
-        "SELECT part, count(*) FROM tombstones WHERE born >= version GROUP BY part",
-        "partition {} has {} tombstones of records that were never born",
-    ),
-    (
         "SELECT t.part, count(*) FROM tombstones t JOIN records r ON r.part = t.part AND r.key = t.key GROUP BY t.part",
         "partition {} has {} tombstones of records that are there",
     ),

@@ -15,7 +15,7 @@ from records.engines.sqlite.schema import (
     note_unlinked,
     version_of,
 )
-from records.history import born, consent_in
+from records.history import consent_in, erased, redacted
 from records.model import Erased, Target, Tombstone
 
 
@@ -58,9 +58,12 @@ def _erase(db: sqlite3.Connection, step: _Step) -> Erased:
     dropped: set[Digest] = set()
     for _, part in places:
         dropped |= _erase_records(db, part, step)
-    for table, version in _MADE if target.stream is None else _MADE[1:]:
-        for _, part in places:
-            step.left -= _erase_made(db, table, version, part, step)
+    for _, part in places:
+        if target.stream is not None:
+            step.left -= _redact(db, part, step)
+        else:
+            step.left -= _erase_made(db, "tombstones", "version", part, step)
+            step.left -= _erase_made(db, "history", "until", part, step)
     if target.stream is None:
         db.executemany("UPDATE partitions SET floor = version WHERE id = ?", [(part,) for _, part in places])
     if step.left < limit:
@@ -93,7 +96,6 @@ class _Chosen(NamedTuple):
     key: str
     size: int
     links: int
-    revisions: bytes | None
     consent: str | None
 
 
@@ -104,8 +106,8 @@ def _chosen(db: sqlite3.Connection, part: int, step: _Step) -> list[_Chosen]:
     data = "NULL" if consent_field is None else "CAST(data AS BLOB)"
     rows = db.execute(_CHOSEN.format(one=one, data=data), (part, *which, step.left))
     return [
-        _Chosen(number, key, size, links, revisions, None if data is None else consent_in(data, consent_field))
-        for number, key, size, links, revisions, data in rows
+        _Chosen(number, key, size, links, None if data is None else consent_in(data, consent_field))
+        for number, key, size, links, data in rows
     ]
 
 
@@ -123,33 +125,47 @@ def _bury(db: sqlite3.Connection, part: int, rows: list[_Chosen], step: _Step) -
     sql = "UPDATE partitions SET version = version + ? WHERE id = ? RETURNING version"
     first = db.execute(sql, (len(rows), part)).fetchone()[0] - len(rows) + 1
     at = step.deleted_at
-    graves = [
-        Tombstone(row.key, version, at, at, born(row.revisions, version_of(row.id)), row.consent)
+    bury(db, part, [Tombstone(row.key, version, at, at) for version, row in enumerate(rows, first)], step.now)
+    past = [
+        (part, version, row.key, version_of(row.id), step.now, erased(row.consent))
         for version, row in enumerate(rows, first)
     ]
-    bury(db, part, graves, step.now)
+    db.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, 1, ?)", past)
+
+
+def _redact(db: sqlite3.Connection, part: int, step: _Step) -> int:
+    """Cut what is remembered of the target to what may stay, oldest first; of how many states."""
+    one, which = _which(step.target)
+    rows = db.execute(_REMEMBERED.format(one=one), (part, *which, step.left)).fetchall()
+    sql = "UPDATE history SET erased = 1, remembered = ? WHERE part = ? AND until = ?"
+    db.executemany(sql, [(redacted(remembered), part, until) for until, remembered in rows])
+    return len(rows)
 
 
 def _erase_made(db: sqlite3.Connection, table: str, version: str, part: int, step: _Step) -> int:
     """Rows that changes have made, oldest first; how many went."""
-    one, which = _which(step.target)
-    chosen = f"SELECT {version} FROM {table} WHERE part = ? {one} ORDER BY {version} LIMIT ?"
+    chosen = f"SELECT {version} FROM {table} WHERE part = ? ORDER BY {version} LIMIT ?"
     sql = f"DELETE FROM {table} WHERE part = ? AND {version} IN ({chosen})"
-    return db.execute(sql, (part, part, *which, step.left)).rowcount
+    return db.execute(sql, (part, part, step.left)).rowcount
 
 
 def _is_left(db: sqlite3.Connection, part: int, target: Target) -> bool:
     one, which = _which(target)
-    tables = ["records", "history"] if target.stream is not None else CONTENT
-    found = (db.execute(f"SELECT 1 FROM {table} WHERE part = ? {one} LIMIT 1", (part, *which)) for table in tables)
-    return any(cursor.fetchone() for cursor in found)
+    tables = ["records"] if target.stream is not None else CONTENT
+    queries = [f"SELECT 1 FROM {table} WHERE part = ? {one} LIMIT ?" for table in tables]
+    if target.stream is not None:
+        queries.append(_REMEMBERED.format(one=one))
+    return any(db.execute(sql, (part, *which, 1)).fetchone() for sql in queries)
 
 
 def _which(target: Target) -> tuple[str, tuple[str, ...]]:
     return ("", ()) if target.key is None else ("AND key = ?", (target.key,))
 
 
-_MADE = (("tombstones", "version"), ("history", "until"))
+_REMEMBERED = """
+SELECT until, remembered FROM history
+WHERE part = ? {one} AND NOT erased AND remembered IS NOT NULL ORDER BY until LIMIT ?
+"""
 
 _FENCE = "INSERT INTO instances VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1"
 
@@ -160,7 +176,7 @@ ORDER BY p.instance, p.stream
 """
 
 _CHOSEN = """
-SELECT id, key, octet_length(data), links, revisions, {data} FROM records WHERE part = ? {one} ORDER BY key LIMIT ?
+SELECT id, key, octet_length(data), links, {data} FROM records WHERE part = ? {one} ORDER BY key LIMIT ?
 """
 
 _COUNT_DOWN = """

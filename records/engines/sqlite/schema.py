@@ -36,7 +36,7 @@ def m001_initial(db: Database) -> None:
 # `records.cursor` is the sort key without the key at its end: pairs (cursor, key) compare as whole sort keys do. `data`
 # comes last, so that the other columns are read without it. `emitted_at`: see `times.packed`.
 # `history` has the states that were superseded at version `until` and stood since `version`; `remembered` is NULL for
-# a tombstone's. `at` (UTC seconds) is when they, and tombstones, were made: they are forgotten after some time.
+# a tombstone's, and cut to what may stay where the record was `erased` since. `at` (UTC seconds) is when they, and tombstones, were made: they are forgotten after some time.
 _INITIAL = f"""
 CREATE TABLE connectors (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
@@ -66,12 +66,12 @@ CREATE TABLE links (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tombstones (
     part INTEGER NOT NULL, version INTEGER NOT NULL, key TEXT NOT NULL,
-    deleted_at TEXT NOT NULL, emitted_at TEXT NOT NULL, born INTEGER NOT NULL, consent TEXT, at INTEGER NOT NULL,
+    deleted_at TEXT NOT NULL, emitted_at TEXT NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (part, version), UNIQUE (part, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE history (
     part INTEGER NOT NULL, until INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
-    at INTEGER NOT NULL, remembered BLOB,
+    at INTEGER NOT NULL, erased INTEGER NOT NULL, remembered BLOB,
     PRIMARY KEY (part, until), UNIQUE (part, key, until)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE unlinked (
@@ -152,11 +152,8 @@ def without_links(db: sqlite3.Connection, connector: int, digests: Collection[Di
 
 def bury(db: sqlite3.Connection, part: int, graves: Iterable[Tombstone], now: int) -> None:
     """Add tombstones; `now` in UTC seconds."""
-    rows = [
-        (part, each.version, each.key, each.deleted_at, each.emitted_at, each.born, each.consent, now)
-        for each in graves
-    ]
-    db.executemany("INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    rows = [(part, each.version, each.key, each.deleted_at, each.emitted_at, now) for each in graves]
+    db.executemany("INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
 LINK = """

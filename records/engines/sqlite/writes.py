@@ -147,7 +147,7 @@ def _insert(db: sqlite3.Connection, connector: int, part: int, done: Plan, now: 
     db.executemany(LINK, (row for put in puts for row in link_rows(connector, part, put.key, put.links)))
     bury(db, part, done.graves.values(), now)
     past = [(part, each.until, each.key, each.version, now, each.remembered) for each in done.past]
-    db.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", past)
+    db.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, 0, ?)", past)
 
 
 def _row(part: int, new: New) -> Row:
