@@ -2,8 +2,10 @@
 
 Of a superseded state only keyed digests of its top-level fields stay, and the value of its consent-time field: enough
 to tell whether what a caller may see is the same as it was, nothing of what it said. Of an erased one the digests go
-too: when it was there, and at which consent time, is what tells clients that have it to let it go. Beside it, a record that was
-ever changed carries its *revisions*: for each field that changed, the version and the `emitted_at` of the last time.
+too: when it was there, and at which consent time, is what tells clients that have it to let it go.
+
+Beside it, a record that was ever changed carries its *revisions*: for each field that changed, the version and the
+`emitted_at` of the last time.
 """
 
 from collections.abc import Collection, Mapping
