@@ -59,6 +59,8 @@ def test_codes_and_statuses_are_those_of_the_contract() -> None:
     assert {
         ("invalid_request", 400, "invalid_request_error"),
         ("authentication_error", 401, "authentication_error"),
+        ("insufficient_scope", 403, "permission_error"),
+        ("cursor_expired", 410, "gone_error"),
         ("not_found", 404, "not_found_error"),
         ("blob_not_found", 404, "not_found_error"),
     } <= rows
@@ -74,6 +76,13 @@ def test_codes_and_statuses_are_those_of_the_contract() -> None:
         ("insufficient_storage", 507),
     }
     assert (UNEXPECTED.status, UNEXPECTED.type, UNEXPECTED.code) == (500, "api_error", "api_error")
+
+
+@pytest.mark.parametrize("code", ["grant_revoked", "grant_expired", "grant_invalid", "field_not_granted"])
+def test_what_a_grant_does_not_allow_is_403_with_its_own_code(code: str) -> None:
+    told = answer(Forbidden("no", code, param="fields"), method="GET", request_id="r")
+    error = json.loads(str(told.text))["error"]
+    assert (told.status, error["type"], error["code"], error["param"]) == (403, "permission_error", code, "fields")
 
 
 def test_storage_that_does_not_answer_says_when_to_come_back() -> None:
