@@ -26,9 +26,9 @@ from tools.opening import Opening, configure, store_options
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 def serve(opening: Opening, host: str, port: int, drain: float, public_url: str | None) -> None:
     """Serve DIR until SIGTERM or Ctrl-C; made on first start. Prints its URL when it is ready."""
-    configure(opening)
     config = Config(host=host, port=port, drain=drain, public_url=public_url)
     try:
+        configure(opening)
         asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))
     except (BlobError, RecordError, OSError, UnicodeError) as error:  # the directory, or the address: nobody's bug
         raise click.ClickException(str(error)) from error

@@ -11,6 +11,7 @@ from records.store import RecordStore
 from tests.fakes.data_directory import Stored, make
 from tools.cli import main
 
+HYDRATE = ("hydrate", "slack", ".", "--owner", "ann", "--no-download")
 PARTS = ["secret", "central.db", "catalogue.db", "store-id"]
 
 
@@ -79,6 +80,13 @@ def test_a_configuration_that_cannot_be_read_is_told_in_a_line(data: Path) -> No
     (data / "blobstore.toml").unlink(missing_ok=True)
     (data / "blobstore.toml").mkdir()
     assert_told(run("usage", "--data", data), "blobstore.toml cannot be read")
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("usage",), ("gc",), HYDRATE])
+def test_a_directory_that_cannot_be_written_to_is_told_in_a_line(data: Path, command: tuple[str, ...]) -> None:
+    (data / "blobstore.lock").unlink(missing_ok=True)
+    (data / "blobstore.lock").mkdir()
+    assert_told(run(*command, "--data", data), "blobstore.lock")
 
 
 @pytest.mark.parametrize("owner", ["", " ", "a\nb", "x" * 513])
