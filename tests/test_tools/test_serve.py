@@ -92,3 +92,14 @@ def test_a_directory_that_cannot_be_written_to_is_told_in_a_line(data: Path, com
 @pytest.mark.parametrize("owner", ["", " ", "a\nb", "x" * 513])
 def test_what_is_no_name_is_no_owner(data: Path, owner: str) -> None:
     assert_told(run("token", "create", "--data", data, "--owner", owner), "owner")
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("gc", "--grace", "0"), ("usage",)])
+def test_records_that_are_gone_are_not_replaced_by_none(data: Path, command: tuple[str, ...]) -> None:
+    blobs = sorted(data.glob("blobs/*/*/*/*"))
+    for file in data.glob("records/*.db*"):
+        file.unlink()
+    assert_told(run(*command, "--data", data), "are missing; restore them from a backup")
+    assert not list(data.glob("records/*.db"))
+    assert sorted(data.glob("blobs/*/*/*/*")) == blobs
+    assert "missing_part" in run("doctor", "--data", data).output
