@@ -257,8 +257,11 @@ def _open_writer(path: Path, migrations: Migrations) -> sqlite3.Connection:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock between processes for the length of the block; the lock's file stays, empty."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold an exclusive lock between processes for the length of the block; the lock's file stays, empty.
+
+    Raises `StorageUnavailable` when the file cannot be made.
+    """
+    descriptor = _lock_file(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -269,7 +272,7 @@ def file_lock(path: Path) -> Iterator[None]:
 @contextmanager
 def try_file_lock(path: Path) -> Iterator[bool]:
     """As `file_lock`, but does not wait: False where another holds it. The file goes when the lock is given up."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _lock_file(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -283,3 +286,8 @@ def try_file_lock(path: Path) -> Iterator[bool]:
                 path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+
+
+def _lock_file(path: Path) -> int:
+    with translated(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

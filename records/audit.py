@@ -9,6 +9,9 @@ from records.engine import Engines
 
 BATCH = 500
 
+RECORDS = "records"
+"""The outbox of an owner's record engine, as a source of the spine."""
+
 
 class Audit:
     """Drains every outbox to the spine of the owner whose event it is."""
@@ -25,7 +28,7 @@ class Audit:
             engine = await self._engines.of(owner.id)
             while events := await engine.outbox(BATCH):
                 await self._central.append(
-                    owner.id, "records", [(event.seq, event.body) for event in events], times.now()
+                    owner.id, RECORDS, [(event.seq, event.body) for event in events], times.now()
                 )
                 await engine.drained(events[-1].seq)
             await self._drain_catalogue()

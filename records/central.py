@@ -280,6 +280,10 @@ class Central(Protocol):
         """Events that were noted about all that `about` names (nothing: every noted one), beyond `after`, in order."""
         ...
 
+    async def delivered(self, owner: str, source: str) -> int:
+        """The number of the last event that this source delivered; 0 when there is none, also for nobody's id."""
+        ...
+
     async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
         """Events beyond `after` (0: from the first) in their order."""
         ...

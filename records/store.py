@@ -17,6 +17,7 @@ from records.disclosures import Disclosures
 from records.engine import Engines
 from records.engines.sqlite import SingleFileEngines
 from records.erasure import Erasures
+from records.guarded import GuardedEngines
 from records.holdings import Holdings
 from records.ingest import Ingests
 from records.keyring import Keyring
@@ -73,7 +74,8 @@ class RecordStore:
         keyring = await asyncio.to_thread(Keyring.open, directory)
         central = await SqliteCentral.open(directory / "central.db")
         blobs = await BlobStore.open(directory)
-        return cls(directory, blobs, central, SingleFileEngines(directory / "records"), keyring)
+        engines = GuardedEngines(SingleFileEngines(directory / "records"), central)
+        return cls(directory, blobs, central, engines, keyring)
 
     async def collect(self, grace: float) -> Collected:
         """Collect garbage older than `grace` seconds; finish erasures that were cut off."""

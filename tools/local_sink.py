@@ -72,9 +72,10 @@ class LocalSink:
 async def open_local_sink(
     data: Path, owner: str, connector_id: str, instance_id: str | None
 ) -> AsyncIterator[LocalSink]:
-    """Open the data directory, made if need be, and write for this owner."""
-    async with open_store(Opening(data, None, None)) as store:
-        yield LocalSink(store, await store.access.owner(owner), connector_id, instance_id)
+    """Open the data directory, made if need be, and write for this owner. Raises `SinkError`, also at the end."""
+    with _translated():
+        async with open_store(Opening(data, None, None)) as store:
+            yield LocalSink(store, await store.access.owner(owner), connector_id, instance_id)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ async def look_into(opening: Opening) -> AsyncIterator[RecordStore]:
 
 
 def run_looking(opening: Opening, work: Callable[[RecordStore], Awaitable[T]]) -> T:
-    """Run `work` on the opened store. What the layers below raise becomes a message and exit code 1."""
+    """Run `work` on the opened store. What the layers below and the disk raise becomes a message and exit code 1."""
 
     async def run() -> T:
         async with look_into(opening) as store:
@@ -42,7 +42,7 @@ def run_looking(opening: Opening, work: Callable[[RecordStore], Awaitable[T]]) -
 
     try:
         return asyncio.run(run())
-    except (BlobError, RecordError) as error:
+    except (BlobError, RecordError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from blobstore.durable import write_durably
-from blobstore.errors import BlobError
+from blobstore.errors import BlobError, translated
 from blobstore.sqlitefile import file_lock
 from records.errors import Invalid, RecordError
 from records.store import RecordStore
@@ -63,9 +63,10 @@ def store_options(command: F) -> F:
 def configure(opening: Opening) -> None:
     """Make the directory if need be and fix its topology and blob backend; refuse others than it has.
 
-    Raises `click.ClickException`. Any number of processes may call at once.
+    Raises `click.ClickException`, `StorageUnavailable`. Any number of processes may call at once.
     """
-    opening.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with translated(str(opening.data)):
+        opening.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = opening.data / CONFIGURATION
     with file_lock(opening.data / "blobstore.lock"):
         known = _configured(path)
@@ -101,7 +102,7 @@ async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
 
 
 def run_with_store(opening: Opening, work: Callable[[RecordStore], Awaitable[T]], *, make: bool = False) -> T:
-    """Run `work` on the opened store. What the layers below raise becomes a message and exit code 1."""
+    """Run `work` on the opened store. What the layers below and the disk raise becomes a message and exit code 1."""
 
     async def run() -> T:
         async with open_store(opening) if make else open_existing(opening) as store:
@@ -109,7 +110,7 @@ def run_with_store(opening: Opening, work: Callable[[RecordStore], Awaitable[T]]
 
     try:
         return asyncio.run(run())
-    except (BlobError, RecordError) as error:
+    except (BlobError, RecordError, OSError) as error:
         named = f" ({error.param})" if isinstance(error, Invalid) and error.param else ""
         raise click.ClickException(f"{error}{named}") from error
 

@@ -42,7 +42,6 @@ def serve(
         remembered = duration(history).total_seconds()
     except ValueError as error:
         raise click.BadParameter("a number and one of s, m, h, d, w", param_hint="--history") from error
-    configure(opening)
     config = Config(
         host=host,
         port=port,
@@ -54,6 +53,7 @@ def serve(
         introspect_clients=authorization.introspect_clients,
     )
     try:
+        configure(opening)
         asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))
     except (BlobError, RecordError, OSError, UnicodeError) as error:  # the directory, or the address: nobody's bug
         raise click.ClickException(str(error)) from error

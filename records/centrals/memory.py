@@ -214,6 +214,9 @@ class MemoryCentral:
             self._delivered[owner, source] = number
         return len(fresh)
 
+    async def delivered(self, owner: str, source: str) -> int:
+        return self._delivered.get((owner, source), 0)
+
     def _chain(self, owner: str, body: bytes, now: str) -> None:
         chained = self._spines.setdefault(owner, [])
         previous = chained[-1].hash if chained else spine.GENESIS

@@ -568,6 +568,8 @@ class Spines:
         await central.append(owner.id, "records", [(1, b"a"), (2, b"b")], T1)
         assert await central.append(owner.id, "records", [(1, b"a"), (2, b"b"), (5, b"c")], T2) == 1
         assert await central.append(owner.id, "records", [(5, b"c")], T3) == 0
+        assert await central.delivered(owner.id, "records") == 5
+        assert await central.delivered(owner.id, "blobs") == await central.delivered(NOBODY, "records") == 0
         assert await central.append(owner.id, "records", [], T3) == 0
         assert [each.body for each in await central.spine(owner.id, 0, 10)] == [b"a", b"b", b"c"]
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import pytest
+
 from blobstore.errors import StorageUnavailable
 from tests.test_server.conftest import Running, Start
 from tests.test_server.test_connection import INGEST, NDJSON, line, register
@@ -60,6 +62,18 @@ async def test_a_token_that_cannot_be_looked_up_is_not_refused_for_good(start: S
     async with failing(start) as running:
         await running.store.central.close()
         await unavailable(running, running.head("GET /v1/streams"))
+
+
+async def test_an_erasure_that_cannot_take_its_lock_is_503_and_done_when_it_can(start: Start) -> None:
+    async with start() as running:
+        await register(running)
+        locks = running.store.directory / "locks"
+        locks.rmdir()
+        await unavailable(running, running.head("DELETE /v1/owner/connectors/c"))
+        with pytest.raises(StorageUnavailable):  # and not an error that ends upkeep for good
+            await running.store.collect(0)
+        locks.mkdir()
+        assert await running.store.erasures.resume() == 0
 
 
 async def test_too_little_room_is_not_ready(start: Start) -> None:

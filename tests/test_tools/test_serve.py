@@ -11,6 +11,7 @@ from records.store import RecordStore
 from tests.fakes.data_directory import Stored, make
 from tools.cli import main
 
+HYDRATE = ("hydrate", "slack", ".", "--owner", "ann", "--no-download")
 PARTS = ["secret", "central.db", "catalogue.db", "store-id"]
 
 
@@ -81,6 +82,24 @@ def test_a_configuration_that_cannot_be_read_is_told_in_a_line(data: Path) -> No
     assert_told(run("usage", "--data", data), "blobstore.toml cannot be read")
 
 
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("usage",), ("gc",), HYDRATE])
+def test_a_directory_that_cannot_be_written_to_is_told_in_a_line(data: Path, command: tuple[str, ...]) -> None:
+    (data / "blobstore.lock").unlink(missing_ok=True)
+    (data / "blobstore.lock").mkdir()
+    assert_told(run(*command, "--data", data), "blobstore.lock")
+
+
 @pytest.mark.parametrize("owner", ["", " ", "a\nb", "x" * 513])
 def test_what_is_no_name_is_no_owner(data: Path, owner: str) -> None:
     assert_told(run("token", "create", "--data", data, "--owner", owner), "owner")
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("gc", "--grace", "0"), ("usage",)])
+def test_records_that_are_gone_are_not_replaced_by_none(data: Path, command: tuple[str, ...]) -> None:
+    blobs = sorted(data.glob("blobs/*/*/*/*"))
+    for file in data.glob("records/*.db*"):
+        file.unlink()
+    assert_told(run(*command, "--data", data), "are missing; restore them from a backup")
+    assert not list(data.glob("records/*.db"))
+    assert sorted(data.glob("blobs/*/*/*/*")) == blobs
+    assert "missing_part" in run("doctor", "--data", data).output

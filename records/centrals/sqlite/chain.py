@@ -40,6 +40,9 @@ class Chain(OnFile):
         rows = await self._file.read(lambda db: db.execute(sql, (owner, after, *named, limit)).fetchall())
         return [SpineEvent(*row) for row in rows]
 
+    async def delivered(self, owner: str, source: str) -> int:
+        return await self._file.read(lambda db: _delivered(db, owner, source))
+
     async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
         sql = f"SELECT {_EVENT} FROM spine WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?"
         rows = await self._file.read(lambda db: db.execute(sql, (owner, after, limit)).fetchall())
@@ -75,13 +78,16 @@ def noted_sql(about: About) -> tuple[str, list[str]]:
 
 def _append(db: sqlite3.Connection, owner: str, source: str, events: Sequence[tuple[int, bytes]], now: str) -> int:
     require_owner(db, owner)
-    sql = "SELECT seq FROM delivered WHERE owner = ? AND source = ?"
-    delivered = (db.execute(sql, (owner, source)).fetchone() or (0,))[0]
-    fresh = spine.risen(events, delivered)
+    fresh = spine.risen(events, _delivered(db, owner, source))
     if fresh:
         chain(db, owner, [body for _, body in fresh], now)
         db.execute("INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)", (owner, source, fresh[-1][0]))
     return len(fresh)
+
+
+def _delivered(db: sqlite3.Connection, owner: str, source: str) -> int:
+    row = db.execute("SELECT seq FROM delivered WHERE owner = ? AND source = ?", (owner, source)).fetchone()
+    return 0 if row is None else row[0]
 
 
 def chain(db: sqlite3.Connection, owner: str, bodies: Sequence[bytes], now: str) -> int:

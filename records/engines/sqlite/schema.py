@@ -36,7 +36,8 @@ def m001_initial(db: Database) -> None:
 # `records.cursor` is the sort key without the key at its end: pairs (cursor, key) compare as whole sort keys do. `data`
 # comes last, so that the other columns are read without it. `emitted_at`: see `times.packed`.
 # `history` has the states that were superseded at version `until` and stood since `version`; `remembered` is NULL for
-# a tombstone's, and cut to what may stay where the record was `erased` since. `at` (UTC seconds) is when they, and tombstones, were made: they are forgotten after some time.
+# a tombstone's, and cut to what may stay where the record was `erased` since. `at` (UTC seconds) is when they, and
+# tombstones, were made: they are forgotten after some time.
 _INITIAL = f"""
 CREATE TABLE connectors (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
