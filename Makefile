@@ -35,6 +35,7 @@ bench: $(STAMP)
 	$(BIN)/blobstore bench hydrate
 	$(BIN)/blobstore bench memory
 	$(BIN)/blobstore bench records
+	$(BIN)/blobstore bench http
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info

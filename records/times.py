@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TypeGuard
 
 MAX_LENGTH = 64
@@ -15,7 +16,6 @@ _USUAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{3}|\d{6}))?Z\Z", re
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 _DIGITS = (0, 3, 6)
-_TIMESPECS = ("seconds", "milliseconds", "microseconds")
 _DURATION = re.compile(r"([1-9]\d{0,6})([smhdw])\Z", re.ASCII)
 _LONGEST = timedelta(days=365_000)  # added to the present moment it stays within the calendar
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -83,7 +83,20 @@ def unpacked(stored: int | str) -> str:
     if isinstance(stored, str):
         return stored
     microseconds, digits = divmod(stored, 4)
-    return (_EPOCH + microseconds * _MICROSECOND).isoformat(timespec=_TIMESPECS[digits]) + "Z"
+    minute, rest = divmod(microseconds, 60_000_000)
+    second, fraction = divmod(rest, 1_000_000)
+    match _DIGITS[digits]:
+        case 0:
+            return f"{_minute(minute)}:{second:02}Z"
+        case 3:
+            return f"{_minute(minute)}:{second:02}.{fraction // 1000:03}Z"
+    return f"{_minute(minute)}:{second:02}.{fraction:06}Z"
+
+
+@lru_cache(maxsize=4096)
+def _minute(number: int) -> str:
+    """A minute since 1970 as text: records of one list are mostly from few of them."""
+    return (_EPOCH + timedelta(minutes=number)).isoformat()[: len("2026-11-23T10:00")]
 
 
 def duration(value: str) -> timedelta:

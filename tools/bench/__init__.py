@@ -2,6 +2,7 @@
 
 import click
 
+from tools.bench.http import http_
 from tools.bench.hydrate import hydrate
 from tools.bench.memory import memory
 from tools.bench.records import records
@@ -14,6 +15,7 @@ def bench() -> None:
     """Measure speed and memory on this machine."""
 
 
+bench.add_command(http_)
 bench.add_command(hydrate)
 bench.add_command(memory)
 bench.add_command(records)

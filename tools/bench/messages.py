@@ -12,7 +12,7 @@ _WORDS = ("the", "of", "and", "with", "from", "which", "about", "what", "when", 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _FIELDS = ("id", "channel_id", "user_id", "ts", "text", "sent_at")
 
-_MANIFEST = {
+MANIFEST = {
     "connector_id": "bench",
     "version": "1",
     "display_name": "Benchmark",
@@ -35,7 +35,7 @@ _MANIFEST = {
 
 def declaration() -> StreamDeclaration:
     """The stream that the messages belong to."""
-    return decode(msgspec.json.encode(_MANIFEST)).streams["messages"]
+    return decode(msgspec.json.encode(MANIFEST)).streams["messages"]
 
 
 def messages(count: int) -> Iterator[bytes]:

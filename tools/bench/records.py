@@ -4,31 +4,27 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import click
-import msgspec
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import connect, prepare
+from blobstore.sqliteconnection import connect
 from records.engine import Engine
 from records.engines.sqlite import SqliteEngine
-from records.engines.sqlite.schema import MIGRATIONS
 from records.history import Recorder
-from records.lines import ParsedPut, parse_line
-from records.model import Batch, Order, Page, Partition, Position, Put
-from tools.bench.messages import declaration, messages
+from records.model import Batch, Order, Page, Position, Put
+from tools.bench.bare import BATCH, PAGE, PLACE, Bare, batches, percentile, puts, row, select
+from tools.bench.messages import messages
 from tools.output import json_option, listing
 
-BATCH = 500
-PAGE = 100
 ROUNDS = 5
-PLACE = Partition("bench", "one", "messages")
 WRITTEN_LIMIT = 2.5
 RATE_LIMIT = 0.5
+PAGE_LIMIT = 3.0
+DEPTH_LIMIT = 1.5
 
 
 @click.command()
@@ -49,19 +45,10 @@ def records(written: int, rate: int, stream: int, pages: int, directory: Path | 
 
 async def _measure(scratch: Path, written: int, rate: int, stream: int, pages: int) -> list[dict[str, object]]:
     return [
-        _row(
-            "bytes written per byte of NDJSON", await _written(scratch / "written.db", written), at_most=WRITTEN_LIMIT
-        ),
-        _row("rate of ingest / bare executemany", await _rate(scratch, rate), at_least=RATE_LIMIT),
+        row("bytes written per byte of NDJSON", await _written(scratch / "written.db", written), at_most=WRITTEN_LIMIT),
+        row("rate of ingest / bare executemany", await _rate(scratch, rate), at_least=RATE_LIMIT),
         *await _paging(scratch / "stream.db", stream, pages),
     ]
-
-
-def _row(
-    figure: str, value: float, *, at_most: float | None = None, at_least: float | None = None
-) -> dict[str, object]:
-    within = (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
-    return {"figure": figure, "value": round(value, 3), "at_most": at_most, "at_least": at_least, "within": within}
 
 
 # -- writing -------------------------------------------------------------------------------------------------------
@@ -71,9 +58,9 @@ async def _written(path: Path, count: int) -> float:
     """Bytes that go to the disk until all of it is in the file itself, as the kernel counts them."""
     engine = await SqliteEngine.open(path)
     before, size = _write_bytes(), 0
-    for lines in _batches(messages(count)):
+    for lines in batches(messages(count)):
         size += sum(len(line) + 1 for line in lines)
-        await engine.apply(_batch(_puts(lines)))
+        await engine.apply(_batch(puts(lines)))
     await engine.close()
     return (_write_bytes() - before) / size
 
@@ -88,45 +75,18 @@ async def _rate(scratch: Path, count: int) -> float:
     ratios = []
     for number in range(ROUNDS):
         engine = await SqliteEngine.open(scratch / f"engine-{number}.db")
-        bare = _Bare(scratch / f"bare-{number}.db")
+        bare = Bare(scratch / f"bare-{number}.db")
         total = [0.0, 0.0]
-        for index, lines in enumerate(_batches(messages(count // ROUNDS))):
-            puts = _puts(lines)
-            bare.prepare(index * BATCH, puts)
+        for index, lines in enumerate(batches(messages(count // ROUNDS))):
+            mutations = puts(lines)
+            bare.prepare(index * BATCH, mutations)
             for which in (0, 1) if index % 2 else (1, 0):
-                write = asyncio.to_thread(bare.write) if which else engine.apply(_batch(puts))
+                write = asyncio.to_thread(bare.write) if which else engine.apply(_batch(mutations))
                 total[which] += await _timed(write)
         await engine.close()
         bare.close()
         ratios.append(total[1] / total[0])
     return statistics.median(ratios)
-
-
-class _Bare:
-    """The engine's tables and nothing else of it."""
-
-    def __init__(self, path: Path) -> None:
-        self._db = connect(path)
-        prepare(path, self._db, MIGRATIONS)
-        self._rows: list[tuple[object, ...]] = []
-        self._columns = [row[1] for row in self._db.execute("PRAGMA table_info(records)")]
-
-    def prepare(self, version: int, puts: Sequence[Put]) -> None:
-        """Rows as they go into the table."""
-        self._rows = []
-        for number, put in enumerate(puts, version + 1):
-            cursor = put.sort.encoded[: -len(put.key.encode())]
-            self._rows.append((1 << 40 | number, 1, put.key, 0, cursor, number, 0, None, put.data.decode()))
-
-    def write(self) -> None:
-        """All rows in one transaction."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._rows)
-        self._db.execute("COMMIT")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
 
 
 async def _timed(call: Awaitable[object]) -> float:
@@ -147,34 +107,36 @@ class _End:
 async def _paging(path: Path, count: int, pages: int) -> list[dict[str, object]]:
     engine = await SqliteEngine.open(path)
     last: list[Put] = []
-    for lines in _batches(messages(count)):
-        puts = _puts(lines)
-        await engine.apply(_batch(puts))
-        last = [*last, *puts][-PAGE - 1 :]
+    for lines in batches(messages(count)):
+        mutations = puts(lines)
+        await engine.apply(_batch(mutations))
+        last = [*last, *mutations][-PAGE - 1 :]
     before = Position(last[0].sort, PLACE, last[0].key)
     database = connect(path)
-    rows = []
-    for end in (_End("start", None), _End("end", before)):
-        rows += await _compare(engine, database, end, count, pages)
+    rows = await _compare(engine, database, [_End("start", None), _End("end", before)], count, pages)
     database.close()
     await engine.close()
     return rows
 
 
 async def _compare(
-    engine: Engine, database: sqlite3.Connection, end: _End, count: int, pages: int
+    engine: Engine, database: sqlite3.Connection, ends: Sequence[_End], count: int, pages: int
 ) -> list[dict[str, object]]:
-    ours: list[float] = []
-    theirs: list[float] = []
+    ours: dict[str, list[float]] = {end.name: [] for end in ends}
+    theirs: dict[str, list[float]] = {end.name: [] for end in ends}
     for _ in range(pages):
-        ours.append(await _timed(_page(engine, end.after)))
-        theirs.append(await _timed(asyncio.to_thread(_select, database, end.after)))
+        for end in ends:
+            ours[end.name].append(await _timed(_page(engine, end.after)))
+            theirs[end.name].append(await _timed(asyncio.to_thread(select, database, end.after)))
     figures = []
-    for name, at in (("p50", 50), ("p90", 90)):
-        own, bare = (statistics.quantiles(times, n=100)[at - 1] for times in (ours, theirs))
-        figures.append(_row(f"page of {PAGE} at the {end.name} of {count:,}, {name}, ms", own * 1000))
-        figures.append(_row(f"the same / SELECT and decoding, {name}", own / bare))
-    return figures
+    for end in ends:
+        for at in (50, 90):
+            own, bare = percentile(ours[end.name], at), percentile(theirs[end.name], at)
+            figures.append(row(f"page of {PAGE} at the {end.name} of {count:,}, p{at}, ms", own * 1000))
+            limit = PAGE_LIMIT if at == 50 else None
+            figures.append(row(f"the same / SELECT and decoding, p{at}", own / bare, at_most=limit))
+    last = percentile(ours["end"], 90) / percentile(ours["start"], 90)
+    return [*figures, row("page at the end / page at the start, p90", last, at_most=DEPTH_LIMIT)]
 
 
 async def _page(engine: Engine, after: Position | None) -> Page:
@@ -183,33 +145,8 @@ async def _page(engine: Engine, after: Position | None) -> Page:
     return page
 
 
-def _select(database: sqlite3.Connection, after: Position | None) -> list[object]:
-    cursor, key = (b"", "") if after is None else (after.sort.encoded[: -len(after.key.encode())], after.key)
-    found = [msgspec.json.decode(row[0]) for row in database.execute(_SELECT, (cursor, key, PAGE))]
-    assert len(found) == PAGE
-    return found
-
-
-_SELECT = """
-SELECT data FROM records WHERE part = 1 AND absent = 0 AND (cursor, key) > (?, ?) ORDER BY cursor, key LIMIT ?
-"""
-
-
 # -- records -------------------------------------------------------------------------------------------------------
-
-
-def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while batch := list(islice(lines, BATCH)):
-        yield batch
-
-
-def _puts(lines: Sequence[bytes]) -> list[Put]:
-    parsed = (parse_line(line, _DECLARATION) for line in lines)
-    return [each.put(()) for each in parsed if isinstance(each, ParsedPut)]
 
 
 def _batch(puts: Sequence[Put]) -> Batch:
     return Batch(PLACE, puts, 0, None, append_only=False, event=b"event" * 30, recorder=Recorder(bytes(32), "sent_at"))
-
-
-_DECLARATION = declaration()
