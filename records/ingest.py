@@ -24,6 +24,7 @@ from records.model import Batch, Delete, Link, Outcome, Partition, Put
 from records.registry import Destination, Registry
 from records.scope import Selector
 from records.slots import WHOLE_RECORD, slot
+from records.validation import Check, checker
 
 MAX_REJECTIONS = 10_000
 """Rejections kept for the answer; the counts stay exact beyond it."""
@@ -54,13 +55,16 @@ class Parsed:
 
 
 class Ingests:
-    """Begins ingests."""
+    """Begins ingests; `validate` holds records against the schemas of their streams."""
 
-    def __init__(self, registry: Registry, engines: Engines, catalogue: Catalogue, keyring: Keyring) -> None:
+    def __init__(
+        self, registry: Registry, engines: Engines, catalogue: Catalogue, keyring: Keyring, *, validate: bool = False
+    ) -> None:
         self._registry = registry
         self._engines = engines
         self._catalogue = catalogue
         self._keyring = keyring
+        self._validate = validate
 
     async def begin(self, owner: Owner, stream: str, selector: Selector) -> "Ingest":
         """Resolve where the lines go. Raises `Invalid`, `Unknown`, `Ambiguous`."""
@@ -68,7 +72,8 @@ class Ingests:
         engine = await self._engines.of(owner.id)
         epoch = await engine.epoch(destination.registration.key, destination.instance.id)
         recorder = self._keyring.recorder(owner.id, destination.declaration.consent_time_field)
-        return Ingest(owner, destination, engine, self._catalogue, epoch, recorder)
+        check = await asyncio.to_thread(checker, destination.declaration) if self._validate else None
+        return Ingest(owner, destination, engine, self._catalogue, epoch, recorder, check)
 
 
 class Ingest:
@@ -82,6 +87,7 @@ class Ingest:
         catalogue: Catalogue,
         epoch: int,
         recorder: Recorder,
+        check: Check | None,
     ) -> None:
         self._owner = owner
         self._declaration = destination.declaration
@@ -91,6 +97,7 @@ class Ingest:
         self._catalogue = catalogue
         self._epoch = epoch
         self._recorder = recorder
+        self._check = check
         self.attempted = 0
         self.accepted = 0
         self.rejected = 0
@@ -113,7 +120,7 @@ class Ingest:
         parsed = Parsed()
         for index, raw in enumerate(lines, first):
             try:
-                parsed.mutations.append((index, parse_line(raw, self._declaration)))
+                parsed.mutations.append((index, parse_line(raw, self._declaration, self._check)))
             except Rejected as error:
                 parsed.rejected.append(LineRejection(index, error.code, error.message[:MAX_MESSAGE], error.key))
         return parsed

@@ -16,6 +16,7 @@ from records.errors import Invalid, RecordError
 from records.links import BlobRef
 from records.manifest import StreamDeclaration
 from records.model import Delete, Link, Put, SortKey
+from records.validation import Check
 
 MAX_LINE = 16 << 20
 MAX_CURSOR_VALUE = 1024
@@ -115,8 +116,8 @@ class _Envelope(msgspec.Struct):
 _envelope = msgspec.json.Decoder(_Envelope)
 
 
-def parse_line(raw: bytes, declaration: StreamDeclaration) -> ParsedPut | Delete:
-    """What one line asks for. Raises `Rejected`.
+def parse_line(raw: bytes, declaration: StreamDeclaration, check: Check | None = None) -> ParsedPut | Delete:
+    """What one line asks for; `check` judges the data of a record. Raises `Rejected`.
 
     Codes: `invalid_utf8`, `malformed_ndjson` (not JSON), `invalid_record_identity` (no key, or one that the data
     contradicts), `invalid_record` (anything else that is wrong), `blob_not_stored` (a `blob_ref` that names no blob).
@@ -131,7 +132,7 @@ def parse_line(raw: bytes, declaration: StreamDeclaration) -> ParsedPut | Delete
         text = bytes(envelope.data)
         data = _decoded_data(text)
         if envelope.op is None or envelope.op == "upsert":
-            return _put(key, envelope.emitted_at, text, data, declaration)
+            return _put(key, envelope.emitted_at, text, data, declaration, check)
         if envelope.op == "delete":
             return _delete(key, envelope.emitted_at, data, declaration)
         raise _invalid('op must be "upsert" or "delete"')
@@ -139,10 +140,14 @@ def parse_line(raw: bytes, declaration: StreamDeclaration) -> ParsedPut | Delete
         raise Rejected(error.code, str(error), key) from None
 
 
-def _put(key: str, emitted_at: str, text: bytes, data: object, declaration: StreamDeclaration) -> ParsedPut:
+def _put(
+    key: str, emitted_at: str, text: bytes, data: object, declaration: StreamDeclaration, check: Check | None
+) -> ParsedPut:
     if not isinstance(data, dict):
         raise _invalid("data must be an object")
     keys.require_agreement(key, data, declaration.primary_key)
+    if check is not None:
+        check(data)
     canonical = jsontext.canonical(data)
     if jsontext.has_duplicate_members(text, canonical):
         raise _invalid("data has an object with two members of one name")

@@ -1,7 +1,7 @@
 """The JSON Schemas of a manifest: valid 2020-12, complete in themselves, and what fields they declare."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -49,6 +49,11 @@ def _require_meta(schema: Mapping[str, Any], where: str) -> None:
     except ValueError as error:
         reason = getattr(error, "message", str(error))
         raise Invalid(f"{where} is no JSON Schema 2020-12: {reason[:_MAX_MESSAGE]}") from None
+
+
+def uses_keyword(schema: Mapping[str, Any], keywords: Collection[str]) -> bool:
+    """Whether one of the keywords stands anywhere in the document."""
+    return any(keyword in part for part in _objects(schema) for keyword in keywords)
 
 
 def properties_of(schema: Mapping[str, Any]) -> tuple[str, ...]:

@@ -36,7 +36,16 @@ FORGOTTEN_AT_ONCE = 10_000
 class RecordStore:
     """Everything above bytes, by what it is for; each part is an attribute."""
 
-    def __init__(self, directory: Path, blobs: BlobStore, central: Central, engines: Engines, keyring: Keyring) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        blobs: BlobStore,
+        central: Central,
+        engines: Engines,
+        keyring: Keyring,
+        *,
+        validate: bool = False,
+    ) -> None:
         self.directory = directory
         self.blobs = blobs
         self.central = central
@@ -48,7 +57,7 @@ class RecordStore:
         self.disclosures = Disclosures(central, keyring)
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
-        self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring)
+        self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, validate=validate)
         self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring)
         self.states = States(central, self.registry)
         self.collector = Collector(blobs, Holdings(central, engines))
@@ -64,8 +73,10 @@ class RecordStore:
         )
 
     @classmethod
-    async def open(cls, directory: Path) -> Self:
+    async def open(cls, directory: Path, *, validate: bool = False) -> Self:
         """Open, or make, a data directory: one SQLite file per owner, blobs on the filesystem.
+
+        `validate` holds records against the schemas of their streams when they are ingested.
 
         Raises `StorageUnavailable` or `WrongStore` when it cannot be served, or when a part of it is gone.
         """
@@ -75,7 +86,7 @@ class RecordStore:
         central = await SqliteCentral.open(directory / "central.db")
         blobs = await BlobStore.open(directory)
         engines = GuardedEngines(SingleFileEngines(directory / "records"), central)
-        return cls(directory, blobs, central, engines, keyring)
+        return cls(directory, blobs, central, engines, keyring, validate=validate)
 
     async def collect(self, grace: float) -> Collected:
         """Collect garbage older than `grace` seconds; finish erasures that were cut off."""

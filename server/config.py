@@ -26,7 +26,8 @@ class Config:
     `port` 0 takes a free one. `drain` are the seconds that running requests get once the server is told to stop.
     `patience` are the seconds after which a client that stalls, trickles or stops reading is given up; within twice
     that nothing of it is left. `public_url` is the address that clients use, where a proxy stands in front; without
-    it, the one that they reached. `history` are the seconds for which change tokens stay good. Below `min_free` free
+    it, the one that they reached. `history` are the seconds for which change tokens stay good. `validate_records`
+    holds what is ingested against the schemas of its streams. Below `min_free` free
     bytes on the data's disk the server says it is not ready.
 
     `introspect` names the authorization server in a separated deployment; without it the store's own tokens are good.
@@ -40,6 +41,7 @@ class Config:
     patience: float = 30.0
     public_url: str | None = None
     history: float = 90 * 24 * 3600.0
+    validate_records: bool = False
     min_free: int = 256 << 20
     introspect: Introspect | None = None
     authorization_servers: tuple[str, ...] = ()

@@ -28,6 +28,12 @@ from tools.opening import Opening, configure, store_options
 @click.option("--drain", default=30.0, show_default=True, envvar="BLOBSTORE_DRAIN", help="Seconds to finish requests.")
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option("--history", default="90d", show_default=True, envvar="BLOBSTORE_HISTORY", help="Change tokens' life.")
+@click.option(
+    "--validate-records",
+    is_flag=True,
+    envvar="BLOBSTORE_VALIDATE_RECORDS",
+    help="Reject records that the schema of their stream does not allow.",
+)
 def serve(
     opening: Opening,
     host: str,
@@ -35,6 +41,7 @@ def serve(
     drain: float,
     public_url: str | None,
     history: str,
+    validate_records: bool,
     authorization: Authorization,
 ) -> None:
     """Serve DIR until SIGTERM or Ctrl-C; made on first start. Prints its URL when it is ready."""
@@ -48,6 +55,7 @@ def serve(
         drain=drain,
         public_url=public_url,
         history=remembered,
+        validate_records=validate_records,
         introspect=authorization.introspect,
         authorization_servers=authorization.authorization_servers,
         introspect_clients=authorization.introspect_clients,
