@@ -34,6 +34,9 @@ class Round:
     distinct: int
 
 
+HASHERS = ("b3sum", "sha256sum")
+
+
 @click.command()
 @click.option("--scale", default=0.1, show_default=True, help="1 is 15,410 files and 24 GB.")
 @click.option("--size-scale", default=1.0, show_default=True, help="Multiplies every size, keeps the counts.")
@@ -45,6 +48,9 @@ def hydrate(
     scale: float, size_scale: float, source: Path | None, rounds: int, directory: Path | None, as_json: bool
 ) -> None:
     """Hydrate a Slack workspace; the peer is cp -r, sync -f, b3sum and sha256sum over the same tree."""
+    for hasher in HASHERS:
+        if shutil.which(hasher) is None:
+            raise click.ClickException(f"{hasher} is not installed: it is what hydration is measured against")
     with tempfile.TemporaryDirectory(prefix="blobstore-bench-", dir=directory) as name:
         scratch = Path(name)
         if source is None:
@@ -118,7 +124,7 @@ def _peer(source: Path, scratch: Path) -> float:
     started = time.perf_counter()
     subprocess.run(["cp", "-r", str(source), str(copy)], check=True)
     subprocess.run(["sync", "-f", str(copy)], check=True)
-    for hasher in ("b3sum", "sha256sum"):
+    for hasher in HASHERS:
         find = subprocess.Popen(["find", str(copy), "-type", "f", "-print0"], stdout=subprocess.PIPE)
         subprocess.run(["xargs", "-0", hasher], stdin=find.stdout, check=True, stdout=subprocess.DEVNULL)
         find.wait()
