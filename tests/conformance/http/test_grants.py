@@ -122,6 +122,15 @@ async def test_siblings_of_the_granted_instances_stay_hidden(library: Connector)
     refused(await seen.one("books", "bob"), 404, "not_found")
 
 
+async def test_an_instance_that_is_not_granted_looks_like_one_that_is_not_there(library: Connector) -> None:
+    seen = await client(library, {"name": "books"})
+    await library.put("books", book("zoe"), connector_instance_id=library.work)
+    for path in ("/v1/streams", "/v1/streams/books/records", "/v1/streams/books/records/zoe"):
+        hidden, missing = [await seen.api.get(path, connection_id=name) for name in (library.work, "nobody")]
+        one, other = refused(hidden, 404, "not_found"), refused(missing, 404, "not_found")
+        assert {**one, "request_id": ""} == {**other, "request_id": ""}
+
+
 async def test_several_instances_of_one_key_must_be_told_apart(library: Connector) -> None:
     await library.put("books", book("ada", "Theirs"), connector_instance_id=library.work)
     connections = (await library.api.get("/v1/owner/connections")).data
