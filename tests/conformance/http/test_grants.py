@@ -378,6 +378,18 @@ async def test_a_blob_that_the_grant_hides_looks_like_one_that_is_not_there(libr
     assert (await seen.api.get(f"/v1/blobs/{blob_id}")).body == b"cover"
 
 
+async def test_a_file_name_from_a_hidden_field_is_not_told(library: Connector) -> None:
+    blob_id = await covered(library, "x", b"a cover with a name")
+    reference = {"blob_id": blob_id, "mime_type": "image/png"}
+    await library.put("books", line("x", title=None, name="secret.png", cover=reference))
+    owners = (await library.api.get(f"/v1/blobs/{blob_id}")).headers["Content-Disposition"]
+    assert "secret.png" in owners
+    seen = await client(library, {"name": "books", "fields": ["cover"]})
+    assert "secret" not in (await seen.api.get(f"/v1/blobs/{blob_id}")).headers["Content-Disposition"]
+    await library.put("books", line("x", title="Granted", name="secret.png", cover=reference))
+    assert "Granted" in (await seen.api.get(f"/v1/blobs/{blob_id}")).headers["Content-Disposition"]
+
+
 async def test_a_claimed_blob_is_the_owners_only(library: Connector) -> None:
     query = {"connector_id": library.id, "stream": "books", "record_key": "later"}
     blob_id = (await library.api.call("POST", "/v1/blobs", query, body=b"early")).json["blob_id"]
