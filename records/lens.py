@@ -69,13 +69,16 @@ class Lens:
         return self._sees
 
     def _sees(self, partition: Partition, key: str, data: bytes) -> bool:
-        bounds = self.bounds
-        if bounds is not None and bounds.resources is not None and key not in bounds.resources:
+        if not self.may_show(key):
             return False  # decoding would be for nothing
         decoded = jsontext.decode(data)
-        if bounds is not None and not bounds.shows_data(key, decoded):
+        if self.bounds is not None and not self.bounds.shows_data(key, decoded):
             return False
         return self.matches is None or self.matches(decoded)
+
+    def may_show(self, key: str) -> bool:
+        """Whether there is any state in which the record with this key is seen."""
+        return self.bounds is None or self.bounds.resources is None or key in self.bounds.resources
 
     def sees(self, record: StoredRecord) -> bool:
         """Whether this record is seen."""
