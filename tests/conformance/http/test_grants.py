@@ -329,6 +329,22 @@ async def test_a_record_that_leaves_the_window_is_gone_and_one_that_enters_it_is
     assert changed["cyd"]["printed_at"] == "1901-01-01T00:00:00Z"
 
 
+async def test_another_consent_time_field_tells_nothing_of_the_hidden_and_loses_nothing(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "time_constraint": {"since": "1990-01-01T00:00:00Z"}})
+    _, token = await session(seen, "beginning")
+    manifest = (await library.api.get(f"/v1/connectors/{library.id.replace('/', '%2F')}")).json
+    manifest["streams"][0]["consent_time_field"] = "title"
+    assert (await library.api.call("POST", "/v1/connectors", body=manifest)).status == 200
+    await library.put("books", deletion("dee"), book("ada", "2026-01-01", printed_at="1843-09-01T00:00:00Z"))
+    await library.put("books", book("cyd", "New", printed_at="1990-01-01T00:00:01Z"))
+    changed, later = await session(seen, token)
+    assert {key: data and data["title"] for key, data in changed.items()} == {"cyd": "New"}
+    await library.put("books", deletion("cyd"))
+    for old in (token, later):
+        refused(await seen.page("books", changes_since=old), 410, "cursor_expired")
+    assert (await session(seen, "beginning"))[0].keys() == {"bob"}
+
+
 async def test_tokens_and_cursors_belong_to_their_grant(library: Connector) -> None:
     one, other = [await client(library, {"name": "books"}) for _ in range(2)]
     _, token = await session(one, "beginning")
