@@ -19,6 +19,7 @@ from records.links import DEFAULT_MEDIA_TYPE, media_type, top_field
 from records.model import Partition, PlacedLink
 from records.reach import Reaches
 from records.registry import Registry
+from records.scan import named
 from records.scope import Scope, Selector, StreamGrant, projected
 from records.slots import WHOLE_RECORD, parse, slot
 
@@ -148,9 +149,8 @@ async def _visible(engine: Engine, scope: Scope, page: Sequence[PlacedLink]) -> 
         if bounds is None or bounds.window is None:
             continue
         keys = {link.key for link in granted if link.partition == place}
-        for record in await engine.get([place], keys):
-            if bounds.shows_data(record.key, jsontext.decode(record.data)):
-                keys.discard(record.key)
+        async for found in named(engine, place, frozenset(keys)):
+            keys -= {each.key for each in found if bounds.shows_data(each.key, jsontext.decode(each.data))}
         hidden |= {(place, key) for key in keys}
     return [link for link in granted if (link.partition, link.key) not in hidden]
 

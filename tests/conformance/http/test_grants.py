@@ -98,6 +98,17 @@ async def test_resources_are_the_only_records(library: Connector) -> None:
     assert (await seen.one("books", "eve")).status == 200
 
 
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_a_page_of_long_resources_ends_early(library: Connector, limit: int) -> None:
+    sizes = {"v": 1, "w": 9, "x": 5, "y": 5, "z": 1}
+    for key, size in sizes.items():
+        await library.put("books", book(key, "x" * (size << 20)))
+    seen = await client(library, {"name": "books", "resources": list(sizes)})
+    for order, pages in (("asc", [["v"], ["w"], ["x"], ["y", "z"]]), ("desc", [["z", "y"], ["x"], ["w"], ["v"]])):
+        expected = pages if limit > 1 else [[key] for page in pages for key in page]
+        assert await seen.pages("books", limit=limit, order=order) == expected
+
+
 async def test_the_time_constraint_includes_since_and_excludes_until(library: Connector) -> None:
     bob, cyd = "1990-01-01T00:00:00Z", "1990-01-01T00:00:01Z"
     for window, expected in (
