@@ -1,5 +1,6 @@
 """Attachments: bytes on their way to a record, and bytes served because a record that the caller sees names them."""
 
+import asyncio
 import bisect
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from blobstore.catalogue import Stored
 from blobstore.digest import SHA256_PREFIX, Content, Digest, parse_sha256_alias
 from blobstore.errors import BlobNotFound, InvalidBlobId
 from blobstore.store import BlobStore, OpenBlob, Slot, Upload
-from records import jsontext, spine
+from records import jsontext, links, spine
 from records.central import Owner
 from records.engine import Engine, Engines
 from records.errors import Invalid, Unknown
@@ -18,7 +19,8 @@ from records.links import DEFAULT_MEDIA_TYPE, media_type, top_field
 from records.model import Partition, PlacedLink
 from records.reach import Reaches
 from records.registry import Registry
-from records.scope import Scope, Selector, StreamGrant
+from records.scan import named
+from records.scope import Scope, Selector, StreamGrant, projected
 from records.slots import WHOLE_RECORD, parse, slot
 
 
@@ -119,10 +121,10 @@ class Attachments:
         allowed = set(places)
         after: tuple[Partition, str, str] | None = (places[0], "", "") if places else None
         while after is not None:
-            links = await engine.links_of(stored.name.digest, after)
-            for each in await _visible(engine, scope, [link for link in links if link.partition in allowed]):
-                return each.link.media_type, each.link.filename, (each.partition, each.key)
-            after = _beyond(links[-1], places) if links else None
+            page = await engine.links_of(stored.name.digest, after)
+            for each in await _visible(engine, scope, [link for link in page if link.partition in allowed]):
+                return each.link.media_type, await _filename(engine, scope, each), (each.partition, each.key)
+            after = _beyond(page[-1], places) if page else None
         return None
 
     async def _claimed(self, scope: Scope, stored: Stored, selector: Selector) -> _Seen | None:
@@ -138,20 +140,34 @@ class Attachments:
         return None
 
 
-async def _visible(engine: Engine, scope: Scope, links: Sequence[PlacedLink]) -> list[PlacedLink]:
+async def _visible(engine: Engine, scope: Scope, page: Sequence[PlacedLink]) -> list[PlacedLink]:
     """Those through whose record and field the scope may see the blob, in their order."""
-    granted = [link for link in links if _is_granted(scope.stream(link.partition.stream), link)]
+    granted = [link for link in page if _is_granted(scope.stream(link.partition.stream), link)]
     hidden: set[tuple[Partition, str]] = set()
     for place in {link.partition for link in granted}:
         bounds = scope.stream(place.stream)
         if bounds is None or bounds.window is None:
             continue
         keys = {link.key for link in granted if link.partition == place}
-        for record in await engine.get([place], keys):
-            if bounds.shows_data(record.key, jsontext.decode(record.data)):
-                keys.discard(record.key)
+        async for found in named(engine, place, frozenset(keys)):
+            keys -= {each.key for each in found if bounds.shows_data(each.key, jsontext.decode(each.data))}
         hidden |= {(place, key) for key in keys}
     return [link for link in granted if (link.partition, link.key) not in hidden]
+
+
+async def _filename(engine: Engine, scope: Scope, link: PlacedLink) -> str | None:
+    """The link's file name; a client gets none from a field that it may not see."""
+    bounds, name = scope.stream(link.partition.stream), link.link.filename
+    if bounds is None or name is None:
+        return name
+    fields, pointer = bounds.fields, link.link.pointer
+
+    def granted(data: bytes) -> str | None:
+        seen = links.find(projected(jsontext.decode(data), fields))
+        return next((reference.filename for reference in seen if reference.pointer == pointer), None)
+
+    found = await engine.get([link.partition], [link.key])
+    return await asyncio.to_thread(granted, found[0].data) if found else None
 
 
 def _is_granted(bounds: StreamGrant | None, link: PlacedLink) -> bool:

@@ -23,7 +23,7 @@ from records.lens import Lens, Removed, Shown
 from records.model import Change, Changes, Overtaken, Partition, PartitionStats
 from records.paging import MAX_BYTES
 
-MAX_PARTITIONS = 400
+MAX_PARTITIONS = 200
 """Partitions of one session: its cursor names each, and goes into a URL."""
 
 STEP = 500
@@ -31,7 +31,7 @@ STEP = 500
 
 MAX_OWED = 100
 MAX_OWED_BYTES = 4096
-"""Keys that a token owes, and their length together."""
+"""Keys that a token owes, and their length in UTF-8 together."""
 
 _CONTEXT = "blobstore 2026-11 partition in a token"
 
@@ -69,12 +69,13 @@ class Session(msgspec.Struct, array_like=True):
         versions = {**self.since, **{name: self.horizon[name] for name in names[:come]}}
         if names:
             versions[self.place] = self.reached
-        return Token(versions, {name: {**self.owed.get(name, {}), **self.late.get(name, {})} for name in names})
+        owing = [name for name in names if self.owed.get(name) or self.late.get(name)]
+        return Token(versions, {name: {**self.owed.get(name, {}), **self.late.get(name, {})} for name in owing})
 
     def owe(self, name: bytes, key: str, version: int) -> bool:
         """The next token owes this key; false where it holds no more."""
-        keys = [key for late in self.late.values() for key in late]
-        if len(keys) >= MAX_OWED or sum(map(len, keys)) > MAX_OWED_BYTES:
+        keys = [key, *(each for late in self.late.values() for each in late)]
+        if len(keys) > MAX_OWED or sum(len(each.encode()) for each in keys) > MAX_OWED_BYTES:
             return False
         self.late.setdefault(name, {})[key] = version
         return True
@@ -182,13 +183,13 @@ async def _step(engine: Engine, place: Partition, session: Session, page: Walk) 
 def _take(place: Partition, part: Changes, session: Session, page: Walk) -> _Taken:
     """Put into the page what the caller learns, as far as it fits."""
     name = session.place
-    owed = session.owed.setdefault(name, {})
+    owed = session.owed.get(name, {})
     since = session.since[name]
     both: list[Change | Overtaken] = [*part.changes, *part.overtaken]
     for each in sorted(both, key=lambda each: each.version):
         known = owed.get(each.key, since)
         if isinstance(each, Overtaken):
-            if not session.owe(name, each.key, known):
+            if page.lens.may_show(each.key) and not session.owe(name, each.key, known):
                 session.reached = each.version - 1
                 return _Taken.SHORT
         elif (learned := page.lens.learn(place, each)) is not None:

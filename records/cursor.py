@@ -2,7 +2,7 @@
 
 A token is the URL-safe base64, unpadded, of a random nonce (12 bytes) and the payload in MessagePack under
 ChaCha20-Poly1305. What it is bound to is the associated data: it is not in the token and must be known to open it.
-Only the length shows, and grows with the payload's.
+Only the length shows: the payload is padded to a multiple of `PADDING`, for how long it is may tell of what is hidden.
 """
 
 import os
@@ -19,10 +19,14 @@ from records.errors import InvalidCursor
 
 T = TypeVar("T")
 
-MAX_LENGTH = 16_384
-"""Characters of a token; a longer one is refused unread."""
+MAX_LENGTH = 28 << 10
+"""Characters of a token; a longer one is refused unread. The longest session's fits, and fits into a request line."""
+
+PADDING = 256
+"""Bytes: a version that grows, or the value of a field that orders the list, must not make a token longer."""
 
 _NONCE = 12
+_END = b"\x01"  # padding follows
 _VERSION = 1
 
 
@@ -50,7 +54,9 @@ class Binding:
 def seal(key: bytes, binding: Binding, payload: object) -> str:
     """A token that only the same key and an equal binding open. `payload`: anything that msgspec encodes."""
     nonce = os.urandom(_NONCE)
-    sealed = ChaCha20Poly1305(key).encrypt(nonce, msgspec.msgpack.encode(payload), binding.associated_data())
+    text = msgspec.msgpack.encode(payload) + _END
+    text += bytes(-len(text) % PADDING)
+    sealed = ChaCha20Poly1305(key).encrypt(nonce, text, binding.associated_data())
     return urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
 
 
@@ -67,6 +73,6 @@ def unseal(key: bytes, binding: Binding, token: str, payload: type[T], param: st
         if urlsafe_b64encode(sealed).rstrip(b"=").decode() != token:
             raise InvalidCursor(param)
         text = ChaCha20Poly1305(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], binding.associated_data())
-        return msgspec.msgpack.decode(text, type=payload)
+        return msgspec.msgpack.decode(text.rstrip(b"\0").removesuffix(_END), type=payload)
     except (ValueError, InvalidTag):
         raise InvalidCursor(param) from None

@@ -61,8 +61,13 @@ class Engine(Protocol):
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    async def get(self, partitions: Collection[Partition], keys: Collection[str]) -> list[StoredRecord]:
-        """The records with one of these keys, in the order of partitions and keys."""
+    async def get(
+        self, partitions: Collection[Partition], keys: Collection[str], *, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
+        """The records with one of these keys, in the order of partitions and keys.
+
+        It stops with the record that takes their data beyond `max_bytes`.
+        """
         ...
 
     async def page(

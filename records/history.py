@@ -25,11 +25,12 @@ _CONTEXT = "blobstore 2026-11 a field of a record"
 class Remembered(msgspec.Struct, frozen=True, array_like=True):
     """A superseded state: the digest of each top-level field, and the consent-time field's value if it was a string.
 
-    `fields` is None of an erased one: it is unlike anything.
+    `fields` is None of an erased one: it is unlike anything. `consent_field` is the field that the stream had declared.
     """
 
     fields: dict[str, bytes] | None
     consent: str | None
+    consent_field: str | None = None
 
     def differs(self, other: "Remembered", fields: Collection[str] | None) -> bool:
         """Whether one who sees these fields (None: all) can tell the two states apart."""
@@ -54,7 +55,7 @@ class Recorder:
     def state(self, data: Mapping[str, object]) -> Remembered:
         """The same of decoded data, to be compared with what was stored."""
         digests = {name: self._digest(name, value) for name, value in data.items()}
-        return Remembered(digests, consent_of(data, self.consent_field))
+        return Remembered(digests, consent_of(data, self.consent_field), self.consent_field)
 
     def _digest(self, name: str, value: object) -> bytes:
         return derive(_CONTEXT, self.key + jsontext.canonical([name, value]), DIGEST_SIZE)
@@ -67,12 +68,13 @@ def recall(stored: bytes) -> Remembered:
 
 def redacted(stored: bytes) -> bytes:
     """What may stay of a remembered state once its record is erased."""
-    return erased(recall(stored).consent)
+    past = recall(stored)
+    return erased(past.consent, past.consent_field)
 
 
-def erased(consent: str | None) -> bytes:
+def erased(consent: str | None, consent_field: str | None) -> bytes:
     """What stays of the state that an erasure ends; `consent` is its consent-time field's value."""
-    return msgspec.msgpack.encode(Remembered(None, consent))
+    return msgspec.msgpack.encode(Remembered(None, consent, consent_field))
 
 
 def consent_of(data: Mapping[str, object], consent_field: str | None) -> str | None:

@@ -119,7 +119,7 @@ def _expires(value: object) -> float:
         return math.inf
     if isinstance(value, bool) or not isinstance(value, int | float):
         return -math.inf
-    return float(min(value, _FAR))
+    return float(max(-_FAR, min(value, _FAR)))
 
 
 def _granted(answer: Mapping[str, object], subject: str) -> Grant | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from records import jsontext, links
+from records.errors import CursorExpired
 from records.history import Recorder, Remembered, read_revisions, recall
 from records.model import Change, Keep, Partition, StoredRecord, Tombstone
 from records.query import Matches
@@ -69,13 +70,16 @@ class Lens:
         return self._sees
 
     def _sees(self, partition: Partition, key: str, data: bytes) -> bool:
-        bounds = self.bounds
-        if bounds is not None and bounds.resources is not None and key not in bounds.resources:
+        if not self.may_show(key):
             return False  # decoding would be for nothing
         decoded = jsontext.decode(data)
-        if bounds is not None and not bounds.shows_data(key, decoded):
+        if self.bounds is not None and not self.bounds.shows_data(key, decoded):
             return False
         return self.matches is None or self.matches(decoded)
+
+    def may_show(self, key: str) -> bool:
+        """Whether there is any state in which the record with this key is seen."""
+        return self.bounds is None or self.bounds.resources is None or key in self.bounds.resources
 
     def sees(self, record: StoredRecord) -> bool:
         """Whether this record is seen."""
@@ -100,22 +104,33 @@ class Lens:
         return Shown(record.partition, record.key, data, self.emitted_at(record))
 
     def learn(self, partition: Partition, change: Change) -> Shown | Removed | None:
-        """What the caller learns of a change; None where what is seen is what was seen."""
-        if isinstance(change.now, Tombstone):
-            return self._bury(partition, change.now, change.before)
+        """What the caller learns of a change; None where what is seen is what was seen.
+
+        Raises `CursorExpired` where it is not remembered whether the caller saw what was.
+        """
         before = None if change.before is None else recall(change.before)
-        was_seen = before is not None and self._shows(change.now.key, before.consent)
+        was_seen = before is not None and self._was_seen(change.now, before)
+        if isinstance(change.now, Tombstone):  # where nothing is remembered, it came and went in between
+            return _buried(partition, change.now) if was_seen else None
         if not self.sees(change.now):
             return self._left(change.now) if was_seen else None
         if was_seen and before is not None and not self._differs(change.now, before):
             return None
         return self.show(change.now)
 
-    def _bury(self, partition: Partition, grave: Tombstone, before: bytes | None) -> Removed | None:
-        # Where nothing is remembered, it came and went in between.
-        if before is None or not self._shows(grave.key, recall(before).consent):
-            return None
-        return Removed(partition, grave.key, grave.deleted_at, grave.emitted_at)
+    def _was_seen(self, now: StoredRecord | Tombstone, before: Remembered) -> bool:
+        bounds = self.bounds
+        if bounds is None or bounds.window is None or before.consent_field == bounds.window.field:
+            return bounds is None or bounds.shows(now.key, before.consent)
+        # The stream had declared another field than the grant goes by.
+        field = bounds.window.field
+        if not self.may_show(now.key) or (before.fields is not None and field not in before.fields):
+            return False
+        if before.fields is not None and isinstance(now, StoredRecord):
+            data = jsontext.decode(now.data)
+            if not self._state(data).differs(before, [field]):
+                return bounds.shows_data(now.key, data)
+        raise CursorExpired("the stream has another consent-time field since; start again with `beginning`")
 
     def _left(self, record: StoredRecord) -> Removed:
         """It is there still, but its consent-time field has moved out of the window: that moment, and no later one."""
@@ -124,15 +139,19 @@ class Lens:
             moment = read_revisions(record.revisions).seen([self.bounds.window.field]).emitted_at
         return Removed(record.partition, record.key, moment, moment)
 
-    def _shows(self, key: str, consent: str | None) -> bool:
-        return self.bounds is None or self.bounds.shows(key, consent)
-
     def _differs(self, record: StoredRecord, before: Remembered) -> bool:
-        assert self.recorder is not None
-        now = self.recorder.state(jsontext.decode(record.data))
+        now = self._state(jsontext.decode(record.data))
         return now.differs(before, None if self.bounds is None else self.bounds.fields)
+
+    def _state(self, data: Mapping[str, object]) -> Remembered:
+        assert self.recorder is not None
+        return self.recorder.state(data)
 
     def _fields(self, connector: str) -> frozenset[str] | None:
         if self.fields is not None:
             return self.fields[connector]
         return None if self.bounds is None else self.bounds.fields
+
+
+def _buried(partition: Partition, grave: Tombstone) -> Removed:
+    return Removed(partition, grave.key, grave.deleted_at, grave.emitted_at)

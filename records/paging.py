@@ -43,6 +43,18 @@ def take(
     return Page(taken, None)
 
 
+def up_to(records: Iterable[StoredRecord], max_bytes: int | None) -> list[StoredRecord]:
+    """The first of the records, up to the one that takes their data beyond `max_bytes`."""
+    taken: list[StoredRecord] = []
+    size = 0
+    for record in records:
+        taken.append(record)
+        size += len(record.data)
+        if is_full(size, max_bytes):
+            break
+    return taken
+
+
 State = StoredRecord | Tombstone | Overtaken
 """What a session comes by."""
 

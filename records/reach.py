@@ -69,7 +69,7 @@ class Reaches:
         living = {
             each.id
             for each in await self._central.instances(scope.owner.id)
-            if each.connector in connectors and selector.instance in (None, each.id)
+            if each.connector in connectors and selector.instance in (None, each.id) and scope.knows(each.id)
         }
         if selector.instance is not None and not living:
             raise Unknown("no such instance of this connector")

@@ -1,12 +1,13 @@
 """Pages gathered from an engine: it looks at so many records at a time, a page may need more of them."""
 
+import bisect
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 
 from records.engine import Engine
 from records.lens import Lens
 from records.model import Order, Partition, Position, StoredRecord
-from records.paging import MAX_BYTES, is_full, position
+from records.paging import MAX_BYTES, is_full, position, up_to
 
 PIECE = 1000
 
@@ -27,10 +28,7 @@ async def scan(
 ) -> Scanned:
     """Up to `limit` records that the lens sees, beyond `after`; fewer where their data exceeds `paging.MAX_BYTES`."""
     if lens.bounds is not None and lens.bounds.resources is not None and len(lens.bounds.resources) <= FEW:
-        found = await engine.get(partitions, lens.bounds.resources)
-        ranked = sorted(found, key=lambda each: _rank(each, order), reverse=order is Order.DESC)
-        seen = [each for each in ranked if _is_beyond(each, after, order) and lens.sees(each)]
-        return Scanned(seen[:limit], len(seen) > limit)
+        return await _scan_named(engine, partitions, order, after, limit, lens)
     records: list[StoredRecord] = []
     size = 0
     while True:
@@ -44,6 +42,33 @@ async def scan(
         if page.reached is None:
             return Scanned(records, False)
         after = page.reached
+
+
+async def _scan_named(
+    engine: Engine, partitions: Collection[Partition], order: Order, after: Position | None, limit: int, lens: Lens
+) -> Scanned:
+    """The same where the records are named: all of them are looked at, and little more than a page is held."""
+    assert lens.bounds is not None
+    first: list[StoredRecord] = []
+    for place in partitions:
+        async for found in named(engine, place, lens.bounds.resources or ()):
+            first += [each for each in found if _is_beyond(each, after, order) and lens.sees(each)]
+            first.sort(key=lambda each: _rank(each, order), reverse=order is Order.DESC)
+            # The last one only tells that there is more.
+            first = first[: max(2, len(up_to(first[: limit + 1], MAX_BYTES)))]
+    more = len(first) > limit or (len(first) > 1 and is_full(sum(len(each.data) for each in first), MAX_BYTES))
+    return Scanned(first[:-1] if more else first, more)
+
+
+async def named(engine: Engine, place: Partition, keys: Collection[str]) -> AsyncIterator[list[StoredRecord]]:
+    """The records of a partition with these keys, in lists that are little longer than a page."""
+    left = sorted(keys)
+    while left:
+        found = await engine.get([place], left, max_bytes=MAX_BYTES)
+        yield found
+        if not is_full(sum(len(each.data) for each in found), MAX_BYTES):
+            return
+        left = left[bisect.bisect_right(left, found[-1].key) :]
 
 
 async def every(engine: Engine, partition: Partition, lens: Lens) -> AsyncIterator[StoredRecord]:

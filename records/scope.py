@@ -91,6 +91,10 @@ class Scope:
             raise Forbidden("the grant does not name this stream", "grant_stream_not_allowed", param="stream")
         return self.grant.streams[name]
 
+    def knows(self, instance: str) -> bool:
+        """Whether the caller may know that there is this instance: a client only of those that its grant names."""
+        return self.grant is None or any(instance in bounds.instances for bounds in self.grant.streams.values())
+
     def allows(self, connector: str, stream: str, instance: str) -> bool:
         """Whether records of this place may be seen at all."""
         if self.grant is None:

@@ -146,7 +146,7 @@ class EngineChanges:
         damaged = replace(put("a"), data=b'{"id":')
         await apply(engine, MESSAGES, damaged, replace(damaged, key="b", sort=put("b").sort))
         assert await apply(engine, MESSAGES, put("a", "mended"), delete("b")) == [Outcome.UPDATED, Outcome.DELETED]
-        assert await befores(engine, 2) == {"a": Remembered({}, None), "b": Remembered({}, None)}
+        assert await befores(engine, 2) == {"a": Remembered({}, None, "text"), "b": Remembered({}, None, "text")}
 
     # -- which keys ------------------------------------------------------------------------------------------------
 
@@ -284,7 +284,13 @@ class EngineChanges:
             pass
         grave = await grave_of(engine, "a")
         assert (grave.deleted_at, grave.emitted_at) == (T2, T2)
-        expected = {1: None, 2: Remembered(None, "1"), 3: Remembered(None, "2"), 4: None, 5: Remembered(None, "3")}
+        expected = {
+            1: None,
+            2: Remembered(None, "1", "text"),
+            3: Remembered(None, "2", "text"),
+            4: None,
+            5: Remembered(None, "3", "text"),
+        }
         for since, before in expected.items():
             assert (await befores(engine, since))["a"] == before
 
@@ -292,9 +298,9 @@ class EngineChanges:
         await apply(engine, MESSAGES, put("a", "1"))
         await engine.erase(Target(SLACK, "one", "messages", "a", "text"), T2, 10)
         await apply(engine, MESSAGES, put("a", "2"))
-        assert await befores(engine, 1) == {"a": Remembered(None, "1")}
+        assert await befores(engine, 1) == {"a": Remembered(None, "1", "text")}
         await apply(engine, MESSAGES, delete("a"))
-        assert await befores(engine, 1) == {"a": Remembered(None, "1")}
+        assert await befores(engine, 1) == {"a": Remembered(None, "1", "text")}
 
     async def test_an_erasure_without_a_consent_field_keeps_none(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("x"), put("a", "1"))
@@ -306,13 +312,13 @@ class EngineChanges:
             await apply(engine, place, put("a", "1"), put("b", "1"), put("a", "2"), put("b", "2"))
         await engine.erase(Target(SLACK, "one", "messages", "a"), T2, 10)
         await engine.erase(Target(SLACK, "one", "users"), T2, 10)
-        assert await befores(engine, 2) == {"b": state_of(put("b", "1")), "a": Remembered(None, "1")}
+        assert await befores(engine, 2) == {"b": state_of(put("b", "1")), "a": Remembered(None, "1", "text")}
 
     async def test_the_past_of_what_was_deleted_goes_with_its_stream(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "1"), put("a", "2"), delete("a"))
         assert (await engine.erase(Target(SLACK, "one", "messages"), T2, 1)).finished is False
         assert (await engine.erase(Target(SLACK, "one", "messages"), T2, 1)).finished is True
-        assert await befores(engine, 1) == {"a": Remembered(None, "1")}
+        assert await befores(engine, 1) == {"a": Remembered(None, "1", "text")}
 
     @pytest.mark.parametrize("target", [Target(SLACK), Target(SLACK, "one")])
     async def test_tokens_from_before_an_instance_was_erased_are_too_old(self, engine: Engine, target: Target) -> None:

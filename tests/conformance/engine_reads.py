@@ -75,6 +75,14 @@ class EngineReads:
         assert await engine.get([], ["a"]) == []
         assert await engine.get(PLACES, []) == []
 
+    async def test_records_with_these_keys_end_with_the_one_that_makes_them_too_long(self, engine: Engine) -> None:
+        for place in (MESSAGES, USERS):
+            await apply(engine, place, *(put(key, "x" * 100) for key in "abc"))
+        size = len((await engine.get([MESSAGES], ["a"]))[0].data)
+        every = await engine.get([MESSAGES, USERS], "abc")
+        for max_bytes, count in ((0, 1), (size - 1, 1), (size, 2), (4 * size, 5), (6 * size, 6)):
+            assert await engine.get([MESSAGES, USERS], "abc", max_bytes=max_bytes) == every[:count]
+
     async def test_any_number_of_records_may_be_asked_for(self, engine: Engine) -> None:
         keys = [f"{n:04}" for n in range(1200)]
         await apply(engine, MESSAGES, *(put(key) for key in keys))

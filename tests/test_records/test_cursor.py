@@ -4,11 +4,12 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from records import cursor
+from records import changes, cursor
 from records.cursor import Binding
 from records.errors import InvalidCursor
 from records.model import Partition, Position, SortKey
@@ -117,6 +118,24 @@ def test_a_token_that_is_too_long_is_refused() -> None:
     token = cursor.seal(KEY, BINDING, {"x": "y" * cursor.MAX_LENGTH})
     assert len(token) > cursor.MAX_LENGTH
     refused(token, payload=dict)
+
+
+@pytest.mark.parametrize("length", [0, 20, 100])
+def test_how_long_a_token_is_does_not_tell_what_is_in_it(length: int) -> None:
+    position = replace(POSITION, sort=SortKey(False, bytes(length)))
+    assert len(cursor.seal(KEY, BINDING, position)) == len(cursor.seal(KEY, BINDING, POSITION))
+
+
+def test_the_longest_session_opens() -> None:
+    names = [secrets.token_bytes(8) for _ in range(changes.MAX_PARTITIONS)]
+    versions = dict.fromkeys(names, 1 << 40)
+    owing = changes.Session(versions, versions, names[-1], 1 << 40, {}, {})
+    keys = iter(range(changes.MAX_OWED + 1))
+    while owing.owe(names[n := next(keys)], f"{n:03}" + "\N{PILE OF POO}" * 9, 1 << 40):
+        pass
+    session = msgspec.structs.replace(owing, owed=owing.late)
+    assert len(cursor.seal(KEY, BINDING, session)) <= cursor.MAX_LENGTH
+    assert cursor.unseal(KEY, BINDING, cursor.seal(KEY, BINDING, session), changes.Session) == session
 
 
 def test_nothing_can_be_read_and_nothing_repeats() -> None:

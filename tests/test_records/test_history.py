@@ -107,7 +107,7 @@ def test_a_consent_time_that_is_no_string_is_none(at: str) -> None:
 @pytest.mark.parametrize("damaged", [b"", b'{"id":', b"[" * 100_000, b"\xff", b"[1]", b'"text"'])
 def test_what_cannot_be_read_is_unlike_anything_and_has_no_fields(damaged: bytes) -> None:
     assert not same_content(damaged, b"{}")
-    assert recall(RECORDER.remember(damaged)) == Remembered({}, None)
+    assert recall(RECORDER.remember(damaged)) == Remembered({}, None, "at")
     assert read_revisions(revise(None, ONE, damaged, b'{"a":1}', TWO)) == Revisions(ONE, {"a": TWO})
 
 
@@ -130,7 +130,7 @@ def test_a_change_is_seen_by_who_sees_its_field() -> None:
 def test_an_erased_state_has_its_consent_time_only_and_is_unlike_anything() -> None:
     stored = RECORDER.remember(b'{"id":"a","at":"2026-01-01"}')
     left = recall(redacted(stored))
-    assert left == recall(erased("2026-01-01")) == Remembered(None, "2026-01-01")
+    assert left == recall(erased("2026-01-01", "at")) == Remembered(None, "2026-01-01", "at")
     for fields in (None, ["id"], []):
         assert left.differs(recall(stored), fields)
         assert recall(stored).differs(left, fields)

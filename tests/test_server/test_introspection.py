@@ -135,6 +135,7 @@ async def test_a_bad_answer_is_not_remembered(world: World, answer: dict[str, ob
         ("iss", "https://other.example"),
         ("aud", "https://other.example"),
         ("exp", EXP - 1000),
+        pytest.param("exp", -(10**400), id="long ago"),
         ("pdpp_token_kind", "mcp_package"),
         ("subject_id", None),
         ("grant_id", "another"),

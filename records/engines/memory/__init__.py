@@ -29,7 +29,7 @@ from records.model import (
     StoredRecord,
     Target,
 )
-from records.paging import take
+from records.paging import take, up_to
 
 __all__ = ["MemoryEngine", "MemoryEngines"]
 
@@ -81,10 +81,12 @@ class MemoryEngine:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    async def get(self, partitions: Collection[Partition], keys: Collection[str]) -> list[StoredRecord]:
+    async def get(
+        self, partitions: Collection[Partition], keys: Collection[str], *, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
         wanted = set(keys)
         found = [record for record in self._stored(partitions) if record.key in wanted]
-        return sorted(found, key=lambda record: (record.partition, record.key))
+        return up_to(sorted(found, key=lambda record: (record.partition, record.key)), max_bytes)
 
     async def page(
         self,

@@ -93,7 +93,7 @@ class Records:
     def erase(self, delete: Delete, consent_field: str | None, now: int) -> None:
         """Take a record out; what stays is that it was there."""
         consent = consent_in(self.live[delete.key].put.data, consent_field)
-        self.bury(delete, erased(consent), now, erased=True)
+        self.bury(delete, erased(consent, consent_field), now, erased=True)
 
     def bury(self, delete: Delete, remembered: bytes, now: int, *, erased: bool = False) -> None:
         """Leave a tombstone in a record's place."""

@@ -127,7 +127,7 @@ def _bury(db: sqlite3.Connection, part: int, rows: list[_Chosen], step: _Step) -
     at = step.deleted_at
     bury(db, part, [Tombstone(row.key, version, at, at) for version, row in enumerate(rows, first)], step.now)
     past = [
-        (part, version, row.key, version_of(row.id), step.now, erased(row.consent))
+        (part, version, row.key, version_of(row.id), step.now, erased(row.consent, step.target.consent_field))
         for version, row in enumerate(rows, first)
     ]
     db.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, 1, ?)", past)

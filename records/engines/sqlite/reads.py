@@ -1,14 +1,14 @@
 """Rows into records: by key, and in pages that continue where the last one ended."""
 
 import heapq
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
 
 from blobstore.sqlite import sqlite3
 from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, version_of
 from records.model import Keep, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
 from records.order import split
-from records.paging import take
+from records.paging import take, up_to
 from records.times import unpacked
 
 Placed = tuple[Partition, Row]
@@ -17,15 +17,13 @@ Placed = tuple[Partition, Row]
 class Reads(OnFile):
     """The part of the port that reads records and counts."""
 
-    async def get(self, partitions: Collection[Partition], keys: Collection[str]) -> list[StoredRecord]:
+    async def get(
+        self, partitions: Collection[Partition], keys: Collection[str], *, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
         def run(db: sqlite3.Connection) -> list[StoredRecord]:
-            wanted = sorted(set(keys))
-            return [
-                record(place, row)
-                for place, part in _parts(db, partitions)
-                for marks, some in in_lists(wanted)
-                for row in db.execute(_GET.format(marks=marks), (part, *some)).fetchall()
-            ]
+            # Closed, so that no statement stays open and holds the snapshot.
+            with closing(_named(db, _parts(db, partitions), sorted(set(keys)))) as rows:
+                return up_to(rows, max_bytes)
 
         return await self._file.read(run)
 
@@ -54,6 +52,14 @@ class Reads(OnFile):
 def _parts(db: sqlite3.Connection, partitions: Collection[Partition]) -> list[tuple[Partition, int]]:
     found = ((place, part_of(db, place)) for place in sorted(set(partitions)))
     return [(place, part) for place, part in found if part is not None]
+
+
+def _named(db: sqlite3.Connection, parts: list[tuple[Partition, int]], keys: Sequence[str]) -> Generator[StoredRecord]:
+    """The records with these keys, in the order of partitions and keys, which is that of the arguments."""
+    for place, part in parts:
+        for marks, some in in_lists(keys):
+            for row in db.execute(_GET.format(marks=marks), (part, *some)):
+                yield record(place, row)
 
 
 def _walk(
