@@ -66,6 +66,7 @@ async def test_the_scheme_of_a_token_has_no_case(api: Api, anyone: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/.well-known/oauth-protected-resource"])
+@pytest.mark.ours
 async def test_what_needs_no_token_is_answered_without_one(anyone: Api, path: str) -> None:
     assert (await anyone.get(path)).status == 200
 
@@ -175,6 +176,7 @@ async def test_an_expectation_other_than_continue_is_417(api: Api) -> None:
         refused(answer, 417, "expectation_failed")
 
 
+@pytest.mark.ours
 async def test_readiness_names_what_it_looked_at(anyone: Api) -> None:
     answer = await anyone.get("/readyz")
     assert answer.json == {"status": "ready", "checks": {"records": "ok", "blobs": "ok", "space": "ok"}}

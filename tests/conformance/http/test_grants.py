@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.http.api import Answer, Api, Connector, deletion, refused
-from tests.conformance.http.library import BOOKS, book, filled, line
+from tests.conformance.http.api import Api, Connector, deletion, refused
+from tests.conformance.http.granting import client, grant, holding
+from tests.conformance.http.library import BOOKS, book, covered, filled, line
+
+pytestmark = pytest.mark.ours
 
 STREAM_PATHS = ["/v1/streams/{}", "/v1/streams/{}/records", "/v1/streams/{}/records/x"]
 
@@ -13,18 +16,6 @@ STREAM_PATHS = ["/v1/streams/{}", "/v1/streams/{}/records", "/v1/streams/{}/reco
 @pytest.fixture
 async def library(api: Api) -> Connector:
     return await filled(api)
-
-
-async def grant(library: Connector, *streams: dict[str, Any], **members: Any) -> Answer:
-    body = {"client_id": "an-app", "connector_id": library.id, "streams": list(streams), **members}
-    return await library.api.call("POST", "/v1/owner/grants", body=body)
-
-
-async def client(library: Connector, *streams: dict[str, Any], **members: Any) -> Connector:
-    """The connector as a client with such a grant sees it."""
-    answer = await grant(library, *streams, **members)
-    assert answer.status == 201, answer.body
-    return Connector(Api(library.api.session, library.api.base_url, answer.json["token"]), library.id)
 
 
 async def ids(seen: Connector, stream: str = "books", **query: object) -> list[str]:
@@ -199,7 +190,7 @@ async def test_owners_routes_refuse_clients(library: Connector, method: str, pat
 
 async def test_a_revoked_grant_stops_at_once(library: Connector) -> None:
     made = (await grant(library, {"name": "books"})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
+    seen = holding(library, made["token"])
     assert (await seen.page("books")).status == 200
     path = f"/v1/owner/grants/{made['grant_id']}/revoke"
     assert (await library.api.call("POST", path)).json["status"] == "revoked"
@@ -332,15 +323,6 @@ async def test_tokens_and_cursors_belong_to_their_grant(library: Connector) -> N
 # -- blobs ---------------------------------------------------------------------------------------------------------
 
 
-async def covered(library: Connector, key: str, body: bytes, **data: Any) -> str:
-    """A book with a cover; the cover's blob id."""
-    query = {"connector_id": library.id, "stream": "books", "record_key": key, "mime_type": "image/png"}
-    answer = await library.api.call("POST", "/v1/blobs", query, body=body)
-    blob_id: str = answer.json["blob_id"]
-    await library.put("books", book(key, cover={"blob_id": blob_id, "mime_type": "image/png"}, **data))
-    return blob_id
-
-
 async def test_a_client_fetches_the_blob_of_a_record_that_it_sees(library: Connector) -> None:
     blob_id = await covered(library, "x", b"cover")
     seen = await client(library, {"name": "books", "fields": ["cover"]})
@@ -383,99 +365,6 @@ async def test_a_link_beyond_the_1024th_authorizes_too(library: Connector) -> No
     await library.put("books", *(book(f"a{n:04}", cover=ref) for n in range(1, 1200)))
     seen = await client(library, {"name": "books", "resources": ["a1199"]})
     assert (await seen.api.get(f"/v1/blobs/{blob_id}")).body == b"popular"
-
-
-# -- disclosures ---------------------------------------------------------------------------------------------------
-
-
-async def disclosed(library: Connector, **query: object) -> list[dict[str, Any]]:
-    answer = await library.api.get("/v1/owner/disclosures", limit=1000, **query)
-    assert answer.status == 200, answer.body
-    return [each["body"] for each in answer.data]
-
-
-async def test_every_page_and_record_that_a_client_reads_is_disclosed(library: Connector) -> None:
-    made = (await grant(library, {"name": "books"})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
-    await seen.page("books", limit=2)
-    await seen.one("books", "ada")
-    page, record = await disclosed(library, grant=made["grant_id"])
-    assert (page["kind"], page["stream"], page["records"], page["client"]) == (
-        "disclosure.records",
-        "books",
-        2,
-        "an-app",
-    )
-    assert (record["records"], record["first"]) == (1, record["last"])
-    assert "ada" not in record.values()
-
-
-async def test_ranges_of_blobs_are_disclosed_as_asked_and_as_sent(library: Connector) -> None:
-    blob_id = await covered(library, "x", b"0123456789")
-    made = (await grant(library, {"name": "books"})).json
-    seen = Api(library.api.session, library.api.base_url, made["token"])
-    await seen.call("GET", f"/v1/blobs/{blob_id}", headers={"Range": "bytes=2-4"})
-    found: list[dict[str, Any]] = []
-    while len(found) < 2:  # how it ended is written down once it has
-        found = await disclosed(library, blob=blob_id)
-    begin, end = found
-    assert (begin["kind"], begin["ranges"], begin["grant"]) == ("disclosure.blob.begin", [[2, 5]], made["grant_id"])
-    assert (end["kind"], end["sent"], end["bytes"], end["end"]) == ("disclosure.blob.end", [[2, 5]], 3, "whole")
-    assert begin["disclosure"] == end["disclosure"]
-
-
-async def test_owners_reads_are_no_disclosures(library: Connector) -> None:
-    blob_id = await covered(library, "x", b"mine")
-    await library.page("books")
-    await library.api.get(f"/v1/blobs/{blob_id}")
-    assert await disclosed(library, connector=library.id) == []
-    assert await disclosed(library, blob=blob_id) == []
-
-
-async def test_refusals_are_on_the_spine(library: Connector) -> None:
-    made = (await grant(library, {"name": "books", "fields": ["pages"]})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
-    await seen.page("chapters")
-    await seen.page("books", fields="lent")
-    await seen.page("books", **{"filter[title]": "x"})
-    await seen.api.get("/v1/blobs/blob_b3_" + 64 * "0")
-    await seen.api.get("/v1/owner/spine")
-    await library.api.call("POST", f"/v1/owner/grants/{made['grant_id']}/revoke")
-    await seen.page("books")
-    found = await disclosed(library, grant=made["grant_id"])
-    assert {each["kind"] for each in found} == {"disclosure.refused"}
-    assert [each["code"] for each in found] == [
-        "grant_stream_not_allowed",
-        "field_not_granted",
-        "invalid_request",
-        "blob_not_found",
-        "insufficient_scope",
-        "grant_revoked",
-    ]
-
-
-async def test_disclosures_page_by_event(library: Connector) -> None:
-    made = (await grant(library, {"name": "books"})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
-    for _ in range(5):
-        await seen.page("books")
-    found, after = [], 0
-    while True:
-        answer = await library.api.get("/v1/owner/disclosures", grant=made["grant_id"], after=after, limit=2)
-        found += [each["seq"] for each in answer.data]
-        after = answer.json["next_after"]
-        if not answer.json["has_more"]:
-            break
-    assert found == sorted(set(found))
-    assert len(found) == 5
-
-
-async def test_a_strangers_disclosures_are_not_seen(library: Connector, stranger: Api) -> None:
-    made = (await grant(library, {"name": "books"})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
-    await seen.page("books")
-    answer = await stranger.get("/v1/owner/disclosures", grant=made["grant_id"])
-    assert answer.data == []
 
 
 async def test_relations_and_lines_of_others_are_not_needed(library: Connector) -> None:
