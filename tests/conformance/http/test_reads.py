@@ -172,13 +172,6 @@ async def test_a_cursor_that_this_server_did_not_make_is_refused(connector: Conn
     refused(await connector.page("notes", cursor=cursor), 400, "invalid_cursor")
 
 
-async def test_a_cursor_that_was_tampered_with_is_refused(connector: Connector) -> None:
-    await connector.put("notes", note("a"), note("b"))
-    cursor = (await connector.page("notes", limit=1)).json["next_cursor"]
-    changed = ("A" if cursor[10] != "A" else "B").join((cursor[:10], cursor[11:]))
-    refused(await connector.page("notes", limit=1, cursor=changed), 400, "invalid_cursor")
-
-
 async def test_a_cursor_shows_nothing_of_what_it_holds(connector: Connector) -> None:
     await connector.put("notes", *(note(f"secret{n}") for n in range(3)))
     cursors = {(await connector.page("notes", limit=1)).json["next_cursor"] for _ in range(3)}
