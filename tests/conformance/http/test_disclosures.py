@@ -1,10 +1,11 @@
 """What the audit log tells: every mutation, every page and range that a client was shown, every refusal."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from tests.conformance.http.api import Api, Connector
+from tests.conformance.http.api import Api, Connector, deletion, part
 from tests.conformance.http.granting import grant, holding
 from tests.conformance.http.library import covered, filled
 
@@ -104,3 +105,32 @@ async def test_a_strangers_disclosures_are_not_seen(library: Connector, stranger
     await seen.page("books")
     answer = await stranger.get("/v1/owner/disclosures", grant=made["grant_id"])
     assert answer.data == []
+
+
+async def test_every_mutation_is_on_the_spine_without_content(library: Connector) -> None:
+    after, events = 0, list[Any]()
+    made = (await grant(library, {"name": "books"})).json
+    await covered(library, "s3cr3t", b"s3cr3t")
+    state = await library.api.call("PUT", f"/v1/state/{part(library.id)}", body={"state": {"books": "s3cr3t"}})
+    assert state.status == 200
+    await library.put("books", deletion("s3cr3t"))
+    await library.api.call("POST", f"/v1/owner/grants/{made['grant_id']}/revoke")
+    await library.api.delete("/v1/streams/books/records/ada", connector_id=library.id)
+    while True:
+        page = (await library.api.get("/v1/owner/spine", after=after, limit=1000)).json
+        events += [each["body"] for each in page["data"]]
+        after = page["next_after"]
+        if not page["has_more"]:
+            break
+    mine = [each for each in events if library.id in str(each) or made["grant_id"] in str(each)]
+    assert Counter(each["kind"] for each in mine) == {
+        "connector.register": 1,
+        "records.ingest": 5,
+        "grant.create": 1,
+        "blob.upload": 1,
+        "state.put": 1,
+        "grant.revoke": 1,
+        "erasure.begin": 1,
+        "erasure.done": 1,
+    }
+    assert "s3cr3t" not in str(mine)

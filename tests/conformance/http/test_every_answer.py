@@ -82,6 +82,17 @@ async def test_the_challenge_leads_to_metadata_of_this_server(anyone: Api) -> No
     assert metadata["pdpp_discovery_hints"]["blob_indirection"] == "data.blob_ref.fetch_url"
 
 
+async def test_metadata_names_no_address_that_is_not_served(connector: Connector) -> None:
+    metadata = (await connector.api.get("/.well-known/oauth-protected-resource")).json
+    hints = metadata["pdpp_discovery_hints"]
+    addresses = [each for each in (*metadata.values(), *hints.values()) if str(each).startswith(metadata["resource"])]
+    for address in set(addresses) - {metadata["resource"], metadata["pdpp_core_query_base"]}:
+        path = address.removeprefix(metadata["resource"]).replace("{stream}", "notes")
+        assert (await connector.api.get(path, connector_id=connector.id)).status == 200, address
+    assert hints["changes_since_bootstrap"] == "beginning"
+    assert set(metadata["pdpp_token_kinds_supported"]) == {"owner", "client"}
+
+
 async def test_a_host_that_a_client_makes_up_is_never_repeated(anyone: Api) -> None:
     for path in ("/.well-known/oauth-protected-resource", "/v1/streams"):
         answer = await anyone.call("GET", path, headers={"Host": "evil.example"})

@@ -1,12 +1,16 @@
 """What a client sees: exactly what its grant names."""
 
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.conformance.http.api import Api, Connector, deletion, refused
 from tests.conformance.http.granting import client, grant, holding
-from tests.conformance.http.library import BOOKS, book, covered, filled, line
+from tests.conformance.http.library import BOOKS, T, book, covered, filled, line
 
 pytestmark = pytest.mark.ours
 
@@ -35,6 +39,13 @@ async def test_a_client_sees_its_granted_streams_only(library: Connector) -> Non
         refused(await seen.api.get(path.format("chapters")), 403, "grant_stream_not_allowed")
 
 
+async def test_metadata_is_not_cut_to_the_grant(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "fields": ["pages"], "resources": ["ada"]})
+    theirs = (await seen.api.get("/v1/streams/books")).json
+    mine = (await library.api.get("/v1/streams/books", connector_id=library.id)).json
+    assert {**theirs, "freshness": None} == {**mine, "freshness": None}
+
+
 async def test_what_is_not_granted_and_what_is_not_there_look_the_same(library: Connector) -> None:
     seen = await client(library, {"name": "books"})
     for path in STREAM_PATHS:
@@ -60,6 +71,22 @@ async def test_counts_are_those_under_the_grant(library: Connector) -> None:
         seen = await client(library, {"name": "books", **bounds})
         (stream,) = (await seen.api.get("/v1/streams")).data
         assert stream["record_count"] == count
+
+
+async def test_the_last_update_is_that_of_what_the_grant_shows(library: Connector) -> None:
+    await library.put("books", book("eve", "true", emitted_at="2026-09-09T00:00:00Z"))
+    await library.put(
+        "books", book("cyd", "Notes", printed_at="1990-01-01T00:00:01Z", emitted_at="2026-08-08T00:00:00Z")
+    )
+    for bounds, last in (
+        ({}, "2026-09-09T00:00:00Z"),
+        ({"time_constraint": {"since": "1990-01-01T00:00:00Z"}}, "2026-08-08T00:00:00Z"),
+        ({"resources": ["ada"]}, T),
+        ({"resources": ["nobody"]}, None),
+    ):
+        seen = await client(library, {"name": "books", **bounds})
+        (stream,) = (await seen.api.get("/v1/streams")).data
+        assert (stream["last_updated"], stream["freshness"]["captured_at"]) == (last, last)
 
 
 # -- records -------------------------------------------------------------------------------------------------------
@@ -103,6 +130,24 @@ async def test_the_time_constraint_includes_since_and_excludes_until(library: Co
         assert await ids(seen) == expected, window
         for key in {"ada", "bob", "cyd", "dee", "eve"} - set(expected):
             refused(await seen.one("books", key), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'"nul \u0000, \u00e9, é, 😀 and \ud83d\ude00"',
+        '{"n":9007199254740993,"m":123456789012345678901234567890,"e":1.10,"f":1e2,"g":-0}',
+        '[ 1, {"":  null, "__proto__":{}} ]',
+        "[" * 400 + "]" * 400,
+    ],
+)
+async def test_cutting_a_record_to_the_grant_leaves_its_values_as_they_are(library: Connector, text: str) -> None:
+    await library.spell("books", "k", f'{{"id":"k","lent":true, "title":"x","tags": {text} }}'.encode())
+    seen = await client(library, {"name": "books", "fields": ["tags"], "resources": ["k"]})
+    exactly = json.JSONDecoder(parse_float=Decimal).decode
+    (listed,) = exactly((await seen.page("books")).body.decode())["data"]
+    single = exactly((await seen.one("books", "k")).body.decode())
+    assert listed["data"] == single["data"] == {"id": "k", "title": "x", "tags": exactly(text)}
 
 
 async def test_siblings_of_the_granted_instances_stay_hidden(library: Connector) -> None:
@@ -199,6 +244,24 @@ async def test_a_revoked_grant_stops_at_once(library: Connector) -> None:
     assert (await library.api.call("POST", path)).status == 200
     listed = (await library.api.get("/v1/owner/grants")).data
     assert [each["status"] for each in listed if each["grant_id"] == made["grant_id"]] == ["revoked"]
+
+
+async def test_an_expired_grant_stops_and_says_why(library: Connector) -> None:
+    moment = datetime.now(UTC) + timedelta(seconds=2)
+    seen = await client(library, {"name": "books"}, expires_at=moment.isoformat())
+    while (answer := await seen.page("books")).status == 200:
+        await asyncio.sleep(0.1)
+    refused(answer, 403, "grant_expired")
+    assert datetime.now(UTC) >= moment
+    for ask in ("/v1/streams", "/v1/streams/books/records/ada", "/v1/blobs/blob_b3_" + 64 * "0"):
+        refused(await seen.api.get(ask), 403, "grant_expired")
+
+
+async def test_a_single_use_token_reads_and_pages_on(library: Connector) -> None:
+    seen = await client(library, {"name": "books"}, access_mode="single_use")
+    for _ in range(2):
+        assert [len(page) for page in await seen.pages("books", limit=2)] == [2, 2, 1]
+    assert (await seen.page("books", changes_since="beginning")).status == 200
 
 
 async def test_the_token_is_told_once(library: Connector) -> None:

@@ -28,6 +28,12 @@ async def test_two_names_of_an_instance_must_agree_on_reads_too(two: Connector) 
     refused(await two.api.delete("/v1/streams/notes/records/a", connector_id=two.id, **wrong), 400, "invalid_request")
 
 
+async def test_a_write_that_names_no_instance_goes_to_the_only_one(connector: Connector) -> None:
+    await connector.put("notes", note("a"), connection_id=connector.work)
+    await connector.put("notes", note("b"))
+    assert {each["connector_instance_id"] for each in (await connector.page("notes")).data} == {connector.work}
+
+
 async def test_every_record_says_which_connection_it_is_of(two: Connector) -> None:
     for answer in (await two.page("notes"), await two.page("notes", changes_since="beginning")):
         found = {(each["id"], each["data"]["text"], each["connector_instance_id"]) for each in answer.data}
