@@ -127,7 +127,7 @@ async def test_paging_visits_each_record_once_whatever_is_written_between_two_pa
     assert old == sorted(old, reverse=order == "desc")
 
 
-async def test_lists_and_sessions_are_whole_while_many_write_at_once(connector: Connector) -> None:
+async def test_lists_are_whole_while_many_write_at_once(connector: Connector) -> None:
     await connector.put("notes", *(note(f"old{n:02}", text="old") for n in range(50)))
     stop = asyncio.Event()
 
