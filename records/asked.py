@@ -49,7 +49,8 @@ class Asked:
 
     def _binding(self, kind: str) -> Binding:
         filters = [*self.selector.filters, *((each.param, each.text) for each in self.listing.filters)]
-        order = self.order if kind == "page" else ""  # changes come in their own order
+        # Changes come in their own order: the cursor of a session is none of a list whose order was asked for.
+        order = {"page": self.order, "session": self.listing.order or ""}.get(kind, "")
         return Binding(kind, self.scope.owner.id, self.reach.stream, order, self.scope.binding, filters)
 
     def _lens(self) -> Lens:

@@ -69,6 +69,19 @@ async def test_a_last_link_that_is_lost_again_while_its_blob_is_released_leaves_
     assert await (await store.engines.of(ann.id)).unlinked(10) == []
 
 
+async def test_an_upload_whose_record_never_came_is_collected_once_its_claim_has_ended(
+    store: RecordStore, ann: Owner
+) -> None:
+    await ingest(store, ann, "1", [await upload(store, ann, LETTER, "1")])
+    await upload(store, ann, DRAFT, "never")
+    assert (await store.collect(0)).blobs == 0
+    with vandal(store.directory / "catalogue.db") as db:
+        db.execute("UPDATE claims SET expires_at = 1")
+    assert (await store.collect(0)).blobs == 1
+    assert await store.blobs.catalogue.find(ann.id, digest_of(DRAFT)) is None
+    assert await store.blobs.catalogue.find(ann.id, digest_of(LETTER)) is not None
+
+
 # -- namespaces that are no owner's ------------------------------------------------------------------------------------
 
 

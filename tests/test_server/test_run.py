@@ -193,3 +193,36 @@ async def test_memory_does_not_grow_with_the_body(tmp_path: Path, sized: Callabl
         idle = server.memory()
         assert (await ingest(server, pieces()))["records_accepted"] == lines
         assert server.memory() - idle < 64 << 20
+
+
+@pytest.mark.long
+async def test_memory_does_not_grow_with_a_blob_nor_with_who_asks_for_it(
+    tmp_path: Path, sized: Callable[[int, int], int]
+) -> None:
+    size = sized(256, 4_096)
+    piece = os.urandom(1 << 20)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for n in range(size):
+            yield n.to_bytes(4, "big") + piece[4:]
+
+    async def upload(body: AsyncIterator[bytes] | bytes) -> str:
+        named = {"connector_id": "c", "stream": "notes", "record_key": "r"}
+        async with server.session.post("/v1/blobs", params=named, data=body) as response:
+            assert response.status == 200
+            return f"/v1/blobs/{(await response.json())['blob_id']}"
+
+    async def ask(method: str, url: str, **headers: str) -> None:
+        async with server.session.request(method, url, headers=headers) as response:
+            assert response.status in (200, 206)
+            async for _ in response.content.iter_chunked(1 << 20):
+                pass
+
+    async with child(tmp_path / "data") as server:
+        await ask("GET", await upload(b"first"))
+        server.reset_memory()
+        idle = server.memory()
+        url = await upload(pieces())
+        await asyncio.gather(*(ask("HEAD", url) for _ in range(50)))
+        await asyncio.gather(*(ask("GET", url, Range=f"bytes={n << 20}-") for n in range(0, size, size // 4)))
+        assert server.memory() - idle < 64 << 20

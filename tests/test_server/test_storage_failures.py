@@ -1,5 +1,6 @@
 """Storage that does not answer or has no room: 503, nothing half-told, and a readiness that names it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -8,7 +9,7 @@ import pytest
 
 from blobstore.errors import StorageUnavailable
 from tests.test_server.conftest import Running, Start
-from tests.test_server.test_connection import INGEST, NDJSON, line, register
+from tests.test_server.test_connection import INGEST, NDJSON, line, register, stored
 
 READY = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -45,6 +46,29 @@ async def test_records_that_do_not_answer_are_503_and_worth_a_retry(start: Start
         await unavailable(running, running.head(INGEST, NDJSON, f"Content-Length: {len(body)}") + body)
         await unavailable(running, running.head("GET /v1/streams/notes/records"))
         await unavailable(running, running.head("GET /v1/streams"))
+
+
+async def test_a_batch_that_failed_half_way_may_be_sent_again_whole(start: Start) -> None:
+    """What was accepted before the failure stays, the answer tells no counts, and sending again settles every line."""
+    lines = [line(f"{n:05}", "x" * 1_000) for n in range(6_000)]
+    first, rest = b"".join(lines[:3_000]), b"".join(lines[3_000:])
+    head = f"Content-Length: {len(first) + len(rest)}"
+    async with failing(start) as running:
+        await register(running)
+        with await running.connect() as wire:
+            await wire.send(running.head(INGEST, NDJSON, head) + first)
+            while not await stored(running):
+                await asyncio.sleep(0.01)
+            await running.store.engines.close()
+            await wire.send(rest)
+            status, _, answer = await wire.answer()
+        assert status == 503
+        assert "records_accepted" not in json.loads(answer)["error"]
+    async with start() as again:
+        status, _, answer = await ask(again, again.head(INGEST, NDJSON, head) + first + rest)
+        assert (status, json.loads(answer)["records_accepted"]) == (200, len(lines))
+        status, _, answer = await ask(again, again.head("GET /v1/streams"))
+        assert json.loads(answer)["data"][0]["record_count"] == len(lines)
 
 
 async def test_readiness_says_which_part_does_not_answer(start: Start) -> None:

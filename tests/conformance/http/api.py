@@ -155,6 +155,13 @@ class Connector:
         assert answer.status == 200, answer.body
         assert answer.json["records_rejected"] == 0, answer.body
 
+    async def upload(self, key: str, body: Any, media_type: str = "image/png", **query: object) -> dict[str, Any]:
+        """Upload for the record `key` of `notes`; the reference to it."""
+        named = {"connector_id": self.id, "stream": "notes", "record_key": key, "mime_type": media_type, **query}
+        answer = await self.api.call("POST", "/v1/blobs", named, body=body)
+        assert answer.status == 200, answer.body
+        return {name: value for name, value in answer.json.items() if name != "object"}
+
     async def page(self, stream: str, **query: object) -> Answer:
         return await self.api.get(f"/v1/streams/{part(stream)}/records", connector_id=self.id, **query)
 

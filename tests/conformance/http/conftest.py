@@ -1,9 +1,12 @@
 """The HTTP surface of any server: `pytest tests/conformance/http --base-url URL --token T [--other-token T]`.
 
-Without options they run against our own, started on a free port. Every test keeps to a connector of its own.
+Without options they run against our own, started on a free port. Every test keeps to a connector of its own. Tests of
+what is this project's own (grants and the audit log over HTTP) carry the mark `ours`; elsewhere they are skipped.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import aiohttp
 import pytest
@@ -32,6 +35,24 @@ def target(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def is_ours(target: Target) -> bool:
+    """Whether the server makes grants itself: it says what is wrong with a request that asks for nothing."""
+    headers = {"Authorization": f"Bearer {target.token}", "Content-Type": "application/json"}
+    try:
+        urlopen(Request(target.base_url.rstrip("/") + "/v1/owner/grants", b"{}", headers)).close()
+    except HTTPError as answer:
+        return answer.code == 400
+    return False
+
+
+@pytest.fixture(autouse=True)
+def needs_ours(request: pytest.FixtureRequest) -> None:
+    """Skips what is marked `ours` where the server is another."""
+    if request.node.get_closest_marker("ours") and not request.getfixturevalue("is_ours"):
+        pytest.skip("the server has no grants of its own")
 
 
 @pytest.fixture

@@ -98,3 +98,12 @@ async def filled(api: Api) -> Connector:
     await connector.put("chapters", *(line(f"{of}-{n}", book=of, text="…") for of in ("ada", "bob") for n in range(3)))
     await connector.put("shelves", line("s1", room="hall"), line("s2", room="attic"))
     return connector
+
+
+async def covered(library: Connector, key: str, body: bytes, **data: Any) -> str:
+    """A book with a cover; the cover's blob id."""
+    query = {"connector_id": library.id, "stream": "books", "record_key": key, "mime_type": "image/png"}
+    answer = await library.api.call("POST", "/v1/blobs", query, body=body)
+    blob_id: str = answer.json["blob_id"]
+    await library.put("books", book(key, cover={"blob_id": blob_id, "mime_type": "image/png"}, **data))
+    return blob_id

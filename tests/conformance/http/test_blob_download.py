@@ -285,6 +285,12 @@ async def test_markup_is_never_shown_in_the_servers_origin(connector: Connector,
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize("media_type", ["application/pdf", "image/jpeg", "image/webp"])
+async def test_what_a_browser_only_shows_is_inline(connector: Connector, media_type: str) -> None:
+    blob = await make(connector, secrets.token_bytes(8), media_type)
+    assert (await blob.ask()).headers["Content-Disposition"].partition(";")[0] == "inline"
+
+
 @pytest.mark.parametrize(
     "name",
     ['"; evil="', "a\r\nSet-Cookie: a=b", "../../x", "photo\u202egpj.exe", "🦊%41.png", "x" * 5000, "\x00", ".."],

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from blake3 import blake3
 
@@ -264,3 +265,40 @@ async def test_the_fetch_url_works_as_it_stands(connector: Connector) -> None:
     record = (await connector.one("notes", "r")).json
     assert record["data"]["blob_ref"]["fetch_url"] == f"/v1/blobs/{part(stored['blob_id'])}"
     assert (await connector.api.get(record["data"]["blob_ref"]["fetch_url"])).body == data
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_upload_that_breaks_off_stores_nothing(connector: Connector, chunked: bool) -> None:
+    data = secrets.token_bytes(300_000)
+    sent = data[:200_000]
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield sent
+        raise ConnectionAbortedError("the sender goes away")
+
+    headers = {} if chunked else {"Content-Length": str(len(data))}
+    with pytest.raises((aiohttp.ClientError, ConnectionError)):
+        await upload(connector, pieces(), headers)
+    for each in (data, sent):
+        refused(await fetch(connector, b3(each)), 404, "blob_not_found")
+        answer = await connector.ingest("notes", note("r", blob_ref={"blob_id": b3(each)}))
+        assert answer.json["rejections"][0]["code"] == "blob_not_stored"
+    assert (await upload(connector, data)).json["size_bytes"] == len(data)
+
+
+async def test_a_body_above_fifty_mebibytes_is_taken(connector: Connector) -> None:
+    piece = secrets.token_bytes(1 << 20)
+    sha256, b3_ = hashlib.sha256(), blake3()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for n in range(60):
+            each = n.to_bytes(4, "big") + piece
+            sha256.update(each)
+            b3_.update(each)
+            yield each
+
+    stored = (await upload(connector, pieces())).json
+    assert (stored["sha256"], stored["size_bytes"]) == (sha256.hexdigest(), 60 * (len(piece) + 4))
+    assert stored["blob_id"] == "blob_b3_" + b3_.hexdigest()
+    got = await connector.api.call("GET", f"/v1/blobs/{stored['blob_id']}", headers={"Range": "bytes=-1000"})
+    assert got.body == piece[-1000:]

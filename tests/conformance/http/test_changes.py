@@ -68,6 +68,27 @@ async def test_a_deletion_is_a_tombstone(connector: Connector) -> None:
     }
 
 
+async def test_a_deletion_that_is_repeated_is_one_tombstone(connector: Connector) -> None:
+    await connector.put("notes", note("a"), note("b"))
+    token = await token_of(connector)
+    await connector.put("notes", deletion("a", deleted_at=ELSEWHEN), deletion("a"), deletion("nothing"))
+    first = await session(connector, token)
+    assert [(each["id"], each["deleted_at"]) for each in first[0]] == [("a", ELSEWHEN)]
+    await connector.put("notes", deletion("a"))
+    assert (await session(connector, first[1]))[0] == []
+
+
+@pytest.mark.parametrize("key", ["a", "nothing"])
+async def test_an_erasure_that_is_repeated_is_one_change(connector: Connector, key: str) -> None:
+    await connector.put("notes", note("a"), note("b"))
+    token = await token_of(connector)
+    await erase(connector, f"/{key}")
+    found, later = await session(connector, token)
+    assert shown(found) == ({"a": None} if key == "a" else {})
+    await erase(connector, f"/{key}")
+    assert (await session(connector, later))[0] == []
+
+
 async def test_change_and_back_is_no_change(connector: Connector) -> None:
     await connector.put("notes", note("a", text="1"), note("b", text="1"))
     token = await token_of(connector)
@@ -120,6 +141,17 @@ async def test_the_last_page_is_exact(connector: Connector) -> None:
     await connector.put("notes", note("a"), note("b"))
     answer = await connector.page("notes", changes_since="beginning", limit=2)
     assert (len(answer.data), answer.json["has_more"]) == (2, False)
+
+
+async def test_a_limit_may_change_within_a_session(connector: Connector) -> None:
+    await connector.put("notes", *(note(f"k{n}") for n in range(7)))
+    answer = await connector.page("notes", changes_since="beginning", limit=2)
+    found = list(answer.data)
+    for limit in (1, 100):
+        answer = await connector.page("notes", cursor=answer.json["next_cursor"], limit=limit)
+        found += answer.data
+    assert len(shown(found)) == len(found) == 7
+    assert "next_changes_since" in answer.json
 
 
 async def test_a_full_listing_ends_with_a_token(connector: Connector) -> None:
@@ -228,6 +260,8 @@ async def test_a_token_that_was_not_made_here_is_refused(connector: Connector, t
         ({"order": "asc"}, "order"),
         ({"filter[text]": "1"}, "filter[text]"),
         ({"expand[]": "x"}, "expand"),
+        ({"sort": "at"}, "sort"),
+        ({"count": "exact"}, "count"),
         ({"cursor": "x"}, "changes_since"),
     ],
 )

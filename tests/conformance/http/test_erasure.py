@@ -133,6 +133,7 @@ async def test_an_erasure_need_not_be_waited_for(connector: Connector, prefer: s
     refused(await connector.page("notes"), 404, "not_found")
 
 
+@pytest.mark.ours
 async def test_an_erasure_is_asked_about_by_its_owner_only(connector: Connector, stranger: Api) -> None:
     await connector.put("notes", note("a"))
     answer = await connector.api.delete(f"/v1/owner/connectors/{part(connector.id)}")
@@ -144,6 +145,7 @@ async def test_an_erasure_is_asked_about_by_its_owner_only(connector: Connector,
     refused(await connector.api.get("/v1/owner/erasures/era_nobody"), 404, "not_found")
 
 
+@pytest.mark.ours
 async def test_the_spine_tells_what_was_done_without_content(connector: Connector) -> None:
     await connector.put("notes", note("a-secret-key", text="a-secret-text"))
     await connector.api.delete("/v1/streams/notes/records/a-secret-key", connector_id=connector.id)
@@ -163,5 +165,6 @@ async def test_the_spine_tells_what_was_done_without_content(connector: Connecto
 
 
 @pytest.mark.parametrize("query", [{"after": "-1"}, {"after": "x"}, {"limit": "0"}, {"limit": "many"}])
+@pytest.mark.ours
 async def test_the_spine_takes_whole_numbers_only(api: Api, query: dict[str, object]) -> None:
     refused(await api.get("/v1/owner/spine", **query), 400, "invalid_request")

@@ -66,6 +66,7 @@ async def test_the_scheme_of_a_token_has_no_case(api: Api, anyone: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/.well-known/oauth-protected-resource"])
+@pytest.mark.ours
 async def test_what_needs_no_token_is_answered_without_one(anyone: Api, path: str) -> None:
     assert (await anyone.get(path)).status == 200
 
@@ -79,6 +80,17 @@ async def test_the_challenge_leads_to_metadata_of_this_server(anyone: Api) -> No
     assert metadata["bearer_methods_supported"] == ["header"]
     assert isinstance(metadata["authorization_servers"], list)
     assert metadata["pdpp_discovery_hints"]["blob_indirection"] == "data.blob_ref.fetch_url"
+
+
+async def test_metadata_names_no_address_that_is_not_served(connector: Connector) -> None:
+    metadata = (await connector.api.get("/.well-known/oauth-protected-resource")).json
+    hints = metadata["pdpp_discovery_hints"]
+    addresses = [each for each in (*metadata.values(), *hints.values()) if str(each).startswith(metadata["resource"])]
+    for address in set(addresses) - {metadata["resource"], metadata["pdpp_core_query_base"]}:
+        path = address.removeprefix(metadata["resource"]).replace("{stream}", "notes")
+        assert (await connector.api.get(path, connector_id=connector.id)).status == 200, address
+    assert hints["changes_since_bootstrap"] == "beginning"
+    assert set(metadata["pdpp_token_kinds_supported"]) == {"owner", "client"}
 
 
 async def test_a_host_that_a_client_makes_up_is_never_repeated(anyone: Api) -> None:
@@ -175,6 +187,7 @@ async def test_an_expectation_other_than_continue_is_417(api: Api) -> None:
         refused(answer, 417, "expectation_failed")
 
 
+@pytest.mark.ours
 async def test_readiness_names_what_it_looked_at(anyone: Api) -> None:
     answer = await anyone.get("/readyz")
     assert answer.json == {"status": "ready", "checks": {"records": "ok", "blobs": "ok", "space": "ok"}}

@@ -1,11 +1,18 @@
 """What a client sees: exactly what its grant names."""
 
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.conformance.http.api import Answer, Api, Connector, deletion, refused
-from tests.conformance.http.library import BOOKS, book, filled, line
+from tests.conformance.http.api import Api, Connector, deletion, refused
+from tests.conformance.http.granting import client, grant, holding
+from tests.conformance.http.library import BOOKS, T, book, covered, filled, line
+
+pytestmark = pytest.mark.ours
 
 STREAM_PATHS = ["/v1/streams/{}", "/v1/streams/{}/records", "/v1/streams/{}/records/x"]
 
@@ -13,18 +20,6 @@ STREAM_PATHS = ["/v1/streams/{}", "/v1/streams/{}/records", "/v1/streams/{}/reco
 @pytest.fixture
 async def library(api: Api) -> Connector:
     return await filled(api)
-
-
-async def grant(library: Connector, *streams: dict[str, Any], **members: Any) -> Answer:
-    body = {"client_id": "an-app", "connector_id": library.id, "streams": list(streams), **members}
-    return await library.api.call("POST", "/v1/owner/grants", body=body)
-
-
-async def client(library: Connector, *streams: dict[str, Any], **members: Any) -> Connector:
-    """The connector as a client with such a grant sees it."""
-    answer = await grant(library, *streams, **members)
-    assert answer.status == 201, answer.body
-    return Connector(Api(library.api.session, library.api.base_url, answer.json["token"]), library.id)
 
 
 async def ids(seen: Connector, stream: str = "books", **query: object) -> list[str]:
@@ -42,6 +37,13 @@ async def test_a_client_sees_its_granted_streams_only(library: Connector) -> Non
     assert ([each["name"] for each in connector["streams"]], connector["stream_count"]) == (["books"], 1)
     for path in STREAM_PATHS:
         refused(await seen.api.get(path.format("chapters")), 403, "grant_stream_not_allowed")
+
+
+async def test_metadata_is_not_cut_to_the_grant(library: Connector) -> None:
+    seen = await client(library, {"name": "books", "fields": ["pages"], "resources": ["ada"]})
+    theirs = (await seen.api.get("/v1/streams/books")).json
+    mine = (await library.api.get("/v1/streams/books", connector_id=library.id)).json
+    assert {**theirs, "freshness": None} == {**mine, "freshness": None}
 
 
 async def test_what_is_not_granted_and_what_is_not_there_look_the_same(library: Connector) -> None:
@@ -69,6 +71,22 @@ async def test_counts_are_those_under_the_grant(library: Connector) -> None:
         seen = await client(library, {"name": "books", **bounds})
         (stream,) = (await seen.api.get("/v1/streams")).data
         assert stream["record_count"] == count
+
+
+async def test_the_last_update_is_that_of_what_the_grant_shows(library: Connector) -> None:
+    await library.put("books", book("eve", "true", emitted_at="2026-09-09T00:00:00Z"))
+    await library.put(
+        "books", book("cyd", "Notes", printed_at="1990-01-01T00:00:01Z", emitted_at="2026-08-08T00:00:00Z")
+    )
+    for bounds, last in (
+        ({}, "2026-09-09T00:00:00Z"),
+        ({"time_constraint": {"since": "1990-01-01T00:00:00Z"}}, "2026-08-08T00:00:00Z"),
+        ({"resources": ["ada"]}, T),
+        ({"resources": ["nobody"]}, None),
+    ):
+        seen = await client(library, {"name": "books", **bounds})
+        (stream,) = (await seen.api.get("/v1/streams")).data
+        assert (stream["last_updated"], stream["freshness"]["captured_at"]) == (last, last)
 
 
 # -- records -------------------------------------------------------------------------------------------------------
@@ -123,6 +141,24 @@ async def test_the_time_constraint_includes_since_and_excludes_until(library: Co
         assert await ids(seen) == expected, window
         for key in {"ada", "bob", "cyd", "dee", "eve"} - set(expected):
             refused(await seen.one("books", key), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'"nul \u0000, \u00e9, é, 😀 and \ud83d\ude00"',
+        '{"n":9007199254740993,"m":123456789012345678901234567890,"e":1.10,"f":1e2,"g":-0}',
+        '[ 1, {"":  null, "__proto__":{}} ]',
+        "[" * 400 + "]" * 400,
+    ],
+)
+async def test_cutting_a_record_to_the_grant_leaves_its_values_as_they_are(library: Connector, text: str) -> None:
+    await library.spell("books", "k", f'{{"id":"k","lent":true, "title":"x","tags": {text} }}'.encode())
+    seen = await client(library, {"name": "books", "fields": ["tags"], "resources": ["k"]})
+    exactly = json.JSONDecoder(parse_float=Decimal).decode
+    (listed,) = exactly((await seen.page("books")).body.decode())["data"]
+    single = exactly((await seen.one("books", "k")).body.decode())
+    assert listed["data"] == single["data"] == {"id": "k", "title": "x", "tags": exactly(text)}
 
 
 async def test_siblings_of_the_granted_instances_stay_hidden(library: Connector) -> None:
@@ -219,7 +255,7 @@ async def test_owners_routes_refuse_clients(library: Connector, method: str, pat
 
 async def test_a_revoked_grant_stops_at_once(library: Connector) -> None:
     made = (await grant(library, {"name": "books"})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
+    seen = holding(library, made["token"])
     assert (await seen.page("books")).status == 200
     path = f"/v1/owner/grants/{made['grant_id']}/revoke"
     assert (await library.api.call("POST", path)).json["status"] == "revoked"
@@ -228,6 +264,24 @@ async def test_a_revoked_grant_stops_at_once(library: Connector) -> None:
     assert (await library.api.call("POST", path)).status == 200
     listed = (await library.api.get("/v1/owner/grants")).data
     assert [each["status"] for each in listed if each["grant_id"] == made["grant_id"]] == ["revoked"]
+
+
+async def test_an_expired_grant_stops_and_says_why(library: Connector) -> None:
+    moment = datetime.now(UTC) + timedelta(seconds=2)
+    seen = await client(library, {"name": "books"}, expires_at=moment.isoformat())
+    while (answer := await seen.page("books")).status == 200:
+        await asyncio.sleep(0.1)
+    refused(answer, 403, "grant_expired")
+    assert datetime.now(UTC) >= moment
+    for ask in ("/v1/streams", "/v1/streams/books/records/ada", "/v1/blobs/blob_b3_" + 64 * "0"):
+        refused(await seen.api.get(ask), 403, "grant_expired")
+
+
+async def test_a_single_use_token_reads_and_pages_on(library: Connector) -> None:
+    seen = await client(library, {"name": "books"}, access_mode="single_use")
+    for _ in range(2):
+        assert [len(page) for page in await seen.pages("books", limit=2)] == [2, 2, 1]
+    assert (await seen.page("books", changes_since="beginning")).status == 200
 
 
 async def test_the_token_is_told_once(library: Connector) -> None:
@@ -368,15 +422,6 @@ async def test_tokens_and_cursors_belong_to_their_grant(library: Connector) -> N
 # -- blobs ---------------------------------------------------------------------------------------------------------
 
 
-async def covered(library: Connector, key: str, body: bytes, **data: Any) -> str:
-    """A book with a cover; the cover's blob id."""
-    query = {"connector_id": library.id, "stream": "books", "record_key": key, "mime_type": "image/png"}
-    answer = await library.api.call("POST", "/v1/blobs", query, body=body)
-    blob_id: str = answer.json["blob_id"]
-    await library.put("books", book(key, cover={"blob_id": blob_id, "mime_type": "image/png"}, **data))
-    return blob_id
-
-
 async def test_a_client_fetches_the_blob_of_a_record_that_it_sees(library: Connector) -> None:
     blob_id = await covered(library, "x", b"cover")
     seen = await client(library, {"name": "books", "fields": ["cover"]})
@@ -431,99 +476,6 @@ async def test_a_link_beyond_the_1024th_authorizes_too(library: Connector) -> No
     await library.put("books", *(book(f"a{n:04}", cover=ref) for n in range(1, 1200)))
     seen = await client(library, {"name": "books", "resources": ["a1199"]})
     assert (await seen.api.get(f"/v1/blobs/{blob_id}")).body == b"popular"
-
-
-# -- disclosures ---------------------------------------------------------------------------------------------------
-
-
-async def disclosed(library: Connector, **query: object) -> list[dict[str, Any]]:
-    answer = await library.api.get("/v1/owner/disclosures", limit=1000, **query)
-    assert answer.status == 200, answer.body
-    return [each["body"] for each in answer.data]
-
-
-async def test_every_page_and_record_that_a_client_reads_is_disclosed(library: Connector) -> None:
-    made = (await grant(library, {"name": "books"})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
-    await seen.page("books", limit=2)
-    await seen.one("books", "ada")
-    page, record = await disclosed(library, grant=made["grant_id"])
-    assert (page["kind"], page["stream"], page["records"], page["client"]) == (
-        "disclosure.records",
-        "books",
-        2,
-        "an-app",
-    )
-    assert (record["records"], record["first"]) == (1, record["last"])
-    assert "'ada'" not in str(record)
-
-
-async def test_ranges_of_blobs_are_disclosed_as_asked_and_as_sent(library: Connector) -> None:
-    blob_id = await covered(library, "x", b"0123456789")
-    made = (await grant(library, {"name": "books"})).json
-    seen = Api(library.api.session, library.api.base_url, made["token"])
-    await seen.call("GET", f"/v1/blobs/{blob_id}", headers={"Range": "bytes=2-4"})
-    found: list[dict[str, Any]] = []
-    while len(found) < 2:  # how it ended is written down once it has
-        found = await disclosed(library, blob=blob_id)
-    begin, end = found
-    assert (begin["kind"], begin["ranges"], begin["grant"]) == ("disclosure.blob.begin", [[2, 5]], made["grant_id"])
-    assert (end["kind"], end["sent"], end["bytes"], end["end"]) == ("disclosure.blob.end", [[2, 5]], 3, "whole")
-    assert begin["disclosure"] == end["disclosure"]
-
-
-async def test_owners_reads_are_no_disclosures(library: Connector) -> None:
-    blob_id = await covered(library, "x", b"mine")
-    await library.page("books")
-    await library.api.get(f"/v1/blobs/{blob_id}")
-    assert await disclosed(library, connector=library.id) == []
-    assert await disclosed(library, blob=blob_id) == []
-
-
-async def test_refusals_are_on_the_spine(library: Connector) -> None:
-    made = (await grant(library, {"name": "books", "fields": ["pages"]})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
-    await seen.page("chapters")
-    await seen.page("books", fields="lent")
-    await seen.page("books", **{"filter[title]": "x"})
-    await seen.api.get("/v1/blobs/blob_b3_" + 64 * "0")
-    await seen.api.get("/v1/owner/spine")
-    await library.api.call("POST", f"/v1/owner/grants/{made['grant_id']}/revoke")
-    await seen.page("books")
-    found = await disclosed(library, grant=made["grant_id"])
-    assert {each["kind"] for each in found} == {"disclosure.refused"}
-    assert [each["code"] for each in found] == [
-        "grant_stream_not_allowed",
-        "field_not_granted",
-        "invalid_request",
-        "blob_not_found",
-        "insufficient_scope",
-        "grant_revoked",
-    ]
-
-
-async def test_disclosures_page_by_event(library: Connector) -> None:
-    made = (await grant(library, {"name": "books"})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
-    for _ in range(5):
-        await seen.page("books")
-    found, after = [], 0
-    while True:
-        answer = await library.api.get("/v1/owner/disclosures", grant=made["grant_id"], after=after, limit=2)
-        found += [each["seq"] for each in answer.data]
-        after = answer.json["next_after"]
-        if not answer.json["has_more"]:
-            break
-    assert found == sorted(set(found))
-    assert len(found) == 5
-
-
-async def test_a_strangers_disclosures_are_not_seen(library: Connector, stranger: Api) -> None:
-    made = (await grant(library, {"name": "books"})).json
-    seen = Connector(Api(library.api.session, library.api.base_url, made["token"]), library.id)
-    await seen.page("books")
-    answer = await stranger.get("/v1/owner/disclosures", grant=made["grant_id"])
-    assert answer.data == []
 
 
 async def test_relations_and_lines_of_others_are_not_needed(library: Connector) -> None:

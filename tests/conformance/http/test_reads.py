@@ -1,8 +1,8 @@
 """Streams, pages and single records."""
 
-import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.conformance.http.api import Api, Connector, fresh_name, note, part, refused
@@ -100,21 +100,6 @@ async def test_paging_visits_each_record_once_in_order(connector: Connector, ord
     assert [key for page in pages for key in page] == [key for _, key in timed] + untimed
 
 
-async def test_paging_visits_what_was_there_while_others_write(connector: Connector) -> None:
-    await connector.put("notes", *(note(f"old{n:03}", f"2026-01-01T00:{n % 60:02}:00Z") for n in range(120)))
-
-    async def write() -> None:
-        for n in range(60):
-            await connector.put("notes", note(f"new{n:03}", f"2026-01-01T00:{n:02}:30Z"))
-
-    writing = asyncio.create_task(write())
-    for order in ("asc", "desc"):
-        seen = [key for page in await connector.pages("notes", order=order, limit=7) for key in page]
-        assert len(seen) == len(set(seen))
-        assert {f"old{n:03}" for n in range(120)} <= set(seen)
-    await writing
-
-
 async def test_a_limit_above_100_is_clamped_and_says_so(connector: Connector) -> None:
     await connector.put("notes", *(note(f"{n:03}") for n in range(120)))
     answer = await connector.page("notes", limit=500)
@@ -170,13 +155,6 @@ async def test_a_cursor_is_good_for_its_own_list_only(connector: Connector, stra
 async def test_a_cursor_that_this_server_did_not_make_is_refused(connector: Connector, cursor: str) -> None:
     await connector.put("notes", note("a"))
     refused(await connector.page("notes", cursor=cursor), 400, "invalid_cursor")
-
-
-async def test_a_cursor_that_was_tampered_with_is_refused(connector: Connector) -> None:
-    await connector.put("notes", note("a"), note("b"))
-    cursor = (await connector.page("notes", limit=1)).json["next_cursor"]
-    changed = ("A" if cursor[10] != "A" else "B").join((cursor[:10], cursor[11:]))
-    refused(await connector.page("notes", limit=1, cursor=changed), 400, "invalid_cursor")
 
 
 async def test_a_cursor_shows_nothing_of_what_it_holds(connector: Connector) -> None:
@@ -249,3 +227,54 @@ async def test_a_stream_may_have_any_name(api: Api) -> None:
     answer = await connector.page(name)
     assert [each["id"] for each in answer.data] == ["a"]
     assert answer.json["url"] == f"/v1/streams/{part(name)}/records"
+
+
+async def test_a_cursor_goes_on_in_another_session(connector: Connector) -> None:
+    await connector.put("notes", note("a"), note("b"))
+    cursor = (await connector.page("notes", limit=1, order="asc")).json["next_cursor"]
+    async with aiohttp.ClientSession() as later:
+        again = Connector(Api(later, connector.api.base_url, connector.api.token), connector.id)
+        for _ in range(2):
+            answer = await again.page("notes", limit=1, order="asc", cursor=cursor)
+            assert [each["id"] for each in answer.data] == ["b"]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([None, 10, 9, -1, 2**53 + 1, 2**53, None], ["3", "2", "1", "5", "4", "0", "6"]),
+        ([1.5, 1, None, -0.5, 2], ["3", "1", "0", "4", "2"]),
+    ],
+)
+async def test_numbers_order_a_list_as_numbers(
+    api: Api, order: str, values: list[float | None], expected: list[str]
+) -> None:
+    connector = Connector(api, fresh_name())
+    declared = {
+        "name": "counted",
+        "semantics": "mutable_state",
+        "primary_key": ["id"],
+        "cursor_field": "n",
+        "schema": {"type": "object", "properties": {"id": {"type": "string"}, "n": {"type": ["number", "null"]}}},
+    }
+    await connector.register(streams=[declared])
+    await connector.put("counted", *(note(f"{at}", n=value) for at, value in enumerate(values)))
+    if order == "desc":
+        with_value, without = expected[: -values.count(None)], expected[-values.count(None) :]
+        expected = with_value[::-1] + without[::-1]
+    for limit in (1, 2, 100):
+        found = [key for page in await connector.pages("counted", order=order, limit=limit) for key in page]
+        assert found == expected
+
+
+async def test_whose_data_it_is_says_the_token_alone(connector: Connector) -> None:
+    await connector.put("notes", note("a"))
+    for path in ("/v1/streams", "/v1/streams/notes", "/v1/streams/notes/records", "/v1/streams/notes/records/a"):
+        refused(await connector.api.get(path, subject_id="bob"), 400, "invalid_request", "subject_id")
+        refused(await connector.api.get(path, owner="bob"), 400, "invalid_request", "owner")
+    headers = {"X-Subject-Id": "bob", "X-Forwarded-User": "bob"}
+    answer = await connector.api.call(
+        "GET", "/v1/streams/notes/records", {"connector_id": connector.id}, headers=headers
+    )
+    assert [each["id"] for each in answer.data] == ["a"]

@@ -136,6 +136,7 @@ async def granted(connector: Connector, *streams: str, **members: object) -> str
     return grant_id
 
 
+@pytest.mark.ours
 async def test_each_grant_has_a_state_of_its_own_beside_the_global_one(connector: Connector) -> None:
     one, other = await granted(connector, "notes"), await granted(connector, "notes", "log")
     await put(connector, '{"state": {"notes": "global"}}')
@@ -148,6 +149,7 @@ async def test_each_grant_has_a_state_of_its_own_beside_the_global_one(connector
     assert (await connector.api.get(path(connector))).json["state"] == {"notes": "global"}
 
 
+@pytest.mark.ours
 async def test_a_stream_outside_the_grant_is_refused_and_nothing_is_stored(connector: Connector) -> None:
     grant = await granted(connector, "notes")
     refused(await put(connector, '{"state": {"notes": 1, "log": 2}}', grant_id=grant), 400, "invalid_request", "state")
@@ -156,12 +158,14 @@ async def test_a_stream_outside_the_grant_is_refused_and_nothing_is_stored(conne
     assert (answer.json["state"], answer.json["updated_at"]) == ({}, None)
 
 
+@pytest.mark.ours
 async def test_a_single_use_grant_has_no_state(connector: Connector) -> None:
     grant = await granted(connector, "notes", access_mode="single_use")
     refused(await put(connector, '{"state": {"notes": 1}}', grant_id=grant), 400, "invalid_request", "grant_id")
     refused(await connector.api.get(path(connector), grant_id=grant), 400, "invalid_request", "grant_id")
 
 
+@pytest.mark.ours
 async def test_a_grant_of_another_owner_or_connector_is_404(connector: Connector, stranger: Api) -> None:
     other = Connector(connector.api, fresh_name())
     theirs = Connector(stranger, connector.id)
@@ -172,6 +176,7 @@ async def test_a_grant_of_another_owner_or_connector_is_404(connector: Connector
         refused(await connector.api.get(path(connector), grant_id=grant), 404, "not_found")
 
 
+@pytest.mark.ours
 async def test_a_revoked_grants_state_is_gone_and_takes_no_more(connector: Connector) -> None:
     grant = await granted(connector, "notes")
     await put(connector, '{"state": {"notes": 1}}', grant_id=grant)
@@ -180,6 +185,7 @@ async def test_a_revoked_grants_state_is_gone_and_takes_no_more(connector: Conne
     refused(await put(connector, '{"state": {"notes": 2}}', grant_id=grant), 409, "conflict")
 
 
+@pytest.mark.ours
 async def test_a_grants_state_keeps_to_the_grants_instances(connector: Connector) -> None:
     await connector.put("notes", note("a"), connection_id=connector.work)
     await connector.put("notes", note("a"), connection_id=connector.home)

@@ -1,0 +1,32 @@
+"""The documentation says what is there."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text()
+ROW = re.compile(r"^\| (?P<number>[ABG]\d+) \|.*\| (?P<tests>[^|]+) \|$", re.MULTILINE)
+
+
+def defined_tests() -> set[str]:
+    """The names of all tests."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("*.py")]
+    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, functions)}
+
+
+def test_every_test_that_the_page_on_conformance_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", CONFORMANCE))
+    assert len(named) > 200
+    assert named - defined_tests() == set()
+
+
+def test_every_behaviour_has_its_tests_or_a_reason_why_there_is_none() -> None:
+    rows = {row["number"]: row["tests"] for row in ROW.finditer(CONFORMANCE)}
+    numbers = [*(f"A{n}" for n in range(1, 97)), *(f"B{n}" for n in range(1, 114)), *(f"G{n}" for n in range(1, 17))]
+    assert list(rows) == numbers
+    for number, tests in rows.items():
+        others = re.findall(r"\bA\d+\b", tests)
+        assert "`test_" in tests or tests.startswith("None: ") or others, number
+        assert all("`test_" in rows[other] for other in others), number
