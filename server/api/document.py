@@ -1,21 +1,27 @@
 """The document put together: operations, schemas, and what holds for all of them."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from server.api.operations import JSON, OPERATIONS, Operation, Parameter, reason
-from server.api.schemas import SCHEMAS, TEXT, ref
+from server.api import errors, headers
+from server.api.answers import ANSWERS
+from server.api.bodies import BODIES
+from server.api.operations import JSON, OPERATIONS, Operation
+from server.api.parameters import PATH, Parameter
+from server.api.schema import SOME_TEXT, ref
 from server.config import PDPP_VERSION
 
-_HEADERS = {
-    "Request-Id": {"description": "Names the request in the server's log.", "schema": TEXT, "required": True},
-    "PDPP-Version": {"description": "The protocol's version.", "schema": {"const": PDPP_VERSION}, "required": True},
+_SECURITY: dict[str, list[dict[str, list[str]]]] = {
+    "owner": [{"bearer": []}],
+    "owner or client": [{"bearer": []}],
+    "resource server or owner": [{"basic": []}, {"bearer": []}],
+    "anyone": [],
 }
-_CHALLENGE = {"WWW-Authenticate": {"description": "Where to get a token.", "schema": TEXT, "required": True}}
-_LATER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 
 
 @cache
@@ -39,7 +45,9 @@ def document() -> dict[str, Any]:
             for path, methods in OPERATIONS.items()
         },
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": {**ANSWERS, **BODIES, **errors.SCHEMAS},
+            "parameters": {"PDPP-Version": headers.VERSION},
+            "headers": headers.EVERY,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An owner's or a client's token."},
                 "basic": {"type": "http", "scheme": "basic", "description": "Another resource server's credentials."},
@@ -49,25 +57,26 @@ def document() -> dict[str, Any]:
 
 
 def _parameters(path: str) -> dict[str, Any]:
-    names = re.findall(r"\{(\w+)\}", path)
-    schema = {"type": "string", "minLength": 1}
-    found = [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
-    return {"parameters": found} if found else {}
+    found = [
+        {"name": name, "in": "path", "required": True, "schema": PATH.get(name, SOME_TEXT)}
+        for name in re.findall(r"\{(\w+)\}", path)
+    ]
+    return {"parameters": [*found, {"$ref": "#/components/parameters/PDPP-Version"}]}
 
 
 def _operation(of: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": of.id,
         "summary": of.summary,
-        "parameters": [_parameter(each) for each in of.parameters],
+        "description": f"For: {of.callers}.",
+        "parameters": [*map(_parameter, of.parameters), *of.headers],
+        "security": _SECURITY[of.callers],
         "responses": {
-            **{str(status): _answer(status, name) for status, name in of.answers.items()},
-            **{str(status): _answer(status, "Error") for status in sorted({*of.errors, 405} - of.answers.keys())},
+            **{str(status): _answer(of, status, name) for status, name in of.answers.items()},
+            **{str(status): _error(of, status, codes) for status, codes in errors.by_status(of.errors).items()},
         },
     }
-    if of.callers != "anyone":
-        described["security"] = [{"bearer": []}, {"basic": []}] if of.id == "introspect" else [{"bearer": []}]
-    if of.body is not None:
+    if of.body:
         content = {media_type: {"schema": schema} for media_type, schema in of.body.items()}
         described["requestBody"] = {"required": True, "content": content}
     return described
@@ -78,11 +87,26 @@ def _parameter(of: Parameter) -> dict[str, Any]:
     return described | ({"required": True} if of.required else {})
 
 
-def _answer(status: int, schema: str) -> dict[str, Any]:
-    headers = _HEADERS | (_CHALLENGE if status == 401 else {}) | (_LATER if status == 503 and schema == "Error" else {})
-    answer: dict[str, Any] = {"description": reason(status), "headers": headers}
+def _answer(of: Operation, status: int, schema: str) -> dict[str, Any]:
+    answer = {"description": HTTPStatus(status).phrase, "headers": _headers(of, status, is_error=False)}
     if schema:
         answer["content"] = {JSON: {"schema": ref(schema)}}
     elif status in (200, 206):
         answer["content"] = {"*/*": {}}
     return answer
+
+
+def _error(of: Operation, status: int, codes: Sequence[str]) -> dict[str, Any]:
+    shapes = [ref(f"Error.{code}") for code in codes]
+    return {
+        "description": "; ".join(f"`{code}`: {errors.FAILURES[code].when}" for code in codes),
+        "headers": _headers(of, status, is_error=True),
+        "content": {JSON: {"schema": shapes[0] if len(shapes) == 1 else {"anyOf": shapes}}},
+    }
+
+
+def _headers(of: Operation, status: int, is_error: bool) -> dict[str, Any]:
+    """Those of every answer by reference, those of this one as they are."""
+    every = {name: {"$ref": f"#/components/headers/{name}"} for name in headers.EVERY}
+    by_status = headers.STATUS if is_error or status == 202 else {}
+    return every | by_status.get(status, {}) | (headers.BLOB.get(status, {}) if of.id == "download" else {})

@@ -2,28 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from typing import Any
 
-from server.api.schemas import TEXT, Schema, ref
+from server.api import parameters as query
+from server.api.headers import CONDITIONS, DIGESTS, PREFER
+from server.api.parameters import Parameter
+from server.api.schema import Schema, ref
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 ANYTHING = "*/*"
 FORM = "application/x-www-form-urlencoded"
 
-READ = (400, 401, 403, 404, 503)
-WRITE = (400, 401, 403, 404, 408, 409, 415, 503, 507)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A query parameter; `style` for the two that are objects or arrays."""
-
-    name: str
-    description: str
-    schema: Schema = field(default_factory=lambda: {"type": "string", "minLength": 1, "pattern": r"\S"})
-    required: bool = False
-    style: Mapping[str, object] = field(default_factory=dict)
+_STORED = ("temporarily_unavailable", "insufficient_storage")
+_READ = ("authentication_error", "grant_revoked", "grant_expired", "grant_invalid", *_STORED)
+_SEEN = (*_READ, "not_found", "grant_stream_not_allowed")
+_OWNED = (*_READ, "insufficient_scope")
+_FOUND = (*_OWNED, "not_found")
+_BODY = ("request_timeout", "unsupported_media_type", "payload_too_large")
+_WRITE = (*_FOUND, *_BODY, "conflict", "ambiguous_connector_instance")
+_ERASE = (*_FOUND, "conflict")
+_SHAPED = ("unknown_field", "field_not_granted", "invalid_expand")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,116 +32,67 @@ class Operation:
     id: str
     summary: str
     answers: Mapping[int, str]
-    errors: Sequence[int] = READ
+    errors: Sequence[str] = _OWNED
+    """Codes, beside those that every operation may answer."""
     parameters: Sequence[Parameter] = ()
-    body: Mapping[str, Schema] | None = None
+    headers: Sequence[dict[str, Any]] = ()
+    body: Mapping[str, Schema] = field(default_factory=dict)
     callers: str = "owner"
-    """`owner`, `owner or client`, or `anyone`."""
+    """`owner`, `owner or client`, `resource server or owner`, or `anyone`."""
 
 
-_SPELLING: Schema = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 512,
-    "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*\S",
-}
-_COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 10**17}
+def _public(id: str, summary: str, answers: Mapping[int, str]) -> Operation:
+    return Operation(id, summary, answers, (), callers="anyone")
 
-CONNECTOR = Parameter("connector_id", "The connector, by its id or its key.", _SPELLING)
-INSTANCE = (
-    Parameter("connector_instance_id", "One account of the connector.", _SPELLING),
-    Parameter("connection_id", "Another name of connector_instance_id."),
-)
-SELECTOR = (CONNECTOR, *INSTANCE)
-RUN = Parameter("run_id", "Taken from the collection runtime; means nothing here.")
-WRITTEN = (
-    Parameter("connector_id", "The connector that writes.", _SPELLING, required=True),
-    *INSTANCE,
-)
-AFTER = Parameter("after", "The event beyond which to begin.", {"type": "integer", "minimum": 0, "maximum": 10**17})
-EVENTS = Parameter("limit", "Events; 100 where it is not given, 1000 at most.", _COUNT)
-SHAPE = (
-    Parameter("fields", "Top-level fields, with commas between them; required ones always come."),
-    Parameter("view", "Owners only: the fields of a declared view. Excludes fields."),
-    Parameter(
-        "expand[]",
-        "Owners only: declared relations to serve with each record.",
-        {"type": "array", "items": TEXT},
-        style={"style": "form", "explode": True},
-    ),
-    Parameter(
-        "expand_limit",
-        "Owners only: records of a has_many relation.",
-        {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
-        style={"style": "deepObject", "explode": True},
-    ),
-)
-LIST = (
-    Parameter("limit", "Records of a page: 25 where it is not given, clamped to 100.", _COUNT),
-    Parameter("cursor", "The `next_cursor` of the page before."),
-    Parameter("order", "The direction of (cursor field, key).", {"enum": ["desc", "asc"]}),
-    Parameter("changes_since", "A `next_changes_since`, or `beginning`: what changed since."),
-    Parameter(
-        "filter",
-        "Owners only: `filter[field]=v`, and `filter[field][gte|gt|lte|lt]=v` where declared.",
-        {"type": "object", "additionalProperties": TEXT},
-        style={"style": "deepObject", "explode": True},
-    ),
-    *SHAPE,
-)
+
+def _seen(id: str, summary: str, answer: str, errors: Sequence[str], parameters: Sequence[Parameter]) -> Operation:
+    return Operation(id, summary, {200: answer}, errors, parameters, callers="owner or client")
+
+
+def _registering(id: str, summary: str) -> Operation:
+    answers = {200: "ConnectorRegistered", 201: "ConnectorRegistered"}
+    return Operation(id, summary, answers, (*_OWNED, *_BODY), body={JSON: ref("Manifest")})
+
+
+def _erasing(id: str, summary: str, answers: Mapping[int, str], parameters: Sequence[Parameter] = ()) -> Operation:
+    return Operation(id, summary, {**answers, 202: "Erasure"}, _ERASE, parameters, (PREFER,))
+
+
+_LINES: Schema = {"type": "string", "contentMediaType": NDJSON, "contentSchema": ref("IngestLine")}
 
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
-    "/healthz": {"GET": Operation("alive", "The process answers.", {200: "Health"}, (), callers="anyone")},
-    "/readyz": {
-        "GET": Operation("ready", "It can do its work.", {200: "Readiness", 503: "Readiness"}, (), callers="anyone")
-    },
+    "/healthz": {"GET": _public("alive", "The process answers.", {200: "Health"})},
+    "/readyz": {"GET": _public("ready", "It can do its work.", {200: "Readiness", 503: "Readiness"})},
     "/.well-known/oauth-protected-resource": {
-        "GET": Operation(
-            "resource_metadata", "What a client must know (RFC 9728).", {200: "ResourceMetadata"}, (), callers="anyone"
-        )
+        "GET": _public("resource_metadata", "What a client must know (RFC 9728).", {200: "ResourceMetadata"})
     },
-    "/openapi.json": {"GET": Operation("openapi", "This document.", {200: ""}, (), callers="anyone")},
+    "/openapi.json": {"GET": _public("openapi", "This document.", {200: "Document"})},
     "/introspect": {
         "POST": Operation(
             "introspect",
             "What a token stands for (RFC 7662): for other resource servers, and for owners.",
             {200: "Introspection"},
-            (400, 401, 408, 413, 415, 503),
-            body={FORM: {"type": "object", "properties": {"token": TEXT}, "required": ["token"]}},
+            (*_OWNED, *_BODY),
+            body={FORM: ref("TokenForm")},
+            callers="resource server or owner",
         )
     },
     "/v1/connectors": {
-        "GET": Operation(
-            "connectors", "Connectors with their streams.", {200: "ConnectorList"}, callers="owner or client"
-        ),
-        "POST": Operation(
-            "register",
-            "Register a manifest, or replace it.",
-            {200: "ConnectorRegistered", 201: "ConnectorRegistered"},
-            (*WRITE, 413),
-            body={JSON: ref("Manifest")},
-        ),
+        "GET": _seen("connectors", "Connectors with their streams.", "ConnectorList", _READ, ()),
+        "POST": _registering("register", "Register a manifest, or replace it."),
     },
-    "/connectors": {
-        "POST": Operation(
-            "register_here_too",
-            "The same, where the reference has it.",
-            {200: "ConnectorRegistered", 201: "ConnectorRegistered"},
-            (*WRITE, 413),
-            body={JSON: ref("Manifest")},
-        )
-    },
+    "/connectors": {"POST": _registering("register_here_too", "The same, where the reference has it.")},
     "/v1/connectors/{connector_id}": {
-        "GET": Operation("manifest", "The manifest as it was registered.", {200: "Manifest"})
+        "GET": Operation("manifest", "The manifest as it was registered.", {200: "Manifest"}, _FOUND)
     },
     "/v1/ingest/{stream}": {
         "POST": Operation(
             "ingest",
-            "NDJSON into records.",
+            "Records, one a line, in the form of `IngestLine`.",
             {200: "IngestReport"},
-            (*WRITE, 413),
-            (*WRITTEN, RUN),
-            body={NDJSON: TEXT},
+            _WRITE,
+            (*query.WRITTEN, query.RUN),
+            body={NDJSON: _LINES},
         )
     },
     "/v1/state/{connector_id}": {
@@ -150,15 +100,15 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             "state",
             "What the connector remembers.",
             {200: "State"},
-            (*READ, 409),
-            (*INSTANCE, RUN, Parameter("grant_id", "The namespace of a continuous grant.")),
+            (*_FOUND, "ambiguous_connection"),
+            (*query.INSTANCE, query.RUN, query.GRANT),
         ),
         "PUT": Operation(
             "put_state",
             "Set the named streams, leave the others.",
             {200: "State"},
-            (*WRITE, 413),
-            (*INSTANCE, RUN, Parameter("grant_id", "The namespace of a continuous grant.")),
+            _WRITE,
+            (*query.INSTANCE, query.RUN, query.GRANT),
             body={JSON: ref("StateUpdate")},
         ),
     },
@@ -167,16 +117,10 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             "upload",
             "Bytes for a record to come.",
             {200: "Blob"},
-            WRITE,
-            (
-                *WRITTEN,
-                Parameter("stream", "The record's stream.", required=True),
-                Parameter("record_key", "The record's key.", required=True),
-                Parameter("mime_type", "The bytes' media type; else the Content-Type.", {"type": "string"}),
-                Parameter("json_path", "`@record`, or a JSON Pointer into the record.", {"pattern": "^(@record$|/)"}),
-                RUN,
-            ),
-            body={ANYTHING: {"type": "string", "format": "binary"}},
+            (*_WRITE, "digest_mismatch"),
+            (*query.WRITTEN, *query.UPLOAD, query.RUN),
+            DIGESTS,
+            {ANYTHING: {}},
         )
     },
     "/v1/blobs/{blob_id}": {
@@ -184,92 +128,55 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             "download",
             "Bytes that a record names, with the ranges and conditions of RFC 9110.",
             {200: "", 206: "", 304: ""},
-            (400, 401, 403, 404, 412, 416, 503),
-            SELECTOR,
+            (*_READ, "blob_not_found", "precondition_failed", "range_not_satisfiable"),
+            query.SELECTOR,
+            CONDITIONS,
             callers="owner or client",
         )
     },
-    "/v1/streams": {
-        "GET": Operation(
-            "streams",
-            "Streams with their counts.",
-            {200: "StreamList"},
-            parameters=SELECTOR,
-            callers="owner or client",
-        )
-    },
+    "/v1/streams": {"GET": _seen("streams", "Streams with their counts.", "StreamList", _SEEN, query.SELECTOR)},
     "/v1/streams/{stream}": {
-        "GET": Operation(
-            "stream",
-            "The declaration of a stream.",
-            {200: "StreamMetadata"},
-            parameters=SELECTOR,
-            callers="owner or client",
-        )
+        "GET": _seen("stream", "The declaration of a stream.", "StreamMetadata", _SEEN, query.SELECTOR)
     },
     "/v1/streams/{stream}/records": {
-        "GET": Operation(
+        "GET": _seen(
             "records",
             "A page of records, or of changes.",
-            {200: "RecordList"},
-            (*READ, 410),
-            (*SELECTOR, *LIST),
-            callers="owner or client",
+            "RecordList",
+            (*_SEEN, *_SHAPED, "invalid_cursor", "cursor_expired"),
+            (*query.SELECTOR, *query.LIST),
         ),
-        "DELETE": Operation(
-            "erase_records",
-            "Erase a stream's records.",
-            {202: "Erasure", 204: ""},
-            (*READ, 409),
-            WRITTEN,
-        ),
+        "DELETE": _erasing("erase_records", "Erase a stream's records.", {204: ""}, query.WRITTEN),
     },
     "/v1/streams/{stream}/records/{key}": {
-        "GET": Operation(
+        "GET": _seen(
             "record",
             "One record.",
-            {200: "Record"},
-            (*READ, 409),
-            (*SELECTOR, *SHAPE),
-            callers="owner or client",
+            "Record",
+            (*_SEEN, *_SHAPED, "ambiguous_connection"),
+            (*query.SELECTOR, *query.SHAPE),
         ),
-        "DELETE": Operation("erase_record", "Erase a record.", {202: "Erasure", 204: ""}, (*READ, 409), WRITTEN),
+        "DELETE": _erasing("erase_record", "Erase a record, or what may be left of it.", {204: ""}, query.WRITTEN),
     },
     "/v1/owner/connectors/{connector_id}": {
-        "DELETE": Operation(
-            "erase_connector",
-            "Erase all that a connector brought.",
-            {200: "ConnectionErased", 202: "Erasure"},
-            (*READ, 409),
-        )
+        "DELETE": _erasing("erase_connector", "Erase all that a connector brought.", {200: "ConnectionErased"})
     },
     "/v1/owner/connections": {
         "GET": Operation("connections", "Living instances of all connectors.", {200: "ConnectionList"})
     },
     "/v1/owner/connections/{connection_id}": {
-        "DELETE": Operation(
-            "erase_connection",
-            "Erase all that one instance brought.",
-            {200: "ConnectionErased", 202: "Erasure"},
-            (*READ, 409),
-        )
+        "DELETE": _erasing("erase_connection", "Erase all that one instance brought.", {200: "ConnectionErased"})
     },
-    "/v1/owner/erasures/{erasure_id}": {"GET": Operation("erasure", "How an erasure stands.", {200: "Erasure"})},
-    "/v1/owner/spine": {
-        "GET": Operation("spine", "The audit log.", {200: "SpineEventList"}, parameters=(AFTER, EVENTS))
+    "/v1/owner/erasures/{erasure_id}": {
+        "GET": Operation("erasure", "How an erasure stands.", {200: "Erasure"}, _FOUND)
     },
+    "/v1/owner/spine": {"GET": Operation("spine", "The audit log.", {200: "SpineEventList"}, parameters=query.EVENTS)},
     "/v1/owner/disclosures": {
         "GET": Operation(
             "disclosures",
             "What clients were shown or refused, from the audit log.",
             {200: "SpineEventList"},
-            parameters=(
-                Parameter("grant", "Only through this grant."),
-                Parameter("connector", "Only of this connector."),
-                Parameter("blob", "Only of this blob."),
-                AFTER,
-                EVENTS,
-            ),
+            parameters=(*query.DISCLOSURES, *query.EVENTS),
         )
     },
     "/v1/owner/grants": {
@@ -278,16 +185,11 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             "grant",
             "Make a grant; its client's token is told here and nowhere else.",
             {201: "Grant"},
-            (*WRITE, 413),
+            (*_FOUND, *_BODY, "conflict", "unknown_field"),
             body={JSON: ref("GrantRequest")},
         ),
     },
     "/v1/owner/grants/{grant_id}/revoke": {
-        "POST": Operation("revoke", "Revoke a grant, at once.", {200: "Grant"}, WRITE)
+        "POST": Operation("revoke", "Revoke a grant, at once.", {200: "Grant"}, _FOUND)
     },
 }
-
-
-def reason(status: int) -> str:
-    """A status in words."""
-    return HTTPStatus(status).phrase

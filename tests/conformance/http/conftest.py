@@ -5,13 +5,15 @@ what is this project's own (grants and the audit log over HTTP) carry the mark `
 """
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import aiohttp
 import pytest
 
-from tests.conformance.http.api import Api, Connector, fresh_name
+from tests.conformance.http import document
+from tests.conformance.http.api import Answer, Api, Connector, fresh_name
 from tests.conformance.http.own_server import Target, serving
 
 
@@ -29,6 +31,21 @@ def target(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
         return
     with serving(tmp_path_factory.mktemp("served")) as own:
         yield own
+
+
+@pytest.fixture(autouse=True)
+def documented(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer of our own server is one that its OpenAPI document allows."""
+    if pytestconfig.getoption("--base-url", default=None):
+        return
+    call = Api.call
+
+    async def judged(caller: Api, method: str, path: str, *args: Any, **options: Any) -> Answer:
+        answer = await call(caller, method, path, *args, **options)
+        document.judge(method, path.partition("?")[0], answer.status, answer.headers, answer.body)
+        return answer
+
+    monkeypatch.setattr(Api, "call", judged)
 
 
 @pytest.fixture

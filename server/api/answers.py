@@ -1,0 +1,272 @@
+"""Shapes of what is answered, by the names that operations use."""
+
+from server.api.schema import (
+    BLOB_ID,
+    COUNT,
+    DIGEST,
+    FLAG,
+    MOMENT,
+    OBJECT,
+    TEXT,
+    Schema,
+    array_of,
+    list_of,
+    map_of,
+    open_to_others,
+    optional,
+    record_of,
+    ref,
+    tagged,
+)
+
+_TEXTS = array_of(TEXT)
+_COUNTS: dict[str, Schema] = {
+    "deleted_record_count": COUNT,
+    "deleted_stream_count": COUNT,
+    "deleted_blob_count": COUNT,
+    "deleted_bytes": COUNT,
+}
+
+_FRESHNESS = record_of(
+    {"captured_at": optional(MOMENT), "status": {"enum": ["current", "stale", "unknown"]}},
+    last_attempted_at=optional(MOMENT),
+)
+
+_TIME_CONSTRAINT = record_of({"field": TEXT}, since=MOMENT, until=MOMENT)
+
+_STREAM_GRANT = record_of(
+    {"name": TEXT, "instance_ids": _TEXTS, "fields": _TEXTS}, time_constraint=_TIME_CONSTRAINT, resources=_TEXTS
+)
+
+_REJECTION = record_of(
+    {
+        "input_index": COUNT,
+        "code": {
+            "enum": [
+                "malformed_ndjson",
+                "invalid_utf8",
+                "invalid_record_identity",
+                "invalid_record",
+                "blob_not_stored",
+            ]
+        },
+        "message": {"type": "string", "maxLength": 500},
+    },
+    key=TEXT,
+)
+
+_WARNING = record_of(
+    {"code": {"const": "limit_clamped"}, "message": TEXT},
+    param=TEXT,
+    detail=record_of({"requested_limit": COUNT, "max_limit": COUNT}),
+)
+
+_RELATED: Schema = {
+    "anyOf": [ref("Record"), list_of(ref("Record"), {"has_more": FLAG}), {"type": "null"}],
+    "description": "A list for has_many; a record, or null, for has_one.",
+}
+
+_PLACE: dict[str, Schema] = {"id": TEXT, "stream": TEXT, "connector_id": TEXT, "connector_instance_id": TEXT}
+
+_SOURCE = record_of({"kind": {"const": "connector"}, "id": TEXT})
+
+_RIGHTS: dict[str, Schema] = {
+    "source": _SOURCE,
+    "purpose_code": TEXT,
+    "access_mode": {"enum": ["single_use", "continuous"]},
+    "streams": array_of(_STREAM_GRANT),
+}
+
+_CONTEXT: dict[str, Schema] = {
+    "issued_at": MOMENT,
+    "source": _SOURCE,
+    "source_declaration": record_of({"version": TEXT}),
+}
+
+_IDENTITY: dict[str, Schema] = {"grant_id": TEXT, "client_id": TEXT, "subject_id": TEXT}
+
+ANSWERS: dict[str, Schema] = {
+    "Freshness": _FRESHNESS,
+    "Stream": tagged(
+        "stream",
+        {
+            "name": TEXT,
+            "connector_id": TEXT,
+            "record_count": COUNT,
+            "last_updated": optional(MOMENT),
+            "freshness": ref("Freshness"),
+        },
+    ),
+    "StreamList": list_of(ref("Stream")),
+    "StreamMetadata": tagged(
+        "stream_metadata",
+        {
+            "name": TEXT,
+            "connector_id": TEXT,
+            "semantics": {"enum": ["append_only", "append", "mutable_state"]},
+            "schema": OBJECT,
+            "primary_key": _TEXTS,
+            "cursor_field": optional(TEXT),
+            "consent_time_field": optional(TEXT),
+            "selection": optional(OBJECT),
+            "query": OBJECT,
+            "views": array_of(OBJECT),
+            "relationships": array_of(OBJECT),
+        },
+    ),
+    "Connector": tagged(
+        "connector",
+        {
+            "connector_id": TEXT,
+            "connector_key": TEXT,
+            "source": _SOURCE,
+            "display_name": TEXT,
+            "stream_count": COUNT,
+            "streams": array_of(ref("Stream")),
+        },
+    ),
+    "ConnectorList": list_of(ref("Connector")),
+    "ConnectorRegistered": record_of({"connector_id": TEXT, "connector_key": TEXT}),
+    "Record": tagged(
+        "record",
+        {**_PLACE, "data": OBJECT, "emitted_at": TEXT},
+        expanded=map_of(_RELATED),
+    ),
+    "Tombstone": tagged(
+        "record",
+        {**_PLACE, "deleted": {"const": True}, "deleted_at": TEXT, "emitted_at": TEXT},
+    )
+    | {"description": "What a list of changes says of a record that is gone, or no longer seen."},
+    "RecordList": list_of(
+        {"anyOf": [ref("Record"), ref("Tombstone")]},
+        {"url": TEXT, "has_more": FLAG},
+        next_cursor=TEXT,
+        next_changes_since=TEXT,
+        freshness=ref("Freshness"),
+        meta=record_of({"warnings": array_of(_WARNING)}),
+    ),
+    "IngestReport": record_of(
+        {
+            "stream": TEXT,
+            "records_accepted": COUNT,
+            "records_attempted": COUNT,
+            "records_rejected": COUNT,
+            "rejections": array_of(_REJECTION),
+            "errors": {"type": "array", "maxItems": 0},
+        },
+        rejections_truncated={"const": True},
+    ),
+    "State": tagged(
+        "stream_state",
+        {"connector_id": TEXT, "grant_id": optional(TEXT), "state": map_of({}), "updated_at": optional(MOMENT)},
+    ),
+    "Blob": tagged(
+        "blob",
+        {
+            "blob_id": BLOB_ID,
+            "sha256": DIGEST,
+            "size_bytes": COUNT,
+            "mime_type": TEXT,
+        },
+    ),
+    "Connection": tagged(
+        "connection",
+        {
+            "connection_id": TEXT,
+            "connector_instance_id": TEXT,
+            "connector_id": TEXT,
+            "is_default": FLAG,
+            "created_at": MOMENT,
+        },
+    ),
+    "ConnectionList": list_of(ref("Connection")),
+    "ConnectionErased": tagged(
+        "owner_connection_delete",
+        {
+            "connector_id": TEXT,
+            "connection_id": optional(TEXT),
+            "deleted": {"const": True},
+            **_COUNTS,
+            "erasure_id": TEXT,
+        },
+    ),
+    "Erasure": tagged(
+        "erasure",
+        {
+            "erasure_id": TEXT,
+            "status": {"enum": ["running", "done"]},
+            "connector_id": TEXT,
+            "connection_ids": _TEXTS,
+            "stream": optional(TEXT),
+            **_COUNTS,
+            "requested_at": MOMENT,
+            "completed_at": optional(MOMENT),
+        },
+    ),
+    "SpineEvent": tagged(
+        "spine_event",
+        {
+            "seq": COUNT,
+            "at": MOMENT,
+            "body": open_to_others(record_of({"kind": TEXT})),
+            "previous": DIGEST,
+            "hash": DIGEST,
+        },
+    ),
+    "SpineEventList": list_of(ref("SpineEvent"), {"has_more": FLAG, "next_after": COUNT}),
+    "GrantDocument": record_of(
+        {
+            "version": {"const": "0.1.0"},
+            "grant_id": TEXT,
+            "subject": record_of({"id": TEXT}),
+            "client": record_of({"client_id": TEXT}),
+            **_CONTEXT,
+            **_RIGHTS,
+        },
+        expires_at=MOMENT,
+    ),
+    "Grant": tagged(
+        "grant",
+        {
+            "grant_id": TEXT,
+            "client_id": TEXT,
+            "status": {"enum": ["active", "expired", "revoked"]},
+            "created_at": MOMENT,
+            "revoked_at": optional(MOMENT),
+            "grant": ref("GrantDocument"),
+        },
+        token=TEXT | {"description": "The client's; told when the grant is made, and nowhere else."},
+    ),
+    "GrantList": list_of(ref("Grant")),
+    "Introspection": record_of(
+        {"active": FLAG},
+        inactive_reason={"enum": ["grant_revoked", "grant_expired", "grant_invalid"]},
+        iss=TEXT,
+        exp=COUNT,
+        pdpp_token_kind={"enum": ["owner", "client"]},
+        **_IDENTITY,
+        authorization_details=array_of(record_of({"type": TEXT, **_RIGHTS}), minItems=1, maxItems=1),
+        pdpp=record_of({"context_kind": TEXT, **_IDENTITY, **_CONTEXT}),
+        grant_storage_binding=record_of({"connector_id": TEXT}),
+    ),
+    "Document": open_to_others(record_of({"openapi": TEXT, "info": OBJECT, "paths": OBJECT})),
+    "Health": record_of({"status": {"const": "ok"}}),
+    "Readiness": record_of(
+        {
+            "status": {"enum": ["ready", "unavailable"]},
+            "checks": record_of(dict.fromkeys(("records", "blobs", "space"), TEXT)),
+        }
+    ),
+    "ResourceMetadata": record_of(
+        {
+            "resource": TEXT,
+            "authorization_servers": _TEXTS,
+            "bearer_methods_supported": _TEXTS,
+            "pdpp_core_query_base": TEXT,
+            "pdpp_token_kinds_supported": _TEXTS,
+            "pdpp_self_export_supported": FLAG,
+            "resource_name": TEXT,
+            "pdpp_discovery_hints": map_of(TEXT),
+        },
+    ),
+}

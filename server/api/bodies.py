@@ -1,0 +1,106 @@
+"""Shapes of what is sent: manifests, lines of an ingest, sync state, grant requests."""
+
+from server.api.schema import (
+    CONTROLS,
+    ID,
+    MAX_ID,
+    MOMENT,
+    OBJECT,
+    SOME_TEXT,
+    TEXT,
+    Schema,
+    array_of,
+    closed,
+    map_of,
+    open_to_others,
+    optional,
+    record_of,
+    ref,
+)
+
+_NAMES = array_of(TEXT)
+_DATE: Schema = {"anyOf": [MOMENT, {"type": "string", "format": "date"}]}
+
+_VIEW = open_to_others(record_of({"fields": _NAMES}, id=SOME_TEXT, name=SOME_TEXT)) | {
+    "anyOf": [{"required": ["id"]}, {"required": ["name"]}],
+    "description": "`fields` are declared by the schema.",
+}
+_RELATIONSHIP = open_to_others(
+    record_of(
+        {
+            "name": SOME_TEXT,
+            "stream": SOME_TEXT,
+            "foreign_key": SOME_TEXT,
+            "cardinality": {"enum": ["has_one", "has_many"]},
+        }
+    )
+)
+_QUERY = open_to_others(
+    record_of(
+        {},
+        range_filters=optional(map_of(array_of({"enum": ["gte", "gt", "lte", "lt"]}))),
+        expand=optional(array_of(open_to_others(record_of({"name": SOME_TEXT})))),
+    )
+)
+_TIME_REQUEST = closed(
+    record_of({}, field=optional(TEXT), since=optional(_DATE), until=optional(_DATE))
+    | {"anyOf": [{"required": ["since"]}, {"required": ["until"]}]}
+)
+_KEY: Schema = {
+    "anyOf": [SOME_TEXT, array_of({"type": ["string", "number", "boolean"]}, minItems=1)],
+    "description": "A string, or for a compound primary key the array of its parts.",
+}
+
+BODIES: dict[str, Schema] = {
+    "Manifest": open_to_others(
+        record_of(
+            {"connector_id": ID, "streams": array_of(ref("StreamDeclaration"), minItems=1)},
+            version=optional(TEXT),
+            display_name=optional(TEXT),
+        )
+    )
+    | {"description": "What a connector declares of itself; members that are not named here are kept and ignored."},
+    "StreamDeclaration": open_to_others(
+        record_of(
+            {
+                "name": ID,
+                "semantics": {"enum": ["append_only", "append", "mutable_state"]},
+                "schema": OBJECT | {"description": "JSON Schema 2020-12; every $ref stays within it."},
+                "primary_key": array_of(TEXT, minItems=1, uniqueItems=True),
+            },
+            cursor_field=optional(TEXT),
+            consent_time_field=optional(TEXT),
+            selection=optional(OBJECT),
+            views=optional(array_of(_VIEW)),
+            relationships=optional(array_of(_RELATIONSHIP)),
+            query=optional(_QUERY),
+        )
+    )
+    | {"description": "A stream, named once in its manifest; the fields that it names are properties of its schema."},
+    "IngestLine": record_of(
+        {"key": _KEY, "emitted_at": MOMENT},
+        data=OBJECT | {"description": "The record; a deletion needs none."},
+        op={"enum": ["upsert", "delete", None]},
+    )
+    | {"description": "One line of an ingest. A line that is not like this is rejected alone."},
+    "StateUpdate": record_of({"state": map_of({}, description="Any JSON, by the names of streams.")}),
+    "GrantRequest": closed(
+        record_of(
+            {"client_id": ID, "connector_id": ID, "streams": array_of(ref("StreamRequest"), minItems=1)},
+            purpose_code={"type": ["string", "null"], "maxLength": MAX_ID, "pattern": f"^[^{CONTROLS}]*$"},
+            access_mode={"enum": ["single_use", "continuous"]},
+            expires_at=optional(_DATE),
+        )
+    ),
+    "StreamRequest": closed(
+        record_of(
+            {"name": TEXT},
+            fields=optional(array_of(TEXT, minItems=1, uniqueItems=True)),
+            instance_ids=optional(array_of(TEXT, minItems=1, uniqueItems=True)),
+            time_constraint=optional(_TIME_REQUEST),
+            resources=optional(array_of(_KEY, minItems=1, uniqueItems=True)),
+        )
+    )
+    | {"description": "A stream, and what of it: everything where nothing less is said."},
+    "TokenForm": record_of({"token": SOME_TEXT}, token_type_hint=TEXT),
+}

@@ -1,0 +1,93 @@
+"""Headers of requests, as parameters, and of answers."""
+
+from typing import Any
+
+from server.api.schema import NOT_BLANK, TEXT, Schema
+from server.config import PDPP_VERSION
+
+Headers = dict[str, dict[str, Any]]
+
+
+def _always(schema: Schema, description: str) -> dict[str, Any]:
+    return {"description": description, "required": True, "schema": schema}
+
+
+def _exactly(value: str, description: str) -> dict[str, Any]:
+    return _always({"const": value}, description)
+
+
+EVERY: Headers = {
+    "Request-Id": _always({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"}, "In the server's log."),
+    "PDPP-Version": _exactly(PDPP_VERSION, "The protocol's version."),
+    "Cache-Control": _exactly("private, no-store", "No cache keeps personal data."),
+    "X-Content-Type-Options": _exactly("nosniff", "The type is as it says."),
+}
+"""What every answer has."""
+
+_VALIDATORS: Headers = {
+    "ETag": _always({"type": "string", "pattern": '^"blob_b3_[0-9a-f]{64}"$'}, "The strong entity tag."),
+    "Accept-Ranges": _exactly("bytes", "Ranges are served."),
+}
+_REPRESENTATION: Headers = {
+    **_VALIDATORS,
+    "Repr-Digest": _always(
+        {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"}, "The whole blob's SHA-256 (RFC 9530)."
+    ),
+    "Content-Disposition": _always(
+        {"type": "string", "pattern": "^(attachment|inline)(;|$)"}, "The original name (RFC 6266), where there is one."
+    ),
+    "Content-Security-Policy": _exactly("default-src 'none'; sandbox", "Attachments are hostile."),
+    "Content-Length": _always({"type": "string", "pattern": "^[0-9]+$"}, "Bytes of this answer."),
+}
+_RANGE = "One range: its place, and the blob's size. Several come as multipart/byteranges, each with its own."
+
+BLOB: dict[int, Headers] = {
+    200: _REPRESENTATION,
+    206: _REPRESENTATION
+    | {
+        "Content-Range": {
+            "description": _RANGE,
+            "schema": {"type": "string", "pattern": "^bytes [0-9]+-[0-9]+/[0-9]+$"},
+        }
+    },
+    304: _VALIDATORS,
+    412: _VALIDATORS,
+    416: _VALIDATORS
+    | {"Content-Range": _always({"type": "string", "pattern": r"^bytes \*/[0-9]+$"}, "The blob's size.")},
+}
+"""What the answers of a download have besides, by status."""
+
+STATUS: dict[int, Headers] = {
+    202: {
+        "Location": _always({"type": "string", "pattern": "^/v1/owner/erasures/."}, "Where to ask how it stands."),
+        "Preference-Applied": {"description": "Where `Prefer` was heeded.", "schema": {"const": "respond-async"}},
+    },
+    401: {"WWW-Authenticate": _always(TEXT, "Where to get a token (RFC 9728).")},
+    405: {"Allow": _always(TEXT, "The methods that the path has.")},
+    415: {
+        "Accept": {"description": "The type that is taken.", "schema": TEXT},
+        "Accept-Encoding": {"description": "The coding that is taken.", "schema": {"const": "identity"}},
+    },
+    503: {"Retry-After": _always({"type": "string", "pattern": "^[0-9]+$"}, "Seconds.")},
+}
+"""What answers have besides, by status, wherever they come from."""
+
+
+def asked(name: str, description: str, schema: Schema = NOT_BLANK) -> dict[str, Any]:
+    """A header of a request, as a parameter."""
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+VERSION = asked("PDPP-Version", "The version that is spoken.", {"const": PDPP_VERSION})
+PREFER = asked("Prefer", "`respond-async`: do not wait for the end of an erasure (RFC 7240).", TEXT)
+CONDITIONS = (
+    asked("Range", "Which bytes: one range or several (RFC 9110 §14). Anything else is ignored.", TEXT),
+    asked("If-Range", "Ranges only while the entity tag is this one.", TEXT),
+    asked("If-Match", "Only while the entity tag is one of these.", TEXT),
+    asked("If-None-Match", "Only when the entity tag is none of these.", TEXT),
+)
+_DIGEST: Schema = {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=:$"}
+DIGESTS = (
+    asked("Content-Digest", "The bytes' SHA-256 (RFC 9530), checked; other algorithms are ignored.", _DIGEST),
+    asked("Repr-Digest", "The same.", _DIGEST),
+)
