@@ -77,10 +77,10 @@ async def expand(engine: Engine, relation: Relation, records: Sequence[StoredRec
     for instance, some in by_instance.items():
         place = Partition(some[0][0].partition.connector, instance, relation.stream)
         keys = [_key_of(record, relation) for record, _ in some]
-        found = await _found(engine, place, relation, {key for key in keys if key is not None})
+        found, unfinished = await _found(engine, place, relation, {key for key in keys if key is not None})
         for key, (_, of) in zip(keys, some, strict=True):
             of.expanded = of.expanded or {}
-            of.expanded[relation.name] = _related(found.get(key or "", ()), relation)
+            of.expanded[relation.name] = _related(found.get(key or "", ()), relation, key in unfinished)
 
 
 def _key_of(record: StoredRecord, relation: Relation) -> str | None:
@@ -90,18 +90,19 @@ def _key_of(record: StoredRecord, relation: Relation) -> str | None:
 
 async def _found(
     engine: Engine, place: Partition, relation: Relation, keys: Collection[str]
-) -> dict[str, list[StoredRecord]]:
+) -> tuple[dict[str, list[StoredRecord]], Collection[str]]:
     if relation.outward:
-        return {record.key: [record] for record in await engine.get([place], keys)}
+        return {record.key: [record] for record in await engine.get([place], keys)}, ()
     return await _pointing(engine, place, relation, set(keys))
 
 
 async def _pointing(
     engine: Engine, place: Partition, relation: Relation, wanting: set[str]
-) -> dict[str, list[StoredRecord]]:
+) -> tuple[dict[str, list[StoredRecord]], Collection[str]]:
     """Records that name one of the keys, up to one more than is wanted of each, in ascending order.
 
-    It goes through the related stream until every key has enough, or the data is as much as a page may be.
+    It goes through the related stream until every key has enough, or the data is as much as a page may be: then there
+    may be more of the keys that are given beside the records.
     """
     found: dict[str, list[StoredRecord]] = {}
     size, after = 0, None
@@ -121,15 +122,16 @@ async def _pointing(
                 size += len(record.data)
         wanting -= {key for key, mine in found.items() if len(mine) > relation.limit}
         if page.reached is None:
-            break
+            return found, ()
         after = page.reached
-    return found
+    return found, wanting
 
 
-def _related(records: Iterable[StoredRecord], relation: Relation) -> Related:
+def _related(records: Iterable[StoredRecord], relation: Relation, unfinished: bool) -> Related:
     every = list(records)
     lens = Lens(None)
-    return Related([lens.show(each) for each in every[: relation.limit]], len(every) > relation.limit, relation.many)
+    has_more = unfinished or len(every) > relation.limit
+    return Related([lens.show(each) for each in every[: relation.limit]], has_more, relation.many)
 
 
 def _invalid(message: str) -> Invalid:

@@ -203,6 +203,16 @@ async def test_has_many_is_a_list_up_to_its_limit(library: Connector) -> None:
     assert ([each["id"] for each in chapters["data"]], chapters["has_more"]) == (["ada-0", "ada-1", "ada-2"], False)
 
 
+async def test_related_records_that_are_left_out_for_their_length_are_told_of(library: Connector) -> None:
+    await library.put("books", book("big"))
+    for n in range(3):
+        await library.put("chapters", line(f"big-{n}", book="big", text="x" * (5 << 20)))
+    query = {"expand[]": "chapters", "expand_limit[chapters]": 3}
+    chapters = (await library.one("books", "big", **query)).json["expanded"]["chapters"]
+    assert [each["id"] for each in chapters["data"]] == ["big-0", "big-1"]
+    assert chapters["has_more"] is True
+
+
 async def test_has_many_of_none_is_an_empty_list(library: Connector) -> None:
     chapters = (await expanded(library, "cyd", **{"expand[]": "chapters"}))["chapters"]
     assert chapters == {"object": "list", "has_more": False, "data": []}
