@@ -167,6 +167,13 @@ async def test_an_erasure_takes_the_bytes_so_that_naming_them_gives_nothing(
     assert [each["code"] for each in answer.json["rejections"]] == ["blob_not_stored"]
 
 
+def removed(answer: Answer, size: int) -> None:
+    """A blob of this size went; what records of others gave up before may have gone along."""
+    assert answer.status == 200, answer.body
+    assert answer.json["deleted_blob_count"] >= 1
+    assert answer.json["deleted_bytes"] >= size
+
+
 async def test_bytes_that_another_connector_holds_stay_and_all_else_goes(
     connector: Connector, other: Connector, data: bytes
 ) -> None:
@@ -177,17 +184,17 @@ async def test_bytes_that_another_connector_holds_stay_and_all_else_goes(
     shared = (await other.one("notes", "r")).json["data"]["blob_ref"]
     await connector.put("notes", note("s", blob_ref=mine))
     first = await connector.api.delete(f"/v1/owner/connectors/{part(connector.id)}")
-    assert (first.json["deleted_blob_count"], first.json["deleted_bytes"]) == (1, 300)
+    removed(first, 300)
     refused(await fetch(other, mine), 404, "blob_not_found")
     assert (await fetch(other, shared)).body == data
     # Whoever uploaded first is gone; the last one takes the bytes along.
     last = await other.api.delete(f"/v1/owner/connectors/{part(other.id)}")
-    assert (last.json["deleted_blob_count"], last.json["deleted_bytes"]) == (1, len(data))
+    removed(last, len(data))
     refused(await fetch(other, shared), 404, "blob_not_found")
 
 
 async def test_an_upload_for_no_record_goes_with_its_connection(connector: Connector, data: bytes) -> None:
     ref = await connector.upload("never", data)
     answer = await connector.api.delete(f"/v1/owner/connectors/{part(connector.id)}")
-    assert answer.json["deleted_blob_count"] == 1
+    removed(answer, len(data))
     refused(await fetch(connector, ref), 404, "blob_not_found")

@@ -46,7 +46,7 @@ async def test_ranges_of_blobs_are_disclosed_as_asked_and_as_sent(library: Conne
     await seen.call("GET", f"/v1/blobs/{blob_id}", headers={"Range": "bytes=2-4"})
     found: list[dict[str, Any]] = []
     while len(found) < 2:  # how it ended is written down once it has
-        found = await disclosed(library, blob=blob_id)
+        found = await disclosed(library, blob=blob_id, grant=made["grant_id"])
     begin, end = found
     assert (begin["kind"], begin["ranges"], begin["grant"]) == ("disclosure.blob.begin", [[2, 5]], made["grant_id"])
     assert (end["kind"], end["sent"], end["bytes"], end["end"]) == ("disclosure.blob.end", [[2, 5]], 3, "whole")
