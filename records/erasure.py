@@ -233,12 +233,12 @@ class Erasures:
             digests |= await self._held(owner, connector)
         for batch in _batches(digests):
             await self._collector.release(owner, connector, batch)
-        if run.whole:
-            # Bytes that a record gave up earlier wait as orphans without a name on them: they go as well.
-            orphans = await self._catalogue.orphans(owner, time.time() + 1, 1 << 30)
-            digests |= {orphan.stored.name.digest for orphan in orphans}
         collected = await self._collector.erase(owner, digests, f"erasure {run.report.id}")
         run.report = replace(run.report, blobs=collected.blobs, bytes=collected.bytes)
+        if run.whole:
+            # Bytes that a record gave up earlier wait as orphans without a name on them: they go as well, uncounted.
+            orphans = await self._catalogue.orphans(owner, time.time() + 1, 1 << 30)
+            await self._collector.erase(owner, {orphan.stored.name.digest for orphan in orphans}, "garbage")
 
     async def _held(self, owner: str, connector: str) -> set[Digest]:
         digests: set[Digest] = set()
