@@ -108,8 +108,8 @@ def connector_key(connector_id: str) -> str:
 
 def require_id(text: str, param: str) -> str:
     """The id of a connector, instance or stream: 1 to `MAX_ID` characters, no control characters. Raises `Invalid`."""
-    if not 0 < len(text) <= MAX_ID:
-        raise Invalid(f"{param} must have 1 to {MAX_ID} characters", param=param)
+    if not 0 < len(text) <= MAX_ID or text.isspace():
+        raise Invalid(f"{param} must have 1 to {MAX_ID} characters, and not be blank", param=param)
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise Invalid(f"{param} must not have control characters", param=param)
     return text

@@ -325,6 +325,7 @@ async def test_erasing_the_connector_leaves_a_grant_that_reads_nothing(library: 
         ({"name": "books"}, {"expires_at": "2020-01-01T00:00:00Z"}),
         ({"name": "books"}, {"access_mode": "for ever"}),
         ({"name": "books"}, {"client_id": ""}),
+        ({"name": "books"}, {"client_id": " "}),
         ({}, {}),
     ],
 )
