@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from records.central import Central
+from records.central import Central, Instance
 from records.engine import Engines
 from records.errors import Unknown
 from records.manifest import StreamDeclaration, connector_key
@@ -62,17 +62,27 @@ class Reaches:
             raise Unknown("no such connector")
         return {each.key: each for each in await self._registry.connectors(scope) if each.key == granted}
 
+    async def instances(
+        self, scope: Scope, selector: Selector, connectors: Mapping[str, Registration]
+    ) -> list[Instance]:
+        """The living instances of these connectors that the caller may know, or the one that is named.
+
+        Raises `Unknown` when one is named that is not among them.
+        """
+        found = [
+            each
+            for each in await self._central.instances(scope.owner.id)
+            if each.connector in connectors and selector.instance in (None, each.id) and scope.knows(each.id)
+        ]
+        if selector.instance is not None and not found:
+            raise Unknown("no such instance of this connector")
+        return found
+
     async def partitions(
         self, scope: Scope, selector: Selector, connectors: Mapping[str, Registration]
     ) -> dict[Partition, PartitionStats]:
         """Every partition of these connectors' living instances that the scope allows, in order. Raises `Unknown`."""
-        living = {
-            each.id
-            for each in await self._central.instances(scope.owner.id)
-            if each.connector in connectors and selector.instance in (None, each.id) and scope.knows(each.id)
-        }
-        if selector.instance is not None and not living:
-            raise Unknown("no such instance of this connector")
+        living = {each.id for each in await self.instances(scope, selector, connectors)}
         engine = await self._engines.of(scope.owner.id)
         stats = await engine.stats(next(iter(connectors)) if len(connectors) == 1 else None)
         return {

@@ -95,7 +95,11 @@ class Reads:
         Raises `Unknown`, `Forbidden` for a stream that is not granted.
         """
         scope.stream(name)
-        for registration in (await self._reaches.connectors(scope, selector)).values():
+        connectors = await self._reaches.connectors(scope, selector)
+        if selector.instance is not None:
+            holders = {each.connector for each in await self._reaches.instances(scope, selector, connectors)}
+            connectors = {key: each for key, each in connectors.items() if key in holders}
+        for registration in connectors.values():
             if name in registration.manifest.streams:
                 return registration, registration.manifest.streams[name]
         raise Unknown("no such stream")

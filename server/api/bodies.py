@@ -21,8 +21,8 @@ from server.api.schema import (
 _NAMES = array_of(TEXT)
 _DATE: Schema = {"anyOf": [MOMENT, {"type": "string", "format": "date"}]}
 
-_VIEW = open_to_others(record_of({"fields": _NAMES}, id=SOME_TEXT, name=SOME_TEXT)) | {
-    "anyOf": [{"required": ["id"]}, {"required": ["name"]}],
+_VIEW = open_to_others(record_of({"fields": _NAMES}, id=optional(TEXT))) | {
+    "anyOf": [open_to_others(record_of({name: SOME_TEXT})) for name in ("id", "name")],
     "description": "`fields` are declared by the schema.",
 }
 _RELATIONSHIP = open_to_others(

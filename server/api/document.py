@@ -11,9 +11,10 @@ import msgspec
 from server.api import errors, headers
 from server.api.answers import ANSWERS
 from server.api.bodies import BODIES
+from server.api.links import LINKS
 from server.api.operations import JSON, OPERATIONS, Operation
 from server.api.parameters import PATH, Parameter
-from server.api.schema import SOME_TEXT, ref
+from server.api.schema import SHARED, SOME_TEXT, ref
 from server.config import PDPP_VERSION
 
 _SECURITY: dict[str, list[dict[str, list[str]]]] = {
@@ -45,7 +46,7 @@ def document() -> dict[str, Any]:
             for path, methods in OPERATIONS.items()
         },
         "components": {
-            "schemas": {**ANSWERS, **BODIES, **errors.SCHEMAS},
+            "schemas": {**SHARED, **ANSWERS, **BODIES, **errors.SCHEMAS},
             "parameters": {"PDPP-Version": headers.VERSION},
             "headers": headers.EVERY,
             "securitySchemes": {
@@ -88,18 +89,20 @@ def _parameter(of: Parameter) -> dict[str, Any]:
 
 
 def _answer(of: Operation, status: int, schema: str) -> dict[str, Any]:
-    answer = {"description": HTTPStatus(status).phrase, "headers": _headers(of, status, is_error=False)}
+    answer: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": _headers(of, status, is_error=False)}
     if schema:
         answer["content"] = {JSON: {"schema": ref(schema)}}
     elif status in (200, 206):
         answer["content"] = {"*/*": {}}
+    if (of.id, status) in LINKS:
+        answer["links"] = LINKS[of.id, status]
     return answer
 
 
 def _error(of: Operation, status: int, codes: Sequence[str]) -> dict[str, Any]:
     shapes = [ref(f"Error.{code}") for code in codes]
     return {
-        "description": "; ".join(f"`{code}`: {errors.FAILURES[code].when}" for code in codes),
+        "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}",
         "headers": _headers(of, status, is_error=True),
         "content": {JSON: {"schema": shapes[0] if len(shapes) == 1 else {"anyOf": shapes}}},
     }

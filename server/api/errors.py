@@ -86,23 +86,14 @@ FAILURES: Mapping[str, Failure] = {
 ALWAYS = ("invalid_request", "unsupported_version", "method_not_allowed", "expectation_failed", "api_error")
 """What every operation may answer."""
 
-SCHEMAS: Mapping[str, Schema] = {
-    f"Error.{code}": record_of(
-        {
-            "error": record_of(
-                {
-                    "type": {"const": of.type},
-                    "code": {"const": code},
-                    "message": TEXT,
-                    "request_id": TEXT,
-                    **of.members,
-                },
-                **of.may_have,
-            )
-        }
-    )
-    for code, of in FAILURES.items()
-}
+
+def _schema(code: str, of: Failure) -> Schema:
+    every = {"type": {"const": of.type}, "code": {"const": code}, "message": TEXT, "request_id": TEXT}
+    error = record_of({**every, **of.members}, **of.may_have)
+    return record_of({"error": error}) | {"description": of.when, "x-status": of.status}
+
+
+SCHEMAS: Mapping[str, Schema] = {f"Error.{code}": _schema(code, of) for code, of in FAILURES.items()}
 
 
 def by_status(codes: Iterable[str]) -> dict[int, list[str]]:

@@ -128,7 +128,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             "download",
             "Bytes that a record names, with the ranges and conditions of RFC 9110.",
             {200: "", 206: "", 304: ""},
-            (*_READ, "blob_not_found", "precondition_failed", "range_not_satisfiable"),
+            (*_READ, "not_found", "blob_not_found", "precondition_failed", "range_not_satisfiable"),
             query.SELECTOR,
             CONDITIONS,
             callers="owner or client",

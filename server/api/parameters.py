@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from server.api.schema import BLANKS, CONTROLS, ID, MAX_ID, NOT_BLANK, TEXT, Schema, array_of, map_of
+from server.api.schema import ID, NAME, NOT_BLANK, TEXT, Schema, array_of, map_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,6 @@ class Parameter:
     style: Mapping[str, object] = field(default_factory=dict)
 
 
-_NAME: Schema = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": MAX_ID,
-    "pattern": f"^[^{CONTROLS}]*[^{CONTROLS}{BLANKS}][^{CONTROLS}]*$",
-}
-"""An id that is not blank."""
 _LARGEST = 10**18 - 1
 _WHOLE: Schema = {"type": "integer", "minimum": 0, "maximum": _LARGEST}
 _SOME: Schema = {"type": "integer", "minimum": 1, "maximum": _LARGEST}
@@ -33,14 +26,14 @@ _DEEP = {"style": "deepObject", "explode": True}
 PATH: Mapping[str, Schema] = {"connector_id": ID}
 """What parts of paths are, where they are more than some text."""
 
-CONNECTOR = Parameter("connector_id", "The connector, by its id or its key.", _NAME)
+CONNECTOR = Parameter("connector_id", "The connector, by its id or its key.", NAME)
 INSTANCE = (
-    Parameter("connector_instance_id", "One account of the connector.", _NAME),
-    Parameter("connection_id", "Another name of connector_instance_id; where both are given they are the same.", _NAME),
+    Parameter("connector_instance_id", "One account of the connector.", NAME),
+    Parameter("connection_id", "Another name of connector_instance_id; where both are given they are the same.", NAME),
 )
 SELECTOR = (CONNECTOR, *INSTANCE)
 RUN = Parameter("run_id", "Taken from the collection runtime; means nothing here.")
-WRITTEN = (Parameter("connector_id", "The connector that writes.", _NAME, required=True), *INSTANCE)
+WRITTEN = (Parameter("connector_id", "The connector that writes.", NAME, required=True), *INSTANCE)
 GRANT = Parameter("grant_id", "The namespace of a continuous grant.")
 UPLOAD = (
     Parameter("stream", "The record's stream.", required=True),
@@ -60,7 +53,7 @@ EVENTS = (
 )
 DISCLOSURES = (
     Parameter("grant", "Only through this grant."),
-    Parameter("connector", "Only of this connector.", _NAME),
+    Parameter("connector", "Only of this connector.", NAME),
     Parameter("blob", "Only of this blob."),
 )
 SHAPE = (

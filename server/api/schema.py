@@ -11,20 +11,43 @@ BLANKS = r"\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u
 
 TEXT: Schema = {"type": "string"}
 SOME_TEXT: Schema = {"type": "string", "minLength": 1}
-NOT_BLANK: Schema = {"type": "string", "minLength": 1, "pattern": f"[^{BLANKS}]"}
 FLAG: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 BLOB_ID: Schema = {"type": "string", "pattern": "^blob_b3_[0-9a-f]{64}$"}
-ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": f"^[^{CONTROLS}]+$"}
-"""The id of a connector, an instance, a stream or a client."""
 OBJECT: Schema = {"type": "object"}
 
 
 def ref(name: str) -> Schema:
     """A schema by its name."""
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+SHARED: dict[str, Schema] = {
+    "Id": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_ID,
+        "pattern": f"^[^{CONTROLS}]+$",
+        "description": "The id of a connector, an instance, a stream or a client: no control characters.",
+    },
+    "Name": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_ID,
+        "pattern": f"^[^{CONTROLS}]*[^{CONTROLS}{BLANKS}][^{CONTROLS}]*$",
+        "description": "An id in a query: not blank.",
+    },
+    "Text": {
+        "type": "string",
+        "minLength": 1,
+        "pattern": f"[^{BLANKS}]",
+        "description": "Any text that is not blank.",
+    },
+}
+
+ID, NAME, NOT_BLANK = ref("Id"), ref("Name"), ref("Text")
 
 
 def optional(schema: Schema) -> Schema:

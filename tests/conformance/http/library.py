@@ -89,9 +89,9 @@ BOOKS = [
 """By the text of `printed_at`, ascending, are ada, cyd, bob; then dee and eve, which have none."""
 
 
-async def filled(api: Api) -> Connector:
-    """The connector with its records."""
-    connector = Connector(api, fresh_name())
+async def filled(api: Api, name: str | None = None) -> Connector:
+    """The connector with its records; under a name that nothing else uses where none is given."""
+    connector = Connector(api, name or fresh_name())
     answer = await api.call("POST", "/v1/connectors", body={"connector_id": connector.id, **MANIFEST})
     assert answer.status == 201, answer.body
     await connector.put("books", *BOOKS)

@@ -167,6 +167,13 @@ async def test_siblings_of_the_granted_instances_stay_hidden(library: Connector)
     assert await ids(seen) == ["ada", "zoe"]
     assert (await seen.one("books", "ada")).json["data"]["title"] == "Theirs"
     refused(await seen.one("books", "bob"), 404, "not_found")
+    living = (await library.api.get("/v1/owner/connections")).data
+    mine = {each["connection_id"] for each in living if each["connector_id"] == library.id}
+    (other,) = mine - {library.work}
+    for path in ("/v1/streams", "/v1/streams/books", "/v1/streams/books/records"):
+        for instance in (other, "nobody"):
+            error = refused(await seen.api.get(path, connection_id=instance), 404, "not_found")
+            assert error["message"] == "no such instance of this connector"
 
 
 async def test_an_instance_that_is_not_granted_looks_like_one_that_is_not_there(library: Connector) -> None:

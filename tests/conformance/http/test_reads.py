@@ -52,7 +52,6 @@ async def test_an_unknown_connector_or_instance_is_404(connector: Connector) -> 
     await connector.put("notes", note("a"))
     for path in ("/v1/streams", "/v1/streams/notes", "/v1/streams/notes/records", "/v1/streams/notes/records/a"):
         refused(await connector.api.get(path, connector_id="nobody"), 404, "not_found")
-    for path in ("/v1/streams", "/v1/streams/notes/records", "/v1/streams/notes/records/a"):
         answer = await connector.api.get(path, connector_id=connector.id, connection_id="cin_nobody")
         refused(answer, 404, "not_found")
 
