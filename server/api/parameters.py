@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from server.api.schema import ID, NAME, NOT_BLANK, TEXT, Schema, array_of, map_of
+from server.api.schema import ID, NOT_BLANK, TEXT, Schema, array_of, map_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ _DEEP = {"style": "deepObject", "explode": True}
 PATH: Mapping[str, Schema] = {"connector_id": ID}
 """What parts of paths are, where they are more than some text."""
 
-CONNECTOR = Parameter("connector_id", "The connector, by its id or its key.", NAME)
+CONNECTOR = Parameter("connector_id", "The connector, by its id or its key.", ID)
 INSTANCE = (
-    Parameter("connector_instance_id", "One account of the connector.", NAME),
-    Parameter("connection_id", "Another name of connector_instance_id; where both are given they are the same.", NAME),
+    Parameter("connector_instance_id", "One account of the connector.", ID),
+    Parameter("connection_id", "Another name of connector_instance_id; where both are given they are the same.", ID),
 )
 SELECTOR = (CONNECTOR, *INSTANCE)
 RUN = Parameter("run_id", "Taken from the collection runtime; means nothing here.")
-WRITTEN = (Parameter("connector_id", "The connector that writes.", NAME, required=True), *INSTANCE)
+WRITTEN = (Parameter("connector_id", "The connector that writes.", ID, required=True), *INSTANCE)
 GRANT = Parameter("grant_id", "The namespace of a continuous grant.")
 UPLOAD = (
     Parameter("stream", "The record's stream.", required=True),
@@ -53,7 +53,7 @@ EVENTS = (
 )
 DISCLOSURES = (
     Parameter("grant", "Only through this grant."),
-    Parameter("connector", "Only of this connector.", NAME),
+    Parameter("connector", "Only of this connector.", ID),
     Parameter("blob", "Only of this blob."),
 )
 SHAPE = (

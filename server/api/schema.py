@@ -29,15 +29,8 @@ SHARED: dict[str, Schema] = {
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_ID,
-        "pattern": f"^[^{CONTROLS}]+$",
-        "description": "The id of a connector, an instance, a stream or a client: no control characters.",
-    },
-    "Name": {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": MAX_ID,
         "pattern": f"^[^{CONTROLS}]*[^{CONTROLS}{BLANKS}][^{CONTROLS}]*$",
-        "description": "An id in a query: not blank.",
+        "description": "The id of a connector, an instance, a stream or a client: not blank, no control characters.",
     },
     "Text": {
         "type": "string",
@@ -47,7 +40,7 @@ SHARED: dict[str, Schema] = {
     },
 }
 
-ID, NAME, NOT_BLANK = ref("Id"), ref("Name"), ref("Text")
+ID, NOT_BLANK = ref("Id"), ref("Text")
 
 
 def optional(schema: Schema) -> Schema:
