@@ -136,7 +136,7 @@ Keep = Callable[[Partition, str, bytes], bool]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Records of a list, in its order. `reached`: where the engine stopped looking; None just when nothing is beyond."""
+    """Records of a list, in its order. `reached`: where the engine stopped looking; None just when that is the end."""
 
     records: Sequence[StoredRecord]
     reached: Position | None
