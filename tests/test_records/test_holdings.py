@@ -1,9 +1,8 @@
 """Collection asks the record engines: what waits to be released is neither forgotten nor taken for something else."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from blobstore.digest import Digest
@@ -11,21 +10,7 @@ from blobstore.gc import Collector
 from records.central import Owner
 from records.holdings import Holdings
 from records.store import RecordStore
-from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, MANIFEST, delete, digest_of, ingest, upload, vandal
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[RecordStore]:
-    store = await RecordStore.open(tmp_path / "data")
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def ann(store: RecordStore) -> Owner:
-    owner = await store.access.owner("ann")
-    await store.registry.register(owner, msgspec.json.encode(MANIFEST))
-    return owner
+from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, delete, digest_of, ingest, upload, vandal
 
 
 class Interrupted(Holdings):

@@ -165,7 +165,8 @@ class Follower:
 
 
 class ReadsMachine(RuleBasedStateMachine):
-    engines: Engines
+    made: Callable[[Path], Engines]
+    """Makes the engines in a folder."""
 
     @initialize()
     def start(self) -> None:
@@ -176,12 +177,9 @@ class ReadsMachine(RuleBasedStateMachine):
         self.erased: dict[Name, int] = {}
         self.followers = [Follower(client) for client in CLIENTS]
 
-    def _engines(self) -> Engines:
-        raise NotImplementedError
-
     async def _open(self) -> None:
         central, keyring = MemoryCentral(), Keyring(bytes(range(32)))
-        self.engines = self._engines()
+        self.engines = self.made(Path(self.folder.name))
         self.owner = await central.ensure_owner("ada", TIMES[0])
         registry = Registry(central)
         await registry.register(self.owner, json.dumps(MANIFEST).encode())
@@ -334,13 +332,11 @@ class ReadsMachine(RuleBasedStateMachine):
 
 
 class OnSqlite(ReadsMachine):
-    def _engines(self) -> Engines:
-        return SingleFileEngines(Path(self.folder.name))
+    made = SingleFileEngines
 
 
 class InMemory(ReadsMachine):
-    def _engines(self) -> Engines:
-        return MemoryEngines()
+    made = staticmethod(lambda _: MemoryEngines())
 
 
 def _name(of: Shown | Removed) -> Name:

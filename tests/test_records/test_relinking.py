@@ -1,9 +1,7 @@
 """Mending a record's links while a collection is at its blobs, or the record is at its end."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
 
-import msgspec
 import pytest
 
 from records.central import Owner
@@ -11,23 +9,9 @@ from records.engines.sqlite import SqliteEngine
 from records.model import Link, Partition
 from records.relinking import Relinking
 from records.store import RecordStore
-from tests.fakes.data_directory import CONNECTOR, LETTER, MANIFEST, delete, digest_of, ingest, upload
+from tests.fakes.data_directory import CONNECTOR, LETTER, delete, digest_of, ingest, upload
 
 DIGEST = digest_of(LETTER)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[RecordStore]:
-    store = await RecordStore.open(tmp_path / "data")
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-async def ann(store: RecordStore) -> Owner:
-    owner = await store.access.owner("ann")
-    await store.registry.register(owner, msgspec.json.encode(MANIFEST))
-    return owner
 
 
 class Interrupted(SqliteEngine):
