@@ -1,6 +1,7 @@
 """The server's one secret and the keys that are derived from it.
 
-Losing the secret ends cursors and change tokens; digests of keys on the spine then match no key any more.
+Losing the secret ends cursors and change tokens; digests of keys on the spine then match no key any more, and what is
+signed from then on is signed with another key.
 """
 
 import os
@@ -13,6 +14,7 @@ from blobstore.durable import sync_folder
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlitefile import file_lock
 from records.history import Recorder
+from records.signing import Signer
 
 SIZE = 32
 """Bytes of the secret and of every derived key."""
@@ -64,6 +66,10 @@ class Keyring:
     def recorder(self, owner: str, consent_field: str | None) -> Recorder:
         """What makes a record's past comparable, for the owner's records of one stream."""
         return Recorder(self.derived("history", owner), consent_field)
+
+    def signer(self) -> Signer:
+        """Signs what the server gives away: receipts, checkpoints."""
+        return Signer(self.derived("signing", ""))
 
     def derived(self, purpose: str, owner: str) -> bytes:
         """32 bytes for another purpose; equal only for equal arguments. `purpose` is a constant of the program."""
