@@ -63,6 +63,13 @@ class Keyring:
         """
         return derive(_CONTEXT + "digest of a key", self.derived("key digest", owner) + key.encode(), 16).hex()
 
+    def owner_digest(self, owner: str, subject: str) -> str:
+        """What stands for an owner where the subject's name may have to be forgotten: 32 hexadecimal digits.
+
+        It covers the internal id and the name: an id that was given another name has another digest.
+        """
+        return derive(_CONTEXT + "digest of an owner", self.derived("owner digest", owner) + subject.encode(), 16).hex()
+
     def recorder(self, owner: str, consent_field: str | None) -> Recorder:
         """What makes a record's past comparable, for the owner's records of one stream."""
         return Recorder(self.derived("history", owner), consent_field)
