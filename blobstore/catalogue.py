@@ -113,6 +113,15 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """Somebody copies what is stored in `namespace` (None: in all): its garbage stays until then (UTC seconds)."""
+
+    id: str
+    namespace: str | None
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogueEvent:
     """Something that happened in a namespace; `seq` grows and is never used twice."""
 
@@ -246,7 +255,25 @@ class Catalogue(Protocol):
         ...
 
     async def expire(self, now: float, dead_processes: Collection[str]) -> int:
-        """Drop claims that have expired; condemn what expired leases, or leases of dead processes, may have left."""
+        """Drop claims and pins that have expired; condemn what expired leases, or leases of dead processes, may have
+        left. How many claims and leases went.
+        """
+        ...
+
+    async def pin(self, pin: Pin) -> None:
+        """From here on no garbage of its namespace is condemned, until `unpin`, or an `expire` after its time.
+
+        What was live before this, and is not erased, quarantined or healed meanwhile, keeps its bytes. Pinning again
+        with the same id renews it, also where it had expired.
+        """
+        ...
+
+    async def unpin(self, pin: str) -> None:
+        """Its copy is made. Absent is no error."""
+        ...
+
+    async def pins(self) -> list[Pin]:
+        """Every pin in the order of ids; expired ones until `expire` has dropped them."""
         ...
 
     async def orphans(self, namespace: str | None, before: float, limit: int) -> list[Orphan]:
@@ -258,7 +285,8 @@ class Catalogue(Protocol):
     ) -> list[Condemned]:
         """Condemn those that have no holder and no claim now (and were orphaned before `before`), in one statement.
 
-        Quarantined generations of the same blobs go with them.
+        Quarantined generations of the same blobs go with them. With `before` they are garbage, which a pin holds back;
+        without, they are erased, which nothing does.
         """
         ...
 

@@ -18,6 +18,7 @@ from blobstore.catalogue import (
     Holder,
     Lease,
     Orphan,
+    Pin,
     Standing,
     State,
     Stored,
@@ -51,6 +52,7 @@ class MemoryCatalogue:
         self._claims: dict[tuple[Blob, str, str], Claim] = {}
         self._gone: dict[ObjectName, Gone] = {}
         self._outbox: list[CatalogueEvent] = []
+        self._pins: dict[str, Pin] = {}
 
     async def store_id(self) -> str:
         return self._id
@@ -170,7 +172,17 @@ class MemoryCatalogue:
     async def expire(self, now: float, dead_processes: Collection[str]) -> int:
         claims = self._drop(lambda _, claim: claim.expires_at <= now, now)
         ended = self._end(lambda each: each.expires_at <= now or each.process in dead_processes)
+        self._pins = {id: pin for id, pin in self._pins.items() if pin.expires_at > now}
         return len(claims) + len(ended)
+
+    async def pin(self, pin: Pin) -> None:
+        self._pins[pin.id] = pin
+
+    async def unpin(self, pin: str) -> None:
+        self._pins.pop(pin, None)
+
+    async def pins(self) -> list[Pin]:
+        return sorted(self._pins.values(), key=lambda pin: pin.id)
 
     async def orphans(self, namespace: str | None, before: float, limit: int) -> list[Orphan]:
         found = [
@@ -185,6 +197,8 @@ class MemoryCatalogue:
     async def condemn(
         self, namespace: str, digests: Collection[Digest], reason: str, before: float | None = None
     ) -> list[Condemned]:
+        if before is not None and any(pin.namespace in (None, namespace) for pin in self._pins.values()):
+            return []
         going = [
             each
             for blob in {(namespace, digest) for digest in digests}

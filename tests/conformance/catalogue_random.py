@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from blobstore.catalogue import Catalogue, Holder, State
+from blobstore.catalogue import Catalogue, Holder, Pin, State
 from blobstore.catalogues.memory import MemoryCatalogue
 from blobstore.digest import Digest
 from blobstore.errors import LeaseLost
@@ -15,6 +15,7 @@ HOLDERS = [SLACK, GMAIL]
 SCOPES = ["one", "two"]
 SLOTS = ["s1", "s2", "s3"]
 PROCESSES = ["p1", "p2"]
+PINS = ["backup", "export"]
 NAMESPACES = [OWNER, OWNER, "owner2"]
 
 Step = Callable[[Catalogue], Any]
@@ -47,7 +48,7 @@ class Play:
             *[self.count] * 3,
             *[self.release] * 3,
             *[self.drop, self.drop, self.expire, self.fence, self.renew, self.condemn, self.condemn],
-            *[self.bury, self.bury, self.quarantine, self.verify, self.rehold],
+            *[self.bury, self.bury, self.quarantine, self.verify, self.rehold, self.pin, self.unpin],
         ]
         await self.rng.choice(choices)()
 
@@ -58,6 +59,7 @@ class Play:
         await self.both(lambda each: each.parties())
         await self.both(lambda each: each.orphans(None, self.now + 1, 1000))
         await self.both(lambda each: each.condemned(1000))
+        await self.both(lambda each: each.pins())
         await self.both(lambda each: each.stalest(self.now + 1, 1000))
         await self.both(lambda each: each.unconfirmed(1000))
         for namespace in NAMESPACES:
@@ -161,6 +163,14 @@ class Play:
     async def rehold(self) -> None:
         namespace, holder, digests = self.namespace(), self.holder(), self.digests()[:1]
         await self.both(lambda each: each.rehold(namespace, holder, digests))
+
+    async def pin(self) -> None:
+        pin = Pin(self.rng.choice(PINS), self.rng.choice([None, *NAMESPACES]), self.now + self.rng.choice([1, 5]))
+        await self.both(lambda each: each.pin(pin))
+
+    async def unpin(self) -> None:
+        pin = self.rng.choice(PINS)
+        await self.both(lambda each: each.unpin(pin))
 
     # -- choices ---------------------------------------------------------------------------------------------------
 

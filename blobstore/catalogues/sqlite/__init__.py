@@ -1,7 +1,7 @@
 """The catalogue in one SQLite file: each method of the port is one transaction.
 
-`schema` has the tables, `uploads`, `holders`, `collection`, `questions` and `standing` the statements, by what they
-are for.
+`schema` has the tables, `uploads`, `holders`, `collection`, `pins`, `questions` and `standing` the statements, by what
+they are for.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Self
 
 from blobstore.catalogues.sqlite.collection import Collection
 from blobstore.catalogues.sqlite.holders import Holders
+from blobstore.catalogues.sqlite.pins import Pins
 from blobstore.catalogues.sqlite.questions import Questions
 from blobstore.catalogues.sqlite.schema import CONTENT, MIGRATIONS
 from blobstore.catalogues.sqlite.standing import Standings
@@ -19,7 +20,7 @@ from blobstore.sqliteslack import sanitize
 __all__ = ["SqliteCatalogue"]
 
 
-class SqliteCatalogue(Uploads, Holders, Collection, Questions, Standings):
+class SqliteCatalogue(Uploads, Holders, Collection, Pins, Questions, Standings):
     """Adapter of `blobstore.catalogue.Catalogue`."""
 
     @classmethod

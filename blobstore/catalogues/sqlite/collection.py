@@ -4,6 +4,7 @@ from collections.abc import Collection as Several
 
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Condemned, Lease, Orphan
+from blobstore.catalogues.sqlite.pins import is_pinned
 from blobstore.catalogues.sqlite.schema import (
     CONDEMNED,
     STORED,
@@ -62,6 +63,7 @@ class Collection(OnFile):
             ended = end_leases(db, "expires_at <= ?", (now,))
             for dead in dead_processes:
                 ended += end_leases(db, "process = ?", (dead,))
+            db.execute("DELETE FROM pins WHERE expires_at <= ?", (now,))
             return len(claims) + len(ended)
 
         return await self._file.write(run)
@@ -84,6 +86,8 @@ class Collection(OnFile):
             RETURNING {CONDEMNED}"""
 
         def run(db: sqlite3.Connection) -> list[Row]:
+            if before is not None and is_pinned(db, namespace):
+                return []
             seq = next_count(db)
             return [
                 row
