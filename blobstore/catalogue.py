@@ -228,7 +228,17 @@ class Catalogue(Protocol):
         """Drop each holder that still has the version given; how many went. An orphan does not get younger."""
         ...
 
-    # -- erasure and collection ------------------------------------------------------------------------------------
+    async def former(self, namespace: str, holder: str, after: Digest | None, limit: int) -> list[Digest]:
+        """Blobs that the holder let go of and no other holds or claims now, in the order of digests, beyond `after`.
+
+        Who lets go of a blob (`release`, `drop_claims`, `expire`) is remembered in the same step, until no generation
+        of the blob is left: so an erasure knows whose an orphan was. The holder may hold it again meanwhile.
+        """
+        ...
+
+    async def forget_former(self, namespace: str, holder: str, limit: int) -> int:
+        """Forget up to `limit` blobs that the holder let go of, whoever holds them now; how many."""
+        ...
 
     async def rehold(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
         """Links to these blobs were found that no row speaks of: hold them, whatever the catalogue believed."""
@@ -243,6 +253,8 @@ class Catalogue(Protocol):
     async def drained(self, seq: int) -> None:
         """Events up to and with `seq` are where they belong."""
         ...
+
+    # -- erasure and collection ------------------------------------------------------------------------------------
 
     async def fence(self, namespace: str, holder: str, scope: str | None) -> list[Lease]:
         """Take away the leases of a holder, or of one scope of it: uploads under way fail. The leases that went."""
@@ -336,6 +348,10 @@ class Catalogue(Protocol):
 
     async def gone(self, namespace: str, digest: Digest) -> list[Gone]:
         """What is remembered of removed generations of the blob."""
+        ...
+
+    async def removed(self, namespace: str, reason: str, after: ObjectName | None, limit: int) -> list[Gone]:
+        """What is remembered of generations removed for this reason, in the order of names, from above `after`."""
         ...
 
     async def walk(self, after: ObjectName | None, limit: int) -> list[Stored]:

@@ -149,8 +149,10 @@ class Engine(Protocol):
         """Raise the connector's release epoch and give back those that have no link in it, in one transaction."""
         ...
 
-    async def unlinked(self, limit: int) -> list[tuple[str, Digest]]:
+    async def unlinked(self, limit: int, connector: str | None = None) -> list[tuple[str, Digest]]:
         """(connector, digest) noted as having lost its last link, in that order; each needs a recount and a release.
+
+        Of one connector, where it is named.
 
         One that has been linked again since is among them: the recount tells.
         """

@@ -8,14 +8,14 @@ remove the bytes that nobody holds any more, and cut the logs that still show wh
 import asyncio
 import secrets
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from blobstore.backend import ObjectName
 from blobstore.catalogue import Catalogue
-from blobstore.digest import Digest
 from blobstore.gc import BATCH, Collector
 from blobstore.sqlitefile import try_file_lock
 from records import spine, times
@@ -51,6 +51,7 @@ class Report:
     bytes: int = 0
     requested_at: str = ""
     completed_at: str | None = None
+    whole_connector: bool = False
 
 
 @dataclass(slots=True)
@@ -61,7 +62,11 @@ class _Run:
     report: Report
     whole: bool
     """The connector, or an instance of it, goes as a whole and takes no writes any more."""
-    unlinked: set[Digest] = field(default_factory=set)
+
+    @property
+    def of_connector(self) -> bool:
+        """All of the connector goes."""
+        return self.whole and self.report.whole_connector
 
 
 class Erasures:
@@ -91,7 +96,8 @@ class Erasures:
         """Erase all that a connector brought. Raises `Unknown`."""
         key = (await self._registry.connector(Scope.of_owner(owner), name)).key
         instances = [each.id for each in await self._central.instances(owner.id, key)]
-        return await self._begin(owner, Report(_fresh(), "running", key, instances), wait, whole=True)
+        report = Report(_fresh(), "running", key, instances, whole_connector=True)
+        return await self._begin(owner, report, wait, whole=True)
 
     async def instance(self, owner: Owner, instance: str, *, wait: float) -> Report:
         """Erase one account of a connector. Raises `Unknown`."""
@@ -164,6 +170,7 @@ class Erasures:
         await self._erase_rows(run, engine)
         await self._drop_claims(run)
         await self._drop_state(run)
+        await self._let_go(run, engine)
         await self._remove_bytes(run)
         report = replace(run.report, key=None if run.report.key is None else self._digest(run))
         await self._central.redact_erasure(report.id, msgspec.json.encode(report))
@@ -198,7 +205,6 @@ class Erasures:
             while not finished:
                 step = await engine.erase(target, report.requested_at, ROWS)
                 records += step.records
-                run.unlinked |= step.unlinked
                 finished = step.finished
         run.report = replace(report, records=records, streams=len(touched) if report.key is None else min(records, 1))
 
@@ -206,8 +212,7 @@ class Erasures:
         owner, report, now = run.owner.id, run.report, time.time()
         for instance in report.instances:
             slots = None if run.whole else await self._slots(owner, report, instance)
-            dropped = await self._catalogue.drop_claims(owner, report.connector, scope=instance, slots=slots, now=now)
-            run.unlinked |= dropped
+            await self._catalogue.drop_claims(owner, report.connector, scope=instance, slots=slots, now=now)
 
     async def _slots(self, owner: str, report: Report, instance: str) -> set[str]:
         """The slots of the claims that belong to the erased stream or record."""
@@ -226,27 +231,40 @@ class Erasures:
             for instance in run.report.instances:
                 await self._central.drop_state(run.owner.id, run.report.connector, instance, run.report.stream)
 
-    async def _remove_bytes(self, run: _Run) -> None:
+    async def _let_go(self, run: _Run, engine: Engine) -> None:
+        """Release what the connector holds without a link: from here on the catalogue knows it as let go of."""
         owner, connector = run.owner.id, run.report.connector
-        digests = set(run.unlinked)
-        if run.whole:
-            digests |= await self._held(owner, connector)
-        for batch in _batches(digests):
-            await self._collector.release(owner, connector, batch)
-        collected = await self._collector.erase(owner, digests, f"erasure {run.report.id}")
-        run.report = replace(run.report, blobs=collected.blobs, bytes=collected.bytes)
-        if run.whole:
-            # Bytes that a record gave up earlier wait as orphans without a name on them: they go as well, uncounted.
-            orphans = await self._catalogue.orphans(owner, time.time() + 1, 1 << 30)
-            await self._collector.erase(owner, {orphan.stored.name.digest for orphan in orphans}, "garbage")
-
-    async def _held(self, owner: str, connector: str) -> set[Digest]:
-        digests: set[Digest] = set()
+        while waiting := await engine.unlinked(BATCH, connector):
+            await self._collector.release(owner, connector, {digest for _, digest in waiting})
         after = None
-        while rows := await self._catalogue.held(owner, connector, after, BATCH):
-            digests |= {row.digest for row in rows}
+        while run.of_connector and (rows := await self._catalogue.held(owner, connector, after, BATCH)):
+            await self._collector.release(owner, connector, [row.digest for row in rows])
             after = rows[-1].digest
-        return digests
+
+    async def _remove_bytes(self, run: _Run) -> None:
+        """Remove all that the connector let go of, now or earlier, and that nobody holds."""
+        owner, connector, reason = run.owner.id, run.report.connector, f"erasure {run.report.id}"
+        after = None
+        while digests := await self._catalogue.former(owner, connector, after, BATCH):
+            # A writer that died after its hold left a holder without a link.
+            await self._collector.release(owner, connector, digests)
+            await self._collector.erase(owner, digests, reason)
+            after = digests[-1]
+        while run.of_connector and await self._catalogue.forget_former(owner, connector, BATCH):
+            pass
+        blobs, size = await self._removed(owner, reason)
+        run.report = replace(run.report, blobs=blobs, bytes=size)
+
+    async def _removed(self, owner: str, reason: str) -> tuple[int, int]:
+        """Blobs and bytes that went for this reason, whoever removed them."""
+        blobs = size = 0
+        last: ObjectName | None = None
+        while page := await self._catalogue.removed(owner, reason, last, BATCH):
+            for gone in page:
+                blobs += last is None or last.digest != gone.name.digest
+                size += gone.size
+                last = gone.name
+        return blobs, size
 
     def _digest(self, run: _Run) -> str:
         return self._keyring.key_digest(run.owner.id, run.report.key or "")
@@ -270,8 +288,3 @@ def _counts(report: Report) -> dict[str, object]:
 
 def _fresh() -> str:
     return "era_" + secrets.token_hex(12)
-
-
-def _batches(digests: Collection[Digest]) -> list[list[Digest]]:
-    ordered = sorted(digests)
-    return [ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH)]

@@ -50,6 +50,7 @@ class MemoryCatalogue:
         self._generations: dict[ObjectName, _Generation] = {}
         self._holders: dict[tuple[Blob, str], Holder] = {}
         self._claims: dict[tuple[Blob, str, str], Claim] = {}
+        self._former: set[tuple[Blob, str]] = set()
         self._gone: dict[ObjectName, Gone] = {}
         self._outbox: list[CatalogueEvent] = []
         self._pins: dict[str, Pin] = {}
@@ -127,9 +128,19 @@ class MemoryCatalogue:
             current = self._holders.get(key)
             if current is not None and current.version == held.version:
                 del self._holders[key]
-                self._mark_orphan(key[0], now)
+                self._let_go(*key, now)
                 released += 1
         return released
+
+    async def former(self, namespace: str, holder: str, after: Digest | None, limit: int) -> list[Digest]:
+        mine = [blob for blob, who in self._former if (blob[0], who) == (namespace, holder)]
+        alone = [blob[1] for blob in mine if self._users(blob) <= {holder} and self._of(blob)]
+        return sorted(digest for digest in alone if after is None or digest > after)[:limit]
+
+    async def forget_former(self, namespace: str, holder: str, limit: int) -> int:
+        mine = sorted(row for row in self._former if (row[0][0], row[1]) == (namespace, holder))[:limit]
+        self._former -= set(mine)
+        return len(mine)
 
     async def rehold(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
         for digest in digests:
@@ -217,6 +228,9 @@ class MemoryCatalogue:
             if found is not None and found.stored.state is State.CONDEMNED:
                 del self._generations[name]
                 self._gone[name] = Gone(name, found.stored.size, found.reason, now)
+                blob = (name.namespace, name.digest)
+                if not self._exists(blob):
+                    self._former = {row for row in self._former if row[0] != blob}
 
     async def quarantine(self, name: ObjectName) -> bool:
         found = self._generations.get(name)
@@ -264,6 +278,10 @@ class MemoryCatalogue:
     async def gone(self, namespace: str, digest: Digest) -> list[Gone]:
         rows = [each for name, each in self._gone.items() if (name.namespace, name.digest) == (namespace, digest)]
         return sorted(rows, key=lambda each: (each.at, each.name))
+
+    async def removed(self, namespace: str, reason: str, after: ObjectName | None, limit: int) -> list[Gone]:
+        rows = [each for each in self._gone.values() if (each.name.namespace, each.reason) == (namespace, reason)]
+        return sorted((each for each in rows if after is None or each.name > after), key=lambda each: each.name)[:limit]
 
     async def walk(self, after: ObjectName | None, limit: int) -> list[Stored]:
         return [each for each in self._sorted() if after is None or each.name > after][:limit]
@@ -346,8 +364,20 @@ class MemoryCatalogue:
             each for each in self._sorted() if each.state is State.LIVE and namespace in (None, each.name.namespace)
         ]
 
+    def _users(self, blob: Blob) -> set[str]:
+        holding = {holder for held, holder in self._holders if held == blob}
+        return holding | {holder for claimed, holder, _ in self._claims if claimed == blob}
+
     def _used(self, blob: Blob) -> bool:
-        return any(key[0] == blob for key in self._holders) or any(key[0] == blob for key in self._claims)
+        return bool(self._users(blob))
+
+    def _exists(self, blob: Blob) -> bool:
+        return any((name.namespace, name.digest) == blob for name in self._generations)
+
+    def _let_go(self, blob: Blob, holder: str, now: float) -> None:
+        if self._exists(blob):
+            self._former.add((blob, holder))
+        self._mark_orphan(blob, now)
 
     def _mark_orphan(self, blob: Blob, now: float) -> None:
         if not self._used(blob):
@@ -371,8 +401,8 @@ class MemoryCatalogue:
         dropped = [(key, claim) for key, claim in self._claims.items() if going(key[0], claim)]
         for key, _ in dropped:
             del self._claims[key]
-        for key, _ in dropped:
-            self._mark_orphan(key[0], now)
+        for key, claim in dropped:
+            self._let_go(key[0], claim.holder, now)
         return [(key[0], claim) for key, claim in dropped]
 
     def _condemn(self, going: _Generation, reason: str) -> Condemned:

@@ -175,6 +175,20 @@ class Collection:
         assert await catalogue.generations(OWNER, DATA) == []
         assert await catalogue.gone(OWNER, DATA) == [Gone(stored.name, 4, "erasure 7", NOW + 5)]
 
+    async def test_what_was_removed_is_listed_by_its_reason(self, catalogue: Catalogue) -> None:
+        reasons = {b"a": "erasure 7", b"b": "garbage", b"c": "erasure 7", b"d": "erasure 70", b"e": "erasure 7"}
+        for number, (data, reason) in enumerate(reasons.items()):
+            stored = await orphan(catalogue, data, number)
+            await catalogue.condemn(OWNER, [digest_of(data)], reason)
+            assert stored.name not in [each.name for each in await catalogue.removed(OWNER, reason, None, 10)]
+            await catalogue.buried([stored.name], NOW + number)
+        digests = sorted(digest_of(data) for data in (b"a", b"c", b"e"))
+        first = await catalogue.removed(OWNER, "erasure 7", None, 2)
+        rest = await catalogue.removed(OWNER, "erasure 7", first[-1].name, 2)
+        assert [each.name.digest for each in first + rest] == digests
+        assert [(each.size, each.reason) for each in first + rest] == [(1, "erasure 7")] * 3
+        assert await catalogue.removed("owner2", "erasure 7", None, 10) == []
+
     async def test_a_condemned_generation_never_comes_back(self, catalogue: Catalogue) -> None:
         stored = await orphan(catalogue, b"data", 1)
         await catalogue.condemn(OWNER, [DATA], "garbage")

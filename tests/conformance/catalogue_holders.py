@@ -161,6 +161,81 @@ class Holders:
         await catalogue.rehold(OWNER, SLACK, [DATA])
         assert await catalogue.release(OWNER, rows, NOW) == 0
 
+    # -- who held it once ------------------------------------------------------------------------------------------
+
+    async def test_whoever_let_go_of_a_blob_is_remembered(self, catalogue: Catalogue) -> None:
+        await upload(catalogue, b"data", 1)
+        await link(catalogue, b"data")
+        assert await catalogue.former(OWNER, SLACK, None, 10) == []
+        await release(catalogue, b"data")
+        assert await catalogue.former(OWNER, SLACK, None, 10) == [DATA]
+        assert await catalogue.former(OWNER, GMAIL, None, 10) == []
+        assert await catalogue.former("owner2", SLACK, None, 10) == []
+
+    async def test_who_did_not_let_go_after_all_is_not_remembered(self, catalogue: Catalogue) -> None:
+        await upload(catalogue, b"data", 1)
+        await link(catalogue, b"data")
+        rows = await catalogue.holders(OWNER, SLACK, [DATA])
+        await catalogue.hold(OWNER, SLACK, [DATA], NOW)
+        assert await catalogue.release(OWNER, rows, NOW) == 0
+        assert await catalogue.former(OWNER, SLACK, None, 10) == []
+
+    async def test_a_claim_that_was_dropped_or_has_expired_is_remembered(self, catalogue: Catalogue) -> None:
+        for number, (data, until) in enumerate({b"data": NOW + DAY, b"late": NOW + 1}.items()):
+            await upload(catalogue, data, number, claim_of(data.decode(), expires_at=until))
+        await catalogue.expire(NOW + 1, [])
+        assert await catalogue.former(OWNER, SLACK, None, 10) == [digest_of(b"late")]
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=["data"], now=NOW)
+        assert await catalogue.former(OWNER, SLACK, None, 10) == sorted([DATA, digest_of(b"late")])
+
+    async def test_a_claim_that_its_record_fulfilled_was_not_let_go_of(self, catalogue: Catalogue) -> None:
+        await upload(catalogue, b"data", 1)
+        await link(catalogue, b"data")
+        assert await catalogue.former(OWNER, SLACK, None, 10) == []
+
+    async def test_what_another_holds_or_claims_now_is_left_out(self, catalogue: Catalogue) -> None:
+        await orphan(catalogue, b"data", 1)
+        await upload(catalogue, b"data", 2, claim_of(holder=GMAIL))
+        assert await catalogue.former(OWNER, SLACK, None, 10) == []
+        await link(catalogue, b"data", holder=GMAIL)
+        assert await catalogue.former(OWNER, SLACK, None, 10) == []
+        await release(catalogue, b"data", holder=GMAIL)
+        for holder in (SLACK, GMAIL):
+            assert await catalogue.former(OWNER, holder, None, 10) == [DATA]
+
+    async def test_what_its_former_holder_holds_again_is_not_left_out(self, catalogue: Catalogue) -> None:
+        await orphan(catalogue, b"data", 1)
+        await upload(catalogue, b"data", 2)
+        assert await catalogue.former(OWNER, SLACK, None, 10) == [DATA]
+
+    async def test_former_holders_are_forgotten_with_the_last_generation(self, catalogue: Catalogue) -> None:
+        stored = await orphan(catalogue, b"data", 1)
+        await catalogue.quarantine(stored.name)
+        assert await catalogue.former(OWNER, SLACK, None, 10) == [DATA]
+        healed = await upload(catalogue, b"data", 2, claim_of("again", GMAIL))
+        await catalogue.buried([stored.name], NOW)
+        await catalogue.drop_claims(OWNER, GMAIL, scope=None, slots=None, now=NOW)
+        assert await catalogue.former(OWNER, SLACK, None, 10) == [DATA]
+        await catalogue.condemn(OWNER, [DATA], "garbage")
+        assert await catalogue.former(OWNER, SLACK, None, 10) == []
+        await catalogue.buried([healed.name], NOW)
+        await upload(catalogue, b"data", 3, claim_of("anew", GMAIL))
+        await catalogue.drop_claims(OWNER, GMAIL, scope=None, slots=None, now=NOW)
+        assert await catalogue.former(OWNER, SLACK, None, 10) == []
+        assert await catalogue.former(OWNER, GMAIL, None, 10) == [DATA]
+
+    async def test_former_holders_are_asked_and_forgotten_in_pieces(self, catalogue: Catalogue) -> None:
+        names = sorted(digest_of(b"%d" % number) for number in range(5))
+        for number in range(5):
+            await orphan(catalogue, b"%d" % number, number)
+        await upload(catalogue, b"0", 10, claim_of(holder=GMAIL))
+        alone = [name for name in names if name != digest_of(b"0")]
+        assert await catalogue.former(OWNER, SLACK, None, 3) == alone[:3]
+        assert await catalogue.former(OWNER, SLACK, alone[2], 3) == alone[3:]
+        assert await catalogue.forget_former(OWNER, GMAIL, 10) == 0
+        assert [await catalogue.forget_former(OWNER, SLACK, 3) for _ in range(3)] == [3, 2, 0]
+        assert await catalogue.former(OWNER, SLACK, None, 10) == []
+
     # -- questions -------------------------------------------------------------------------------------------------
 
     async def test_holders_are_asked_by_blob_by_holder_and_in_pages(self, catalogue: Catalogue) -> None:

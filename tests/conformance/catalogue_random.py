@@ -47,7 +47,7 @@ class Play:
             *[self.settle] * 3,
             *[self.count] * 3,
             *[self.release] * 3,
-            *[self.drop, self.drop, self.expire, self.fence, self.renew, self.condemn, self.condemn],
+            *[self.drop, self.drop, self.expire, self.fence, self.renew, self.condemn, self.condemn, self.forget],
             *[self.bury, self.bury, self.quarantine, self.verify, self.rehold, self.pin, self.unpin],
         ]
         await self.rng.choice(choices)()
@@ -64,6 +64,9 @@ class Play:
         await self.both(lambda each: each.unconfirmed(1000))
         for namespace in NAMESPACES:
             await self.both(_asking("totals", namespace))
+            await self.both(_asking("removed", namespace, "garbage", None, 1000))
+            for holder in HOLDERS:
+                await self.both(_asking("former", namespace, holder, None, 1000))
             for body in BODIES:
                 digest = digest_of(body)
                 for question in ("find", "generations", "holders_of", "claims_of", "gone"):
@@ -142,6 +145,10 @@ class Play:
     async def condemn(self) -> None:
         namespace, digests, before = self.namespace(), self.digests(), self.rng.choice([None, self.now - 10])
         await self.both(lambda each: each.condemn(namespace, digests, "garbage", before))
+
+    async def forget(self) -> None:
+        namespace, holder = self.namespace(), self.holder()
+        await self.both(lambda each: each.forget_former(namespace, holder, 2))
 
     async def bury(self) -> None:
         condemned = await self.catalogues[0].condemned(1000)

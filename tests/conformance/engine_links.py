@@ -157,6 +157,8 @@ class EngineLinks:
         notes = [(name, digest) for name in (GMAIL, SLACK) for digest in (ONE, TWO, THREE)]
         assert await engine.unlinked(100) == notes
         assert await engine.unlinked(4) == notes[:4]
+        assert await engine.unlinked(2, SLACK) == [(SLACK, ONE), (SLACK, TWO)]
+        assert await engine.unlinked(10, "nobody") == []
         assert await engine.notes("nobody", [ONE]) == []
         done = await engine.notes(SLACK, [ONE, THREE, digest_of(9)])
         assert len(done) == 2

@@ -57,10 +57,16 @@ async def chunks(data: bytes) -> AsyncIterator[bytes]:
 
 
 async def upload(
-    store: RecordStore, owner: Owner, data: bytes, key: str, stream: str = "documents", instance: str | None = None
+    store: RecordStore,
+    owner: Owner,
+    data: bytes,
+    key: str,
+    stream: str = "documents",
+    instance: str | None = None,
+    connector: str = CONNECTOR,
 ) -> str:
     receiving = await store.attachments.receive(
-        owner, Selector(CONNECTOR, instance), stream=stream, record_key=key, json_path="@record", media="text/plain"
+        owner, Selector(connector, instance), stream=stream, record_key=key, json_path="@record", media="text/plain"
     )
     async with receiving as incoming:
         await incoming.write(data)
@@ -74,17 +80,20 @@ async def ingest(
     blobs: list[str],
     stream: str = "documents",
     instance: str | None = None,
+    connector: str = CONNECTOR,
     **data: Any,
 ) -> None:
-    ingest = await store.ingests.begin(owner, stream, Selector(CONNECTOR, instance))
+    ingest = await store.ingests.begin(owner, stream, Selector(connector, instance))
     refs = [{"blob_ref": {"blob_id": blob, "mime_type": "text/plain"}, "name": "x.txt"} for blob in blobs]
     line = {"key": key, "emitted_at": WHEN, "data": {"id": key, "attachments": refs, **data}}
     await ingest.apply([json.dumps(line).encode()])
     assert ingest.rejected == 0, ingest.rejections
 
 
-async def delete(store: RecordStore, owner: Owner, key: str, stream: str = "documents") -> None:
-    ingest = await store.ingests.begin(owner, stream, Selector(CONNECTOR))
+async def delete(
+    store: RecordStore, owner: Owner, key: str, stream: str = "documents", connector: str = CONNECTOR
+) -> None:
+    ingest = await store.ingests.begin(owner, stream, Selector(connector))
     await ingest.apply([json.dumps({"key": key, "emitted_at": WHEN, "op": "delete"}).encode()])
     assert ingest.rejected == 0
 

@@ -13,7 +13,7 @@ from blobstore.catalogues.sqlite.schema import (
     Row,
     condemned,
     end_leases,
-    mark_orphans,
+    let_go,
     next_count,
     stored,
 )
@@ -22,6 +22,11 @@ from blobstore.sqlite import sqlite3
 from blobstore.sqliteslack import mark_stale
 
 _NAMED = "namespace = ? AND digest = ? AND generation = ?"
+
+_FORGET_ALL = """
+DELETE FROM former WHERE namespace = ? AND digest = ? AND NOT EXISTS (
+    SELECT 1 FROM blobs b WHERE b.namespace = former.namespace AND b.digest = former.digest)
+"""
 
 
 class Collection(OnFile):
@@ -47,7 +52,7 @@ class Collection(OnFile):
                 rows = [row for slot in slots for row in db.execute(sql, (*common, slot)).fetchall()]
             if rows:
                 mark_stale(db)
-            mark_orphans(db, [(namespace, digest) for (digest,) in rows], now)
+            let_go(db, [(namespace, digest, holder) for (digest,) in rows], now)
             return {Digest.from_bytes(digest) for (digest,) in rows}
 
         return await self._file.write(run)
@@ -55,11 +60,11 @@ class Collection(OnFile):
     async def expire(self, now: float, dead_processes: Several[str]) -> int:
         def run(db: sqlite3.Connection) -> int:
             claims = db.execute(
-                "DELETE FROM claims WHERE expires_at <= ? RETURNING namespace, digest", (now,)
+                "DELETE FROM claims WHERE expires_at <= ? RETURNING namespace, digest, holder", (now,)
             ).fetchall()
             if claims:
                 mark_stale(db)
-            mark_orphans(db, claims, now)
+            let_go(db, claims, now)
             ended = end_leases(db, "expires_at <= ?", (now,))
             for dead in dead_processes:
                 ended += end_leases(db, "process = ?", (dead,))
@@ -110,6 +115,7 @@ class Collection(OnFile):
                 [(now, *key) for key in keys],
             )
             db.executemany(f"DELETE FROM blobs WHERE {_NAMED} AND state = 'condemned'", keys)
+            db.executemany(_FORGET_ALL, [key[:2] for key in keys])
 
         await self._file.write(run)
 

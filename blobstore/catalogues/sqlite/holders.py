@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from blobstore.catalogue import Holder
-from blobstore.catalogues.sqlite.schema import HOLDER, OnFile, Row, mark_orphans, next_count, to_holder
+from blobstore.catalogues.sqlite.schema import HOLDER, OnFile, Row, let_go, next_count, to_holder
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqliteslack import mark_stale
@@ -53,14 +53,24 @@ class Holders(OnFile):
 
     async def release(self, namespace: str, holders: Collection[Holder], now: float) -> int:
         def run(db: sqlite3.Connection) -> int:
-            gone = db.executemany(
-                "DELETE FROM holders WHERE namespace = ? AND digest = ? AND holder = ? AND version = ?",
-                [(namespace, held.digest.raw, held.holder, held.version) for held in holders],
-            ).rowcount
-            mark_orphans(db, [(namespace, held.digest.raw) for held in holders], now)
-            return gone
+            sql = "DELETE FROM holders WHERE namespace = ? AND digest = ? AND holder = ? AND version = ?"
+            rows = [(namespace, held.digest.raw, held.holder) for held in holders]
+            versions = [held.version for held in holders]
+            gone = [
+                row for row, version in zip(rows, versions, strict=True) if db.execute(sql, (*row, version)).rowcount
+            ]
+            let_go(db, gone, now)
+            return len(gone)
 
         return await self._file.write(run)
+
+    async def former(self, namespace: str, holder: str, after: Digest | None, limit: int) -> list[Digest]:
+        values = (namespace, holder, b"" if after is None else after.raw, limit)
+        rows = await self._file.read(lambda db: db.execute(_FORMER, values).fetchall())
+        return [Digest.from_bytes(digest) for (digest,) in rows]
+
+    async def forget_former(self, namespace: str, holder: str, limit: int) -> int:
+        return await self._file.execute(_FORGET, (namespace, holder, namespace, holder, limit))
 
     async def rehold(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
         def run(db: sqlite3.Connection) -> None:
@@ -81,6 +91,22 @@ _FULFIL = """
 DELETE FROM claims WHERE namespace = ? AND holder = ? AND slot = ? AND digest = ? AND EXISTS (
     SELECT 1 FROM holders h
     WHERE h.namespace = claims.namespace AND h.digest = claims.digest AND h.holder = claims.holder)
+"""
+
+_FORMER = """
+SELECT digest FROM former f WHERE namespace = ? AND holder = ? AND digest > ?
+  AND EXISTS (SELECT 1 FROM blobs b
+              WHERE b.namespace = f.namespace AND b.digest = f.digest AND b.state != 'condemned')
+  AND NOT EXISTS (SELECT 1 FROM holders h
+                  WHERE h.namespace = f.namespace AND h.digest = f.digest AND h.holder != f.holder)
+  AND NOT EXISTS (SELECT 1 FROM claims c
+                  WHERE c.namespace = f.namespace AND c.digest = f.digest AND c.holder != f.holder)
+ORDER BY digest LIMIT ?
+"""
+
+_FORGET = """
+DELETE FROM former WHERE namespace = ? AND holder = ? AND digest IN (
+    SELECT digest FROM former WHERE namespace = ? AND holder = ? ORDER BY digest LIMIT ?)
 """
 
 _HOLD = """

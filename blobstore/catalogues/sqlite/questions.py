@@ -63,6 +63,15 @@ class Questions(OnFile):
             Gone(name(namespace, digest.raw, generation), size, reason, at) for generation, size, reason, at in rows
         ]
 
+    async def removed(self, namespace: str, reason: str, after: ObjectName | None, limit: int) -> list[Gone]:
+        start = (b"", "") if after is None else (after.digest.raw, after.generation)
+        sql = (
+            "SELECT digest, generation, size, reason, at FROM gone WHERE namespace = ? AND reason = ?"
+            " AND (digest, generation) > (?, ?) ORDER BY digest, generation LIMIT ?"
+        )
+        rows = await self._all(sql, namespace, reason, *start, limit)
+        return [Gone(name(namespace, digest, generation), *rest) for digest, generation, *rest in rows]
+
     async def walk(self, after: ObjectName | None, limit: int) -> list[Stored]:
         start = ("", b"", "") if after is None else (after.namespace, after.digest.raw, after.generation)
         sql = (

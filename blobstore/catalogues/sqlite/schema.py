@@ -30,6 +30,7 @@ def m001_initial(db: Database) -> None:
 
 # `counter` orders events and gives every hold a version that was never used before, also not by a deleted row. Claims
 # have no indexes but those of constraints, so that the table can be written anew; without rowid these cost no more.
+# `former`: who let go of a blob that is there.
 _INITIAL = f"""
 CREATE TABLE store (id TEXT NOT NULL, counter INTEGER NOT NULL);
 CREATE TABLE blobs (
@@ -52,6 +53,11 @@ CREATE TABLE holders (
 ) WITHOUT ROWID;
 CREATE INDEX holders_by_holder ON holders (namespace, holder, digest);
 CREATE INDEX holders_unconfirmed ON holders (version) WHERE NOT confirmed;
+CREATE TABLE former (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, holder TEXT NOT NULL,
+    PRIMARY KEY (namespace, holder, digest)
+) WITHOUT ROWID;
+CREATE INDEX former_by_blob ON former (namespace, digest);
 CREATE TABLE claims (
     namespace TEXT NOT NULL, holder TEXT NOT NULL, slot TEXT NOT NULL, digest BLOB NOT NULL,
     scope TEXT NOT NULL, media_type TEXT NOT NULL, expires_at REAL NOT NULL,
@@ -69,6 +75,7 @@ CREATE TABLE gone (
     size INTEGER NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (namespace, digest, generation)
 ) WITHOUT ROWID;
+CREATE INDEX gone_by_reason ON gone (namespace, reason, digest, generation);
 {SLACK}"""
 
 STORED = "namespace, digest, generation, sha256, size, state, verified_at"
@@ -132,13 +139,24 @@ def condemned(row: Row) -> Condemned:
     return Condemned(name(namespace, digest, generation), size, reason, process)
 
 
-def mark_orphans(db: sqlite3.Connection, blobs: list[tuple[str, bytes]], now: float) -> None:
-    """Note since when these blobs have neither holder nor claim; who is an orphan already does not get younger."""
+def let_go(db: sqlite3.Connection, rows: list[tuple[str, bytes, str]], now: float) -> None:
+    """Of (namespace, digest, holder) a hold or a claim went: remember whose the blob was, and whether it is an orphan.
+
+    Who is an orphan already does not get younger.
+    """
+    db.executemany(_REMEMBER, rows)
     db.executemany(
         "UPDATE blobs SET orphaned_at = ? WHERE namespace = ? AND digest = ? AND orphaned_at IS NULL"
         f" AND state != 'condemned' AND {UNUSED}",
-        [(now, namespace, digest) for namespace, digest in blobs],
+        [(now, namespace, digest) for namespace, digest, _ in rows],
     )
+
+
+_REMEMBER = """
+INSERT OR IGNORE INTO former (namespace, digest, holder)
+SELECT b.namespace, b.digest, x.holder FROM (SELECT ? AS namespace, ? AS digest, ? AS holder) x
+CROSS JOIN blobs b ON b.namespace = x.namespace AND b.digest = x.digest LIMIT 1
+"""
 
 
 def end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Lease]:

@@ -168,8 +168,8 @@ class MemoryEngine:
         self._release_epochs[connector] += 1
         return set(digests) - set(self._counts(connector))
 
-    async def unlinked(self, limit: int) -> list[tuple[str, Digest]]:
-        return sorted(self._unlinked)[:limit]
+    async def unlinked(self, limit: int, connector: str | None = None) -> list[tuple[str, Digest]]:
+        return sorted(noted for noted in self._unlinked if connector in (None, noted[0]))[:limit]
 
     async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
         return sorted(self._unlinked[connector, each] for each in set(digests) if (connector, each) in self._unlinked)

@@ -78,8 +78,9 @@ class Links(OnFile):
 
         return await self._file.write(run)
 
-    async def unlinked(self, limit: int) -> list[tuple[str, Digest]]:
-        rows = await self._file.read(lambda db: db.execute(_UNLINKED, (limit,)).fetchall())
+    async def unlinked(self, limit: int, connector: str | None = None) -> list[tuple[str, Digest]]:
+        values = (connector, connector, limit)
+        rows = await self._file.read(lambda db: db.execute(_UNLINKED, values).fetchall())
         return [(connector, Digest.from_bytes(digest)) for connector, digest in rows]
 
     async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
@@ -137,7 +138,8 @@ WHERE c.name = ? AND l.digest > ? GROUP BY l.digest ORDER BY l.digest LIMIT ?
 """
 
 _UNLINKED = """
-SELECT c.name, u.digest FROM connectors c JOIN unlinked u ON u.connector = c.id ORDER BY c.name, u.digest LIMIT ?
+SELECT c.name, u.digest FROM connectors c JOIN unlinked u ON u.connector = c.id
+WHERE ? IS NULL OR c.name = ? ORDER BY c.name, u.digest LIMIT ?
 """
 
 _NOTE = "SELECT u.note FROM connectors c JOIN unlinked u ON u.connector = c.id WHERE c.name = ? AND u.digest = ?"

@@ -1,0 +1,111 @@
+"""What an erasure takes along and what it leaves: orphans by who held them once, shared blobs by who holds them now."""
+
+import msgspec
+import pytest
+
+from blobstore.digest import Digest
+from records.central import Owner
+from records.scope import Selector
+from records.store import RecordStore
+from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, MANIFEST, PHOTO, delete, digest_of, ingest, upload
+
+OTHER = "other"
+
+
+@pytest.fixture
+async def ann(store: RecordStore) -> Owner:
+    """An owner with two connectors."""
+    owner = await store.access.owner("ann")
+    for name in (CONNECTOR, OTHER):
+        await store.registry.register(owner, msgspec.json.encode({**MANIFEST, "connector_id": name}))
+    return owner
+
+
+async def record(store: RecordStore, owner: Owner, key: str, data: bytes, connector: str = CONNECTOR) -> None:
+    """A record with one attachment."""
+    await ingest(store, owner, key, [await upload(store, owner, data, key, connector=connector)], connector=connector)
+
+
+async def give_up(store: RecordStore, owner: Owner, key: str, data: bytes, connector: str = CONNECTOR) -> None:
+    """A record with an attachment that came and went, so that its bytes wait for a collection."""
+    await record(store, owner, key, data, connector)
+    await delete(store, owner, key, connector=connector)
+
+
+async def stored(store: RecordStore, owner: Owner) -> set[Digest]:
+    return {each.name.digest for each in await store.blobs.catalogue.walk(None, 100) if each.name.namespace == owner.id}
+
+
+@pytest.mark.parametrize("released", [True, False])
+async def test_erasing_a_connector_takes_along_what_it_gave_up_before_and_nobody_elses_garbage(
+    store: RecordStore, ann: Owner, released: bool
+) -> None:
+    await record(store, ann, "1", LETTER)
+    await give_up(store, ann, "2", PHOTO)
+    await give_up(store, ann, "2", DRAFT, OTHER)
+    if released:
+        await store.collector.prepare()
+
+    report = await store.erasures.connector(ann, CONNECTOR, wait=5)
+
+    assert (report.state, report.blobs, report.bytes) == ("done", 2, len(LETTER) + len(PHOTO))
+    assert await stored(store, ann) == {digest_of(DRAFT)}
+    assert [name.digest for name, *_ in store.blobs.backend.list()] == [digest_of(DRAFT)]
+
+
+@pytest.mark.parametrize("key", [None, "1", "never there"])
+async def test_erasing_a_record_or_a_stream_takes_along_what_its_connector_gave_up(
+    store: RecordStore, ann: Owner, key: str | None
+) -> None:
+    await give_up(store, ann, "2", PHOTO)
+    await give_up(store, ann, "2", DRAFT, OTHER)
+    report = await store.erasures.records(ann, Selector(CONNECTOR), "documents", key, wait=5)
+    assert (report.blobs, report.bytes) == (1, len(PHOTO))
+    assert await stored(store, ann) == {digest_of(DRAFT)}
+
+
+async def test_what_a_connector_gave_up_and_another_holds_stays(store: RecordStore, ann: Owner) -> None:
+    await record(store, ann, "1", LETTER, OTHER)
+    await give_up(store, ann, "1", LETTER)
+    report = await store.erasures.connector(ann, CONNECTOR, wait=5)
+    assert report.blobs == 0
+    assert await stored(store, ann) == {digest_of(LETTER)}
+
+
+async def test_what_two_gave_up_goes_with_the_first_that_is_erased(store: RecordStore, ann: Owner) -> None:
+    for connector in (CONNECTOR, OTHER):
+        await give_up(store, ann, "1", LETTER, connector)
+    await store.collector.prepare()
+    assert (await store.erasures.connector(ann, CONNECTOR, wait=5)).blobs == 1
+    assert (await store.erasures.connector(ann, OTHER, wait=5)).blobs == 0
+    assert await stored(store, ann) == set()
+
+
+async def test_what_was_claimed_and_never_came_goes_with_its_connector(store: RecordStore, ann: Owner) -> None:
+    await upload(store, ann, DRAFT, "9")
+    await store.blobs.catalogue.expire(2e10, [])
+    assert len(await store.blobs.catalogue.orphans(ann.id, 3e10, 10)) == 1
+    report = await store.erasures.records(ann, Selector(CONNECTOR), "photos", wait=5)
+    assert (report.blobs, report.bytes) == (1, len(DRAFT))
+    assert await stored(store, ann) == set()
+
+
+async def test_an_erased_connector_is_not_remembered_as_a_holder(store: RecordStore, ann: Owner) -> None:
+    await record(store, ann, "1", LETTER, OTHER)
+    await give_up(store, ann, "1", LETTER)
+    await store.erasures.connector(ann, CONNECTOR, wait=5)
+    await delete(store, ann, "1", connector=OTHER)
+    await store.collector.prepare()
+    assert await store.blobs.catalogue.former(ann.id, CONNECTOR, None, 10) == []
+    assert await store.blobs.catalogue.former(ann.id, OTHER, None, 10) == [digest_of(LETTER)]
+
+
+async def test_a_claim_that_is_dropped_under_a_hold_that_never_linked_keeps_no_bytes(
+    store: RecordStore, ann: Owner
+) -> None:
+    await upload(store, ann, DRAFT, "9")
+    # A writer dies between its hold and its commit.
+    assert await store.blobs.catalogue.hold(ann.id, CONNECTOR, [digest_of(DRAFT)], 0.0) == set()
+    report = await store.erasures.records(ann, Selector(CONNECTOR), "documents", "9", wait=5)
+    assert report.blobs == 1
+    assert await stored(store, ann) == set()
