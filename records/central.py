@@ -98,6 +98,15 @@ class SpineEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was signed of an owner's spine when event `seq` was its head; `document` is JSON text, without content."""
+
+    seq: int
+    made_at: str
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ErasureJob:
     """An erasure from the moment it is decided. `target` and `result` are JSON texts; no content in either.
 
@@ -294,6 +303,18 @@ class Central(Protocol):
 
     async def chained(self, owner: str) -> int:
         """How many events were ever chained: more than the head's `seq` when the spine has lost its end."""
+        ...
+
+    async def add_checkpoint(self, owner: str, checkpoint: Checkpoint) -> None:
+        """Keep it; durable when this returns. An event has one at most: where it has one, that one stays."""
+        ...
+
+    async def newest_checkpoint(self, owner: str) -> Checkpoint | None:
+        """The one of the latest event that has any."""
+        ...
+
+    async def checkpoints(self, owner: str, after: int, limit: int) -> list[Checkpoint]:
+        """Those of events beyond `after` (0: from the first), in the order of their events."""
         ...
 
     # -- files -----------------------------------------------------------------------------------------------------

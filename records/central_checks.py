@@ -1,17 +1,15 @@
 """Checks of the central store: its files, the owners' spines and what waits for them, erasures that were cut off."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from blobstore.catalogue import Catalogue
 from blobstore.findings import Finding, Severity, Suspicion, certain
 from records import times
-from records.central import Central, ErasureJob, Owner, SpineEvent
+from records.central import ErasureJob, Owner
 from records.engine import Engine
-from records.spine import NOTHING_KNOWN, Fault, Verifier
 from records.store import RecordStore
 
 PAGE = 500
@@ -23,37 +21,13 @@ UNDER_WAY = timedelta(minutes=5)
 """An erasure that was begun less long ago may still be at work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What is there of a spine, and what is wrong with it."""
-
-    events: int
-    head: SpineEvent | None
-    faults: Sequence[Fault]
-
-
-async def verify_spine(central: Central, owner: Owner, known: Mapping[int, bytes] = NOTHING_KNOWN) -> Verification:
-    """Check an owner's spine to its end, a lost end included. `known`: hashes by seq that were kept elsewhere."""
-    chained = await central.chained(owner.id)
-    verifier, faults = Verifier(known=known), list[Fault]()
-    events, head, last = 0, None, 0
-    while page := await central.spine(owner.id, last, PAGE):
-        for event in page:
-            faults += verifier.feed(event)
-        events, head, last = events + len(page), page[-1], page[-1].seq
-    faults += verifier.finish()
-    if chained > last:
-        message = f"The chain ends at event {last}, but {chained} events were chained: its end was cut off."
-        faults.append(Fault(last, message))
-    return Verification(events, head, faults)
-
-
 class CentralChecks:
     """Checks of one record store's central part."""
 
     def __init__(self, store: RecordStore) -> None:
         self._central = store.central
         self._catalogue = store.blobs.catalogue
+        self._checkpoints = store.checkpoints
 
     async def files(self) -> AsyncIterator[Suspicion]:
         """The central store's own files."""
@@ -62,9 +36,11 @@ class CentralChecks:
             yield certain(Finding("damaged_file", Severity.ERROR, "central.db", message))
 
     async def spine(self, owner: Owner) -> AsyncIterator[Suspicion]:
-        """The owner's audit chain."""
-        for fault in (await verify_spine(self._central, owner)).faults:
-            yield certain(Finding("spine_broken", Severity.ERROR, f"spine of {owner.subject}", fault.message))
+        """The owner's audit chain, and the checkpoints that it must pass through."""
+        found = await self._checkpoints.verify(owner)
+        for kind, faults in (("spine_broken", found.faults), ("checkpoint_void", found.void)):
+            for fault in faults:
+                yield certain(Finding(kind, Severity.ERROR, f"spine of {owner.subject}", fault.message))
 
     async def outboxes(self, engines: Mapping[str, Engine]) -> AsyncIterator[Suspicion]:
         """Events that have not come to any spine, or never can. `engines` by the ids of their owners."""

@@ -12,6 +12,7 @@ from records.attachments import Attachments
 from records.audit import Audit
 from records.central import Central
 from records.centrals.sqlite import SqliteCentral
+from records.checkpoints import Checkpoints
 from records.consents import Consents
 from records.disclosures import Disclosures
 from records.engine import Engines
@@ -51,6 +52,7 @@ class RecordStore:
         self.central = central
         self.engines = engines
         self.audit = Audit(central, engines, blobs.catalogue)
+        self.checkpoints = Checkpoints(central, blobs.catalogue, self.audit, keyring)
         self.access = Access(central)
         self.registry = Registry(central)
         self.consents = Consents(central, self.registry, keyring)

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 class Schedule:
     """Seconds between ticks of each kind; `grace` seconds spare recent orphans; `scrub_rate` in bytes per second.
 
+    A spine gets a checkpoint when it has moved on and its newest is `checkpoint_age` seconds old.
     `history` is for how many seconds a change token is good: for as long it is remembered what records were.
     """
 
@@ -30,10 +31,12 @@ class Schedule:
     scrub_rate: int = 16 << 20
     history: float = 90 * 24 * 3600.0
     forget_every: float = 3600.0
+    checkpoint_every: float = 300.0
+    checkpoint_age: float = 3600.0
 
 
 class Upkeep:
-    """Drains outboxes, finishes erasures, collects garbage, forgets and re-hashes stored bytes until it is stopped."""
+    """Until stopped: drains outboxes, finishes erasures, collects garbage, forgets, re-hashes, signs checkpoints."""
 
     def __init__(self, store: RecordStore, schedule: Schedule) -> None:
         self._store = store
@@ -48,6 +51,7 @@ class Upkeep:
             (self._collect, schedule.collect),
             (self._scrub, schedule.scrub_every),
             (self._forget, schedule.forget_every),
+            (self._checkpoint, schedule.checkpoint_every),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(work, every)))
 
@@ -77,6 +81,9 @@ class Upkeep:
 
     async def _forget(self) -> None:
         await self._store.forget(time.time() - self._schedule.history)
+
+    async def _checkpoint(self) -> None:
+        await self._store.checkpoints.tick(self._schedule.checkpoint_age)
 
     async def _scrub(self) -> None:
         before = time.time() - self._schedule.scrub_age

@@ -29,6 +29,7 @@ OWNER: dict[str, dict[str, Handler]] = {
     "/v1/owner/connections/{connection_id}": {"DELETE": owner.erase_connection},
     "/v1/owner/erasures/{erasure_id}": {"GET": owner.erasure},
     "/v1/owner/spine": {"GET": owner.spine},
+    "/v1/owner/spine/checkpoint": {"GET": owner.checkpoint},
     "/v1/owner/disclosures": {"GET": owner.disclosures},
     "/v1/owner/grants": {"GET": grants.listed, "POST": grants.create},
     "/v1/owner/grants/{grant_id}/revoke": {"POST": grants.revoke},

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from records import spine
-from records.central import About, Connector, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
+from records.central import About, Checkpoint, Connector, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
 from records.errors import Conflict, Unknown
 
 
@@ -24,6 +24,7 @@ class MemoryCentral:
         self._spines: dict[str, list[SpineEvent]] = {}
         self._noted: dict[str, list[tuple[int, About]]] = {}
         self._delivered: dict[tuple[str, str], int] = {}
+        self._checkpoints: dict[str, dict[int, Checkpoint]] = {}
 
     # -- owners and tokens -----------------------------------------------------------------------------------------
 
@@ -242,6 +243,17 @@ class MemoryCentral:
     async def chained(self, owner: str) -> int:
         self._require_owner(owner)
         return len(self._spines.get(owner, []))
+
+    async def add_checkpoint(self, owner: str, checkpoint: Checkpoint) -> None:
+        self._require_owner(owner)
+        self._checkpoints.setdefault(owner, {}).setdefault(checkpoint.seq, checkpoint)
+
+    async def newest_checkpoint(self, owner: str) -> Checkpoint | None:
+        return max(self._checkpoints.get(owner, {}).values(), key=lambda each: each.seq, default=None)
+
+    async def checkpoints(self, owner: str, after: int, limit: int) -> list[Checkpoint]:
+        made = self._checkpoints.get(owner, {})
+        return [made[seq] for seq in sorted(made) if seq > after][:limit]
 
     # -- files -----------------------------------------------------------------------------------------------------
 

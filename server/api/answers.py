@@ -214,6 +214,18 @@ ANSWERS: dict[str, Schema] = {
         },
     ),
     "SpineEventList": list_of(ref("SpineEvent"), {"has_more": FLAG, "next_after": COUNT}),
+    "SpineHead": record_of({"seq": COUNT, "hash": DIGEST, "at": MOMENT}),
+    "Signature": record_of({"algorithm": {"const": "Ed25519"}, "public_key": TEXT, "value": TEXT}),
+    "SpineCheckpoint": record_of(
+        {
+            "kind": {"const": "spine_checkpoint"},
+            "store_id": TEXT,
+            "owner": TEXT,
+            "spine_head": ref("SpineHead"),
+            "signature": ref("Signature"),
+        }
+    )
+    | {"description": "Keep it: `blobstore spine verify --checkpoint` holds the audit log against it."},
     "GrantDocument": record_of(
         {
             "version": {"const": "0.1.0"},

@@ -171,6 +171,9 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "GET": Operation("erasure", "How an erasure stands.", {200: "Erasure"}, _FOUND)
     },
     "/v1/owner/spine": {"GET": Operation("spine", "The audit log.", {200: "SpineEventList"}, parameters=query.EVENTS)},
+    "/v1/owner/spine/checkpoint": {
+        "GET": Operation("checkpoint", "How far the audit log has come, signed.", {200: "SpineCheckpoint"}, _FOUND)
+    },
     "/v1/owner/disclosures": {
         "GET": Operation(
             "disclosures",

@@ -55,6 +55,12 @@ async def spine(request: web.Request) -> web.Response:
     return _events(await request.app[STORE].audit.events(request[CALLER].owner, after, limit + 1), after, limit)
 
 
+async def checkpoint(request: web.Request) -> web.Response:
+    """`GET /v1/owner/spine/checkpoint`: a signed document about the newest event, to be kept elsewhere."""
+    params.query(request)
+    return wire.raw_reply((await request.app[STORE].checkpoints.newest(request[CALLER].owner)).document)
+
+
 async def disclosures(request: web.Request) -> web.Response:
     """`GET /v1/owner/disclosures?grant=&connector=&blob=`: what clients were shown or refused, oldest first."""
     values = params.query(request, optional=("grant", "connector", "blob", *EVENTS))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from records import spine
-from records.central import About, Central, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
+from records.central import About, Central, Checkpoint, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
 from records.errors import Conflict, Unknown
 
 EVENT = b"{}"
@@ -704,6 +704,45 @@ class Notes:
         return owner
 
 
+class Checkpoints:
+    async def test_a_spine_has_none_until_one_is_added(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        assert await central.newest_checkpoint(owner.id) is None
+        assert await central.checkpoints(owner.id, 0, 10) == []
+
+    async def test_they_are_kept_in_the_order_of_their_events(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        made = [Checkpoint(seq, T1, b"\0 document %d" % seq) for seq in (3, 12, 7)]
+        for each in made:
+            await central.add_checkpoint(owner.id, each)
+        assert await central.newest_checkpoint(owner.id) == made[1]
+        assert await central.checkpoints(owner.id, 0, 2) == [made[0], made[2]]
+        assert await central.checkpoints(owner.id, 7, 2) == [made[1]]
+        assert await central.checkpoints(owner.id, 12, 2) == []
+
+    async def test_the_first_of_an_event_stays(self, central: Central) -> None:
+        owner = await central.ensure_owner("ann", T1)
+        await central.add_checkpoint(owner.id, Checkpoint(3, T1, b"first"))
+        await central.add_checkpoint(owner.id, Checkpoint(3, T2, b"second"))
+        assert await central.checkpoints(owner.id, 0, 10) == [Checkpoint(3, T1, b"first")]
+
+    async def test_owners_have_their_own(self, central: Central) -> None:
+        ann, bob = await central.ensure_owner("ann", T1), await central.ensure_owner("bob", T1)
+        for owner in (ann, bob):
+            await central.add_checkpoint(owner.id, Checkpoint(1, T1, owner.subject.encode()))
+        assert await central.newest_checkpoint(bob.id) == Checkpoint(1, T1, b"bob")
+        assert await central.checkpoints(NOBODY, 0, 10) == []
+        assert await central.newest_checkpoint(NOBODY) is None
+        with pytest.raises(Unknown):
+            await central.add_checkpoint(NOBODY, Checkpoint(1, T1, b""))
+
+    async def test_adding_one_adds_no_event(self, central: Central) -> None:
+        owner = await registered(central)
+        head = await central.spine_head(owner.id)
+        await central.add_checkpoint(owner.id, Checkpoint(1, T1, b"document"))
+        assert await central.spine_head(owner.id) == head
+
+
 class Files:
     async def test_a_central_store_in_use_is_sound(self, central: Central) -> None:
         owner = await registered(central)
@@ -717,6 +756,15 @@ class Files:
 
 
 class CentralSuite(
-    OwnersAndTokens, Grants, ConnectorsAndInstances, SyncState, NamespacesOfGrants, ErasureJobs, Spines, Notes, Files
+    OwnersAndTokens,
+    Grants,
+    ConnectorsAndInstances,
+    SyncState,
+    NamespacesOfGrants,
+    ErasureJobs,
+    Spines,
+    Notes,
+    Checkpoints,
+    Files,
 ):
     """All of it."""

@@ -480,6 +480,34 @@ def test_a_spine_whose_end_was_cut_off_is_found(stored: Stored) -> None:
     assert "its end was cut off" in found["message"]
 
 
+def test_a_spine_that_does_not_pass_through_its_checkpoints_is_found(stored: Stored) -> None:
+    assert stored.run("spine", "checkpoint", "--owner", "ann").exit_code == 0
+    assert stored.kinds(exit_code=0) == NOTHING
+    with vandal(stored.data / "central.db") as db:
+        db.execute("DELETE FROM spine WHERE owner = ? AND seq > 3", (stored.ann,))
+        db.execute("UPDATE owners SET events = 3 WHERE id = ?", (stored.ann,))
+    [found] = stored.doctor()
+    assert found["kind"] == "spine_broken"
+    assert "the chain ends at 3" in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("replace(CAST(document AS TEXT), '\"seq\":', '\"seq\":1')", "its signature does not fit"),
+        ("'{}'", "it has no signature"),
+    ],
+)
+def test_a_checkpoint_that_was_changed_is_found(stored: Stored, sql: str, message: str) -> None:
+    assert stored.run("spine", "checkpoint", "--owner", "ann").exit_code == 0
+    stored.central(f"UPDATE checkpoints SET document = CAST({sql} AS BLOB)")
+    [found] = stored.doctor()
+    assert (found["kind"], found["subject"]) == ("checkpoint_void", "spine of ann")
+    assert message in found["message"]
+    [row] = json.loads(stored.run("spine", "checkpoints", "--owner", "ann", "--json").stdout)
+    assert row["document"] is None
+
+
 def test_events_that_wait_for_the_spine_are_noted(stored: Stored) -> None:
     stored.records("INSERT INTO outbox (body) VALUES (?)", b"{}")
     stored.catalogue("INSERT INTO outbox (namespace, body) VALUES (?, ?)", stored.ann, b"{}")

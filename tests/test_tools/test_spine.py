@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from records import jsontext
+from records.keyring import Keyring
+from records.signing import SignedDocument, Signer
 from records.spine import GENESIS, chain
-from tests.fakes.data_directory import Stored, make, vandal
+from records.store import RecordStore
+from tests.fakes.data_directory import Stored, in_store, make, vandal
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,110 @@ def test_only_a_head_that_was_kept_elsewhere_betrays_a_chain_made_anew(
 def test_a_head_that_was_kept_elsewhere_is_confirmed(stored: Stored) -> None:
     found = verify(stored)
     verify(stored, "--known", f"{found['head_seq']}:{found['head_hash']}")
+
+
+def checkpoint(stored: Stored, path: Path, owner: str = "ann") -> Path:
+    """Keep the newest checkpoint in a file."""
+    result = stored.run("spine", "checkpoint", "--owner", owner)
+    assert result.exit_code == 0, result.output
+    path.write_text(result.stdout)
+    return path
+
+
+def test_a_checkpoint_is_a_signed_document_alone_on_stdout(stored: Stored, tmp_path: Path) -> None:
+    kept = checkpoint(stored, tmp_path / "kept.json")
+    document = SignedDocument.verify(kept.read_bytes())
+    found = verify(stored, "--checkpoint", str(kept))
+    assert document.content["spine_head"] == {
+        "seq": found["head_seq"],
+        "hash": found["head_hash"],
+        "at": found["head_at"],
+    }
+
+
+def test_checkpoints_are_listed_with_their_documents(stored: Stored, tmp_path: Path) -> None:
+    first = checkpoint(stored, tmp_path / "1.json")
+    assert stored.run("token", "create", "--owner", "ann").exit_code == 0
+    second = checkpoint(stored, tmp_path / "2.json")
+    rows = json.loads(stored.run("spine", "checkpoints", "--owner", "ann", "--json").stdout)
+    assert [row["document"] for row in rows] == [json.loads(first.read_text()), json.loads(second.read_text())]
+    assert [row["seq"] for row in rows] == sorted(row["document"]["spine_head"]["seq"] for row in rows)
+    assert rows[1]["hash"] in stored.run("spine", "checkpoints", "--owner", "ann").output.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [(1000, "was replaced"), (3, "is missing: the chain ends at 3")],
+    ids=["made anew as a whole", "made anew and cut off"],
+)
+def test_a_checkpoint_that_is_kept_here_betrays_a_chain_made_anew(stored: Stored, length: int, message: str) -> None:
+    stored.run("spine", "checkpoint", "--owner", "ann")
+    forge(stored, min(length, verify(stored)["events"]))
+    assert message in verify(stored, exit_code=1)["faults"][0]["message"]
+
+
+@pytest.mark.parametrize("length", [1000, 3], ids=["made anew as a whole", "made anew and cut off"])
+def test_where_those_kept_here_went_too_one_kept_elsewhere_does(stored: Stored, tmp_path: Path, length: int) -> None:
+    kept = checkpoint(stored, tmp_path / "kept.json")
+    forge(stored, min(length, verify(stored)["events"]))
+    stored.central("DELETE FROM checkpoints")
+    verify(stored)
+    verify(stored, "--checkpoint", str(kept), exit_code=1)
+
+
+def test_a_cut_off_end_is_found_by_a_receipt_that_was_kept_elsewhere(stored: Stored, tmp_path: Path) -> None:
+    members = in_store(stored.data, lambda store: _members(store, "ann"))
+    receipt = tmp_path / "receipt.json"
+    receipt.write_bytes(jsontext.encode(signer(stored).sign({"kind": "any_receipt", "bytes": 7, **members})))
+    verify(stored, "--checkpoint", str(receipt))
+    with vandal(stored.data / "central.db") as db:
+        db.execute("DELETE FROM spine WHERE owner = ? AND seq > 3", (stored.ann,))
+        db.execute("UPDATE owners SET events = 3 WHERE id = ?", (stored.ann,))
+    verify(stored)
+    found = verify(stored, "--checkpoint", str(receipt), exit_code=1)
+    assert "is missing: the chain ends at 3" in found["faults"][0]["message"]
+
+
+def test_another_owners_checkpoint_is_refused(stored: Stored, tmp_path: Path) -> None:
+    kept = checkpoint(stored, tmp_path / "kept.json", owner="bob")
+    result = stored.run("spine", "verify", "--owner", "ann", "--checkpoint", str(kept))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "proves nothing about the log of ann: it is about another owner's spine" in result.stderr
+
+
+def test_a_checkpoint_that_was_changed_is_refused(stored: Stored, tmp_path: Path) -> None:
+    kept = checkpoint(stored, tmp_path / "kept.json")
+    kept.write_text(kept.read_text().replace('"seq":', '"seq":1'))
+    result = stored.run("spine", "verify", "--owner", "ann", "--checkpoint", str(kept))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "its signature does not fit" in result.stderr
+
+
+def test_one_that_another_key_signed_is_refused_unless_that_key_is_named(stored: Stored, tmp_path: Path) -> None:
+    other = Keyring(bytes(32)).signer()
+    kept = tmp_path / "kept.json"
+    kept.write_bytes(jsontext.encode(other.sign(in_store(stored.data, lambda store: _members(store, "ann")))))
+    result = stored.run("spine", "verify", "--owner", "ann", "--checkpoint", str(kept))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"signed with another key: {other.public_key}" in result.stderr
+    verify(stored, "--checkpoint", str(kept), "--public-key", other.public_key)
+
+
+def test_what_was_kept_must_agree(stored: Stored, tmp_path: Path) -> None:
+    kept = checkpoint(stored, tmp_path / "kept.json")
+    seq = verify(stored)["head_seq"]
+    result = stored.run("spine", "verify", "--owner", "ann", "--checkpoint", str(kept), "--known", f"{seq}:{'0' * 64}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"disagrees about event {seq}" in result.stderr
+
+
+async def _members(store: RecordStore, subject: str) -> dict[str, object]:
+    return await store.checkpoints.members(await store.access.owner(subject))
+
+
+def signer(stored: Stored) -> Signer:
+    """What signs for this data directory."""
+    return Keyring.open(stored.data).signer()
 
 
 @pytest.mark.parametrize("known", ["", "3", "3:abc", "0:" + "0" * 64, "x:" + "0" * 64])

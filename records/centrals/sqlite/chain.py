@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from blobstore.sqlite import sqlite3
 from records import spine
-from records.central import About, SpineEvent
+from records.central import About, Checkpoint, SpineEvent
 from records.centrals.sqlite.schema import OnFile, require_owner
 
 _EVENT = "seq, at, body, previous, hash"
+_CHECKPOINT = "seq, made_at, document"
 _HEAD = f"SELECT {_EVENT} FROM spine WHERE owner = ? ORDER BY seq DESC LIMIT 1"
 _END = "SELECT events, (SELECT hash FROM spine WHERE owner = id ORDER BY seq DESC LIMIT 1) FROM owners WHERE id = ?"
 
@@ -59,6 +60,24 @@ class Chain(OnFile):
             return count
 
         return await self._file.read(run)
+
+    async def add_checkpoint(self, owner: str, checkpoint: Checkpoint) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            require_owner(db, owner)
+            values = (owner, checkpoint.seq, checkpoint.made_at, checkpoint.document)
+            db.execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", values)
+
+        await self._file.write(run)
+
+    async def newest_checkpoint(self, owner: str) -> Checkpoint | None:
+        sql = f"SELECT {_CHECKPOINT} FROM checkpoints WHERE owner = ? ORDER BY seq DESC LIMIT 1"
+        row = await self._file.read(lambda db: db.execute(sql, (owner,)).fetchone())
+        return None if row is None else Checkpoint(*row)
+
+    async def checkpoints(self, owner: str, after: int, limit: int) -> list[Checkpoint]:
+        sql = f"SELECT {_CHECKPOINT} FROM checkpoints WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?"
+        rows = await self._file.read(lambda db: db.execute(sql, (owner, after, limit)).fetchall())
+        return [Checkpoint(*row) for row in rows]
 
 
 def noted_sql(about: About) -> tuple[str, list[str]]:

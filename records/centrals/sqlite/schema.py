@@ -74,6 +74,10 @@ CREATE TABLE spine (
     body BLOB NOT NULL, previous BLOB NOT NULL, hash BLOB NOT NULL,
     PRIMARY KEY (owner, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoints (
+    owner TEXT NOT NULL REFERENCES owners, seq INTEGER NOT NULL, made_at TEXT NOT NULL, document BLOB NOT NULL,
+    PRIMARY KEY (owner, seq)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE noted (
     owner TEXT NOT NULL REFERENCES owners, seq INTEGER NOT NULL, grant_id TEXT, connector TEXT, blob TEXT,
     PRIMARY KEY (owner, seq)

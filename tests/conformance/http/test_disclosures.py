@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from records.signing import SignedDocument
 from tests.conformance.http.api import Api, Connector, deletion, part
 from tests.conformance.http.granting import grant, holding
 from tests.conformance.http.library import covered, filled
@@ -134,3 +135,16 @@ async def test_every_mutation_is_on_the_spine_without_content(library: Connector
         "erasure.done": 1,
     }
     assert "s3cr3t" not in str(mine)
+
+
+async def test_the_owner_gets_a_signed_checkpoint_of_the_newest_event(library: Connector) -> None:
+    answer = await library.api.get("/v1/owner/spine/checkpoint")
+    assert answer.status == 200, answer.body
+    document = SignedDocument.verify(answer.body).content
+    head = document["spine_head"]
+    [event] = (await library.api.get("/v1/owner/spine", after=head["seq"] - 1, limit=1)).data
+    assert head == {"seq": event["seq"], "hash": event["hash"], "at": event["at"]}
+    await library.put("books", deletion("ada"))
+    later = (await library.api.get("/v1/owner/spine/checkpoint")).json
+    assert later["spine_head"]["seq"] > head["seq"]
+    assert later["signature"]["public_key"] == answer.json["signature"]["public_key"]

@@ -13,6 +13,7 @@ READS = (
     "/v1/streams/notes/records",
     "/v1/owner/connections",
     "/v1/owner/spine",
+    "/v1/owner/spine/checkpoint",
 )
 OWNER_ROUTES = (
     *(("GET", path) for path in READS),
@@ -177,7 +178,7 @@ async def test_head_answers_like_get_without_the_body(connector: Connector) -> N
         got, headed = await connector.api.call("GET", path), await connector.api.call("HEAD", path)
         assert (headed.status, headed.body) == (got.status, b"")
         assert headed.headers["Content-Type"] == got.headers["Content-Type"]
-        if path != "/v1/owner/spine":  # that list grows while it is looked at
+        if not path.startswith("/v1/owner/spine"):  # it grows while it is looked at
             assert int(headed.headers["Content-Length"]) == len(got.body)
 
 

@@ -1,0 +1,88 @@
+"""Nothing that an owner stored, no key of a record and no name of an owner ever stands in an event of the spine."""
+
+import ast
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import records
+from records import grants, spine
+from records.central import Owner
+from records.grant_request import GrantRequest, StreamRequest
+from records.model import Partition
+from records.scope import Scope, Selector
+from records.store import RecordStore
+from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
+
+SECRET = "s3cr3t"
+"""Stands in every text that must not be told."""
+
+WRITERS = ("body", "note", "_write")
+"""The functions that take the kind of an event."""
+
+
+def kinds_in_the_source() -> set[str]:
+    """Every kind that the package may write: texts with a dot in the arguments of what writes events."""
+    return {
+        argument.value
+        for path in Path(*records.__path__).rglob("*.py")
+        for call in _calls(ast.parse(path.read_text()))
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and "." in argument.value
+    }
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in WRITERS:
+                yield node
+
+
+@pytest.fixture
+async def owner(store: RecordStore) -> Owner:
+    await store.access.create_owner_token(f"{SECRET} ann", timedelta(days=1))
+    owner = await store.access.owner(f"{SECRET} ann")
+    manifest = {
+        **MANIFEST,
+        "display_name": SECRET,
+        "streams": [{**each, "note": SECRET} for each in MANIFEST["streams"]],
+    }
+    await store.registry.register(owner, json.dumps(manifest).encode())
+    return owner
+
+
+async def do_everything(store: RecordStore, owner: Owner) -> None:
+    """Each thing that an event tells of, with the secret wherever a text of the owner's may stand."""
+    key, selector = f"{SECRET} key", Selector(CONNECTOR)
+    blob = await upload(store, owner, SECRET.encode(), key)
+    await ingest(store, owner, key, [blob], text=SECRET, file_name=f"{SECRET}.txt")
+    await delete(store, owner, f"{SECRET} other")
+    await store.states.merge(owner, selector, {"documents": json.dumps(SECRET).encode()})
+    request = GrantRequest("app", CONNECTOR, [StreamRequest("documents", resources=[key])])
+    made, token = await store.consents.create(owner, request)
+    scope = Scope(owner, grants.decode(made.document))
+    instance = (await store.central.instances(owner.id))[0].id
+    place = Partition(CONNECTOR, instance, "documents"), key
+    await store.disclosures.records(scope, "documents", [place], removed=1)
+    await store.disclosures.streams(scope, ["documents"])
+    sending = await store.disclosures.blob(scope, digest_of(SECRET.encode()), place, [(0, 3)])
+    await sending.end("whole", [(0, 3)])
+    await store.disclosures.refused(scope, "not_found", "/v1/streams/{stream}/records/{key}")
+    await store.consents.revoke(owner, made.id)
+    await store.erasures.records(owner, selector, "documents", key, wait=5)
+    await store.erasures.connector(owner, CONNECTOR, wait=5)
+    await store.access.revoke((await store.access.tokens())[0].digest.hex())
+    assert token
+
+
+async def test_no_kind_of_event_tells_content_keys_or_names(store: RecordStore, owner: Owner) -> None:
+    await do_everything(store, owner)
+    events = await store.audit.events(owner, 0, 1000)
+    assert list(spine.verify(events)) == []
+    assert {json.loads(event.body)["kind"] for event in events} == kinds_in_the_source()
+    assert [event.body for event in events if SECRET.encode() in event.body] == []
