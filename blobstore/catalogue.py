@@ -21,6 +21,7 @@ from typing import Protocol
 
 from blobstore.backend import ObjectName
 from blobstore.digest import Content, Digest
+from blobstore.quota import NOTHING_BESIDE, WHOLE, Beside, Limit, Volume
 
 
 class State(StrEnum):
@@ -70,6 +71,7 @@ class Lease:
     """Protects bytes on their way. Its id is the generation of the blob that it may become.
 
     `process` names the staging folder of the process that receives the bytes. `content` is known once all bytes are.
+    `reserved` bytes are put aside for it.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Lease:
     process: str
     expires_at: float
     content: Content | None = None
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +173,19 @@ class Catalogue(Protocol):
 
     # -- uploads ---------------------------------------------------------------------------------------------------
 
-    async def lease(self, lease: Lease) -> None:
-        """Commit the lease; only then may its first byte be written."""
+    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> None:
+        """Commit the lease and reserve its bytes; only then may its first byte be written.
+
+        Raises `OverQuota` where the limits of its namespace and holder have no room for them beside what is stored
+        and reserved at this moment, `LargerThanQuota` where they never had.
+        """
+        ...
+
+    async def reserve(self, lease: Lease, size: int, beside: Beside = NOTHING_BESIDE) -> None:
+        """Have so many bytes reserved under the lease, no matter how many were before. Raises as `lease`.
+
+        Raises `LeaseLost` when the lease is gone. After an error as many are reserved as before.
+        """
         ...
 
     async def renew(self, process: str, expires_at: float) -> None:
@@ -376,6 +390,36 @@ class Catalogue(Protocol):
 
     async def totals(self, namespace: str) -> Totals:
         """What the namespace holds."""
+        ...
+
+    # -- quotas ----------------------------------------------------------------------------------------------------
+
+    async def limit(self, limit: Limit) -> None:
+        """Set a limit, in place of the one that names the same. What is stored already stays, whatever it exceeds."""
+        ...
+
+    async def unlimit(self, namespace: str, holder: str) -> bool:
+        """Take away the limit that names these; False where there is none."""
+        ...
+
+    async def limits(self) -> list[Limit]:
+        """Every limit, in the order of namespaces and holders."""
+        ...
+
+    async def volume(self, namespace: str, holder: str = WHOLE) -> Volume:
+        """What counts against the quota of a namespace, or of a holder in it; kept up to date, never summed up."""
+        ...
+
+    async def volumes(self) -> list[Volume]:
+        """Those that have anything stored or reserved, without their limits, in the order of namespaces and holders."""
+        ...
+
+    async def reserved(self) -> int:
+        """Bytes that all leases together have reserved."""
+        ...
+
+    async def recount(self, *, repair: bool) -> list[Volume]:
+        """Volumes that are not what their rows add up to, as they should be; with `repair` they are set right."""
         ...
 
     # -- checks ----------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ BlobError
 ├── ContentMismatch      the bytes are not what was declared, or what was stored
 ├── LeaseLost            the upload was fenced off: its lease expired or its scope was erased
 ├── OutOfSpace           the disk is full, or fuller than its floor allows
+│   └── OverQuota        a quota is used up; something must go first
+│       └── LargerThanQuota  one upload that its quota could never hold
 ├── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
 │   ├── Damaged          a database file is not what was written; trying again does not help
 │   └── NewerVersion     a database file was made by a newer version of this program
@@ -39,6 +41,14 @@ class LeaseLost(BlobError):
 
 class OutOfSpace(BlobError):
     """There is no room for the bytes; nothing of them is kept."""
+
+
+class OverQuota(OutOfSpace):
+    """The bytes do not fit into what their owner, or the source that brings them, may keep; the message says more."""
+
+
+class LargerThanQuota(OverQuota):
+    """One upload is larger than its whole quota: no erasure would make room for it."""
 
 
 class StorageUnavailable(BlobError):

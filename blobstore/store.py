@@ -20,6 +20,9 @@ from blobstore.catalogues.sqlite import SqliteCatalogue
 from blobstore.digest import Content, Digest
 from blobstore.durable import make_folders, write_durably
 from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, WrongStore
+from blobstore.quota import NOTHING_BESIDE, Beside
+from blobstore.reservation import Reservation
+from blobstore.space import NO_FLOOR, Floor, Space
 from blobstore.sqlitefile import file_lock
 from blobstore.staging import StagedFile, Staging
 from blobstore.upload import Expected, Slot, Upload
@@ -71,18 +74,21 @@ class OpenBlob:
 class BlobStore:
     """Blobs of many namespaces in one backend, known to one catalogue. Make one with `open`."""
 
-    def __init__(self, backend: Backend, catalogue: Catalogue, staging: Staging) -> None:
+    def __init__(self, backend: Backend, catalogue: Catalogue, staging: Staging, space: Space | None = None) -> None:
+        """`space` is the disk that bytes go to; without it nobody asks whether there is room."""
         self.backend = backend
         self.catalogue = catalogue
         self.staging = staging
+        self.space = space
+        self._reservations: dict[str, Reservation] = {}
         self._pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="blob-io")
         self._unended: set[Lease] = set()
         self._background: set[asyncio.Task[object]] = set()
         self._renewal: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, directory: Path) -> Self:
-        """Open, or make, a store on the filesystem with its catalogue in SQLite.
+    async def open(cls, directory: Path, floor: Floor = NO_FLOOR) -> Self:
+        """Open, or make, a store on the filesystem with its catalogue in SQLite; `floor` is what must stay free there.
 
         Raises `WrongStore` when the directory's blobs belong to another catalogue.
         """
@@ -95,10 +101,16 @@ class BlobStore:
         except BaseException:
             await catalogue.close()
             raise
-        return cls(backend, catalogue, staging)
+        return cls(backend, catalogue, staging, Space(directory, floor))
 
-    async def receive(self, namespace: str, slot: Slot) -> Upload:
-        """Begin an upload: commit its lease, make its staging file."""
+    async def receive(
+        self, namespace: str, slot: Slot, size: int | None = None, beside: Beside = NOTHING_BESIDE
+    ) -> Upload:
+        """Begin an upload of `size` bytes (None: not known): commit its lease with room for them, make its file.
+
+        `beside` counts against quotas, too. Raises `OverQuota`, `LargerThanQuota`, another `OutOfSpace`,
+        `StorageUnavailable`.
+        """
         lease = Lease(
             id=secrets.token_hex(16),
             namespace=namespace,
@@ -108,7 +120,7 @@ class BlobStore:
             expires_at=time.time() + LEASE_SECONDS,
         )
         self._start_renewal()
-        beginning = self.keep(self._begin(lease, slot))
+        beginning = self.keep(self._begin(lease, slot, size, beside))
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
@@ -119,7 +131,7 @@ class BlobStore:
         self, namespace: str, slot: Slot, chunks: AsyncIterable[bytes], expected: Expected | None = None
     ) -> Stored:
         """Receive all the chunks and publish them; see `Upload.finish`."""
-        async with await self.receive(namespace, slot) as upload:
+        async with await self.receive(namespace, slot, None if expected is None else expected.size) as upload:
             async for chunk in chunks:
                 await upload.write(chunk)
             return await upload.finish(expected)
@@ -171,16 +183,29 @@ class BlobStore:
         """Run a call that blocks in one of the store's threads."""
         return asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
 
-    async def _begin(self, lease: Lease, slot: Slot) -> Upload:
+    async def require_room(self) -> None:
+        """Raise `OutOfSpace` where the disk has no room for what uploads have reserved and not written yet.
+
+        Of other processes all that they have reserved counts as not written: that is known to them alone.
+        """
+        if self.space is None:
+            return
+        written = sum(min(each.written, each.bytes) for each in self._reservations.values())
+        promised = await self.catalogue.reserved() - written
+        await self.submit(self.space.require, max(0, promised))
+
+    async def _begin(self, lease: Lease, slot: Slot, size: int | None, beside: Beside) -> Upload:
+        reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, beside)
         try:
-            await self.catalogue.lease(lease)
-            return Upload(self, lease, slot, await self.submit(self.staging.create, lease.id))
+            await reservation.begin(size)
+            return Upload(self, lease, slot, await self.submit(self.staging.create, lease.id), reservation)
         except BaseException:
             await self.end(lease)
             raise
 
     async def end(self, lease: Lease) -> None:
         """End the lease of an upload that failed; where the catalogue does not answer, the renewal tries again."""
+        self._reservations.pop(lease.id, None)
         self._unended.add(lease)
         await self.catalogue.abandon(lease)
         self._unended.discard(lease)
@@ -189,6 +214,8 @@ class BlobStore:
         """Claim what is live, else put the staged file in place; see `Upload.finish`."""
         claim = Claim(slot.holder, slot.scope, slot.slot, slot.media_type, time.time() + CLAIM_SECONDS)
         event = None if slot.event is None else slot.event(content)
+        # Before its lease: bytes that are written twice in the sum leave less room, never too much.
+        self._reservations.pop(lease.id, None)
         stored = await self.catalogue.adopt(lease, content, claim, event)
         if stored is not None:
             return stored

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from blobstore.catalogue import Lease, Stored
 from blobstore.digest import Content, Digest
 from blobstore.errors import ContentMismatch
+from blobstore.reservation import Reservation
 from blobstore.staging import StagedFile
 
 if TYPE_CHECKING:
@@ -51,20 +52,28 @@ class Slot:
 class Upload:
     """Bytes on their way. An asynchronous context manager: what was not finished inside it is discarded."""
 
-    def __init__(self, store: "BlobStore", lease: Lease, slot: Slot, staged: StagedFile) -> None:
+    def __init__(
+        self, store: "BlobStore", lease: Lease, slot: Slot, staged: StagedFile, reservation: Reservation
+    ) -> None:
         self._store = store
         self._lease = lease
+        self._reservation = reservation
         self._slot = slot
         self._staged = staged
         self._pieces: list[bytes] = []
         self._gathered = 0
+        self._received = 0
         self._writing: asyncio.Future[None] | None = None
         self._finishing: asyncio.Task[Stored] | None = None
 
     async def write(self, data: bytes) -> None:
-        """Take the next bytes. Waits while the disk is behind, so the sender is held back too."""
+        """Take the next bytes. Waits while the disk is behind, so the sender is held back too.
+
+        Raises `OverQuota` or another `OutOfSpace` where there is no room for them, `LeaseLost`, `StorageUnavailable`.
+        """
         self._pieces.append(data)
         self._gathered += len(data)
+        self._received += len(data)
         if self._gathered >= BUFFER:
             await self._flush()
 
@@ -92,6 +101,7 @@ class Upload:
     async def _flush(self) -> None:
         await self._written()
         if self._pieces:
+            await self._reservation.cover(self._received)
             pieces, self._pieces, self._gathered = self._pieces, [], 0
             self._writing = self._store.submit(self._staged.append, pieces)
 
@@ -100,6 +110,7 @@ class Upload:
             # Shielded and kept: whoever goes away must not let the file be closed while a worker is still in it.
             await asyncio.shield(self._writing)
             self._writing = None
+            self._reservation.written = self._staged.size
 
     async def _finish(self, expected: Expected) -> Stored:
         try:

@@ -26,6 +26,7 @@ from blobstore.catalogue import (
 )
 from blobstore.digest import Content, Digest
 from blobstore.errors import LeaseLost
+from blobstore.quota import EVERY, NOTHING_BESIDE, WHOLE, Beside, Limit, Volume, require_possible, require_room
 
 Blob = tuple[str, Digest]
 """Namespace and digest: what is held and claimed, whatever its generations."""
@@ -54,14 +55,21 @@ class MemoryCatalogue:
         self._gone: dict[ObjectName, Gone] = {}
         self._outbox: list[CatalogueEvent] = []
         self._pins: dict[str, Pin] = {}
+        self._limits: dict[tuple[str, str], Limit] = {}
 
     async def store_id(self) -> str:
         return self._id
 
     # -- uploads ---------------------------------------------------------------------------------------------------
 
-    async def lease(self, lease: Lease) -> None:
+    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> None:
+        await self._require_room(lease, lease.reserved, lease.reserved, beside)
         self._leases[lease.id] = replace(lease, content=None)
+
+    async def reserve(self, lease: Lease, size: int, beside: Beside = NOTHING_BESIDE) -> None:
+        mine = self._lease(lease)
+        await self._require_room(lease, size, size - mine.reserved, beside)
+        self._leases[lease.id] = replace(mine, reserved=size)
 
     async def renew(self, process: str, expires_at: float) -> None:
         for lease in self._leases.values():
@@ -306,6 +314,38 @@ class MemoryCatalogue:
     async def sanitize(self, timeout: float) -> bool:
         return True
 
+    # -- quotas ----------------------------------------------------------------------------------------------------
+
+    async def limit(self, limit: Limit) -> None:
+        self._limits[limit.namespace, limit.holder] = limit
+
+    async def unlimit(self, namespace: str, holder: str) -> bool:
+        return self._limits.pop((namespace, holder), None) is not None
+
+    async def limits(self) -> list[Limit]:
+        return [self._limits[named] for named in sorted(self._limits)]
+
+    async def volume(self, namespace: str, holder: str = WHOLE) -> Volume:
+        any_holder = WHOLE if holder == WHOLE else EVERY
+        named = ((namespace, holder), (namespace, any_holder), (EVERY, holder), (EVERY, any_holder))
+        limit = next((self._limits[each].bytes for each in named if each in self._limits), None)
+        leases = [lease for lease in self._leases.values() if lease.namespace == namespace]
+        reserved = sum(lease.reserved for lease in leases if holder in (WHOLE, lease.holder))
+        return Volume(namespace, holder, self._stored(namespace, holder), reserved, limit)
+
+    async def volumes(self) -> list[Volume]:
+        names = {(name.namespace, WHOLE) for name in self._generations} | set(await self.parties())
+        for lease in self._leases.values():
+            names |= {(lease.namespace, WHOLE), (lease.namespace, lease.holder)}
+        found = [await self.volume(*name) for name in sorted(names)]
+        return [replace(each, limit=None) for each in found if each.stored or each.reserved]
+
+    async def reserved(self) -> int:
+        return sum(lease.reserved for lease in self._leases.values())
+
+    async def recount(self, *, repair: bool) -> list[Volume]:
+        return []
+
     # -- checks ----------------------------------------------------------------------------------------------------
 
     async def survey(self, after: ObjectName | None, limit: int) -> list[Standing]:
@@ -344,6 +384,21 @@ class MemoryCatalogue:
         if lease.id not in self._leases:
             raise LeaseLost("the upload was fenced off")
         return self._leases[lease.id]
+
+    async def _require_room(self, lease: Lease, size: int, more: int, beside: Beside) -> None:
+        for holder in (lease.holder, WHOLE):
+            volume = await self.volume(lease.namespace, holder)
+            require_possible(volume, size)
+            require_room(volume, more, beside.of(holder))
+
+    def _stored(self, namespace: str, holder: str) -> int:
+        mine = [each.stored for name, each in self._generations.items() if name.namespace == namespace]
+        if holder == WHOLE:
+            return sum(each.size for each in mine)
+        held = {blob for blob, who in self._holders if who == holder}
+        held |= {blob for blob, who, _ in self._claims if who == holder}
+        sizes = {each.name.digest: each.size for each in mine if (namespace, each.name.digest) in held}
+        return sum(sizes.values())
 
     def _of(self, blob: Blob) -> list[_Generation]:
         """The generations of a blob that are not condemned."""

@@ -7,7 +7,8 @@ from typing import Any
 from blobstore.catalogue import Catalogue, Holder, Pin, State
 from blobstore.catalogues.memory import MemoryCatalogue
 from blobstore.digest import Digest
-from blobstore.errors import LeaseLost
+from blobstore.errors import LeaseLost, OverQuota
+from blobstore.quota import EVERY, WHOLE, Limit
 from tests.conformance.catalogue_values import GMAIL, NOW, OWNER, SLACK, claim_of, content_of, digest_of, lease_of
 
 BODIES = [b"a", b"bb", b"ccc"]
@@ -49,12 +50,17 @@ class Play:
             *[self.release] * 3,
             *[self.drop, self.drop, self.expire, self.fence, self.renew, self.condemn, self.condemn, self.forget],
             *[self.bury, self.bury, self.quarantine, self.verify, self.rehold, self.pin, self.unpin],
+            *[self.reserve, self.limit],
         ]
         await self.rng.choice(choices)()
 
     async def compare(self) -> None:
         """Everything that can be asked."""
         await self.both(lambda each: each.leases())
+        await self.both(lambda each: each.volumes())
+        await self.both(lambda each: each.limits())
+        await self.both(lambda each: each.reserved())
+        assert await self.both(lambda each: each.recount(repair=False)) == []
         await self.both(lambda each: each.survey(None, 1000))
         await self.both(lambda each: each.parties())
         await self.both(lambda each: each.orphans(None, self.now + 1, 1000))
@@ -67,6 +73,8 @@ class Play:
             await self.both(_asking("removed", namespace, "garbage", None, 1000))
             for holder in HOLDERS:
                 await self.both(_asking("former", namespace, holder, None, 1000))
+            for holder in (WHOLE, *HOLDERS):
+                await self.both(_asking("volume", namespace, holder))
             for body in BODIES:
                 digest = digest_of(body)
                 for question in ("find", "generations", "holders_of", "claims_of", "gone"):
@@ -102,6 +110,19 @@ class Play:
             ]
         )
         await self.both(step)
+
+    async def reserve(self) -> None:
+        lease, size = self.lease(self.rng.randint(max(1, self.leases - 2), max(1, self.leases))), self.rng.randint(0, 9)
+        await self.both(lambda each: each.reserve(lease, size))
+
+    async def limit(self) -> None:
+        limit = Limit(
+            self.rng.choice([EVERY, *NAMESPACES]),
+            self.rng.choice([EVERY, WHOLE, *HOLDERS]),
+            self.rng.choice([None, 0, 5, 10]),
+        )
+        await self.both(lambda each: each.limit(limit))
+        await self.both(_asking("unlimit", self.rng.choice([EVERY, *NAMESPACES]), self.rng.choice([EVERY, *HOLDERS])))
 
     async def hold(self) -> None:
         namespace, holder, digests, now = self.namespace(), self.holder(), self.digests(), self.now
@@ -200,6 +221,7 @@ class Play:
             pick.choice(PROCESSES),
             NOW + 15 * number,
             pick.choice(NAMESPACES),
+            pick.randint(0, 4),
         )
 
     @staticmethod
@@ -208,6 +230,8 @@ class Play:
             return _plain(await step(catalogue))
         except LeaseLost:
             return LeaseLost
+        except OverQuota as error:
+            return str(error)
 
 
 def _asking(question: str, *of: Any) -> Step:

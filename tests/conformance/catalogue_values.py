@@ -28,8 +28,9 @@ def lease_of(
     process: str = "process1",
     expires_at: float = NOW + 300,
     namespace: str = OWNER,
+    reserved: int = 0,
 ) -> Lease:
-    return Lease(f"{number:032x}", namespace, holder, scope, process, expires_at)
+    return Lease(f"{number:032x}", namespace, holder, scope, process, expires_at, reserved=reserved)
 
 
 def claim_of(

@@ -1,7 +1,7 @@
 """The catalogue in one SQLite file: each method of the port is one transaction.
 
-`schema` has the tables, `uploads`, `holders`, `collection`, `pins`, `questions` and `standing` the statements, by what
-they are for.
+`schema` has the tables, `counting` what keeps volumes up to date, the other modules the statements, by what they are
+for.
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ from blobstore.catalogues.sqlite.collection import Collection
 from blobstore.catalogues.sqlite.holders import Holders
 from blobstore.catalogues.sqlite.pins import Pins
 from blobstore.catalogues.sqlite.questions import Questions
+from blobstore.catalogues.sqlite.quotas import Quotas
 from blobstore.catalogues.sqlite.schema import CONTENT, MIGRATIONS
 from blobstore.catalogues.sqlite.standing import Standings
 from blobstore.catalogues.sqlite.uploads import Uploads
@@ -20,7 +21,7 @@ from blobstore.sqliteslack import sanitize
 __all__ = ["SqliteCatalogue"]
 
 
-class SqliteCatalogue(Uploads, Holders, Collection, Pins, Questions, Standings):
+class SqliteCatalogue(Uploads, Holders, Quotas, Collection, Pins, Questions, Standings):
     """Adapter of `blobstore.catalogue.Catalogue`."""
 
     @classmethod

@@ -4,6 +4,7 @@ from collections.abc import Collection as Several
 
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Condemned, Lease, Orphan
+from blobstore.catalogues.sqlite.counting import went
 from blobstore.catalogues.sqlite.pins import is_pinned
 from blobstore.catalogues.sqlite.schema import (
     CONDEMNED,
@@ -114,7 +115,10 @@ class Collection(OnFile):
                 f" FROM blobs WHERE {_NAMED} AND state = 'condemned'",
                 [(now, *key) for key in keys],
             )
-            db.executemany(f"DELETE FROM blobs WHERE {_NAMED} AND state = 'condemned'", keys)
+            sql = f"DELETE FROM blobs WHERE {_NAMED} AND state = 'condemned' RETURNING size"
+            for name, key in zip(names, keys, strict=True):
+                for (size,) in db.execute(sql, key).fetchall():
+                    went(db, name, size)
             db.executemany(_FORGET_ALL, [key[:2] for key in keys])
 
         await self._file.write(run)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from blobstore.catalogue import Holder
+from blobstore.catalogues.sqlite.counting import joined
 from blobstore.catalogues.sqlite.schema import HOLDER, OnFile, Row, let_go, next_count, to_holder
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
@@ -76,6 +77,7 @@ class Holders(OnFile):
         def run(db: sqlite3.Connection) -> None:
             version = next_count(db)
             keys = [(namespace, digest.raw) for digest in digests]
+            joined(db, [(*key, holder) for key in keys])
             db.executemany(
                 "INSERT INTO holders (namespace, digest, holder, version, confirmed) VALUES (?, ?, ?, ?, 1)"
                 " ON CONFLICT DO UPDATE SET version = excluded.version",

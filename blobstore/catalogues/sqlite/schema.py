@@ -7,6 +7,7 @@ from sqlite_utils import Database, Migrations
 
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Claim, ClaimedBlob, Condemned, Holder, Lease, State, Stored
+from blobstore.catalogues.sqlite.counting import TABLES, came, left
 from blobstore.digest import Content, Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlitefile import SqliteFile
@@ -66,7 +67,8 @@ CREATE TABLE claims (
 ) WITHOUT ROWID;
 CREATE TABLE leases (
     id TEXT PRIMARY KEY, namespace TEXT NOT NULL, holder TEXT NOT NULL, scope TEXT NOT NULL,
-    process TEXT NOT NULL, expires_at REAL NOT NULL, digest BLOB, sha256 BLOB, size INTEGER
+    process TEXT NOT NULL, expires_at REAL NOT NULL, digest BLOB, sha256 BLOB, size INTEGER,
+    reserved INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE pins (id TEXT PRIMARY KEY, namespace TEXT, expires_at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, body BLOB NOT NULL);
@@ -76,10 +78,11 @@ CREATE TABLE gone (
     PRIMARY KEY (namespace, digest, generation)
 ) WITHOUT ROWID;
 CREATE INDEX gone_by_reason ON gone (namespace, reason, digest, generation);
+{TABLES};
 {SLACK}"""
 
 STORED = "namespace, digest, generation, sha256, size, state, verified_at"
-LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size"
+LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved"
 CLAIM = "digest, holder, scope, slot, media_type, expires_at"
 HOLDER = "digest, holder, version, confirmed"
 CONDEMNED = "namespace, digest, generation, size, reason, process"
@@ -116,9 +119,9 @@ def stored(row: Row) -> Stored:
 
 def lease(row: Row) -> Lease:
     """A row of `LEASE`."""
-    id, namespace, holder, scope, process, expires_at, digest, sha256, size = row
+    id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved = row
     content = None if digest is None else Content(Digest.from_bytes(digest), sha256, size)
-    return Lease(id, namespace, holder, scope, process, expires_at, content)
+    return Lease(id, namespace, holder, scope, process, expires_at, content, reserved)
 
 
 def claimed(row: Row) -> ClaimedBlob:
@@ -144,6 +147,7 @@ def let_go(db: sqlite3.Connection, rows: list[tuple[str, bytes, str]], now: floa
 
     Who is an orphan already does not get younger.
     """
+    left(db, rows)
     db.executemany(_REMEMBER, rows)
     db.executemany(
         "UPDATE blobs SET orphaned_at = ? WHERE namespace = ? AND digest = ? AND orphaned_at IS NULL"
@@ -172,4 +176,5 @@ def end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Leas
                     *(gone.process, gone.content.sha256, next_count(db)),
                 ),
             )
+            came(db, ObjectName(gone.namespace, gone.content.digest, gone.id), gone.content.size)
     return ended

@@ -4,21 +4,27 @@ from dataclasses import replace
 
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Claim, Lease, State, Stored
+from blobstore.catalogues.sqlite.counting import came, joined
+from blobstore.catalogues.sqlite.quotas import LOST, require
 from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, end_leases, next_count, stored
 from blobstore.catalogues.sqlite.schema import lease as lease_of
 from blobstore.digest import Content
 from blobstore.errors import LeaseLost
+from blobstore.quota import NOTHING_BESIDE, Beside
 from blobstore.sqlite import sqlite3
-
-_LOST = "the upload took too long or its target was erased; nothing of it was kept: send it again"
 
 
 class Uploads(OnFile):
     """The part of the port that uploads use."""
 
-    async def lease(self, lease: Lease) -> None:
-        row = (lease.id, lease.namespace, lease.holder, lease.scope, lease.process, lease.expires_at)
-        await self._file.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL)", row)
+    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> None:
+        row = (lease.id, lease.namespace, lease.holder, lease.scope, lease.process, lease.expires_at, lease.reserved)
+
+        def run(db: sqlite3.Connection) -> None:
+            require(db, lease, lease.reserved, lease.reserved, beside)
+            db.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?)", row)
+
+        await self._file.write(run)
 
     async def renew(self, process: str, expires_at: float) -> None:
         await self._file.execute("UPDATE leases SET expires_at = ? WHERE process = ?", (expires_at, process))
@@ -42,7 +48,7 @@ class Uploads(OnFile):
             row = db.execute(f"SELECT {LEASE} FROM leases WHERE id = ?", (lease.id,)).fetchone()
             content = None if row is None else lease_of(row).content
             if content is None:
-                raise LeaseLost(_LOST)
+                raise LeaseLost(LOST)
             _end(db, lease)
             _note(db, lease.namespace, event)
             new = Stored(
@@ -77,6 +83,7 @@ def _claim_live(db: sqlite3.Connection, namespace: str, content: Content, claim:
     ).fetchone()
     if row is None:
         return None
+    joined(db, [(*key, claim.holder)])
     db.execute(
         "INSERT INTO claims (namespace, digest, holder, scope, slot, media_type, expires_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -96,6 +103,7 @@ def _insert(db: sqlite3.Connection, new: Stored, reason: str | None) -> None:
             *(new.state, new.verified_at, seq, reason),
         ),
     )
+    came(db, name, new.size)
 
 
 def _note(db: sqlite3.Connection, namespace: str, event: bytes | None) -> None:
@@ -110,4 +118,4 @@ def _end(db: sqlite3.Connection, lease: Lease) -> None:
 
 def _require_one(rows: int) -> None:
     if rows != 1:
-        raise LeaseLost(_LOST)
+        raise LeaseLost(LOST)

@@ -1,0 +1,68 @@
+"""The room that one upload has: reserved before its bytes are written, so that many together never overshoot."""
+
+from dataclasses import replace
+from typing import Protocol
+
+from blobstore.catalogue import Catalogue, Lease
+from blobstore.errors import OutOfSpace, OverQuota
+from blobstore.quota import Beside
+
+FIRST_STEP = 256 << 10
+"""Bytes reserved for a body whose length is not known: most never need more."""
+
+MIN_STEP = 8 << 20
+MAX_STEP = 256 << 20
+"""Bounds of what is reserved ahead once a body has outgrown its room: as much again as has come, so steps are few."""
+
+
+class _Disk(Protocol):
+    async def require_room(self) -> None:
+        """Raise `OutOfSpace` where the disk has no room for everything that is reserved."""
+        ...
+
+
+class Reservation:
+    """Reserves room under an upload's lease. It is given back with the lease, however that ends.
+
+    `written` are the bytes that have reached the disk: they need no free space any more.
+    """
+
+    def __init__(self, catalogue: Catalogue, disk: _Disk, lease: Lease, beside: Beside) -> None:
+        self._catalogue = catalogue
+        self._disk = disk
+        self._lease = lease
+        self._beside = beside
+        self.written = 0
+
+    @property
+    def bytes(self) -> int:
+        """What is reserved."""
+        return self._lease.reserved
+
+    async def begin(self, size: int | None) -> None:
+        """Commit the lease, with room for `size` bytes (None: not known). Raises `OverQuota`, `OutOfSpace`."""
+        self._lease = replace(self._lease, reserved=FIRST_STEP if size is None else size)
+        try:
+            await self._catalogue.lease(self._lease, self._beside)
+        except OverQuota:
+            if size is not None:
+                raise
+            # Not even the first step fits: perhaps what comes does.
+            self._lease = replace(self._lease, reserved=0)
+            await self._catalogue.lease(self._lease, self._beside)
+        await self._disk.require_room()
+
+    async def cover(self, received: int) -> None:
+        """Have room for all bytes that came so far, before they are written. Raises as `begin`, and `LeaseLost`."""
+        if received <= self.bytes:
+            return
+        try:
+            await self._grow(received + min(MAX_STEP, max(MIN_STEP, received)))
+        except OutOfSpace:
+            # The step does not fit: perhaps what has come does.
+            await self._grow(received)
+
+    async def _grow(self, size: int) -> None:
+        await self._catalogue.reserve(self._lease, size, self._beside)
+        self._lease = replace(self._lease, reserved=size)
+        await self._disk.require_room()
