@@ -1,177 +1,199 @@
-"""`kill -9` at any moment of uploads, ingests and erasures: what was acknowledged is there, debris is collected."""
+"""`kill -9` at any moment of many processes on one data directory: nothing acknowledged is lost, nothing is left over.
+
+Several servers, four uploaders, two ingesters, two erasers (over HTTP and by command) and two collections that never
+end, on one directory; again and again one of the processes is killed and another one started in its place.
+"""
 
 import asyncio
 import hashlib
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import Any
 
 import aiohttp
 import pytest
 
+from records.store import RecordStore
+from tests.crash.acknowledged import Acknowledged, Blob, Content, Known, Place, marks_in, wrong_on_spine
+from tests.crash.erasers import Eraser
+from tests.crash.fleet import Fleet
+from tests.crash.workers import Client, Ingester, Uploader, until_told
+from tests.fakes.warm import forking
+
 OWNER = "crash"
-STREAM = {
-    "name": "files",
-    "semantics": "mutable_state",
-    "primary_key": ["id"],
-    "schema": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]},
-}
+SERVERS, UPLOADERS, INGESTERS, ERASERS, COLLECTIONS = 3, 4, 2, 2, 2
+PAUSE = 0.3
+"""Seconds between two kills, at most."""
+
+SEARCHED = 25
+"""Kills after which all files are searched for what was erased."""
 
 
-def blobstore(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tools", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with forking(tmp_path_factory.mktemp("forks")) as listening:
+        yield listening
 
 
-@dataclass
-class Ledger:
-    """What the server acknowledged, by connector: bytes by digest, and the digest that each record names."""
+class Look:
+    """Holds what is served against what was acknowledged."""
 
-    blobs: dict[str, dict[str, str]] = field(default_factory=dict)
-    records: dict[str, dict[str, str]] = field(default_factory=dict)
-    erasures: int = 0
+    def __init__(self, client: Client, acknowledged: Acknowledged) -> None:
+        self._client = client
+        self._known = acknowledged
 
-    def forget(self, connector: str) -> None:
-        self.blobs.pop(connector, None)
-        self.records.pop(connector, None)
+    async def at_some(self, rng: random.Random) -> None:
+        """A few of everything, while others write."""
+        places = sorted(self._known.records, key=str)
+        for place in rng.sample(places, min(3, len(places))):
+            await self._record(place, self._known.records[place], quiet=False)
+        blobs = [blob for uploads in self._known.uploads.values() for blob in uploads.values()]
+        for blob in rng.sample(blobs, min(2, len(blobs))):
+            await self._blob(blob)
 
+    async def at_all(self) -> None:
+        """Everything, at the end."""
+        for place, known in self._known.records.items():
+            await self._record(place, known, quiet=True)
+        for uploads in self._known.uploads.values():
+            for blob in uploads.values():
+                await self._blob(blob)
+        for connector, states in self._known.states.items():
+            _, body = await self._client.ask("GET", f"/v1/state/{connector}", 200)
+            assert json.loads(body)["state"].get("files") in states, f"the state of {connector}"
 
-@asynccontextmanager
-async def running(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tools", "serve", "--data", str(data), "--port", "0"), stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), 60)
-    assert line, "the server did not start"
-    try:
-        yield process, line.split()[-1].decode()
-    finally:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-        await process.wait()
+    async def _record(self, place: Place, known: Known, *, quiet: bool) -> None:
+        seen = known.changes
+        instance = "" if place.instance is None else f"&connector_instance_id={place.instance}"
+        path = f"/v1/streams/{place.stream}/records/{place.key}?connector_id={place.connector}{instance}"
+        status, body = await until_told(lambda: self._client.ask("GET", path, 200, 404))
+        data = json.loads(body).get("data", {}) if status == 200 else None
+        if known.changes != seen:
+            return  # it was changed while we looked
+        found = [each for each in known.allowed if _shown(each) == (None if data is None else _told(data))]
+        assert found, f"{place} should be one of {known.allowed}, and is {status} {data}"
+        content = found[0]
+        for blob in content.blobs if content is not None else ():
+            status, served = await until_told(
+                lambda blob=blob: self._client.ask("GET", f"/v1/blobs/{blob.id}", 200, 404)
+            )
+            if known.changes != seen or (len(known.allowed) > 1 and not quiet):
+                return  # it may be changing
+            assert (status, hashlib.sha256(served).hexdigest()) == (200, blob.sha256), (
+                f"a link of {place} without bytes"
+            )
 
-
-class Client:
-    """Writes to one connector until the server is gone, noting only what was acknowledged."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str, connector: str, ledger: Ledger, rng: random.Random):
-        self._session, self._url, self._rng = session, url, rng
-        self._connector = connector
-        self._blobs = ledger.blobs.setdefault(connector, {})
-        self._records = ledger.records.setdefault(connector, {})
-
-    async def register(self) -> None:
-        manifest = {"connector_id": self._connector, "version": "1", "display_name": "Crash", "streams": [STREAM]}
-        async with self._session.post(self._url + "/v1/connectors", json=manifest) as answer:
-            assert answer.status in (200, 201), await answer.text()
-
-    async def write_for_ever(self) -> None:
-        while True:
-            key = f"k{self._rng.randrange(10**9)}"
-            content = self._rng.randbytes(self._rng.choice([0, 10, 5_000, 300_000]))
-            query = urlencode({"connector_id": self._connector, "stream": "files", "record_key": key})
-            async with self._session.post(f"{self._url}/v1/blobs?{query}", data=content) as answer:
-                assert answer.status == 200, await answer.text()
-                blob = await answer.json()
-            self._blobs[blob["blob_id"]] = hashlib.sha256(content).hexdigest()
-            ref = {name: blob[name] for name in ("blob_id", "mime_type", "size_bytes", "sha256")}
-            line = {"key": key, "data": {"id": key, "blob_ref": ref}, "emitted_at": "2026-01-01T00:00:00Z"}
-            await self._ingest(key, blob["blob_id"], line)
-
-    async def _ingest(self, key: str, blob_id: str, line: object) -> None:
-        query = urlencode({"connector_id": self._connector})
-        headers = {"Content-Type": "application/x-ndjson"}
-        async with self._session.post(
-            f"{self._url}/v1/ingest/files?{query}", data=json.dumps(line).encode() + b"\n", headers=headers
-        ) as answer:
-            assert answer.status == 200, await answer.text()
-            assert (await answer.json())["records_accepted"] == 1
-        self._records[key] = blob_id
+    async def _blob(self, blob: Blob) -> None:
+        _, served = await until_told(lambda: self._client.ask("GET", f"/v1/blobs/{blob.id}", 200))
+        assert hashlib.sha256(served).hexdigest() == blob.sha256, f"other bytes than {blob.id}"
 
 
-async def erase_for_ever(session: aiohttp.ClientSession, url: str, ledger: Ledger, rng: random.Random) -> None:
-    """Fill a connector, erase it, begin again; an erasure that was not acknowledged says nothing of what is left."""
-    while True:
-        ledger.forget("doomed")
-        client = Client(session, url, "doomed", ledger, rng)
-        await client.register()
-        for _ in range(3):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(client.write_for_ever(), rng.uniform(0.02, 0.2))
-        ledger.forget("doomed")
-        async with session.delete(url + "/v1/owner/connectors/doomed") as answer:
-            assert answer.status in (200, 202), await answer.text()
-            ledger.erasures += answer.status == 200
+def _shown(content: Content | None) -> object:
+    return None if content is None else (content.mark, [blob.id for blob in content.blobs])
 
 
-Choose = Callable[[list[str]], list[str]]
-
-
-def some(rng: random.Random) -> Choose:
-    return lambda names: rng.sample(names, min(20, len(names)))
-
-
-async def check(session: aiohttp.ClientSession, url: str, ledger: Ledger, choose: Choose) -> None:
-    """What was acknowledged is there, to the byte."""
-    for connector, records in ledger.records.items():
-        for key in choose(sorted(records)):
-            async with session.get(f"{url}/v1/streams/files/records/{key}?connector_id={connector}") as answer:
-                assert answer.status == 200, f"acknowledged record {key} is lost"
-                assert (await answer.json())["data"]["blob_ref"]["blob_id"] == records[key]
-    for blobs in ledger.blobs.values():
-        for blob_id in choose(sorted(blobs)):
-            async with session.get(f"{url}/v1/blobs/{blob_id}") as answer:
-                assert answer.status == 200, f"acknowledged blob {blob_id} is lost"
-                assert hashlib.sha256(await answer.read()).hexdigest() == blobs[blob_id]
-
-
-async def one_life(data: Path, token: str, ledger: Ledger, rng: random.Random) -> None:
-    """Start, check what earlier lives acknowledged, write with several clients, be killed."""
-    headers = {"Authorization": f"Bearer {token}"}
-    async with running(data) as (process, url), aiohttp.ClientSession(headers=headers) as session:
-        await check(session, url, ledger, some(rng))
-        writers = [Client(session, url, f"kept-{index}", ledger, rng) for index in range(2)]
-        for writer in writers:
-            await writer.register()
-        tasks = [asyncio.create_task(writer.write_for_ever()) for writer in writers]
-        tasks.append(asyncio.create_task(erase_for_ever(session, url, ledger, rng)))
-        await asyncio.sleep(rng.uniform(0.02, 1.2))
-        os.kill(process.pid, signal.SIGKILL)
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            assert isinstance(outcome, aiohttp.ClientError | ConnectionError), repr(outcome)
+def _told(data: dict[str, Any]) -> object:
+    return data["text"], [each["blob_ref"]["blob_id"] for each in data["attachments"]]
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_what_was_acknowledged_survives_kill_9_at_any_moment(
-    tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+    tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
-    data, ledger = tmp_path / "data", Ledger()
-    token = blobstore("token", "create", "--data", data, "--owner", OWNER).stdout.strip()
-    for _ in range(sized(12, 200)):
-        await one_life(data, token, ledger, rng)
-        # What an erasure that was cut off has erased, and what not, nobody was told.
-        ledger.forget("doomed")
-    doctor = blobstore("doctor", "--data", data, "--deep", "--json")
-    wrong = [finding for finding in json.loads(doctor.stdout) if finding["severity"] == "error"]
-    assert (doctor.returncode, wrong) == (0, []), doctor.stderr
-    assert blobstore("gc", "--data", data, "--grace", "0").returncode == 0
-    doctor = blobstore("doctor", "--data", data, "--deep", "--json")
-    left = [finding for finding in json.loads(doctor.stdout) if finding["severity"] != "note"]
-    assert (doctor.returncode, left) == (0, []), "collection left debris"
-    assert ledger.blobs, "nothing was ever acknowledged: the test proved nothing"
-    async with (
-        running(data) as (_, url),
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
-    ):
-        await check(session, url, ledger, lambda names: names)
-    print(f"{sum(map(len, ledger.blobs.values()))} blobs, {ledger.erasures} erasures acknowledged")
+    fleet = Fleet(tmp_path / "data", forks, tmp_path / "log")
+    known = Acknowledged()
+    _, token = await fleet.command("token", "create", "--owner", OWNER)
+    assert token
+    async with clients() as session:
+        client = Client(session, fleet, token.strip(), rng)
+        await kill_many(fleet, client, known, rng, sized(8, 500))
+    await nothing_is_left(fleet, known)
+    async with served(fleet), clients() as session:
+        client = Client(session, fleet, token.strip(), rng)
+        await Look(client, known).at_all()
+        assert wrong_on_spine(known, [each async for each in events(client)]) == []
+    assert "Traceback" not in fleet.log.read_text(), fleet.log.read_text()[-5000:]
+    print(f"killed {dict(fleet.killed)}; acknowledged {dict(known.kinds)}")
+
+
+async def kill_many(fleet: Fleet, client: Client, known: Acknowledged, rng: random.Random, kills: int) -> None:
+    """Let everybody work, and kill."""
+    work = [fleet.serve_for_ever() for _ in range(SERVERS)]
+    work += [fleet.command_for_ever("gc", "--grace", "0") for _ in range(COLLECTIONS)]
+    work += [Uploader(client, known, rng, f"uploads-{number}").work() for number in range(UPLOADERS)]
+    work += [Ingester(client, known, rng, f"records-{number}").work() for number in range(INGESTERS)]
+    work += [Eraser(client, known, rng, f"doomed-{number}", fleet, OWNER).work() for number in range(ERASERS)]
+    look = Look(client, known)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in work]
+        while not known.kinds:
+            await asyncio.sleep(0.05)
+        for number in range(1, kills + 1):
+            await asyncio.sleep(rng.uniform(0.0, PAUSE))
+            fleet.kill_one(rng)
+            await look.at_some(rng)
+            if number % SEARCHED == 0:
+                erased = set(known.erased)
+                assert not erased & await asyncio.to_thread(marks_in, fleet.data), "erased things are back"
+        for task in tasks:
+            task.cancel()
+
+
+async def nothing_is_left(fleet: Fleet, known: Acknowledged) -> None:
+    """One collection, and there is no garbage, no debris, and nothing of what was erased."""
+    assert (await fleet.command("gc", "--grace", "0"))[0] == 0
+    marks = marks_in(fleet.data)
+    assert not (known.erased | known.going) & marks, "erased things are back"
+    assert known.living_marks() <= marks, "the search finds nothing: it proves nothing"
+    code, printed = await fleet.command("doctor", "--deep", "--json")
+    assert (code, json.loads(printed)) == (0, [])
+    assert (await fleet.command("spine", "verify", "--owner", OWNER))[0] == 0
+    assert leftovers(fleet.data) == []
+    store = await RecordStore.open(fleet.data)
+    catalogue = store.blobs.catalogue
+    assert await catalogue.orphans(None, 1e18, 10) == []
+    assert await catalogue.condemned(10) == []
+    assert await catalogue.leases() == []
+    assert await store.central.unfinished_erasures() == []
+    await store.close()
+
+
+def leftovers(data: Path) -> list[str]:
+    """What processes that are gone have left behind: staging, locks of erasures, empty folders, half-written files."""
+    paths = [path for name in ("staging", "locks") for path in (data / name).rglob("*")]
+    paths += [path for path in (data / "blobs").rglob("*") if path.is_dir() and not any(path.iterdir())]
+    paths += data.glob(".*.new")
+    return sorted(str(path.relative_to(data)) for path in paths)
+
+
+async def events(client: Client) -> AsyncIterator[dict[str, Any]]:
+    """The owner's audit log."""
+    after, more = 0, True
+    while more:
+        _, body = await client.ask("GET", f"/v1/owner/spine?after={after}&limit=1000", 200)
+        page = json.loads(body)
+        for each in page["data"]:
+            yield each["body"]
+        after, more = page["next_after"], page["has_more"]
+
+
+@asynccontextmanager
+async def served(fleet: Fleet) -> AsyncIterator[None]:
+    """One server, and nobody is killed."""
+    serving = asyncio.create_task(fleet.serve_for_ever())
+    try:
+        yield
+    finally:
+        serving.cancel()
+        await asyncio.wait([serving])
+
+
+def clients() -> aiohttp.ClientSession:
+    """A connection for each request: what is asked on one that was left open is asked twice when it breaks."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True, limit=0), timeout=aiohttp.ClientTimeout(total=120)
+    )
