@@ -13,6 +13,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable that somebody else wrote; its name is its folder's affair."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def make_folders(folder: Path) -> None:
     """Make `folder` and whatever is missing above it, each durable in its own parent."""
     if not folder.exists():

@@ -131,7 +131,7 @@ def rewrite_table(connection: sqlite3.Connection, table: str) -> None:
     connection.execute(f"ALTER TABLE fresh RENAME TO {table}")
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: BaseException | None) -> bool:
     """Whether somebody else has the lock."""
     return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 

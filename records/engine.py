@@ -30,6 +30,9 @@ from records.model import (
     Target,
 )
 
+LEAP = 1 << 30
+"""Versions that a partition leaps over: more changes than anybody made since a backup. There is room for 1,000."""
+
 NOTHING_OWED: Mapping[str, int] = MappingProxyType({})
 
 
@@ -200,6 +203,14 @@ class Engine(Protocol):
         """Make what was erased unreadable in every file of the engine, within `timeout` seconds.
 
         False when a reader's snapshot stood in the way all that time; call again later.
+        """
+        ...
+
+    async def leap(self) -> None:
+        """Records came back from a backup: versions that were given out after it must never be given out again.
+
+        Every partition takes one version, `LEAP` above the highest that any has (or had leapt to), and its floor rises
+        to it; one that is first written to later begins there. So change tokens from before are all too old.
         """
         ...
 

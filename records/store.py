@@ -30,6 +30,9 @@ from records.state import States
 _PARTS = ("secret", "central.db", "catalogue.db", "store-id", "blobs")
 """What a data directory is made of, in the order in which `RecordStore.open` makes it."""
 
+RESTORING = "restoring"
+"""A file of this name says that the directory is being restored: nothing of it is served or collected before it is."""
+
 FORGOTTEN_AT_ONCE = 10_000
 """Rows that go in one transaction: writers go on between two."""
 
@@ -51,6 +54,7 @@ class RecordStore:
         self.blobs = blobs
         self.central = central
         self.engines = engines
+        self.keyring = keyring
         self.audit = Audit(central, engines, blobs.catalogue)
         self.checkpoints = Checkpoints(central, blobs.catalogue, self.audit, keyring)
         self.access = Access(central)
@@ -75,13 +79,16 @@ class RecordStore:
         )
 
     @classmethod
-    async def open(cls, directory: Path, *, validate: bool = False) -> Self:
+    async def open(cls, directory: Path, *, validate: bool = False, restoring: bool = False) -> Self:
         """Open, or make, a data directory: one SQLite file per owner, blobs on the filesystem.
 
-        `validate` holds records against the schemas of their streams when they are ingested.
+        `validate` holds records against the schemas of their streams when they are ingested. `restoring`: the caller is
+        restoring the directory, which nobody else may open before that is done.
 
         Raises `StorageUnavailable` or `WrongStore` when it cannot be served, or when a part of it is gone.
         """
+        if not restoring:
+            await asyncio.to_thread(_require_restored, directory)
         await asyncio.to_thread(_require_whole, directory)
         await asyncio.to_thread(_make_private, directory)
         keyring = await asyncio.to_thread(Keyring.open, directory)
@@ -110,6 +117,11 @@ class RecordStore:
             await self.blobs.close()
             await self.engines.close()
             await self.central.close()
+
+
+def _require_restored(directory: Path) -> None:
+    if (directory / RESTORING).exists():
+        raise StorageUnavailable(f"{directory} is being restored, or that was cut off: run `blobstore restore` again")
 
 
 def _require_whole(directory: Path) -> None:

@@ -13,6 +13,8 @@ _COMMANDS = {
     "doctor": "tools.doctor",
     "explain": "tools.explain",
     "erase": "tools.erase",
+    "backup": "tools.backup",
+    "restore": "tools.restore",
     "spine": "tools.spine",
     "usage": "tools.usage",
     "bench": "tools.bench",

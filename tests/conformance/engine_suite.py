@@ -8,6 +8,7 @@ import pytest
 from records.engine import Engine, Engines
 from tests.conformance.engine_changes import EngineChanges
 from tests.conformance.engine_erasure import EngineErasure
+from tests.conformance.engine_leap import EngineLeap
 from tests.conformance.engine_links import EngineLinks
 from tests.conformance.engine_reads import EngineReads
 from tests.conformance.engine_values import MESSAGES, Clock, apply, put, record_of
@@ -16,7 +17,7 @@ from tests.conformance.engine_writes import EngineWrites
 OWNER = "o1a2b3c4"
 
 
-class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineErasure):
+class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineErasure, EngineLeap):
     @pytest.fixture
     def clock(self) -> Clock:
         """The clock that `engines` must go by."""

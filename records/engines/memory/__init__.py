@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from blobstore.digest import Digest
-from records.engine import NOTHING_OWED, Engine
+from records.engine import LEAP, NOTHING_OWED, Engine
 from records.engines.memory.partition import Records, whole_second
 from records.errors import Fenced, Released
 from records.model import (
@@ -46,6 +46,7 @@ class MemoryEngine:
         self._notes = 0
         self._outbox: list[OutboxEvent] = []
         self._seq = 0
+        self._base = 0
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -61,7 +62,8 @@ class MemoryEngine:
             raise Fenced("the connection was erased while the request ran")
         if batch.release_epoch not in (None, self._release_epochs[connector]):
             raise Released("blobs were released while the request ran")
-        records, now = self._partitions.get(batch.partition, Records()), whole_second(self._clock())
+        fresh = Records(PartitionStats(0, 0, 0, self._base, None, self._base))
+        records, now = self._partitions.get(batch.partition, fresh), whole_second(self._clock())
         outcomes, dropped = [], set[Digest]()
         for mutation in batch.mutations:
             linked = records.digests(mutation.key)
@@ -72,7 +74,7 @@ class MemoryEngine:
             if outcome in (Outcome.UPDATED, Outcome.DELETED):
                 dropped |= linked
             outcomes.append(outcome)
-        if records.stats.version:
+        if records.stats.version > self._base:
             self._partitions[batch.partition] = records
         self._note_unlinked(connector, dropped)
         if batch.event is not None and not {Outcome.UNCHANGED, Outcome.ABSENT}.issuperset(outcomes):
@@ -222,6 +224,11 @@ class MemoryEngine:
 
     async def sanitize(self, timeout: float) -> bool:
         return True
+
+    async def leap(self) -> None:
+        self._base = LEAP + max([self._base, *(records.stats.version for records in self._partitions.values())])
+        for records in self._partitions.values():
+            records.stats = replace(records.stats, version=self._base, floor=self._base)
 
     # -- events ----------------------------------------------------------------------------------------------------
 

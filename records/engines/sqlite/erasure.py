@@ -6,6 +6,7 @@ from typing import NamedTuple
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqliteslack import mark_stale, sanitize
+from records.engine import LEAP
 from records.engines.sqlite.schema import (
     CONTENT,
     OnFile,
@@ -38,6 +39,9 @@ class Erasure(OnFile):
     async def sanitize(self, timeout: float) -> bool:
         return await sanitize(self._file, CONTENT, timeout)
 
+    async def leap(self) -> None:
+        await self._file.write(_leap)
+
 
 @dataclass(slots=True)
 class _Step:
@@ -49,6 +53,12 @@ class _Step:
     left: int
     records: int = 0
     size: int = 0
+
+
+def _leap(db: sqlite3.Connection) -> None:
+    sql = "UPDATE versions SET base = ? + max(base, (SELECT coalesce(max(version), 0) FROM partitions)) RETURNING base"
+    base = db.execute(sql, (LEAP,)).fetchone()
+    db.execute("UPDATE partitions SET version = ?, floor = ?", base * 2)
 
 
 def _erase(db: sqlite3.Connection, step: _Step) -> Erased:

@@ -32,6 +32,7 @@ def m001_initial(db: Database) -> None:
 
 
 # Partitions keep counters, so that nobody has to count rows; what was before their `floor` is forgotten.
+# A new one begins at version `base`.
 # `records.id` is partition and version in one: the table lies in the order of changes, and needs no index for it.
 # `records.cursor` is the sort key without the key at its end: pairs (cursor, key) compare as whole sort keys do. `data`
 # comes last, so that the other columns are read without it. `emitted_at`: see `times.packed`.
@@ -54,6 +55,8 @@ CREATE TABLE partitions (
     version INTEGER NOT NULL DEFAULT 0, updated_at TEXT, floor INTEGER NOT NULL DEFAULT 0,
     UNIQUE (connector, instance, stream)
 ) STRICT;
+CREATE TABLE versions (base INTEGER NOT NULL) STRICT;
+INSERT INTO versions VALUES (0);
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, part INTEGER NOT NULL, key TEXT NOT NULL,
     absent INTEGER NOT NULL, cursor BLOB NOT NULL, emitted_at ANY NOT NULL,

@@ -77,15 +77,17 @@ def _apply(db: sqlite3.Connection, batch: Batch, now: int) -> list[Outcome]:
 
 def _find(db: sqlite3.Connection, partition: Partition) -> _Found:
     row = db.execute(_FIND, (partition.instance, partition.instance, partition.stream, partition.connector)).fetchone()
-    if row is None:
-        return _Found(None, 0, 0, None, PartitionStats(0, 0, 0, 0, None))
-    connector, epoch, release_epoch, part, *counts = row
-    stats = PartitionStats(0, 0, 0, 0, None) if part is None else PartitionStats(*counts)
-    return _Found(connector, epoch, release_epoch, part, stats)
+    connector, epoch, release_epoch, part, *counts = row or (None, 0, 0, None)
+    if part is not None:
+        return _Found(connector, epoch, release_epoch, part, PartitionStats(*counts))
+    (base,) = db.execute("SELECT base FROM versions").fetchone()
+    return _Found(connector, epoch, release_epoch, None, PartitionStats(0, 0, 0, base, None, base))
 
 
 def _new_part(db: sqlite3.Connection, connector: int, partition: Partition) -> int:
-    sql = "INSERT INTO partitions (connector, instance, stream) VALUES (?, ?, ?) RETURNING id"
+    sql = """
+        INSERT INTO partitions (connector, instance, stream, version, floor)
+        SELECT ?, ?, ?, base, base FROM versions RETURNING id"""
     return int(db.execute(sql, (connector, partition.instance, partition.stream)).fetchone()[0])
 
 

@@ -1,0 +1,166 @@
+"""Making a snapshot of a store that goes on being written to."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from blobstore.catalogue import Catalogue, State, Stored
+from blobstore.catalogues.sqlite import SqliteCatalogue
+from blobstore.copying import copy_object
+from blobstore.cut import Cut, cut
+from blobstore.durable import sync_file, write_durably
+from blobstore.errors import BlobNotFound, ContentMismatch, StorageUnavailable, WrongStore
+from blobstore.pinned import pinned
+from records import times
+from records.snapshots import manifest
+from records.snapshots.manifest import Manifest
+from records.snapshots.repository import BATCH, Repository
+from records.store import RecordStore
+
+DATABASES = ("central.db", "catalogue.db")
+PLAIN = ("secret", "store-id", "blobstore.toml")
+"""Files that never change once they are there (the last: while programs run), so they are of any moment."""
+
+TRIES = 20
+"""Moments that are taken before it is given up. Each needs only what was stored since the one before it."""
+
+Progress = Callable[[int], None]
+"""Is told of bytes as they are copied or found to be there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A snapshot that was made: what it holds, and how much of that was new. Sizes in bytes."""
+
+    manifest: Manifest
+    copied_blobs: int
+    copied_bytes: int
+    dropped: Sequence[int]
+
+
+class _Overtaken(Exception):
+    """An erasure took away bytes that the moment knew."""
+
+
+async def back_up(store: RecordStore, out: Path, *, keep: int | None = None, progress: Progress | None = None) -> Made:
+    """Add a snapshot of the store to the backup in `out`, made if need be; `keep` only that many, newest first.
+
+    Writers, erasures and collections go on. Blobs that the store itself has lost are listed as missing: the snapshot is
+    good without them, but somebody must be told. Raises `WrongStore`, `OutOfSpace`, `StorageUnavailable`.
+    """
+    _require_apart(store.directory, out)
+    opened = Repository.for_writing(out, await store.blobs.catalogue.store_id())
+    repository = await asyncio.to_thread(opened.__enter__)
+    try:
+        backup = _Backup(store, repository, progress or (lambda _: None))
+        async with pinned(store.blobs.catalogue, None):
+            made = await backup.make()
+        dropped = [] if keep is None else repository.numbers()[:-keep]
+        for number in dropped:
+            await asyncio.to_thread(repository.drop, number)
+        await asyncio.to_thread(repository.sweep)
+        return Made(made, backup.copied_blobs, backup.copied_bytes, dropped)
+    finally:
+        await asyncio.to_thread(opened.__exit__, None, None, None)
+
+
+class _Backup:
+    def __init__(self, store: RecordStore, repository: Repository, progress: Progress) -> None:
+        self._store = store
+        self._repository = repository
+        self._progress = progress
+        self.copied_blobs = 0
+        self.copied_bytes = 0
+
+    async def make(self) -> Manifest:
+        """Most bytes first, while no snapshot of a database is held; then a moment, and what it knows beyond them."""
+        catalogue = self._store.blobs.catalogue
+        async for page in _live(catalogue):
+            await asyncio.gather(*map(self._copy, page))
+        for _ in range(TRIES):
+            with suppress(_Overtaken):
+                return await self._moment()
+        raise StorageUnavailable("erasures took away what was being copied each time; try again when fewer run")
+
+    async def _moment(self) -> Manifest:
+        folder = await asyncio.to_thread(self._repository.begin)
+        with ExitStack() as ending:
+            moment = await asyncio.to_thread(ending.enter_context, cut(self._databases))
+            at = times.now()
+            await self._copy_database(moment, self._store.directory / "catalogue.db", folder)
+            await self._copy_blobs(folder)
+            for file in moment.files:
+                if file.name != "catalogue.db":
+                    await self._copy_database(moment, file, folder)
+        return await asyncio.to_thread(self._finish, folder, at)
+
+    def _databases(self) -> list[Path]:
+        directory = self._store.directory
+        return [*(directory / name for name in DATABASES), *sorted((directory / "records").glob("*.db"))]
+
+    async def _copy_database(self, moment: Cut, file: Path, folder: Path) -> None:
+        await asyncio.to_thread(moment.copy, file, folder / file.relative_to(self._store.directory))
+
+    async def _copy_blobs(self, folder: Path) -> None:
+        """All bytes that the copied catalogue names, and the lists of them."""
+        copied = await SqliteCatalogue.open(folder / "catalogue.db")
+        try:
+            with (folder / manifest.BLOBS).open("x") as listed, (folder / manifest.MISSING).open("x") as missing:
+                async for page in _live(copied):
+                    there = await asyncio.gather(*map(self._copy, page))
+                    for stored, is_there in zip(page, there, strict=True):
+                        if not is_there:
+                            await self._require_lost(stored)
+                        (listed if is_there else missing).write(manifest.line(stored))
+        finally:
+            await copied.close()
+            (folder / "catalogue.db.lock").unlink()
+
+    async def _copy(self, stored: Stored) -> bool:
+        """Whether the object is in the backup now."""
+        blobs, repository = self._store.blobs, self._repository
+        try:
+            copied = await blobs.submit(copy_object, blobs.backend, repository.blobs, stored, repository.staged())
+        except (BlobNotFound, ContentMismatch):
+            return False
+        self.copied_blobs += copied
+        self.copied_bytes += stored.size * copied
+        self._progress(stored.size)
+        return True
+
+    async def _require_lost(self, stored: Stored) -> None:
+        """Raise `_Overtaken` unless the generation is still live: its bytes are gone, and nobody meant them to be."""
+        for row in await self._store.blobs.catalogue.generations(stored.name.namespace, stored.name.digest):
+            if row.name == stored.name and row.state is State.LIVE:
+                return
+        raise _Overtaken
+
+    def _finish(self, folder: Path, at: str) -> Manifest:
+        for name in PLAIN:
+            if (self._store.directory / name).exists():
+                shutil.copyfile(self._store.directory / name, folder / name)
+        store_id = (self._store.directory / "store-id").read_text()
+        made = Manifest.of(folder, store_id, self._repository.next_number(), at)
+        for file in made.files:
+            (folder / file.path).chmod(0o600)
+            sync_file(folder / file.path)
+        write_durably(folder / manifest.MANIFEST, made.signed(self._store.keyring.signer()))
+        self._repository.finish(folder)
+        return made
+
+
+async def _live(catalogue: Catalogue) -> AsyncIterator[list[Stored]]:
+    """Every live generation, in pieces."""
+    after = None
+    while page := await catalogue.walk(after, BATCH):
+        yield [stored for stored in page if stored.state is State.LIVE]
+        after = page[-1].name
+
+
+def _require_apart(data: Path, out: Path) -> None:
+    mine, theirs = data.resolve(), out.resolve()
+    if mine == theirs or mine in theirs.parents or theirs in mine.parents:
+        raise WrongStore("a backup inside the data directory, or around it, is none; put it somewhere else")

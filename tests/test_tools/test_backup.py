@@ -1,0 +1,337 @@
+"""`backup` and `restore` by command: what is copied, what is refused, and what an end in the middle leaves."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from blobstore.backends.filesystem import FilesystemBackend
+from blobstore.errors import OutOfSpace
+from records.snapshots import restore as restoring
+from records.snapshots.repository import Repository
+from records.store import RecordStore
+from tests.fakes.data_directory import LETTER, PHOTO, Stored, delete, in_store, ingest, make, upload
+from tools.cli import main
+from tools.running import serving
+
+EVERYTHING = 4
+"""Blobs in the directory."""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    return make(tmp_path_factory.mktemp("template") / "data")
+
+
+@pytest.fixture
+def stored(template: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
+    monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
+    monkeypatch.setattr("records.central_checks.DRAIN_WAIT", 0.0)
+    shutil.copytree(template.data, tmp_path / "data")
+    return Stored(tmp_path / "data", template.ann)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def back_up(stored: Stored, out: Path, *options: str, exit_code: int = 0) -> dict[str, Any]:
+    result = stored.run("backup", str(out), "--json", *options)
+    assert result.exit_code == exit_code, result.output
+    [made] = json.loads(result.stdout)
+    return dict(made)
+
+
+def restore(out: Path, data: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["restore", str(out), "--data", str(data), *options], catch_exceptions=False)
+
+
+def restored(stored: Stored, out: Path, data: Path, *options: str) -> Stored:
+    result = restore(out, data, *options)
+    assert result.exit_code == 0, result.output
+    return Stored(data, stored.ann)
+
+
+def write(stored: Stored, key: str, data: bytes) -> None:
+    async def work(store: RecordStore) -> None:
+        owner = await store.access.owner("ann")
+        await ingest(store, owner, key, [await upload(store, owner, data, key)])
+
+    in_store(stored.data, work)
+
+
+def remove(stored: Stored, key: str) -> None:
+    async def work(store: RecordStore) -> None:
+        await delete(store, await store.access.owner("ann"), key)
+        await store.collect(0)
+
+    in_store(stored.data, work)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def swap(out: Path, name: str) -> None:
+    shutil.copy(out / "snapshots" / "000001" / name, out / "snapshots" / "000002" / name)
+
+
+def shorten(path: Path) -> None:
+    path.chmod(0o600)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def a_blob(out: Path) -> Path:
+    return next(path for path in (out / "blobs").rglob("*.*") if path.is_file() and path.stat().st_size == len(PHOTO))
+
+
+# -- what is copied ----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_restored_is_sound_and_has_the_same_blobs(stored: Stored, out: Path, tmp_path: Path) -> None:
+    made = back_up(stored, out)
+    assert (made["snapshot"], made["blobs"], made["copied_blobs"], made["missing"]) == (1, EVERYTHING, EVERYTHING, 0)
+    again = restored(stored, out, tmp_path / "new")
+    assert again.doctor("--deep", exit_code=0) == []
+    assert files(again.data / "blobs") == files(stored.data / "blobs")
+
+
+def test_a_restore_is_on_the_spine_of_every_owner_and_the_spine_verifies(
+    stored: Stored, out: Path, tmp_path: Path
+) -> None:
+    back_up(stored, out)
+    again = restored(stored, out, tmp_path / "new")
+
+    async def last(store: RecordStore) -> list[Any]:
+        heads = [await store.central.spine_head(owner.id) for owner in await store.central.owners()]
+        return [json.loads(head.body) for head in heads if head is not None]
+
+    for event in in_store(again.data, last):
+        assert (event["kind"], event["snapshot"]) == ("restore", 1)
+    assert again.run("spine", "verify", "--owner", "ann").exit_code == 0
+
+
+def test_a_second_backup_copies_only_what_is_new(stored: Stored, out: Path) -> None:
+    back_up(stored, out)
+    assert back_up(stored, out)["copied_blobs"] == 0
+    write(stored, "5", b"new")
+    made = back_up(stored, out)
+    assert (made["snapshot"], made["blobs"], made["copied_blobs"], made["copied_bytes"]) == (3, EVERYTHING + 1, 1, 3)
+
+
+def test_an_older_snapshot_is_restored_as_it_was(stored: Stored, out: Path, tmp_path: Path) -> None:
+    write(stored, "5", b"first")
+    back_up(stored, out)
+    remove(stored, "5")
+    write(stored, "6", b"second")
+    back_up(stored, out)
+    older = restored(stored, out, tmp_path / "older", "--snapshot", "1")
+    newer = restored(stored, out, tmp_path / "newer")
+    assert older.file(b"first").read_bytes() == b"first"
+    assert newer.file(b"second").read_bytes() == b"second"
+    for again, stranger in ((older, b"second"), (newer, b"first")):
+        assert again.doctor("--deep", exit_code=0) == []
+        with pytest.raises(ValueError, match="unpack"):
+            again.file(stranger)
+
+
+def test_dropped_snapshots_take_along_the_blobs_that_they_alone_needed(
+    stored: Stored, out: Path, tmp_path: Path
+) -> None:
+    write(stored, "5", b"first")
+    back_up(stored, out)
+    remove(stored, "5")
+    back_up(stored, out)
+    assert len(files(out / "blobs")) == EVERYTHING + 1
+    assert back_up(stored, out, "--keep", "1")["dropped_snapshots"] == [1, 2]
+    assert files(out / "blobs").keys() == files(stored.data / "blobs").keys()
+    assert restored(stored, out, tmp_path / "new").doctor("--deep", exit_code=0) == []
+
+
+def test_numbers_of_snapshots_go_on_after_a_restore(stored: Stored, out: Path, tmp_path: Path) -> None:
+    back_up(stored, out)
+    again = restored(stored, out, tmp_path / "new")
+    assert back_up(again, out)["copied_blobs"] == 0
+    assert restored(stored, out, tmp_path / "newer").doctor("--deep", exit_code=0) == []
+
+
+def test_a_backup_by_command_while_a_server_runs(stored: Stored, out: Path, tmp_path: Path) -> None:
+    with serving(stored.data, "ann") as server:
+        assert back_up(stored, out)["blobs"] == EVERYTHING
+        assert server.get("/readyz")
+    assert restored(stored, out, tmp_path / "new").doctor("--deep", exit_code=0) == []
+
+
+def test_nobody_else_may_look_into_a_backup(stored: Stored, out: Path) -> None:
+    back_up(stored, out)
+    assert out.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, shorten])
+def test_a_backup_that_lost_a_blob_gets_it_again_with_the_next(
+    stored: Stored, out: Path, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    back_up(stored, out)
+    harm(a_blob(out))
+    assert back_up(stored, out)["copied_blobs"] == 1
+    assert restored(stored, out, tmp_path / "new").doctor("--deep", exit_code=0) == []
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+def test_one_backup_is_of_one_store(stored: Stored, out: Path, tmp_path: Path) -> None:
+    back_up(stored, out)
+    result = make(tmp_path / "other").run("backup", str(out))
+    assert result.exit_code == 1
+    assert "snapshots of another store" in result.output
+
+
+def test_a_backup_into_the_data_directory_or_into_something_else_is_refused(stored: Stored, tmp_path: Path) -> None:
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "file").touch()
+    for place in (stored.data, stored.data / "backup", tmp_path, tmp_path / "else"):
+        result = stored.run("backup", str(place))
+        assert result.exit_code == 1, place
+    assert not (stored.data / "backup").exists()
+
+
+@pytest.mark.parametrize("entry", ["central.db", "something"])
+def test_nothing_is_restored_over_something_else(stored: Stored, out: Path, tmp_path: Path, entry: str) -> None:
+    back_up(stored, out)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / entry).write_text("here first")
+    result = restore(out, tmp_path / "new")
+    assert result.exit_code == 1
+    assert "is not empty" in result.output
+    assert files(tmp_path / "new") == {entry: b"here first"}
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda out: swap(out, "catalogue.db"), "files of different snapshots were mixed"),
+        (lambda out: swap(out, "central.db"), "files of different snapshots were mixed"),
+        (lambda out: swap(out, "blobs.list"), "files of different snapshots were mixed"),
+        (lambda out: swap(out, "manifest.json"), "is that of snapshot 1"),
+        (lambda out: (out / "snapshots" / "000002" / "catalogue.db").unlink(), "catalogue.db of snapshot 2"),
+        (lambda out: shorten(out / "snapshots" / "000002" / "manifest.json"), "manifest.json"),
+        (lambda out: shorten(a_blob(out)), "is missing or damaged"),
+        (lambda out: a_blob(out).unlink(), "is missing or damaged"),
+        (lambda out: shutil.rmtree(out / "blobs"), "is missing or damaged"),
+        (lambda out: shutil.rmtree(out / "snapshots"), "has no snapshots"),
+    ],
+)
+def test_a_backup_that_is_not_what_was_written_is_refused_before_anything_is_made(
+    stored: Stored, out: Path, tmp_path: Path, harm: Callable[[Path], object], says: str
+) -> None:
+    back_up(stored, out)
+    write(stored, "5", b"new")
+    back_up(stored, out)
+    harm(out)
+    result = restore(out, tmp_path / "new")
+    assert result.exit_code == 1
+    assert says in result.output
+    assert not (tmp_path / "new").exists()
+    checked = CliRunner().invoke(main, ["restore", str(out), "--check"])
+    assert (checked.exit_code, says in checked.output) == (1, True)
+
+
+def test_a_manifest_signed_by_another_store_is_refused(stored: Stored, out: Path, tmp_path: Path) -> None:
+    back_up(stored, out)
+    back_up(make(tmp_path / "other"), tmp_path / "foreign")
+    manifest = Path("snapshots") / "000001" / "manifest.json"
+    shutil.copy(tmp_path / "foreign" / manifest, out / manifest)
+    assert restore(out, tmp_path / "new").exit_code == 1
+
+
+# -- what an end in the middle leaves ----------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def die(*_: object) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("where", ["begin", "finish", "next_number"])
+def test_a_backup_that_dies_leaves_no_snapshot_and_the_next_one_is_good(
+    stored: Stored, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    back_up(stored, out)
+    write(stored, "5", b"new")
+    with monkeypatch.context() as patch:
+        patch.setattr(Repository, where, die)
+        with pytest.raises(Killed):
+            back_up(stored, out)
+    assert [entry.name for entry in (out / "snapshots").iterdir() if entry.name.isdigit()] == ["000001"]
+    assert restored(stored, out, tmp_path / "older").doctor("--deep", exit_code=0) == []
+    assert back_up(stored, out)["snapshot"] == 2
+    assert sorted(entry.name for entry in (out / "snapshots").iterdir()) == ["000001", "000002"]
+    assert list((out / "staging").iterdir()) == []
+    assert restored(stored, out, tmp_path / "new").doctor("--deep", exit_code=0) == []
+
+
+@pytest.mark.parametrize("where", ["_copy", "_copy_file", "_settle", "_end"])
+def test_a_restore_that_was_cut_off_is_served_by_nobody_and_may_be_begun_again(
+    stored: Stored, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    back_up(stored, out)
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, where, die)
+        with pytest.raises(Killed):
+            restore(out, tmp_path / "new")
+    half = Stored(tmp_path / "new", stored.ann)
+    for command in ("serve", "gc", "usage"):
+        result = half.run(command)
+        assert result.exit_code == 1
+        assert "restore" in result.output, result.output
+    again = restored(stored, out, tmp_path / "new")
+    assert again.doctor("--deep", exit_code=0) == []
+
+
+def test_a_restore_that_was_cut_off_is_not_gone_on_with_from_another_snapshot(
+    stored: Stored, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(stored, out)
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "_end", die)
+        with pytest.raises(Killed):
+            restore(out, tmp_path / "new")
+    back_up(stored, out)
+    result = restore(out, tmp_path / "new")
+    assert result.exit_code == 1
+    assert "from another snapshot" in result.output
+    assert restore(out, tmp_path / "new", "--snapshot", "1").exit_code == 0
+
+
+def test_a_full_disk_ends_a_backup_with_a_message(stored: Stored, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OutOfSpace("blobs: no space left on the device")
+
+    monkeypatch.setattr(FilesystemBackend, "publish", full)
+    result = stored.run("backup", str(out))
+    assert result.exit_code == 1
+    assert "no space left" in result.output
+
+
+# -- what the store itself has lost ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, shorten])
+def test_bytes_that_the_store_itself_has_lost_are_told_and_quarantined_after_a_restore(
+    stored: Stored, out: Path, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    harm(stored.file(PHOTO))
+    assert back_up(stored, out, exit_code=1)["missing"] == 1
+    again = restored(stored, out, tmp_path / "new")
+    assert again.kinds("--deep") == ["quarantined"]
+    assert again.file(LETTER).read_bytes() == LETTER
