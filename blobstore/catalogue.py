@@ -338,6 +338,10 @@ class Catalogue(Protocol):
         """The live generation."""
         ...
 
+    async def live(self, namespace: str, digests: Collection[Digest]) -> list[Stored]:
+        """The live generations of these blobs, in the order of their digests; those without any are left out."""
+        ...
+
     async def find_sha256(self, namespace: str, sha256: bytes) -> Stored | None:
         """The live generation of the blob with this SHA-256."""
         ...

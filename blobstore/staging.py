@@ -8,14 +8,16 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from blobstore.digest import Content, Hasher
 from blobstore.errors import translated
 from blobstore.sqlitefile import file_lock
+
+T = TypeVar("T")
 
 _LOCK = "lock"
 _MAX_IOV = 512
@@ -85,6 +87,15 @@ class Staging:
     def create(self, lease: str) -> StagedFile:
         """A new file for this lease, which must be committed already."""
         return StagedFile(self._root / self.process / lease)
+
+    def nameless(self, opened: Callable[[Path], T]) -> T:
+        """What `opened` makes of the path of a new, empty file that loses its name as soon as that returns."""
+        path = self._root / self.process / secrets.token_hex(16)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            return opened(path)
+        finally:
+            path.unlink(missing_ok=True)
 
     def remove(self, process: str, lease: str) -> None:
         """Remove one staged file of any process. Absent is no error."""

@@ -7,9 +7,9 @@ on every answer, byte for byte.
 Raises `StorageUnavailable` when the database does not answer; nothing was written then.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from blobstore.digest import Digest
 from records.model import (
@@ -29,6 +29,8 @@ from records.model import (
     StoredRecord,
     Target,
 )
+
+T = TypeVar("T")
 
 LEAP = 1 << 30
 """Versions that a partition leaps over: more changes than anybody made since a backup. There is room for 1,000."""
@@ -114,6 +116,16 @@ class Engine(Protocol):
 
         A tombstone is told of whether or not the key was there at `since`: where nothing is remembered of it, it came
         and went in between.
+        """
+        ...
+
+    async def visit(
+        self, partitions: Collection[Partition], see: Callable[[Iterable[tuple[StoredRecord, Sequence[Link]]]], T]
+    ) -> T:
+        """What `see` makes of every record of these partitions, each with its links in the order of their pointers.
+
+        They come one by one in the order of partitions and keys, and all are seen at one moment, for which the engine
+        holds a snapshot: `see` runs on the engine's threads and waits for nobody. What it raises is raised here.
         """
         ...
 

@@ -10,6 +10,7 @@ from blobstore.store import BlobStore
 from records.access import Access
 from records.attachments import Attachments
 from records.audit import Audit
+from records.bag.export import Exports
 from records.central import Central
 from records.centrals.sqlite import SqliteCentral
 from records.checkpoints import Checkpoints
@@ -66,6 +67,7 @@ class RecordStore:
         self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, validate=validate)
         self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring)
         self.states = States(central, self.registry)
+        self.exports = Exports(blobs, central, engines, self.registry)
         self.collector = Collector(blobs, Holdings(central, engines))
         self.erasures = Erasures(
             directory / "locks",

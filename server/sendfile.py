@@ -12,16 +12,13 @@ import select
 import socket
 import struct
 import termios
-from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Self
 
 from blobstore.errors import StorageUnavailable
+from blobstore.threads import to_the_end
 from server.body import WINDOW_BYTES
-
-T = TypeVar("T")
-P = ParamSpec("P")
 
 _LINGER = 2
 """Milliseconds for which a worker waits for a fast reader; a slow one is waited for on the event loop."""
@@ -54,7 +51,8 @@ class FilePipe:
         """
         if self._transport.is_closing():
             raise ConnectionResetError("the connection was closed")
-        sent = await _to_the_end(_push, self._socket, self._file, offset, count)
+        loop = asyncio.get_running_loop()
+        sent = await to_the_end(loop.run_in_executor(None, _push, self._socket, self._file, offset, count))
         self._sent += sent
         if not sent:
             await self._wait()
@@ -131,20 +129,3 @@ def _writable_soon(connection: int) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLOUT)
     return bool(poll.poll(_LINGER))
-
-
-async def _to_the_end(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run in a thread, and wait for its end even when cancelled: the descriptors that it uses must stay what they are.
-
-    Were one closed under it, its number could become another connection's socket or another owner's file.
-    """
-    work = asyncio.get_running_loop().run_in_executor(None, lambda: call(*args, **kwargs))
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return work.result()

@@ -15,6 +15,7 @@ _COMMANDS = {
     "erase": "tools.erase",
     "backup": "tools.backup",
     "restore": "tools.restore",
+    "export": "tools.export",
     "spine": "tools.spine",
     "usage": "tools.usage",
     "bench": "tools.bench",

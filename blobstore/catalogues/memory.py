@@ -259,6 +259,10 @@ class MemoryCatalogue:
         live = self._live((namespace, digest))
         return None if live is None else live.stored
 
+    async def live(self, namespace: str, digests: Collection[Digest]) -> list[Stored]:
+        found = (await self.find(namespace, digest) for digest in sorted(set(digests)))
+        return [stored async for stored in found if stored is not None]
+
     async def find_sha256(self, namespace: str, sha256: bytes) -> Stored | None:
         return next((each for each in self._all_live(namespace) if each.sha256 == sha256), None)
 

@@ -103,6 +103,19 @@ class Uploads:
         assert await catalogue.find("owner2", digest_of(b"data")) == theirs
         assert await catalogue.find("owner3", digest_of(b"data")) is None
 
+    async def test_many_blobs_are_found_at_once_in_order_without_those_that_are_not_live(
+        self, catalogue: Catalogue
+    ) -> None:
+        stored = [await upload(catalogue, data, number) for number, data in enumerate((b"a", b"b", b"c", b"d"))]
+        await upload(catalogue, b"theirs", 9, namespace="owner2")
+        assert await catalogue.quarantine(stored[1].name)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=None, now=NOW)
+        await catalogue.condemn(OWNER, [stored[2].name.digest], "garbage")
+        asked = [digest_of(data) for data in (b"d", b"a", b"b", b"c", b"a", b"theirs", b"never")]
+        expected = sorted((stored[0], stored[3]), key=lambda each: each.name.digest)
+        assert await catalogue.live(OWNER, asked) == expected
+        assert await catalogue.live(OWNER, []) == []
+
     # -- publish ---------------------------------------------------------------------------------------------------
 
     async def test_publishing_turns_the_lease_into_a_live_blob_and_a_claim(self, catalogue: Catalogue) -> None:

@@ -1,11 +1,13 @@
 """What every record engine answers to reads."""
 
+import asyncio
 import random
+from collections.abc import Iterable, Sequence
 
 import pytest
 
 from records.engine import Engine
-from records.model import Order, Page, Partition, PartitionStats, Position, StoredRecord
+from records.model import Link, Order, Page, Partition, PartitionStats, Position, StoredRecord
 from records.order import sort_key
 from records.paging import MAX_LOOKED_BYTES, MAX_LOOKS, position
 from tests.conformance.engine_values import (
@@ -19,6 +21,7 @@ from tests.conformance.engine_values import (
     apply,
     delete,
     keys_of,
+    link_of,
     put,
 )
 
@@ -211,3 +214,44 @@ class EngineReads:
         assert await engine.stats(SLACK) == slack
         assert await engine.stats(GMAIL) == {MAILS: one}
         assert await engine.stats("nobody") == {}
+
+    # -- all of it -------------------------------------------------------------------------------------------------
+
+    async def test_a_visit_sees_every_record_with_its_links_in_the_order_of_partitions_and_keys(
+        self, engine: Engine
+    ) -> None:
+        for place in PLACES:
+            await apply(engine, place, put("b", "", link_of(1, "/z"), link_of(2, "/a")), put("\U00010000"), put("a\0"))
+            await apply(engine, place, put("\uffff", "", link_of(1)), put("gone", "", link_of(3)), delete("gone"))
+        seen = await engine.visit([USERS, NOWHERE, MAILS, MESSAGES, USERS], list)
+        expected = [(place, key) for place in (MAILS, MESSAGES, USERS) for key in ("a\0", "b", "\uffff", "\U00010000")]
+        assert [(record.partition, record.key) for record, _ in seen] == expected
+        assert [record for record, _ in seen] == await engine.get(
+            [MAILS, MESSAGES, USERS], [key for _, key in expected]
+        )
+        links = [[], [link_of(2, "/a"), link_of(1, "/z")], [link_of(1)], []]
+        assert [list(each) for _, each in seen] == links * 3
+        assert await engine.visit([NOWHERE], list) == await engine.visit([], list) == []
+
+    async def test_a_visit_is_of_one_moment_and_gives_back_what_the_visitor_makes(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, *(put(f"{number:04}") for number in range(2000)))
+
+        def count(records: Iterable[tuple[StoredRecord, Sequence[Link]]]) -> int:
+            return sum(1 for _ in records)
+
+        counting = asyncio.ensure_future(engine.visit([MESSAGES, USERS], count))
+        await apply(engine, MESSAGES, *(delete(f"{number:04}") for number in range(2000)))
+        assert await counting in (0, 2000)
+        assert await engine.visit([MESSAGES, USERS], count) == 0
+
+    async def test_what_a_visitor_raises_is_raised(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a"), put("b"))
+
+        def give_up(records: Iterable[object]) -> None:
+            for _ in records:
+                raise LookupError("enough")
+
+        with pytest.raises(LookupError, match="enough"):
+            await engine.visit([MESSAGES], give_up)
+        await apply(engine, MESSAGES, put("c"))
+        assert await engine.visit([MESSAGES], lambda records: [record.key for record, _ in records]) == ["a", "b", "c"]

@@ -1,5 +1,7 @@
 """Questions to the catalogue; nothing here changes it."""
 
+from collections.abc import Collection as Several
+
 from blobstore.backend import ObjectName
 from blobstore.catalogue import CatalogueEvent, ClaimedBlob, Gone, Holder, Lease, Stored, Totals
 from blobstore.catalogues.sqlite.schema import (
@@ -16,6 +18,7 @@ from blobstore.catalogues.sqlite.schema import (
     to_holder,
 )
 from blobstore.digest import Digest
+from blobstore.sqlite import sqlite3
 
 
 class Questions(OnFile):
@@ -30,6 +33,15 @@ class Questions(OnFile):
 
     async def find(self, namespace: str, digest: Digest) -> Stored | None:
         return await self._live("digest", namespace, digest.raw)
+
+    async def live(self, namespace: str, digests: Several[Digest]) -> list[Stored]:
+        sql = f"SELECT {STORED} FROM blobs WHERE namespace = ? AND digest = ? AND state = 'live'"
+
+        def run(db: sqlite3.Connection) -> list[Row]:
+            found = (db.execute(sql, (namespace, digest.raw)).fetchone() for digest in sorted(set(digests)))
+            return [row for row in found if row is not None]
+
+        return [stored(row) for row in await self._file.read(run)]
 
     async def find_sha256(self, namespace: str, sha256: bytes) -> Stored | None:
         return await self._live("sha256", namespace, sha256)

@@ -3,8 +3,9 @@
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from blobstore.digest import Digest
 from records.engine import LEAP, NOTHING_OWED, Engine
@@ -32,6 +33,8 @@ from records.model import (
 from records.paging import take, up_to
 
 __all__ = ["MemoryEngine", "MemoryEngines"]
+
+T = TypeVar("T")
 
 
 class MemoryEngine:
@@ -128,6 +131,13 @@ class MemoryEngine:
     ) -> Changes:
         records = self._partitions.get(partition, Records())
         return records.changes(partition, since, after, horizon, limit, max_bytes, owed)
+
+    async def visit(
+        self, partitions: Collection[Partition], see: Callable[[Iterable[tuple[StoredRecord, Sequence[Link]]]], T]
+    ) -> T:
+        found = sorted(self._stored(partitions), key=lambda record: (record.partition, record.key))
+        links = [await self.links_in(record.partition, record.key) for record in found]
+        return see((record, [each.link for each in placed]) for record, placed in zip(found, links, strict=True))
 
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         return {

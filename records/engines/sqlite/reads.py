@@ -1,17 +1,21 @@
 """Rows into records: by key, and in pages that continue where the last one ended."""
 
 import heapq
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from typing import TypeVar
 
+from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, version_of
-from records.model import Keep, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
+from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
 from records.order import split
 from records.paging import take, up_to
 from records.times import unpacked
 
+T = TypeVar("T")
 Placed = tuple[Partition, Row]
+Linked = tuple[StoredRecord, Sequence[Link]]
 
 
 class Reads(OnFile):
@@ -44,6 +48,14 @@ class Reads(OnFile):
 
         return await self._file.read(run)
 
+    async def visit(self, partitions: Collection[Partition], see: Callable[[Iterable[Linked]], T]) -> T:
+        def run(db: sqlite3.Connection) -> T:
+            # Closed, so that no statement stays open and holds the snapshot.
+            with closing(_visited(db, _parts(db, partitions))) as records:
+                return see(records)
+
+        return await self._file.read(run)
+
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         rows = await self._file.read(lambda db: db.execute(_STATS, (connector, connector)).fetchall())
         return {Partition(*row[:3]): PartitionStats(*row[3:]) for row in rows}
@@ -60,6 +72,20 @@ def _named(db: sqlite3.Connection, parts: list[tuple[Partition, int]], keys: Seq
         for marks, some in in_lists(keys):
             for row in db.execute(_GET.format(marks=marks), (part, *some)):
                 yield record(place, row)
+
+
+def _visited(db: sqlite3.Connection, parts: list[tuple[Partition, int]]) -> Generator[Linked]:
+    """Two walks side by side, one over records and one over links, in the same order."""
+    for place, part in parts:
+        links = db.execute(_LINKS_BY_KEY, (part,))
+        for row in db.execute(_BY_KEY, (part,)):
+            found = record(place, row)
+            yield found, [_link(each) for each in links.fetchmany(row[_LINKS])] if found.linked else []
+
+
+def _link(row: Row) -> Link:
+    digest, pointer, media_type, filename = row
+    return Link(Digest.from_bytes(digest), pointer, media_type, filename)
 
 
 def _walk(
@@ -112,6 +138,13 @@ def record(place: Partition, row: Row) -> StoredRecord:
 
 
 COLUMNS = "key, absent, cursor, emitted_at, id, links, revisions, CAST(data AS BLOB)"
+
+_LINKS = 5
+"""Where a row of `COLUMNS` has the number of links."""
+
+_BY_KEY = f"SELECT {COLUMNS} FROM records WHERE part = ? ORDER BY key"
+
+_LINKS_BY_KEY = "SELECT digest, pointer, media_type, filename FROM links WHERE part = ? ORDER BY key, pointer"
 
 _GET = f"SELECT {COLUMNS} FROM records WHERE part = ? AND key IN {{marks}} ORDER BY key"
 

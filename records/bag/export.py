@@ -1,0 +1,146 @@
+"""Exports: a bag planned in one pass over the records, then sent as bytes that follow from the plan.
+
+While one is open the owner's garbage is held back, so that no file which the plan names is collected before it is
+sent. An erasure is not held back: what it takes away the export no longer has, and breaks off.
+"""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from blobstore.digest import Digest
+from blobstore.errors import StorageUnavailable
+from blobstore.pinned import pinned
+from blobstore.store import BlobStore
+from blobstore.threads import to_the_end
+from records import spine, times
+from records.bag import layout
+from records.bag.contents import Contents
+from records.bag.plan import Plan, Selected
+from records.bag.reading import CopyGone, MemberReader
+from records.bag.tar import Tar
+from records.central import About, Central, Owner
+from records.engine import Engines
+from records.model import Partition
+from records.registry import Registration, Registry
+from records.scope import Scope, Selector
+
+PAGE = 500
+"""Blobs, or claims, that the catalogue is asked for at once."""
+
+HEALED = 3
+"""Times that one read looks again for a blob whose copy was replaced since it was planned."""
+
+
+class Export:
+    """A bag that can be read: as a tar archive, at any offset, as often as is liked. One task at a time."""
+
+    def __init__(self, blobs: BlobStore, owner: Owner, contents: Contents, tar: Tar) -> None:
+        self._blobs = blobs
+        self._owner = owner
+        self._contents = contents
+        self._tar = tar
+        self.size = tar.size
+        """Of the archive, in bytes."""
+        self.digest = contents.member(layout.TAG_MANIFESTS[0]).content.digest
+        """Of the manifest of manifests: bags that have the same are the same, byte for byte."""
+
+    def fileno(self) -> None:
+        """No file holds the archive."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Exactly these bytes of the archive; fewer only at its end. Keep `length` at a few MiB.
+
+        Raises `StorageUnavailable` where a file was erased since the bag was planned, `ContentMismatch` where one is
+        not what it was.
+        """
+        for _ in range(HEALED):
+            try:
+                return await to_the_end(self._blobs.submit(self._tar.read, offset, length))
+            except CopyGone as gone:
+                await self._look_again(gone.digest)
+        raise StorageUnavailable("a blob is being replaced all the time; try again")
+
+    async def _look_again(self, digest: Digest) -> None:
+        """The copy that was planned is gone: healed, or collected and uploaded again; or erased."""
+        stored = await self._blobs.catalogue.find(self._owner.id, digest)
+        if stored is None:
+            raise StorageUnavailable(f"{digest} was erased while it was exported; export again")
+        await to_the_end(self._blobs.submit(self._contents.replace, stored))
+
+
+class Exports:
+    """Plans exports of an owner's data."""
+
+    def __init__(self, blobs: BlobStore, central: Central, engines: Engines, registry: Registry) -> None:
+        self._blobs = blobs
+        self._central = central
+        self._engines = engines
+        self._registry = registry
+
+    @asynccontextmanager
+    async def open(self, owner: Owner, connector: str | None = None) -> AsyncIterator[Export]:
+        """All that one connector brought, or all connectors; who opens it writes with `note` that it was taken.
+
+        Records are seen at one moment. Takes room in the staging folder, some three times as much as the records'
+        text, for as long as it is open. Raises `Unknown`, `StorageUnavailable` (also where a blob that is named is not
+        stored), `OutOfSpace`.
+        """
+        async with pinned(self._blobs.catalogue, owner.id):
+            connectors = await self._registry.select(Scope.of_owner(owner), Selector(connector, None))
+            contents = await to_the_end(self._blobs.submit(Contents, self._blobs.staging, owner.id))
+            reader = MemberReader(contents, self._blobs.backend)
+            try:
+                await self._plan(owner, await self._selected(owner, connectors), contents)
+                yield Export(self._blobs, owner, contents, await to_the_end(self._blobs.submit(Tar, contents, reader)))
+            finally:
+                reader.close()
+                contents.close()
+
+    async def note(self, owner: Owner, export: Export, connector: str | None) -> None:
+        """The owner takes the export away, or a part of it: on the spine, durable before the first byte goes."""
+        facts = {"connector": connector, "bag": export.digest.hex, "bytes": export.size}
+        await self._central.note(owner.id, spine.body("export", facts), times.now(), About(connector=connector))
+
+    async def _selected(self, owner: Owner, connectors: Mapping[str, Registration]) -> Selected:
+        instances = [each for each in await self._central.instances(owner.id) if each.connector in connectors]
+        states: dict[Partition, bytes] = {}
+        for each in instances:
+            found, _ = await self._central.state(owner.id, each.connector, each.id)
+            states |= {Partition(each.connector, each.id, stream): value for stream, value in found.items()}
+        living = {(each.connector, each.id) for each in instances}
+        stats = await (await self._engines.of(owner.id)).stats()
+        filled = {place for place, of in stats.items() if of.records and (place.connector, place.instance) in living}
+        return Selected(connectors, instances, states, frozenset(filled))
+
+    async def _plan(self, owner: Owner, selected: Selected, contents: Contents) -> None:
+        submit = self._blobs.submit
+        plan = await to_the_end(submit(Plan, contents, selected))
+        engine = await self._engines.of(owner.id)
+        await to_the_end(engine.visit(selected.places, plan.see), plan.stop)
+        for connector in selected.connectors:
+            await self._claims(owner, connector, plan)
+        await self._stored(owner, contents, plan)
+        await to_the_end(submit(plan.finish))
+
+    async def _claims(self, owner: Owner, connector: str, plan: Plan) -> None:
+        after = None
+        while page := await self._blobs.catalogue.claims_by(owner.id, connector, PAGE, after):
+            # One that expired waits to be collected; one whose blob is gone is for `doctor` to tell of.
+            live = await self._blobs.catalogue.live(owner.id, {each.digest for each in page})
+            stored = {each.name.digest for each in live}
+            good = [each for each in page if each.digest in stored and each.claim.expires_at > time.time()]
+            await to_the_end(self._blobs.submit(plan.wait, good))
+            after = page[-1].claim.slot, page[-1].digest
+
+    async def _stored(self, owner: Owner, contents: Contents, plan: Plan) -> None:
+        after: Digest | None = None
+        while wanted := await to_the_end(self._blobs.submit(contents.wanted, after, PAGE)):
+            found = await self._blobs.catalogue.live(owner.id, wanted)
+            missing = sorted(set(wanted) - {stored.name.digest for stored in found})
+            if missing:
+                raise StorageUnavailable(
+                    f"{missing[0]} is named and not stored: `blobstore doctor` tells what can be done"
+                )
+            await to_the_end(self._blobs.submit(plan.store, found))
+            after = wanted[-1]

@@ -1,0 +1,130 @@
+"""An owner whose data have all that is awkward, and bags of it taken apart."""
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from records.bag.export import Export
+from records.central import Owner
+from records.scope import Selector
+from records.store import RecordStore
+from tests.fakes.data_directory import chunks
+
+WHEN = "2026-11-23T10:00:00Z"
+MAIL = "https://connectors.example/Mail Über/1"
+CHAT = "chat"
+INSTANCES = {MAIL: ("home", "Home", "work/ünd so"), CHAT: ("chat-one",)}
+SHARED, ONLY_MAIL, ONLY_CHAT, WAITING, EMPTY = b"shared " * 50_000, b"mail", b"chat" * 9, b"waiting", b""
+KEYS = ("a", "A", "a/b", "../../x", "nul\0nul", "💾", "\u2028", 'quote"', "x" * 1000, "con", "line\nend")
+
+
+def stream(name: str, semantics: str = "mutable_state", keys: tuple[str, ...] = ("id",)) -> dict[str, Any]:
+    fields = (*keys, "at", "text", "Text", "blob_ref", 'odd "name', "$x", "1")
+    return {
+        "name": name,
+        "semantics": semantics,
+        "primary_key": list(keys),
+        "cursor_field": "at",
+        "schema": {"type": "object", "properties": {field: {} for field in dict.fromkeys(fields)}},
+    }
+
+
+def manifest(connector: str) -> bytes:
+    """Spelled so that only the very bytes are the same."""
+    streams = [
+        stream("messages"),
+        stream("Messages"),
+        stream("log", "append_only"),
+        stream("pairs", keys=("left", "right")),
+        stream("records"),
+        stream("empty/never"),
+    ]
+    return json.dumps({"connector_id": connector, "version": "1", "streams": streams}, indent=1).encode()
+
+
+class Writer:
+    """Writes into one instance."""
+
+    def __init__(self, store: RecordStore, owner: Owner, connector: str, instance: str | None) -> None:
+        self.store, self.owner, self.selector = store, owner, Selector(connector, instance)
+
+    async def upload(self, data: bytes, stream: str, key: str, place: str = "@record") -> dict[str, Any]:
+        receiving = await self.store.attachments.receive(
+            self.owner, self.selector, stream=stream, record_key=key, json_path=place, media="image/png"
+        )
+        async with receiving as upload:
+            async for chunk in chunks(data):
+                await upload.write(chunk)
+            stored = await upload.finish()
+        return {"blob_id": str(stored.name.digest), "mime_type": "image/png", "name": f"{key[:9]}.png"}
+
+    async def put(self, stream: str, key: object, data: str) -> None:
+        line = f'{{"key":{json.dumps(key)},"data":{data},"emitted_at":"{WHEN}"}}'
+        ingest = await self.store.ingests.begin(self.owner, stream, self.selector)
+        await ingest.apply([line.encode()])
+        assert ingest.rejected == 0, ingest.rejections
+
+    async def delete(self, stream: str, key: str) -> None:
+        ingest = await self.store.ingests.begin(self.owner, stream, self.selector)
+        await ingest.apply([json.dumps({"key": key, "op": "delete", "emitted_at": WHEN}).encode()])
+        assert ingest.rejected == 0
+
+    async def fill(self, only: bytes) -> None:
+        """Odd keys, odd spellings, compound keys, attachments, records that changed and that are gone."""
+        for key in KEYS:
+            await self.put("messages", key, f'{{ "id": {json.dumps(key)},\t"text":"old", "n": 1.0e2}}')
+            spelled = json.dumps({"id": key, "text": "\u00e4", 'odd "name': [1], "$x": "dollar", "1": 1, "at": None})
+            await self.put("messages", key, spelled)
+        await self.put("messages", "gone", '{"id":"gone"}')
+        await self.delete("messages", "gone")
+        await self.put("pairs", ["l", "r/\0"], '{"left":"l","right":"r/\\u0000","at":7}')
+        await self.put("pairs", ["l", "r"], '{"right":"r","left":"l"}')
+        for key, data in (("1", SHARED), ("2", only), ("3", EMPTY)):
+            ref = await self.upload(data, "records", key)
+            await self.put("records", key, json.dumps({"id": key, "blob_ref": ref, "more": [{"deep": ref}]}))
+        ref = await self.upload(SHARED, "log", "once")
+        await self.put("log", "once", json.dumps({"id": "once", "blob_ref": ref, "Text": "upper"}))
+        await self.upload(WAITING, "records", "not yet")
+        await self.upload(SHARED, "log", "not yet", "/blob_ref")
+        state = {"messages": b'{ "cursor" : 1.50 }', "log": b"null"}
+        await self.store.states.merge(self.owner, self.selector, state)
+
+
+async def fill(store: RecordStore, owner: Owner, connectors: Mapping[str, bytes] | None = None) -> None:
+    """Two connectors that share blobs, one of them with several instances."""
+    for connector, only in (connectors or {MAIL: ONLY_MAIL, CHAT: ONLY_CHAT}).items():
+        await store.registry.register(owner, manifest(connector))
+        for instance in INSTANCES[connector]:
+            await Writer(store, owner, connector, instance).fill(only)
+
+
+async def bag_of(store: RecordStore, owner: Owner, connector: str | None = None) -> bytes:
+    """The whole archive."""
+    async with store.exports.open(owner, connector) as export:
+        return await whole(export)
+
+
+async def whole(export: Export, piece: int = 100_000) -> bytes:
+    read = [await export.read(offset, piece) for offset in range(0, export.size, piece)]
+    return b"".join(read)
+
+
+def files_of(archive: bytes) -> dict[str, bytes]:
+    """Bytes by path inside the bag."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        found = {each.name: tar.extractfile(each) for each in tar.getmembers()}
+        return {name.removeprefix("export/"): file.read() for name, file in found.items() if file is not None}
+
+
+def lines_of(files: Mapping[str, bytes], path: str) -> list[Any]:
+    return [json.loads(line) for line in files[path].splitlines()]
+
+
+def unpacked(archive: bytes, folder: Path) -> Path:
+    """The bag as a folder."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / "export"

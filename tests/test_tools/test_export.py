@@ -1,0 +1,75 @@
+"""`blobstore export`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import data_directory
+from tests.fakes.bags import files_of
+from tests.fakes.data_directory import LETTER, Stored, digest_of
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Stored:
+    return data_directory.make(tmp_path / "data")
+
+
+def test_an_export_is_a_file_that_the_public_tools_read(stored: Stored, tmp_path: Path) -> None:
+    out = tmp_path / "out.tar"
+    result = stored.run("export", "--owner", "ann", str(out))
+    assert result.exit_code == 0, result.output
+    subprocess.run(["tar", "xf", out, "-C", tmp_path], check=True)
+    command = [Path(sys.executable).with_name("bagit.py"), "--validate", tmp_path / "export"]
+    validated = subprocess.run(command, capture_output=True, text=True)
+    assert validated.returncode == 0, validated.stderr
+    assert "is valid" in validated.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "export", "out.tar"}
+
+
+def test_the_archive_may_go_to_standard_output(stored: Stored, tmp_path: Path) -> None:
+    out = tmp_path / "out.tar"
+    stored.run("export", "--owner", "ann", str(out))
+    result = stored.run("export", "--owner", "ann", "--connector", "files", "-")
+    assert result.exit_code == 0
+    assert result.stdout_bytes == out.read_bytes()
+    assert files_of(result.stdout_bytes)[f"data/blobs/{digest_of(LETTER).hex[:2]}/{digest_of(LETTER).hex}"] == LETTER
+
+
+def test_nothing_is_replaced_and_nothing_half_is_left(stored: Stored, tmp_path: Path) -> None:
+    out = tmp_path / "out.tar"
+    out.write_bytes(b"mine")
+    assert "already" in stored.run("export", "--owner", "ann", str(out)).output
+    assert out.read_bytes() == b"mine"
+    file = stored.file(LETTER)
+    file.chmod(0o600)
+    file.write_bytes(b"A letter")
+    result = stored.run("export", "--owner", "ann", str(tmp_path / "other.tar"))
+    assert result.exit_code == 1
+    assert digest_of(LETTER).hex in result.output
+    assert [path.name for path in tmp_path.iterdir() if path.name != "data"] == ["out.tar"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--owner", "nobody", "x.tar"], "no owner"),
+        (["--owner", "ann", "--connector", "nobody", "x.tar"], "no such connector"),
+        (["--owner", "ann", "x.rar"], "ends in .tar"),
+    ],
+)
+def test_what_cannot_be_is_told(stored: Stored, options: list[str], message: str) -> None:
+    result = stored.run("export", *options)
+    assert result.exit_code != 0
+    assert message in result.output
+
+
+def test_an_export_is_on_the_spine(stored: Stored, tmp_path: Path) -> None:
+    printed = stored.run("export", "--owner", "ann", "--connector", "files", str(tmp_path / "out.tar")).output
+    bag = printed.split()[-1]
+    events = stored.run("spine", "verify", "--owner", "ann").output
+    assert "error" not in events.lower()
+    with data_directory.vandal(stored.data / "central.db") as db:
+        bodies = [bytes(body).decode() for (body,) in db.execute("SELECT body FROM spine")]
+    assert any(bag in body and '"kind":"export"' in body and '"connector":"files"' in body for body in bodies)

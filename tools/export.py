@@ -1,0 +1,70 @@
+"""`blobstore export`: an owner's data as a bag, in a file or on standard output."""
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from blobstore.durable import sync_folder
+from records.bag.export import Export
+from records.manifest import connector_key
+from records.store import RecordStore
+from tools.looking import known_owner
+from tools.opening import Opening, run_with_store, store_options
+
+PIECE = 1 << 20
+"""Bytes that are read and written at once."""
+
+
+@click.command()
+@store_options
+@click.option("--owner", required=True)
+@click.option("--connector", help="Only what this connector brought, by id or key.")
+@click.argument("out")
+def export(opening: Opening, owner: str, connector: str | None, out: str) -> None:
+    """Write a bag (BagIt, RFC 8493) to OUT: a file that is not there yet, ending in .tar; - is standard output."""
+
+    async def work(store: RecordStore) -> None:
+        subject = await known_owner(store, owner)
+        async with store.exports.open(subject, connector) as bag:
+            await store.exports.note(subject, bag, None if connector is None else connector_key(connector))
+            with _opened(out) as file:
+                await _copy(bag, file)
+            click.echo(f"{bag.size:,} bytes; digest of the bag {bag.digest.hex}", err=True)
+
+    run_with_store(opening, work)
+
+
+async def _copy(bag: Export, file: BinaryIO) -> None:
+    for offset in range(0, bag.size, PIECE):
+        file.write(await bag.read(offset, PIECE))
+
+
+@contextmanager
+def _opened(out: str) -> Iterator[BinaryIO]:
+    """A file to write to. It has its name once it is whole: what broke off must not look like a bag."""
+    if out == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(out)
+    if path.suffix != ".tar":
+        raise click.UsageError("OUT ends in .tar, or is -")
+    if path.exists():
+        raise click.ClickException(f"{path} is there already; it is not replaced")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(part, path)  # unlike a rename it replaces nothing
+        sync_folder(path.parent)
+    finally:
+        with suppress(FileNotFoundError):
+            part.unlink()
