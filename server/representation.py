@@ -1,4 +1,4 @@
-"""What a GET or HEAD of stored bytes is answered with: status, headers and which bytes. No I/O."""
+"""What a GET or HEAD of bytes is answered with: status, headers and which bytes. No I/O."""
 
 import secrets
 from collections.abc import Sequence
@@ -18,10 +18,13 @@ Body = tuple[bytes | ByteRange, ...]
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """Stored bytes as one link shows them. `tag` is unique for the bytes; it must be fit for a quoted string."""
+    """Bytes as they are shown. `tag` is unique for them; it must be fit for a quoted string.
+
+    `sha256` is None for what is made while it is sent.
+    """
 
     tag: str
-    sha256: bytes
+    sha256: bytes | None
     size: int
     media_type: str
     filename: str | None
@@ -48,7 +51,7 @@ def answer(method: str, asked: CIMultiDictProxy[str], what: Representation) -> A
     """
     match judge(what.etag, _joined(asked, "If-Match"), _joined(asked, "If-None-Match")):
         case Verdict.FAILED:
-            raise PreconditionFailed("the blob has another entity tag than If-Match names", headers=_validators(what))
+            raise PreconditionFailed("it has another entity tag than If-Match names", headers=_validators(what))
         case Verdict.NOT_MODIFIED:
             return Answer(304, CIMultiDict(_validators(what)))
     ranges = None
@@ -58,7 +61,7 @@ def answer(method: str, asked: CIMultiDictProxy[str], what: Representation) -> A
         return _answer(200, what, what.media_type, () if method == "HEAD" else (ByteRange(0, what.size),), what.size)
     if not ranges:
         headers = _validators(what) | {"Content-Range": unsatisfied(what.size)}
-        raise RangeNotSatisfiable(f"the blob has {what.size} bytes; none of the ranges is in it", headers=headers)
+        raise RangeNotSatisfiable(f"it has {what.size} bytes; none of the ranges is in them", headers=headers)
     if len(ranges) == 1:
         partial = _answer(206, what, what.media_type, ranges, len(ranges[0]))
         partial.headers["Content-Range"] = ranges[0].content_range(what.size)
@@ -74,7 +77,7 @@ def _answer(status: int, what: Representation, media_type: str, body: Sequence[b
             "Content-Type": media_type,
             "Content-Length": str(size),
             **_validators(what),
-            "Repr-Digest": repr_digest(what.sha256),
+            **({} if what.sha256 is None else {"Repr-Digest": repr_digest(what.sha256)}),
             "Content-Disposition": content_disposition(what.media_type, what.filename),
             # Attachments are hostile: never guessed at, never with the rights of this origin.
             "X-Content-Type-Options": "nosniff",

@@ -4,7 +4,19 @@ from aiohttp import web
 
 from server.auth import RESOURCE_METADATA, owner_only, owner_or_client, resource_server_or_owner
 from server.errors import MethodNotAllowed, NoSuchRoute
-from server.handlers import blobs, connectors, grants, health, ingest, introspect, owner, records, state, streams
+from server.handlers import (
+    blobs,
+    connectors,
+    export,
+    grants,
+    health,
+    ingest,
+    introspect,
+    owner,
+    records,
+    state,
+    streams,
+)
 from server.keys import Handler
 from server.middleware import hold_back
 
@@ -28,6 +40,7 @@ OWNER: dict[str, dict[str, Handler]] = {
     "/v1/owner/connections": {"GET": owner.connections},
     "/v1/owner/connections/{connection_id}": {"DELETE": owner.erase_connection},
     "/v1/owner/erasures/{erasure_id}": {"GET": owner.erasure},
+    "/v1/owner/export": {"GET": export.export},
     "/v1/owner/spine": {"GET": owner.spine},
     "/v1/owner/spine/checkpoint": {"GET": owner.checkpoint},
     "/v1/owner/disclosures": {"GET": owner.disclosures},

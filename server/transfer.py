@@ -1,4 +1,4 @@
-"""Stored bytes on their way out, over any connection.
+"""Bytes on their way out, over any connection.
 
 By sendfile where the connection is plain and the bytes are in a file, else in pieces with one read ahead. What was
 begun and cannot be finished kills the connection: a short body never ends cleanly.
@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from enum import StrEnum
+from typing import Protocol
 
 from aiohttp.web import Request, StreamResponse
 
-from blobstore.store import OpenBlob
 from server import logs
 from server.keys import CONFIG, REQUEST_ID
 from server.ranges import ByteRange
@@ -31,6 +31,18 @@ STEP = 64 << 10
 """Bytes of a piece given to the connection at once: it holds no more for a slow reader."""
 
 
+class Readable(Protocol):
+    """What is sent: a blob, or an archive that is made as it is read."""
+
+    def fileno(self) -> int | None:
+        """A descriptor fit for sendfile at any offset, or None."""
+        ...
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Exactly these bytes."""
+        ...
+
+
 class End(StrEnum):
     """How a delivery ended."""
 
@@ -45,7 +57,7 @@ class Delivery:
 
     def __init__(
         self,
-        blob: OpenBlob,
+        blob: Readable,
         answer: Answer,
         still_allowed: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
@@ -80,7 +92,7 @@ class Delivery:
             if not isinstance(error, Exception):
                 raise
             if self.end is End.FAILED:
-                logs.failure(error, request[REQUEST_ID], "a blob could not be sent to its end")
+                logs.failure(error, request[REQUEST_ID], "bytes could not be sent to their end")
         else:
             self.end = End.WHOLE
         return response
@@ -162,7 +174,7 @@ def _end(error: BaseException) -> End:
     return End.FAILED
 
 
-async def _read_ahead(blob: OpenBlob, span: ByteRange) -> AsyncGenerator[bytes, None]:
+async def _read_ahead(blob: Readable, span: ByteRange) -> AsyncGenerator[bytes, None]:
     """The range in pieces; while one is used the next is read."""
 
     def read(start: int) -> asyncio.Task[bytes]:

@@ -12,7 +12,6 @@ import click
 
 from blobstore.durable import sync_folder
 from records.bag.export import Export
-from records.manifest import connector_key
 from records.store import RecordStore
 from tools.looking import known_owner
 from tools.opening import Opening, run_with_store, store_options
@@ -32,10 +31,10 @@ def export(opening: Opening, owner: str, connector: str | None, out: str) -> Non
     async def work(store: RecordStore) -> None:
         subject = await known_owner(store, owner)
         async with store.exports.open(subject, connector) as bag:
-            await store.exports.note(subject, bag, None if connector is None else connector_key(connector))
+            await store.exports.note(subject, bag)
             with _opened(out) as file:
                 await _copy(bag, file)
-            click.echo(f"{bag.size:,} bytes; digest of the bag {bag.digest.hex}", err=True)
+            click.echo(f"{bag.size:,} bytes of {bag.name}", err=True)
 
     run_with_store(opening, work)
 

@@ -5,7 +5,7 @@ sent. An erasure is not held back: what it takes away the export no longer has, 
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from blobstore.digest import Digest
@@ -28,6 +28,9 @@ from records.scope import Scope, Selector
 PAGE = 500
 """Blobs, or claims, that the catalogue is asked for at once."""
 
+MAX_OPEN = 4
+"""Exports that one process has open at once: each takes room on the disk, and a pass over all records."""
+
 HEALED = 3
 """Times that one read looks again for a blob whose copy was replaced since it was planned."""
 
@@ -35,15 +38,19 @@ HEALED = 3
 class Export:
     """A bag that can be read: as a tar archive, at any offset, as often as is liked. One task at a time."""
 
-    def __init__(self, blobs: BlobStore, owner: Owner, contents: Contents, tar: Tar) -> None:
+    def __init__(
+        self, blobs: BlobStore, owner: Owner, connectors: Collection[str], contents: Contents, tar: Tar
+    ) -> None:
         self._blobs = blobs
         self._owner = owner
         self._contents = contents
         self._tar = tar
+        self.connectors = sorted(connectors)
+        """Keys of what is in it."""
         self.size = tar.size
         """Of the archive, in bytes."""
-        self.digest = contents.member(layout.TAG_MANIFESTS[0]).content.digest
-        """Of the manifest of manifests: bags that have the same are the same, byte for byte."""
+        self.name = f"bag_b3_{contents.member(layout.TAG_MANIFESTS[0]).content.digest.hex}"
+        """The digest of the manifest of manifests: bags of one name are the same, byte for byte."""
 
     def fileno(self) -> None:
         """No file holds the archive."""
@@ -77,6 +84,7 @@ class Exports:
         self._central = central
         self._engines = engines
         self._registry = registry
+        self._open = 0
 
     @asynccontextmanager
     async def open(self, owner: Owner, connector: str | None = None) -> AsyncIterator[Export]:
@@ -86,21 +94,34 @@ class Exports:
         text, for as long as it is open. Raises `Unknown`, `StorageUnavailable` (also where a blob that is named is not
         stored), `OutOfSpace`.
         """
-        async with pinned(self._blobs.catalogue, owner.id):
-            connectors = await self._registry.select(Scope.of_owner(owner), Selector(connector, None))
-            contents = await to_the_end(self._blobs.submit(Contents, self._blobs.staging, owner.id))
-            reader = MemberReader(contents, self._blobs.backend)
-            try:
-                await self._plan(owner, await self._selected(owner, connectors), contents)
-                yield Export(self._blobs, owner, contents, await to_the_end(self._blobs.submit(Tar, contents, reader)))
-            finally:
-                reader.close()
-                contents.close()
+        if self._open >= MAX_OPEN:
+            raise StorageUnavailable("too many exports at once; try again later")
+        self._open += 1
+        try:
+            async with pinned(self._blobs.catalogue, owner.id):
+                connectors = await self._registry.select(Scope.of_owner(owner), Selector(connector, None))
+                async with self._planned(owner, connectors) as export:
+                    yield export
+        finally:
+            self._open -= 1
 
-    async def note(self, owner: Owner, export: Export, connector: str | None) -> None:
+    async def note(self, owner: Owner, export: Export) -> None:
         """The owner takes the export away, or a part of it: on the spine, durable before the first byte goes."""
-        facts = {"connector": connector, "bag": export.digest.hex, "bytes": export.size}
-        await self._central.note(owner.id, spine.body("export", facts), times.now(), About(connector=connector))
+        facts = {"connectors": export.connectors, "bag": export.name, "bytes": export.size}
+        await self._central.note(owner.id, spine.body("export", facts), times.now(), About())
+
+    @asynccontextmanager
+    async def _planned(self, owner: Owner, connectors: Mapping[str, Registration]) -> AsyncIterator[Export]:
+        submit = self._blobs.submit
+        contents = await to_the_end(submit(Contents, self._blobs.staging, owner.id))
+        reader = MemberReader(contents, self._blobs.backend)
+        try:
+            await self._plan(owner, await self._selected(owner, connectors), contents)
+            tar = await to_the_end(submit(Tar, contents, reader))
+            yield Export(self._blobs, owner, connectors, contents, tar)
+        finally:
+            reader.close()
+            contents.close()
 
     async def _selected(self, owner: Owner, connectors: Mapping[str, Registration]) -> Selected:
         instances = [each for each in await self._central.instances(owner.id) if each.connector in connectors]

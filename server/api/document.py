@@ -112,4 +112,4 @@ def _headers(of: Operation, status: int, is_error: bool) -> dict[str, Any]:
     """Those of every answer by reference, those of this one as they are."""
     every = {name: {"$ref": f"#/components/headers/{name}"} for name in headers.EVERY}
     by_status = headers.STATUS if is_error or status == 202 else {}
-    return every | by_status.get(status, {}) | (headers.BLOB.get(status, {}) if of.id == "download" else {})
+    return every | by_status.get(status, {}) | headers.RANGES.get(of.id, {}).get(status, {})

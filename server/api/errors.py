@@ -69,7 +69,7 @@ FAILURES: Mapping[str, Failure] = {
         409, "conflict_error", "erased while the request ran; a grant that has ended, or is made elsewhere"
     ),
     "cursor_expired": Failure(410, "gone_error", "a change token from before what is remembered: begin again"),
-    "precondition_failed": _invalid(412, "the blob has another entity tag than `If-Match` names"),
+    "precondition_failed": _invalid(412, "it has another entity tag than `If-Match` names"),
     "payload_too_large": Failure(
         413, "request_entity_too_large_error", "a body or a line over its limit", may_have=_LINE
     ),

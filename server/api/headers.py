@@ -24,38 +24,45 @@ EVERY: Headers = {
 }
 """What every answer has."""
 
-_VALIDATORS: Headers = {
-    "ETag": _always({"type": "string", "pattern": '^"blob_b3_[0-9a-f]{64}"$'}, "The strong entity tag."),
-    "Accept-Ranges": _exactly("bytes", "Ranges are served."),
-}
-_REPRESENTATION: Headers = {
-    **_VALIDATORS,
+
+def _ranged(tag: str, whole: Headers) -> dict[int, Headers]:
+    """What the answers of bytes with ranges and conditions have, by status; `whole` what those with bytes have too."""
+    validators: Headers = {
+        "ETag": _always({"type": "string", "pattern": f'^"{tag}_[0-9a-f]{{64}}"$'}, "The strong entity tag."),
+        "Accept-Ranges": _exactly("bytes", "Ranges are served."),
+    }
+    representation: Headers = {
+        **validators,
+        **whole,
+        "Content-Disposition": _always(
+            {"type": "string", "pattern": "^(attachment|inline)(;|$)"}, "A name (RFC 6266), where there is one."
+        ),
+        "Content-Security-Policy": _exactly("default-src 'none'; sandbox", "Attachments are hostile."),
+        "Content-Length": _always({"type": "string", "pattern": "^[0-9]+$"}, "Bytes of this answer."),
+    }
+    part = {"description": _RANGE, "schema": {"type": "string", "pattern": "^bytes [0-9]+-[0-9]+/[0-9]+$"}}
+    size = _always({"type": "string", "pattern": r"^bytes \*/[0-9]+$"}, "The size of all.")
+    return {
+        200: representation,
+        206: representation | {"Content-Range": part},
+        304: validators,
+        412: validators,
+        416: validators | {"Content-Range": size},
+    }
+
+
+_RANGE = "One range: its place, and the size of all. Several come as multipart/byteranges, each with its own."
+_DIGEST_OF_ALL: Headers = {
     "Repr-Digest": _always(
         {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"}, "The whole blob's SHA-256 (RFC 9530)."
-    ),
-    "Content-Disposition": _always(
-        {"type": "string", "pattern": "^(attachment|inline)(;|$)"}, "The original name (RFC 6266), where there is one."
-    ),
-    "Content-Security-Policy": _exactly("default-src 'none'; sandbox", "Attachments are hostile."),
-    "Content-Length": _always({"type": "string", "pattern": "^[0-9]+$"}, "Bytes of this answer."),
+    )
 }
-_RANGE = "One range: its place, and the blob's size. Several come as multipart/byteranges, each with its own."
 
-BLOB: dict[int, Headers] = {
-    200: _REPRESENTATION,
-    206: _REPRESENTATION
-    | {
-        "Content-Range": {
-            "description": _RANGE,
-            "schema": {"type": "string", "pattern": "^bytes [0-9]+-[0-9]+/[0-9]+$"},
-        }
-    },
-    304: _VALIDATORS,
-    412: _VALIDATORS,
-    416: _VALIDATORS
-    | {"Content-Range": _always({"type": "string", "pattern": r"^bytes \*/[0-9]+$"}, "The blob's size.")},
+RANGES: dict[str, dict[int, Headers]] = {
+    "download": _ranged("blob_b3", _DIGEST_OF_ALL),
+    "export": _ranged("bag_b3", {}),
 }
-"""What the answers of a download have besides, by status."""
+"""What the answers of these operations have besides, by status."""
 
 STATUS: dict[int, Headers] = {
     202: {

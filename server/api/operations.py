@@ -170,6 +170,17 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "/v1/owner/erasures/{erasure_id}": {
         "GET": Operation("erasure", "How an erasure stands.", {200: "Erasure"}, _FOUND)
     },
+    "/v1/owner/export": {
+        "GET": Operation(
+            "export",
+            "All data, or one connector's, as a bag (RFC 8493) in a tar archive, with the ranges and conditions of"
+            " RFC 9110.",
+            {200: "", 206: "", 304: ""},
+            (*_FOUND, "precondition_failed", "range_not_satisfiable"),
+            (query.CONNECTOR,),
+            CONDITIONS,
+        )
+    },
     "/v1/owner/spine": {"GET": Operation("spine", "The audit log.", {200: "SpineEventList"}, parameters=query.EVENTS)},
     "/v1/owner/spine/checkpoint": {
         "GET": Operation("checkpoint", "How far the audit log has come, signed.", {200: "SpineCheckpoint"}, _FOUND)

@@ -72,4 +72,4 @@ def test_an_export_is_on_the_spine(stored: Stored, tmp_path: Path) -> None:
     assert "error" not in events.lower()
     with data_directory.vandal(stored.data / "central.db") as db:
         bodies = [bytes(body).decode() for (body,) in db.execute("SELECT body FROM spine")]
-    assert any(bag in body and '"kind":"export"' in body and '"connector":"files"' in body for body in bodies)
+    assert any(bag in body and '"kind":"export"' in body and '"connectors":["files"]' in body for body in bodies)

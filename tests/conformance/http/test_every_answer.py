@@ -22,6 +22,7 @@ OWNER_ROUTES = (
     ("GET", "/v1/streams/notes/records/x"),
     ("GET", "/v1/blobs/x"),
     ("GET", "/v1/owner/erasures/x"),
+    ("GET", "/v1/owner/export"),
     ("GET", "/v1/owner/grants"),
     ("POST", "/v1/owner/grants"),
     ("POST", "/v1/owner/grants/x/revoke"),
