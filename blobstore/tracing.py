@@ -1,0 +1,145 @@
+"""Looks for traces in the files of a data directory, in a child process.
+
+The process that serves never opens a database file but through SQLite: to close it again would drop the locks that
+SQLite has on it (rule P5). The child gets its request on stdin and answers on stdout, both MessagePack; what it holds
+of the samples ends with it.
+"""
+
+import asyncio
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from blobstore.errors import StorageUnavailable
+from blobstore.sqlite import sqlite3
+from blobstore.sqliteconnection import connect
+from blobstore.traces import Traces
+
+
+class Search(msgspec.Struct, frozen=True):
+    """What to look for, and where. Paths are relative to `root`; those that are gone, or no files, are left out."""
+
+    root: str
+    samples: Sequence[bytes]
+    paths: Sequence[str]
+    databases: Sequence[str]
+    """Whose living rows are asked about what was found in a file."""
+    silent: Sequence[str]
+    """Tables whose rows must never show any of it, so that they excuse nothing."""
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A run of at least `traces.SHORTEST` bytes of a sample, from an offset of a file on: the first one there."""
+
+    path: str
+    offset: int
+    sample: int
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a search found. `living` are samples that rows show which are there to stay: their hits are no residue."""
+
+    files: int
+    bytes: int
+    hits: Sequence[Hit]
+    living: Sequence[int]
+    unread: Sequence[str]
+    """Files that could not be read."""
+
+    @property
+    def residue(self) -> list[Hit]:
+        """The hits that no living row explains."""
+        living = set(self.living)
+        return [hit for hit in self.hits if hit.sample not in living]
+
+
+async def search(what: Search) -> Found:
+    """Search in a child process. Raises `StorageUnavailable` when it fails."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", __name__),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    try:
+        answer, complaint = await child.communicate(msgspec.msgpack.encode(what))
+    finally:
+        if child.returncode is None:
+            child.kill()
+    if child.returncode:
+        last = complaint.decode(errors="replace").strip().rpartition("\n")[2]
+        raise StorageUnavailable(f"the search for residue failed: {last or child.returncode}")
+    return msgspec.msgpack.decode(answer, type=Found)
+
+
+def look(what: Search) -> Found:
+    """Search here: for a process that has none of the databases open."""
+    root, traces = Path(what.root), Traces(what.samples)
+    files, total, hits, unread = 0, 0, list[Hit](), list[str]()
+    for path in what.paths:
+        try:
+            with closing(_File(root / path)) as file:
+                hits += [Hit(path, offset, sample) for offset, sample in traces.in_file(file.descriptor)]
+                files, total = files + 1, total + file.size
+        except FileNotFoundError:
+            continue
+        except OSError:
+            unread.append(path)
+    suspected = sorted({hit.sample for hit in hits})
+    living = set[int]()
+    if suspected:
+        some = Traces([what.samples[number] for number in suspected])
+        for path in what.databases:
+            living |= {suspected[number] for number in _living(root / path, some, what.silent)}
+    return Found(files, total, hits, sorted(living), unread)
+
+
+class _File:
+    """A regular file that is open to be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        status = os.fstat(self.descriptor)
+        self.size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise FileNotFoundError(path)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def _living(database: Path, traces: Traces, silent: Sequence[str]) -> set[int]:
+    """Samples that rows of the database show."""
+    if not database.exists():
+        return set()
+    shown = set[int]()
+    with closing(connect(database)) as db:
+        db.execute("PRAGMA query_only = ON")
+        db.text_factory = bytes
+        for value in _values(db, silent):
+            shown |= {number for _, number in traces.in_text(value, shown)}
+    return shown
+
+
+def _values(db: sqlite3.Connection, silent: Sequence[str]) -> Iterator[bytes]:
+    tables = [row[0].decode() for row in db.execute(_TABLES)]
+    for table in set(tables).difference(silent):
+        for row in db.execute(f'SELECT * FROM "{table}"'):
+            for value in row:
+                if isinstance(value, bytes):
+                    yield value
+
+
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.msgpack.encode(look(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Search))))
