@@ -45,6 +45,22 @@ async def standings_of(catalogue: Catalogue, namespace: str, digest: Digest) -> 
     return [each for each in page if (each.stored.name.namespace, each.stored.name.digest) == (namespace, digest)]
 
 
+async def volumes(catalogue: Catalogue) -> AsyncIterator[Suspicion]:
+    """What counts against quotas: is it what there is?"""
+
+    async def judge() -> Finding | None:
+        wrong = await catalogue.recount(repair=False)
+        if not wrong:
+            return None
+        named = ", ".join(sorted({each.namespace for each in wrong})[:10])
+        message = f"what counts against quotas is not what is stored and reserved, for {named}"
+        mend = partial(catalogue.recount, repair=True)
+        return Finding("wrong_volume", Severity.ERROR, "catalogue.db", message, "count it anew", mend)
+
+    if await judge() is not None:
+        yield judge
+
+
 class BlobChecks:
     """Checks of one store. `namespaces` asks the layer above for those that exist."""
 

@@ -183,6 +183,10 @@ class BlobStore:
         """Run a call that blocks in one of the store's threads."""
         return asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
 
+    async def lacking(self) -> str | None:
+        """What the disk has too little of, in words; None where it has enough to take more."""
+        return None if self.space is None else await self.submit(self.space.lacking)
+
     async def require_room(self) -> None:
         """Raise `OutOfSpace` where the disk has no room for what uploads have reserved and not written yet.
 

@@ -19,6 +19,7 @@ from records.links import DEFAULT_MEDIA_TYPE, media_type, top_field
 from records.model import Partition, PlacedLink
 from records.reach import Reaches
 from records.registry import Registry
+from records.room import Room
 from records.scan import named
 from records.scope import Scope, Selector, StreamGrant, projected
 from records.slots import WHOLE_RECORD, parse, slot
@@ -47,20 +48,31 @@ class Attachments:
     """Receives bytes for records to come and opens what records name."""
 
     def __init__(
-        self, blobs: BlobStore, registry: Registry, reaches: Reaches, engines: Engines, keyring: Keyring
+        self, blobs: BlobStore, registry: Registry, reaches: Reaches, engines: Engines, keyring: Keyring, room: Room
     ) -> None:
         self._blobs = blobs
         self._registry = registry
         self._reaches = reaches
         self._engines = engines
         self._keyring = keyring
+        self._room = room
 
     async def receive(
-        self, owner: Owner, selector: Selector, *, stream: str, record_key: str, json_path: str, media: str
+        self,
+        owner: Owner,
+        selector: Selector,
+        *,
+        stream: str,
+        record_key: str,
+        json_path: str,
+        media: str,
+        size: int | None = None,
     ) -> Upload:
         """Begin an upload for the record `record_key`; `media` is its media type, checked and normalized.
 
-        Raises `Invalid`, `Unknown`, `Ambiguous`, all before a byte is read.
+        `size` is its length in bytes where that is known, so that there is room for all of it or none is begun.
+
+        Raises `Invalid`, `Unknown`, `Ambiguous`, `OverQuota` and other `OutOfSpace`, all before a byte is read.
         """
         if json_path != WHOLE_RECORD and not json_path.startswith("/"):
             raise Invalid("json_path is @record or a JSON Pointer (RFC 6901)", param="json_path")
@@ -80,7 +92,8 @@ class Attachments:
             return spine.body("blob.upload", facts)
 
         place = slot(instance, stream, record_key, json_path)
-        return await self._blobs.receive(owner.id, Slot(connector, instance, place, checked, event))
+        beside = await self._room.beside(owner.id, connector)
+        return await self._blobs.receive(owner.id, Slot(connector, instance, place, checked, event), size, beside)
 
     @asynccontextmanager
     async def open(self, scope: Scope, blob_id: str, selector: Selector) -> AsyncIterator[Attachment]:

@@ -22,6 +22,7 @@ from records.lines import ParsedPut, Rejected, parse_line
 from records.links import BlobRef
 from records.model import Batch, Delete, Link, Outcome, Partition, Put
 from records.registry import Destination, Registry
+from records.room import Room
 from records.scope import Selector
 from records.slots import WHOLE_RECORD, slot
 from records.validation import Check, checker
@@ -58,12 +59,20 @@ class Ingests:
     """Begins ingests; `validate` holds records against the schemas of their streams."""
 
     def __init__(
-        self, registry: Registry, engines: Engines, catalogue: Catalogue, keyring: Keyring, *, validate: bool = False
+        self,
+        registry: Registry,
+        engines: Engines,
+        catalogue: Catalogue,
+        keyring: Keyring,
+        room: Room,
+        *,
+        validate: bool = False,
     ) -> None:
         self._registry = registry
         self._engines = engines
         self._catalogue = catalogue
         self._keyring = keyring
+        self._room = room
         self._validate = validate
 
     async def begin(self, owner: Owner, stream: str, selector: Selector) -> "Ingest":
@@ -73,7 +82,7 @@ class Ingests:
         epoch = await engine.epoch(destination.registration.key, destination.instance.id)
         recorder = self._keyring.recorder(owner.id, destination.declaration.consent_time_field)
         check = await asyncio.to_thread(checker, destination.declaration) if self._validate else None
-        return Ingest(owner, destination, engine, self._catalogue, epoch, recorder, check)
+        return Ingest(owner, destination, engine, self._catalogue, self._room, epoch, recorder, check)
 
 
 class Ingest:
@@ -85,6 +94,7 @@ class Ingest:
         destination: Destination,
         engine: Engine,
         catalogue: Catalogue,
+        room: Room,
         epoch: int,
         recorder: Recorder,
         check: Check | None,
@@ -95,6 +105,7 @@ class Ingest:
         self._partition = Partition(self._holder, destination.instance.id, destination.declaration.name)
         self._engine = engine
         self._catalogue = catalogue
+        self._room = room
         self._epoch = epoch
         self._recorder = recorder
         self._check = check
@@ -106,9 +117,13 @@ class Ingest:
     async def apply(self, lines: Sequence[bytes]) -> None:
         """Store one batch (some hundred lines): the good ones are durable when this returns, the others noted.
 
-        Raises `Conflict` when an erasure came in between, `StorageUnavailable`; nothing of the batch is kept then.
+        Raises `Conflict` when an erasure came in between, `OverQuota` or another `OutOfSpace` where there is no room
+        for what its records hold (as if none of them was there already), `StorageUnavailable`; nothing of the batch
+        is kept then.
         """
         parsed = await asyncio.to_thread(self._parse, lines, self.attempted)
+        size = sum(len(each.data) for _, each in parsed.mutations if isinstance(each, ParsedPut))
+        await self._room.require(self._owner.id, self._holder, size)
         accepted = await self._store(parsed)
         self.attempted += len(lines)
         self.accepted += accepted

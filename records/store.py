@@ -6,6 +6,7 @@ from typing import Self
 
 from blobstore.errors import StorageUnavailable
 from blobstore.gc import Collected, Collector
+from blobstore.space import NO_FLOOR, Floor
 from blobstore.store import BlobStore
 from records.access import Access
 from records.attachments import Attachments
@@ -26,6 +27,7 @@ from records.keyring import Keyring
 from records.reach import Reaches
 from records.reads import Reads
 from records.registry import Registry
+from records.room import Room
 from records.state import States
 
 _PARTS = ("secret", "central.db", "catalogue.db", "store-id", "blobs")
@@ -64,8 +66,9 @@ class RecordStore:
         self.disclosures = Disclosures(central, keyring)
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
-        self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, validate=validate)
-        self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring)
+        self.room = Room(blobs.catalogue, engines, blobs.require_room)
+        self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, self.room, validate=validate)
+        self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring, self.room)
         self.states = States(central, self.registry)
         self.exports = Exports(blobs, central, engines, self.registry)
         self.collector = Collector(blobs, Holdings(central, engines))
@@ -81,11 +84,14 @@ class RecordStore:
         )
 
     @classmethod
-    async def open(cls, directory: Path, *, validate: bool = False, restoring: bool = False) -> Self:
+    async def open(
+        cls, directory: Path, *, validate: bool = False, floor: Floor = NO_FLOOR, restoring: bool = False
+    ) -> Self:
         """Open, or make, a data directory: one SQLite file per owner, blobs on the filesystem.
 
-        `validate` holds records against the schemas of their streams when they are ingested. `restoring`: the caller is
-        restoring the directory, which nobody else may open before that is done.
+        `validate` holds records against the schemas of their streams when they are ingested. Where less than `floor`
+        is free on the disk, nothing more is taken in. `restoring`: the caller is restoring the directory, which nobody
+        else may open before that is done.
 
         Raises `StorageUnavailable` or `WrongStore` when it cannot be served, or when a part of it is gone.
         """
@@ -95,7 +101,7 @@ class RecordStore:
         await asyncio.to_thread(_make_private, directory)
         keyring = await asyncio.to_thread(Keyring.open, directory)
         central = await SqliteCentral.open(directory / "central.db")
-        blobs = await BlobStore.open(directory)
+        blobs = await BlobStore.open(directory, floor)
         engines = GuardedEngines(SingleFileEngines(directory / "records"), central)
         return cls(directory, blobs, central, engines, keyring, validate=validate)
 

@@ -9,7 +9,8 @@ from records.store import RecordStore
 from records.upkeep import Schedule, Upkeep
 from server import introspection, middleware, routes
 from server.config import Config, Introspect
-from server.keys import CONFIG, RESOLVER, STORE
+from server.keys import CONFIG, INGESTS, RESOLVER, STORE, UPLOADS
+from server.slots import Slots
 
 
 def make_app(store: RecordStore, config: Config, schedule: Schedule | None = None) -> web.Application:
@@ -22,6 +23,8 @@ def make_app(store: RecordStore, config: Config, schedule: Schedule | None = Non
     app = web.Application(middlewares=[middleware.envelope])
     app[STORE] = store
     app[CONFIG] = config
+    app[UPLOADS] = Slots(config.max_uploads, "uploads", config.slot_wait)
+    app[INGESTS] = Slots(config.max_ingests, "ingests", config.slot_wait)
     if config.introspect is None:
         app[RESOLVER] = store.access
     else:

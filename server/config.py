@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from blobstore.space import NO_FLOOR, Floor
 from records.introspection import Expected
 
 PDPP_VERSION = "2026-04-06"
@@ -27,8 +28,11 @@ class Config:
     `patience` are the seconds after which a client that stalls, trickles or stops reading is given up; within twice
     that nothing of it is left. `public_url` is the address that clients use, where a proxy stands in front; without
     it, the one that they reached. `history` are the seconds for which change tokens stay good. `validate_records`
-    holds what is ingested against the schemas of its streams. Below `min_free` free
-    bytes on the data's disk the server says it is not ready.
+    holds what is ingested against the schemas of its streams. Where less than
+    `floor` is free on the data's disk, nothing more is taken in and the server says it is not ready.
+
+    At most `max_uploads` bodies of blobs and `max_ingests` of records are received at once; who comes on top waits for
+    `slot_wait` seconds.
 
     `introspect` names the authorization server in a separated deployment; without it the store's own tokens are good.
     `authorization_servers` are issuers that clients are sent to. `introspect_clients` are the ids and secrets of other
@@ -42,7 +46,10 @@ class Config:
     public_url: str | None = None
     history: float = 90 * 24 * 3600.0
     validate_records: bool = False
-    min_free: int = 256 << 20
+    floor: Floor = NO_FLOOR
+    max_uploads: int = 64
+    max_ingests: int = 16
+    slot_wait: float = 2.0
     introspect: Introspect | None = None
     authorization_servers: tuple[str, ...] = ()
     introspect_clients: Mapping[str, str] = field(default_factory=dict, repr=False)

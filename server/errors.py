@@ -12,7 +12,8 @@ ServerError
 ├── UnsupportedMedia     415: a Content-Type or Content-Encoding that is not taken here
 ├── RangeNotSatisfiable  416: no byte of the ranges exists
 ├── ExpectationFailed    417: an Expect other than 100-continue
-└── NoAuthorization      503: the authorization server cannot be asked who the caller is
+├── NoAuthorization      503: the authorization server cannot be asked who the caller is
+└── Busy                 503: as much is under way as this server takes at once
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,16 @@ from types import MappingProxyType
 import msgspec
 from aiohttp.web import HTTPNotFound, RequestPayloadError, Response
 
-from blobstore.errors import BlobNotFound, ContentMismatch, InvalidBlobId, LeaseLost, OutOfSpace, StorageUnavailable
+from blobstore.errors import (
+    BlobNotFound,
+    ContentMismatch,
+    InvalidBlobId,
+    LargerThanQuota,
+    LeaseLost,
+    OutOfSpace,
+    OverQuota,
+    StorageUnavailable,
+)
 from records.errors import Ambiguous, Conflict, CursorExpired, Forbidden, Invalid, Unknown
 
 READS = frozenset({"GET", "HEAD"})
@@ -92,6 +102,10 @@ class NoAuthorization(ServerError):
     """The authorization server does not answer, or not in a way that can be trusted: nobody is let in."""
 
 
+class Busy(ServerError):
+    """As much is under way as this server takes at once; nothing of the request was read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How an exception looks on the wire. Without `message` the exception's own is shown: it must be fit for that."""
@@ -128,13 +142,16 @@ TABLE: Mapping[type[Exception], Shape] = {
     CursorExpired: Shape(410, "gone_error", "cursor_expired"),
     PreconditionFailed: Shape(412, _INVALID, "precondition_failed"),
     TooLarge: Shape(413, "request_entity_too_large_error", "payload_too_large"),
+    LargerThanQuota: Shape(413, "request_entity_too_large_error", "payload_too_large"),
     UnsupportedMedia: Shape(415, _INVALID, "unsupported_media_type"),
     RangeNotSatisfiable: Shape(416, _INVALID, "range_not_satisfiable"),
     ExpectationFailed: Shape(417, _INVALID, "expectation_failed"),
     NoAuthorization: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
+    Busy: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
     StorageUnavailable: Shape(
         503, "api_error", "temporarily_unavailable", "the storage does not answer; send it again later", _LATER
     ),
+    OverQuota: Shape(507, "api_error", "insufficient_storage"),
     OutOfSpace: Shape(507, "api_error", "insufficient_storage", "the storage is full; nothing of this was kept"),
 }
 

@@ -10,6 +10,7 @@ from records.central import Owner
 from records.scope import Scope
 from records.store import RecordStore
 from server.config import Config
+from server.slots import Slots
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,6 +47,12 @@ CONFIG = web.AppKey("config", Config)
 
 RESOLVER: web.AppKey[Resolver] = web.AppKey("resolver")
 """Who is asked what a token stands for."""
+
+UPLOADS = web.AppKey("uploads", Slots)
+"""Bodies of blobs that are received at once."""
+
+INGESTS = web.AppKey("ingests", Slots)
+"""Bodies of records that are received at once."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Names this request in its answer and in the log; there before any handler runs."""

@@ -6,15 +6,19 @@ import secrets
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from blobstore.errors import OverQuota
 from records.errors import Invalid
 from server import logs
 from server.body import awaits_continue
 from server.config import PDPP_VERSION
-from server.errors import ExpectationFailed, answer
+from server.errors import Busy, ExpectationFailed, answer
 from server.keys import REQUEST_ID, Handler
 
 _SANE_ID = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}\Z")
 SERVER = "blobstore"
+
+_TOLD_WHOLE = (OverQuota, Busy)
+"""Limits that the operator set: the client is told all there is to know, and the log is not for them."""
 
 
 @web.middleware
@@ -41,7 +45,7 @@ def refuse(request: web.BaseRequest, error: Exception, named: str) -> web.Respon
     Raises `ConnectionError` then: a body must never end as if it were whole.
     """
     response = answer(error, method=request.method, request_id=named)
-    if response.status >= 500:
+    if response.status >= 500 and not isinstance(error, _TOLD_WHOLE):
         logs.failure(error, named)
     if request.writer.output_size > 0:
         if request.transport is not None:

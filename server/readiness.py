@@ -1,9 +1,9 @@
 """Whether the server can do its work: its databases answer, its disk has room."""
 
 import asyncio
-import shutil
 from collections.abc import Awaitable
 
+from blobstore.errors import StorageUnavailable
 from records.store import RecordStore
 from server import logs
 
@@ -13,12 +13,12 @@ ANSWER_WITHIN = 5.0
 OK = "ok"
 
 
-async def check(store: RecordStore, min_free: int, request_id: str) -> dict[str, str]:
+async def check(store: RecordStore, request_id: str) -> dict[str, str]:
     """What is wrong with records, blobs and space, each in a few words; `OK` where nothing is."""
     found = await asyncio.gather(
         _answer("records", store.central.owners(), request_id),
         _answer("blobs", store.blobs.catalogue.store_id(), request_id),
-        _room(store, min_free),
+        _room(store),
     )
     return dict(zip(("records", "blobs", "space"), found, strict=True))
 
@@ -33,9 +33,8 @@ async def _answer(name: str, question: Awaitable[object], request_id: str) -> st
     return OK
 
 
-async def _room(store: RecordStore, min_free: int) -> str:
+async def _room(store: RecordStore) -> str:
     try:
-        free = (await asyncio.to_thread(shutil.disk_usage, store.directory)).free
-    except OSError:
+        return await store.blobs.lacking() or OK
+    except StorageUnavailable:
         return "the data directory cannot be read"
-    return OK if free >= min_free else f"{free} bytes are free, {min_free} are needed"

@@ -18,6 +18,7 @@ _COMMANDS = {
     "export": "tools.export",
     "spine": "tools.spine",
     "usage": "tools.usage",
+    "quota": "tools.quota",
     "bench": "tools.bench",
 }
 

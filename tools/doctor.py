@@ -4,13 +4,13 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from blobstore.checks import BlobChecks
+from blobstore.checks import BlobChecks, volumes
 from blobstore.digest import Digest
 from blobstore.errors import BlobError, Damaged, NewerVersion, WrongStore
 from blobstore.findings import Finding, Severity, Suspicion, certain, confirmed
@@ -46,7 +46,7 @@ def doctor(opening: Opening, deep: bool, repair: bool, as_json: bool) -> None:
     printer = AsJson() if as_json else AsText()
     complete = False
     try:
-        errors = asyncio.run(_run(Examination(opening, deep), printer, repair=repair))
+        errors = asyncio.run(_run(Examination(opening, deep, repair=repair), printer, repair=repair))
         complete = True
     except (BlobError, RecordError, OSError, click.ClickException) as error:
         raise _CannotRun(f"it could not be checked: {error}") from error
@@ -81,8 +81,9 @@ async def _mend(finding: Finding, again: Suspicion) -> bool:
 class Examination:
     """All checks of one data directory, in an order in which causes come before what follows from them."""
 
-    def __init__(self, opening: Opening, deep: bool) -> None:
+    def __init__(self, opening: Opening, deep: bool, *, repair: bool) -> None:
         self._opening = opening
+        self._repair = repair
         self._data = opening.data
         self._deep = deep
 
@@ -96,8 +97,17 @@ class Examination:
             return
         try:
             async with look_into(self._opening) as store:
+                sound = True
                 async for found in confirmed(_until_damaged(self._inside(store))):
+                    sound = False
                     yield found
+                if sound:
+                    async for found in confirmed(_until_damaged(volumes(store.blobs.catalogue))):
+                        yield found
+                elif self._repair:
+                    # Whatever was wrong with blobs and holders made their sums wrong, too: that is no news.
+                    with suppress(BlobError):  # what is damaged beyond that was told
+                        await store.blobs.catalogue.recount(repair=True)
         except (NewerVersion, WrongStore, Damaged) as error:
             yield (finding := _unopened(error)), certain(finding)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from blobstore.errors import BlobError
+from blobstore.errors import BlobError, LargerThanQuota
 from blobstore.store import Expected
 from records.central import Owner
 from records.errors import Invalid, RecordError
@@ -51,6 +51,7 @@ class LocalSink:
                 record_key=record_key,
                 json_path=WHOLE_RECORD,
                 media=mime_type,
+                size=size,
             )
             async with upload, aclosing(content()) as pieces:
                 async for piece in pieces:
@@ -82,7 +83,7 @@ async def open_local_sink(
 def _translated() -> Iterator[None]:
     try:
         yield
-    except Invalid as error:
+    except (Invalid, LargerThanQuota) as error:
         raise Refused(str(error)) from error
     except (RecordError, BlobError) as error:
         raise SinkError(str(error)) from error

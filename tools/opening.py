@@ -17,9 +17,11 @@ import click
 
 from blobstore.durable import write_durably
 from blobstore.errors import BlobError, translated
+from blobstore.space import Floor
 from blobstore.sqlitefile import file_lock
 from records.errors import Invalid, RecordError
 from records.store import RecordStore
+from tools.sizes import SIZE
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
@@ -27,23 +29,52 @@ F = TypeVar("F", bound=Callable[..., object])
 CONFIGURATION = "blobstore.toml"
 
 
+FLOOR = Floor(bytes=256 << 20, inodes=1000)
+"""What stays free where the operator says nothing: room to delete, to erase and to write the logs of databases."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Which data directory, and how it keeps records and blobs (None: as it does already)."""
+    """Which data directory, how it keeps records and blobs (None: as it does already), what stays free on its disk."""
 
     data: Path
     topology: str | None
     blobs: str | None
+    floor: Floor = FLOOR
 
 
 def store_options(command: F) -> F:
     """Give a command `--data` and the options for records and blobs; it receives them as `opening`."""
 
     @functools.wraps(command)
-    def gathered(*args: Any, data: Path, topology: str | None, blobs: str | None, **options: Any) -> object:
-        return command(*args, opening=Opening(data, topology, blobs), **options)
+    def gathered(
+        *args: Any,
+        data: Path,
+        topology: str | None,
+        blobs: str | None,
+        min_free: int,
+        min_free_inodes: int,
+        **options: Any,
+    ) -> object:
+        return command(*args, opening=Opening(data, topology, blobs, Floor(min_free, min_free_inodes)), **options)
 
     for option in (
+        click.option(
+            "--min-free-inodes",
+            envvar="BLOBSTORE_MIN_FREE_INODES",
+            type=click.IntRange(0),
+            default=FLOOR.inodes,
+            show_default=True,
+            help="Files that the disk must still have room for, to take anything in.",
+        ),
+        click.option(
+            "--min-free",
+            envvar="BLOBSTORE_MIN_FREE",
+            type=SIZE,
+            default=f"{FLOOR.bytes >> 20}MiB",
+            show_default=True,
+            help="Bytes that must stay free on the disk, to take anything in.",
+        ),
         click.option("--blobs", envvar="BLOBSTORE_BLOBS", type=click.Choice(["file"]), help="Where bytes live."),
         click.option("--topology", envvar="BLOBSTORE_TOPOLOGY", type=click.Choice(["single"]), help="Record engine."),
         click.option(
@@ -94,7 +125,7 @@ async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
 async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
     """Open the directory, made if need be."""
     configure(opening)
-    store = await RecordStore.open(opening.data)
+    store = await RecordStore.open(opening.data, floor=opening.floor)
     try:
         yield store
     finally:

@@ -25,6 +25,22 @@ from tools.opening import Opening, configure, store_options
     envvar="BLOBSTORE_PORT",
     help="0 takes a free port.",
 )
+@click.option(
+    "--max-uploads",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    envvar="BLOBSTORE_MAX_UPLOADS",
+    help="Bodies of blobs that are received at once.",
+)
+@click.option(
+    "--max-ingests",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    envvar="BLOBSTORE_MAX_INGESTS",
+    help="Bodies of records that are received at once.",
+)
 @click.option("--drain", default=30.0, show_default=True, envvar="BLOBSTORE_DRAIN", help="Seconds to finish requests.")
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option("--history", default="90d", show_default=True, envvar="BLOBSTORE_HISTORY", help="Change tokens' life.")
@@ -38,6 +54,8 @@ def serve(
     opening: Opening,
     host: str,
     port: int,
+    max_uploads: int,
+    max_ingests: int,
     drain: float,
     public_url: str | None,
     history: str,
@@ -53,6 +71,9 @@ def serve(
         host=host,
         port=port,
         drain=drain,
+        floor=opening.floor,
+        max_uploads=max_uploads,
+        max_ingests=max_ingests,
         public_url=public_url,
         history=remembered,
         validate_records=validate_records,

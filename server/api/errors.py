@@ -71,16 +71,23 @@ FAILURES: Mapping[str, Failure] = {
     "cursor_expired": Failure(410, "gone_error", "a change token from before what is remembered: begin again"),
     "precondition_failed": _invalid(412, "it has another entity tag than `If-Match` names"),
     "payload_too_large": Failure(
-        413, "request_entity_too_large_error", "a body or a line over its limit", may_have=_LINE
+        413,
+        "request_entity_too_large_error",
+        "a body or a line over its limit, or a blob larger than its whole quota",
+        may_have=_LINE,
     ),
     "unsupported_media_type": _invalid(415, "another `Content-Type`, or a `Content-Encoding`"),
     "range_not_satisfiable": _invalid(416, "no byte of the ranges exists"),
     "expectation_failed": _invalid(417, "an `Expect` other than `100-continue`"),
     "api_error": Failure(500, "api_error", "a mistake of ours; the log has it under the request id"),
     "temporarily_unavailable": Failure(
-        503, "api_error", "storage, or the authorization server, does not answer; see `Retry-After`"
+        503,
+        "api_error",
+        "storage, or the authorization server, does not answer, or too much is under way; see `Retry-After`",
     ),
-    "insufficient_storage": Failure(507, "api_error", "the disk is full"),
+    "insufficient_storage": Failure(
+        507, "api_error", "the disk is full, or a quota is used up; the message tells which"
+    ),
 }
 
 ALWAYS = ("invalid_request", "unsupported_version", "method_not_allowed", "expectation_failed", "api_error")

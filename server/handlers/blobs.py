@@ -12,7 +12,7 @@ from records.slots import WHOLE_RECORD
 from server import params, wire
 from server.body import pieces, require_identity
 from server.digests import MalformedDigest, parse_digest
-from server.keys import CALLER, STORE
+from server.keys import CALLER, STORE, UPLOADS
 from server.ranges import ByteRange
 from server.representation import Representation, answer
 from server.transfer import Delivery
@@ -30,18 +30,20 @@ async def upload(request: web.Request) -> web.Response:
     require_identity(request)
     expected = Expected(size=request.content_length, sha256=_declared_sha256(request))
     media = media_type(values.get("mime_type") or _content_type(request))
-    receiving = await request.app[STORE].attachments.receive(
-        request[CALLER].owner,
-        params.selector(values),
-        stream=values["stream"],
-        record_key=values["record_key"],
-        json_path=values.get("json_path", WHOLE_RECORD),
-        media=media,
-    )
-    async with receiving as blob:
-        async for piece in pieces(request):
-            await blob.write(piece)
-        stored = await blob.finish(expected)
+    async with request.app[UPLOADS].taken():
+        receiving = await request.app[STORE].attachments.receive(
+            request[CALLER].owner,
+            params.selector(values),
+            stream=values["stream"],
+            record_key=values["record_key"],
+            json_path=values.get("json_path", WHOLE_RECORD),
+            media=media,
+            size=expected.size,
+        )
+        async with receiving as blob:
+            async for piece in pieces(request):
+                await blob.write(piece)
+            stored = await blob.finish(expected)
     return wire.reply(
         {
             "object": "blob",

@@ -5,7 +5,7 @@ from aiohttp import web
 from records.ingest import Ingest, LineRejection
 from server import ndjson, params, wire
 from server.body import pieces, require_identity, require_type
-from server.keys import CALLER, STORE
+from server.keys import CALLER, INGESTS, STORE
 
 
 async def ingest(request: web.Request) -> web.Response:
@@ -14,8 +14,9 @@ async def ingest(request: web.Request) -> web.Response:
     stream = params.path_part(request, "stream")
     require_type(request, "application/x-ndjson")
     require_identity(request)
-    begun = await request.app[STORE].ingests.begin(request[CALLER].owner, stream, params.selector(values))
-    await ndjson.feed(pieces(request), begun)
+    async with request.app[INGESTS].taken():
+        begun = await request.app[STORE].ingests.begin(request[CALLER].owner, stream, params.selector(values))
+        await ndjson.feed(pieces(request), begun)
     return wire.reply(_report(stream, begun))
 
 

@@ -35,6 +35,7 @@ from records.query import Listing, Shape
 from records.reach import Reaches
 from records.reads import Reads
 from records.registry import Registry
+from records.room import Room
 from records.scope import Grant, Scope, Selector, StreamGrant, TimeWindow
 
 CONNECTOR, STREAM = "made", "things"
@@ -185,7 +186,8 @@ class ReadsMachine(RuleBasedStateMachine):
         await registry.register(self.owner, json.dumps(MANIFEST).encode())
         for instance in INSTANCES:
             await central.add_instance(self.owner.id, Instance(instance, CONNECTOR, False, TIMES[0], None))
-        self.ingests = Ingests(registry, self.engines, MemoryCatalogue(), keyring)
+        catalogue = MemoryCatalogue()
+        self.ingests = Ingests(registry, self.engines, catalogue, keyring, Room(catalogue, self.engines))
         reaches = Reaches(registry, central, self.engines)
         self.reads = Reads(reaches, self.engines, keyring, Disclosures(central, keyring))
 

@@ -78,8 +78,8 @@ def start(tmp_path: Path) -> Start:
 
     @asynccontextmanager
     async def run(directory: str = "data", **options: Any) -> AsyncIterator[Running]:
-        store = await RecordStore.open(tmp_path / directory)
         config = Config(port=0, **{"drain": 2.0, **options})
+        store = await RecordStore.open(tmp_path / directory, floor=config.floor)
         try:
             token = await store.access.create_owner_token("ada", None)
             async with listening(make_app(store, config), config) as url:

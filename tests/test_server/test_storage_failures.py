@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from blobstore.errors import StorageUnavailable
+from blobstore.space import Floor
 from tests.test_server.conftest import Running, Start
 from tests.test_server.test_connection import INGEST, NDJSON, line, register, stored
 
@@ -101,7 +102,7 @@ async def test_an_erasure_that_cannot_take_its_lock_is_503_and_done_when_it_can(
 
 
 async def test_too_little_room_is_not_ready(start: Start) -> None:
-    async with start(min_free=1 << 62) as running:
+    async with start(floor=Floor(bytes=1 << 62)) as running:
         status, _, body = await ask(running, READY)
     assert status == 503
     checks = json.loads(body)["checks"]

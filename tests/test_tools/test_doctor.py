@@ -677,3 +677,12 @@ def test_a_store_in_use_raises_no_false_alarm(busy: Stored, sized: Callable[[int
     for _ in range(sized(3, 40)):
         found = busy.doctor("--deep", exit_code=0)
         assert [each for each in found if each["severity"] == "error"] == []
+
+
+def test_a_wrong_count_of_what_is_kept_is_mended(stored: Stored) -> None:
+    stored.catalogue("UPDATE volumes SET stored = stored + 7 WHERE holder = ''")
+    stored.catalogue("DELETE FROM volumes WHERE namespace = ? AND holder != ''", stored.ann)
+    assert stored.kinds() == ["wrong_volume"]
+    [finding] = stored.doctor("--repair", exit_code=0)
+    assert finding["repaired"]
+    assert stored.doctor(exit_code=0) == []

@@ -1,0 +1,69 @@
+"""Whether there is room for what is coming: by the quotas of its owner and its connector, and on the disk.
+
+A quota counts records (their JSON text) and blobs together. The catalogue knows blobs and what uploads under way have
+reserved; records are counted by their engine and told to the catalogue with each question, so that no number is kept
+in two places. Uploads are therefore exact however many come at once; batches of records that are stored at the same
+moment may together exceed a quota by what they hold, for each of them is asked about before it is committed.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from blobstore.catalogue import Catalogue
+from blobstore.quota import NOTHING_BESIDE, WHOLE, Beside, require_room
+from records.engine import Engines
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What counts against one quota, in bytes; `limit` None: there is none."""
+
+    limit: int | None
+    records: int
+    blobs: int
+    reserved: int
+
+    @property
+    def bytes(self) -> int:
+        """All of it."""
+        return self.records + self.blobs + self.reserved
+
+
+class Room:
+    """Asks the catalogue, the engine and the disk. `disk` raises `OutOfSpace` where it is too full to take any more."""
+
+    def __init__(
+        self, catalogue: Catalogue, engines: Engines, disk: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        self._catalogue = catalogue
+        self._engines = engines
+        self._disk = disk
+
+    async def beside(self, owner: str, connector: str) -> Beside:
+        """What an upload counts against beside blobs; where nobody has a quota nothing needs to be counted."""
+        return await self._records(owner, connector) if await self._catalogue.limits() else NOTHING_BESIDE
+
+    async def require(self, owner: str, connector: str, more: int) -> None:
+        """Raise `OverQuota`, or another `OutOfSpace`, where `more` bytes of records have no room.
+
+        None are always let in: what only deletes must never be stopped by a lack of room.
+        """
+        if not more:
+            return
+        if self._disk is not None:
+            await self._disk()
+        if await self._catalogue.limits():
+            beside = await self._records(owner, connector)
+            for holder in (connector, WHOLE):
+                require_room(await self._catalogue.volume(owner, holder), more, beside.of(holder))
+
+    async def use(self, owner: str, connector: str = WHOLE) -> Use:
+        """What an owner (`WHOLE`), or one connector of theirs, keeps."""
+        volume = await self._catalogue.volume(owner, connector)
+        beside = await self._records(owner, connector)
+        return Use(volume.limit, beside.of(connector), volume.stored, volume.reserved)
+
+    async def _records(self, owner: str, connector: str) -> Beside:
+        stats = await (await self._engines.of(owner)).stats()
+        mine = sum(each.bytes for place, each in stats.items() if place.connector == connector)
+        return Beside(sum(each.bytes for each in stats.values()), mine)
