@@ -1,8 +1,8 @@
 """Erasure: content, history, links, claims, state and orphaned bytes go, and the answer is given when they are gone.
 
-An erasure is written down before its first step and every step may be repeated, so one that a crash cut off is
-finished by `resume`. In order: fence off late writers (rule P4), erase rows, drop claims and state, release holders,
-remove the bytes that nobody holds any more, and cut the logs that still show what the rows held.
+An erasure is written down before its first step, on the erasure ledger too, and every step may be repeated, so one that
+a crash cut off is finished by `resume`. In order: fence off late writers (rule P4), erase rows, drop claims and state,
+release holders, remove the bytes that nobody holds any more, and cut the logs that still show what the rows held.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -24,6 +25,7 @@ from records.central import Central, ErasureJob, Owner
 from records.engine import Engine, Engines
 from records.errors import Unknown
 from records.keyring import Keyring
+from records.ledger import Entry, Ledger
 from records.model import Target
 from records.registry import Registry
 from records.scope import Scope, Selector
@@ -82,6 +84,7 @@ class Erasures:
         registry: Registry,
         audit: Audit,
         keyring: Keyring,
+        ledger: Ledger,
     ) -> None:
         self._locks = locks
         self._central = central
@@ -91,6 +94,7 @@ class Erasures:
         self._registry = registry
         self._audit = audit
         self._keyring = keyring
+        self._ledger = ledger
 
     async def connector(self, owner: Owner, name: str, *, wait: float) -> Report:
         """Erase all that a connector brought. Raises `Unknown`."""
@@ -138,6 +142,31 @@ class Erasures:
             remaining += done.state != "done"
         return remaining
 
+    async def again(self, owner: Owner, entry: Entry, key: str | None) -> Report:
+        """Carry out, under its id, an erasure that another life of the store carried out (`records.replay`).
+
+        `key` is that of the record that goes; None where there is none of it, or more than one record goes.
+        """
+        report = Report(
+            *(entry.erasure, "running", entry.connector or "", entry.instances, entry.stream, key, entry.consent_field),
+            requested_at=entry.requested_at,
+            whole_connector=entry.kind == "connector",
+        )
+        whole = entry.stream is None
+        target = msgspec.json.encode(report)
+        job = ErasureJob(entry.erasure, owner.id, target, "running", entry.requested_at, None, None)
+        if whole:
+            instance = None if report.whole_connector else entry.instances[0]
+            job = replace(job, connector=entry.connector, instance=instance)
+        facts = self._facts(owner, report) | ({} if entry.record is None else {"record": entry.record})
+        await self._central.begin_erasure(job, spine.body("erasure.begin", facts))
+        if entry.kind == "record" and key is None:
+            done = replace(report, state="done", key=entry.record, completed_at=times.now())
+            event = spine.body("erasure.done", facts | _counts(done))
+            await self._central.finish_erasure(done.id, msgspec.json.encode(done), times.now(), event)
+            return done
+        return await self._run_locked(_Run(owner, report, whole), 0.0)
+
     async def _begin(
         self, owner: Owner, report: Report, wait: float, *, whole: bool, instance: str | None = None
     ) -> Report:
@@ -165,6 +194,7 @@ class Erasures:
 
     async def _run(self, run: _Run, wait: float) -> Report:
         deadline = time.monotonic() + wait
+        await self._ledger.write(self._entry(run))
         engine = await self._engines.of(run.owner.id)
         await self._fence(run, engine)
         await self._erase_rows(run, engine)
@@ -265,6 +295,18 @@ class Erasures:
                 size += gone.size
                 last = gone.name
         return blobs, size
+
+    def _entry(self, run: _Run) -> Entry:
+        report = run.report
+        kind: Literal["record", "stream", "instance", "connector"] = "record" if report.key is not None else "stream"
+        if run.whole:
+            kind = "connector" if report.whole_connector else "instance"
+        return Entry(
+            *(report.id, report.requested_at, kind, run.owner.id, report.connector, tuple(report.instances)),
+            stream=report.stream,
+            record=None if report.key is None else self._digest(run),
+            consent_field=report.consent_field,
+        )
 
     def _digest(self, run: _Run) -> str:
         return self._keyring.key_digest(run.owner.id, run.report.key or "")

@@ -24,6 +24,7 @@ from records.guarded import GuardedEngines
 from records.holdings import Holdings
 from records.ingest import Ingests
 from records.keyring import Keyring
+from records.ledger import NAME, Ledger
 from records.reach import Reaches
 from records.reads import Reads
 from records.registry import Registry
@@ -50,6 +51,7 @@ class RecordStore:
         central: Central,
         engines: Engines,
         keyring: Keyring,
+        ledger: Ledger,
         *,
         validate: bool = False,
     ) -> None:
@@ -58,6 +60,7 @@ class RecordStore:
         self.central = central
         self.engines = engines
         self.keyring = keyring
+        self.ledger = ledger
         self.audit = Audit(central, engines, blobs.catalogue)
         self.checkpoints = Checkpoints(central, blobs.catalogue, self.audit, keyring)
         self.access = Access(central)
@@ -81,17 +84,25 @@ class RecordStore:
             self.registry,
             self.audit,
             keyring,
+            ledger,
         )
 
     @classmethod
     async def open(
-        cls, directory: Path, *, validate: bool = False, floor: Floor = NO_FLOOR, restoring: bool = False
+        cls,
+        directory: Path,
+        *,
+        validate: bool = False,
+        floor: Floor = NO_FLOOR,
+        ledger: Path | None = None,
+        restoring: bool = False,
     ) -> Self:
         """Open, or make, a data directory: one SQLite file per owner, blobs on the filesystem.
 
         `validate` holds records against the schemas of their streams when they are ingested. Where less than `floor`
-        is free on the disk, nothing more is taken in. `restoring`: the caller is restoring the directory, which nobody
-        else may open before that is done.
+        is free on the disk, nothing more is taken in. `ledger` is the file of the erasure ledger, where it is not in
+        the directory. `restoring`: the caller is restoring the directory, which nobody else may open before that is
+        done.
 
         Raises `StorageUnavailable` or `WrongStore` when it cannot be served, or when a part of it is gone.
         """
@@ -103,7 +114,8 @@ class RecordStore:
         central = await SqliteCentral.open(directory / "central.db")
         blobs = await BlobStore.open(directory, floor)
         engines = GuardedEngines(SingleFileEngines(directory / "records"), central)
-        return cls(directory, blobs, central, engines, keyring, validate=validate)
+        written = await Ledger.open(ledger or directory / NAME, await blobs.catalogue.store_id())
+        return cls(directory, blobs, central, engines, keyring, written, validate=validate)
 
     async def collect(self, grace: float) -> Collected:
         """Collect garbage older than `grace` seconds; finish erasures that were cut off."""

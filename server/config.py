@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from blobstore.space import NO_FLOOR, Floor
 from records.introspection import Expected
@@ -28,8 +29,9 @@ class Config:
     `patience` are the seconds after which a client that stalls, trickles or stops reading is given up; within twice
     that nothing of it is left. `public_url` is the address that clients use, where a proxy stands in front; without
     it, the one that they reached. `history` are the seconds for which change tokens stay good. `validate_records`
-    holds what is ingested against the schemas of its streams. Where less than
-    `floor` is free on the data's disk, nothing more is taken in and the server says it is not ready.
+    holds what is ingested against the schemas of its streams. `ledger` is the erasure ledger's file, where it is not in
+    the data directory. Where less than `floor` is free on the data's disk, nothing more is taken in and the server says
+    it is not ready.
 
     At most `max_uploads` bodies of blobs and `max_ingests` of records are received at once; who comes on top waits for
     `slot_wait` seconds.
@@ -46,6 +48,7 @@ class Config:
     public_url: str | None = None
     history: float = 90 * 24 * 3600.0
     validate_records: bool = False
+    ledger: Path | None = None
     floor: Floor = NO_FLOOR
     max_uploads: int = 64
     max_ingests: int = 16

@@ -24,7 +24,7 @@ async def look_into(opening: Opening) -> AsyncIterator[RecordStore]:
     for missing in directory.missing_parts(opening.data):
         raise click.ClickException(f"{missing.subject} of {opening.data} is missing; restore it from a backup")
     configure(opening)
-    store = await RecordStore.open(opening.data)
+    store = await RecordStore.open(opening.data, ledger=opening.ledger)
     try:
         yield store
     finally:

@@ -6,6 +6,7 @@ records and blobs are kept is decided by the first command that makes the direct
 
 import asyncio
 import functools
+import json
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from blobstore.errors import BlobError, translated
 from blobstore.space import Floor
 from blobstore.sqlitefile import file_lock
 from records.errors import Invalid, RecordError
+from records.ledger import NAME
 from records.store import RecordStore
 from tools.sizes import SIZE
 
@@ -35,12 +37,16 @@ FLOOR = Floor(bytes=256 << 20, inodes=1000)
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Which data directory, how it keeps records and blobs (None: as it does already), what stays free on its disk."""
+    """Which data directory, how it keeps records and blobs (None: as it does already), what stays free on its disk.
+
+    `ledger` is the erasure ledger's file, where it is not in the directory.
+    """
 
     data: Path
     topology: str | None
     blobs: str | None
     floor: Floor = FLOOR
+    ledger: Path | None = None
 
 
 def store_options(command: F) -> F:
@@ -52,13 +58,21 @@ def store_options(command: F) -> F:
         data: Path,
         topology: str | None,
         blobs: str | None,
+        ledger: Path | None,
         min_free: int,
         min_free_inodes: int,
         **options: Any,
     ) -> object:
-        return command(*args, opening=Opening(data, topology, blobs, Floor(min_free, min_free_inodes)), **options)
+        opening = Opening(data, topology, blobs, Floor(min_free, min_free_inodes), ledger)
+        return command(*args, opening=opening, **options)
 
     for option in (
+        click.option(
+            "--ledger",
+            envvar="BLOBSTORE_LEDGER",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Where erasures are written down; DIR/erasures.ledger unless told.",
+        ),
         click.option(
             "--min-free-inodes",
             envvar="BLOBSTORE_MIN_FREE_INODES",
@@ -100,7 +114,7 @@ def configure(opening: Opening) -> None:
         opening.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = opening.data / CONFIGURATION
     with file_lock(opening.data / "blobstore.lock"):
-        known = _configured(path)
+        known = configured(path)
         for name, wanted, default in (("topology", opening.topology, "single"), ("blobs", opening.blobs, "file")):
             if wanted is not None and known.get(name, wanted) != wanted:
                 raise click.ClickException(
@@ -108,8 +122,24 @@ def configure(opening: Opening) -> None:
                 )
             if name not in known:
                 known[name] = wanted or default
-                text = path.read_text() if path.exists() else ""
-                write_durably(path, (text + f'{name} = "{known[name]}"\n').encode())
+                _add(path, name, known[name])
+        if opening.ledger is not None:
+            _fix_ledger(opening.data, path, known.get("ledger"), opening.ledger)
+
+
+def _fix_ledger(data: Path, path: Path, known: str | None, wanted: Path) -> None:
+    """All programs must write to one ledger: the first that is told where it is writes that down."""
+    if known is not None and Path(known) != wanted.absolute():
+        raise click.ClickException(f"the erasure ledger is {known}; to move it, move the file and edit {path}")
+    if known is None and (data / NAME).exists():
+        raise click.ClickException(f"move {data / NAME} to {wanted} and add `ledger = {str(wanted)!r}` to {path}")
+    if known is None:
+        _add(path, "ledger", str(wanted.absolute()))
+
+
+def _add(path: Path, name: str, value: str) -> None:
+    text = path.read_text() if path.exists() else ""
+    write_durably(path, (text + f"{name} = {json.dumps(value)}\n").encode())  # a JSON string is a TOML string
 
 
 @asynccontextmanager
@@ -125,7 +155,7 @@ async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
 async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
     """Open the directory, made if need be."""
     configure(opening)
-    store = await RecordStore.open(opening.data, floor=opening.floor)
+    store = await RecordStore.open(opening.data, floor=opening.floor, ledger=opening.ledger)
     try:
         yield store
     finally:
@@ -147,11 +177,12 @@ def run_with_store(opening: Opening, work: Callable[[RecordStore], Awaitable[T]]
 
 
 def _read_configuration(context: click.Context, _: click.Parameter, data: Path) -> Path:
-    context.default_map = {**_configured(data / CONFIGURATION), **(context.default_map or {})}
+    context.default_map = {**configured(data / CONFIGURATION), **(context.default_map or {})}
     return data
 
 
-def _configured(path: Path) -> dict[str, Any]:
+def configured(path: Path) -> dict[str, Any]:
+    """What stands in a configuration file; nothing where there is none. Raises `click.ClickException`."""
     try:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:

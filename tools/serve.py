@@ -76,6 +76,7 @@ def serve(
         max_ingests=max_ingests,
         public_url=public_url,
         history=remembered,
+        ledger=opening.ledger,
         validate_records=validate_records,
         introspect=authorization.introspect,
         authorization_servers=authorization.authorization_servers,

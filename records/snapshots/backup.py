@@ -15,6 +15,7 @@ from blobstore.durable import sync_file, write_durably
 from blobstore.errors import BlobNotFound, ContentMismatch, StorageUnavailable, WrongStore
 from blobstore.pinned import pinned
 from records import times
+from records.ledger import Position
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.repository import BATCH, Repository
@@ -87,6 +88,7 @@ class _Backup:
 
     async def _moment(self) -> Manifest:
         folder = await asyncio.to_thread(self._repository.begin)
+        ledger = await self._store.ledger.position()  # before: what is written meanwhile may, or may not, be in it
         with ExitStack() as ending:
             moment = await asyncio.to_thread(ending.enter_context, cut(self._databases))
             at = times.now()
@@ -95,7 +97,7 @@ class _Backup:
             for file in moment.files:
                 if file.name != "catalogue.db":
                     await self._copy_database(moment, file, folder)
-        return await asyncio.to_thread(self._finish, folder, at)
+        return await asyncio.to_thread(self._finish, folder, at, ledger)
 
     def _databases(self) -> list[Path]:
         directory = self._store.directory
@@ -138,12 +140,12 @@ class _Backup:
                 return
         raise _Overtaken
 
-    def _finish(self, folder: Path, at: str) -> Manifest:
+    def _finish(self, folder: Path, at: str, ledger: Position) -> Manifest:
         for name in PLAIN:
             if (self._store.directory / name).exists():
                 shutil.copyfile(self._store.directory / name, folder / name)
         store_id = (self._store.directory / "store-id").read_text()
-        made = Manifest.of(folder, store_id, self._repository.next_number(), at)
+        made = Manifest.of(folder, store_id, self._repository.next_number(), at, ledger)
         for file in made.files:
             (folder / file.path).chmod(0o600)
             sync_file(folder / file.path)

@@ -15,6 +15,7 @@ from blobstore.backend import ObjectName
 from blobstore.catalogue import State, Stored
 from blobstore.digest import Digest
 from blobstore.errors import Damaged
+from records.ledger import Position
 from records.signing import NotGenuine, SignedDocument, Signer
 
 MANIFEST = "manifest.json"
@@ -37,7 +38,10 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """One snapshot: of which store, which one, what is in it; `blob_bytes` are those of its blobs."""
+    """One snapshot: of which store, which one, what is in it; `blob_bytes` are those of its blobs.
+
+    `ledger` is how far the erasure ledger had come: one that has not come so far does not know all that was erased.
+    """
 
     document: str
     store: str
@@ -46,10 +50,11 @@ class Manifest(msgspec.Struct, frozen=True):
     blobs: int
     blob_bytes: int
     missing: int
+    ledger: Position
     files: list[File]
 
     @classmethod
-    def of(cls, folder: Path, store: str, snapshot: int, made_at: str) -> "Manifest":
+    def of(cls, folder: Path, store: str, snapshot: int, made_at: str, ledger: Position) -> "Manifest":
         """What lies in the folder now. Blocks."""
         blobs = size = missing = 0
         for stored in listed(folder / BLOBS):
@@ -58,7 +63,7 @@ class Manifest(msgspec.Struct, frozen=True):
             missing += 1
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         files = [described(folder, path) for path in paths]
-        return cls(_DOCUMENT, store, snapshot, made_at, blobs, size, missing, files)
+        return cls(_DOCUMENT, store, snapshot, made_at, blobs, size, missing, ledger, files)
 
     def signed(self, signer: Signer) -> bytes:
         """The text of its file."""

@@ -1,13 +1,8 @@
 """Making a data directory of a snapshot: verified before it is touched, and servable only when all of it is right.
 
 The first thing that is written is a file that keeps everybody from opening the directory, the last step is to remove
-it. What is cut off in between is begun again; nothing of it was ever served. In between:
-
-1. the blobs, each durable under its name, then the databases
-2. leases of the old life go; blobs that the store had lost when the snapshot was made are quarantined
-3. versions leap, so that change tokens given out after the snapshot are too old instead of missing changes
-4. links are counted against holders, in both directions, as `doctor` does
-5. what waits for the spine is drained, and every spine says that its owner's data came back from a backup
+it. In between come the blobs, each durable under its name, the databases, and what `settling` does. What is cut off is
+begun again; nothing of it was ever served.
 """
 
 import asyncio
@@ -16,7 +11,6 @@ import secrets
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -25,33 +19,20 @@ from blobstore.backends.filesystem import FilesystemBackend
 from blobstore.catalogue import Stored
 from blobstore.copying import copy_object, verify_object
 from blobstore.durable import make_folders, sync_folder, write_durably
-from blobstore.errors import BlobError, Damaged, StorageUnavailable, translated
-from records import spine, times
-from records.accounts import accounts
-from records.central import Owner
+from blobstore.errors import BlobError, Damaged, StorageUnavailable, WrongStore, translated
 from records.keyring import Keyring
+from records.ledger import NAME, Read, read
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.repository import BATCH, Repository
-from records.store import RESTORING, RecordStore
+from records.snapshots.settling import Restored, settle
+from records.store import RESTORING
 
 THREADS = 4
 """Blobs that are read at once."""
 
 Progress = Callable[[int], None]
 """Is told of bytes as they are verified, and again as they are copied."""
-
-SOURCE = "restore"
-"""The outbox, as the spine knows it, of what restores have to tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What was restored, and what the recount mended: holders added and dropped."""
-
-    manifest: Manifest
-    held: int = 0
-    released: int = 0
 
 
 class _Marker(msgspec.Struct, frozen=True):
@@ -65,29 +46,47 @@ def check(out: Path, number: int | None = None, progress: Progress | None = None
         return _verified(repository, number, progress or (lambda _: None))
 
 
-async def restore(out: Path, data: Path, *, number: int | None = None, progress: Progress | None = None) -> Restored:
+def chosen(out: Path, number: int | None = None) -> Path:
+    """The folder of a snapshot (None: the newest), unverified. Raises `StorageUnavailable`."""
+    with Repository.for_reading(out) as repository:
+        return repository.folder(_choose(repository, number))
+
+
+async def restore(
+    out: Path,
+    data: Path,
+    *,
+    ledger: Path | None,
+    keep_ledger_in: Path | None = None,
+    number: int | None = None,
+    progress: Progress | None = None,
+) -> Restored:
     """Make `data`, which must be empty or not there, of a snapshot (None: the newest).
 
-    Where a restore of the same snapshot was cut off, it is begun again. Raises `Damaged` when the snapshot is not what
-    was written, `StorageUnavailable` when the directory is not empty or being restored from another snapshot.
+    `ledger` is the erasure ledger of the store; without it all comes back that was erased since the snapshot was made.
+    It is copied to `keep_ledger_in` (None: into the directory), unless that is where it lies. Where a restore of the
+    same snapshot was cut off, it is begun again. Raises `Damaged` when the snapshot is not what was written,
+    `StorageUnavailable` when the directory is not empty or being restored from another snapshot.
     """
     with Repository.for_reading(out) as repository:
         found = await asyncio.to_thread(_verified, repository, number, progress or (lambda _: None))
+        known = None if ledger is None else await asyncio.to_thread(_verified_ledger, ledger, found)
+        kept = keep_ledger_in or data / NAME
         await asyncio.to_thread(_begin, data, found)
         await asyncio.to_thread(_copy, repository, found, data, progress or (lambda _: None))
-        held, released = await _settle(data, found, repository.folder(found.snapshot))
+        if ledger is not None:
+            await asyncio.to_thread(_copy_ledger, ledger, kept)
+        entries = [] if known is None else known.entries
+        restored = await settle(data, found, repository.folder(found.snapshot), kept, entries)
     await asyncio.to_thread(_end, data)
-    return Restored(found, held, released)
+    return restored
 
 
 # -- verify ------------------------------------------------------------------------------------------------------------
 
 
 def _verified(repository: Repository, number: int | None, progress: Progress) -> Manifest:
-    numbers = repository.numbers()
-    wanted = number if number is not None else max(numbers, default=0)
-    if wanted not in numbers:
-        raise StorageUnavailable(f"{repository.root} has no snapshot {wanted}; it has {numbers}")
+    wanted = _choose(repository, number)
     folder = repository.folder(wanted)
     found, key = manifest.read(folder)
     if found.snapshot != wanted:
@@ -106,6 +105,23 @@ def _verified(repository: Repository, number: int | None, progress: Progress) ->
 
     _each(folder / manifest.BLOBS, verify)
     return found
+
+
+def _choose(repository: Repository, number: int | None) -> int:
+    numbers = repository.numbers()
+    wanted = number if number is not None else max(numbers, default=0)
+    if wanted not in numbers:
+        raise StorageUnavailable(f"{repository.root} has no snapshot {wanted}; it has {numbers}")
+    return wanted
+
+
+def _verified_ledger(ledger: Path, found: Manifest) -> Read:
+    known = read(ledger)
+    if known.store != found.store:
+        raise WrongStore(f"{ledger} is the erasure ledger of another store")
+    if not known.reaches(found.ledger):
+        raise Damaged(f"{ledger} has not come as far as when the snapshot was made: it was cut off, or is an old copy")
+    return known
 
 
 def _each(blobs: Path, work: Callable[[Stored], object]) -> None:
@@ -174,66 +190,20 @@ def _copy_file(folder: Path, file: manifest.File, data: Path) -> None:
         raise Damaged(f"{file.path} changed while it was restored, or was not written as it was read")
 
 
+def _copy_ledger(ledger: Path, kept: Path) -> None:
+    with translated(str(kept)):
+        if kept.exists() and kept.samefile(ledger):
+            return
+        if kept.exists() and kept.read_bytes() != ledger.read_bytes():
+            raise StorageUnavailable(
+                f"{kept} is there already, and is not the ledger that was given; which one is right?"
+            )
+        make_folders(kept.parent)
+        write_durably(kept, ledger.read_bytes())
+        kept.chmod(0o600)
+
+
 def _end(data: Path) -> None:
     with translated(str(data)):
         (data / RESTORING).unlink()
         sync_folder(data)
-
-
-# -- settle ------------------------------------------------------------------------------------------------------------
-
-
-async def _settle(data: Path, found: Manifest, folder: Path) -> tuple[int, int]:
-    """What must be done before anybody may see the directory; how many holders were added and dropped."""
-    store = await RecordStore.open(data, restoring=True)
-    try:
-        return await _Settling(store, found).run(folder / manifest.MISSING)
-    finally:
-        await store.close()
-
-
-class _Settling:
-    def __init__(self, store: RecordStore, found: Manifest) -> None:
-        self._store = store
-        self._found = found
-        self._held = 0
-        self._released = 0
-
-    async def run(self, missing: Path) -> tuple[int, int]:
-        catalogue = self._store.blobs.catalogue
-        dead = {lease.process for lease in await catalogue.leases()}
-        await catalogue.expire(0.0, dead)  # leases only: claims have their time
-        for pin in await catalogue.pins():
-            await catalogue.unpin(pin.id)
-        for page in manifest.pages(missing, BATCH):
-            for stored in page:
-                await catalogue.quarantine(stored.name)
-        for owner in await self._store.central.owners():
-            engine = await self._store.engines.find(owner.id)
-            if engine is not None:
-                await engine.leap()
-            await self._store.audit.drain(owner)
-            await self._recount(owner)
-            await self._note(owner)
-        await self._store.collector.remove_condemned()
-        return self._held, self._released
-
-    async def _recount(self, owner: Owner) -> None:
-        """The catalogue holds what the records link, and nothing else."""
-        catalogue, collector = self._store.blobs.catalogue, self._store.collector
-        engine = await self._store.engines.of(owner.id)
-        async for account in accounts(owner, engine, catalogue):
-            if account.links and not account.kept:
-                raise Damaged(f"records of {owner.subject} link {account.digest}, which the snapshot does not have")
-            for connector in account.links.keys() - account.held.keys():
-                await catalogue.rehold(owner.id, connector, [account.digest])
-                self._held += 1
-            for connector in account.held.keys() - account.links.keys():
-                await collector.release(owner.id, connector, [account.digest])
-                self._released += 1
-
-    async def _note(self, owner: Owner) -> None:
-        central = self._store.central
-        event = spine.body("restore", {"snapshot": self._found.snapshot, "made_at": self._found.made_at})
-        number = await central.delivered(owner.id, SOURCE) + 1
-        await central.append(owner.id, SOURCE, [(number, event)], times.now())

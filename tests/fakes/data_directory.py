@@ -98,7 +98,7 @@ async def delete(
     assert ingest.rejected == 0
 
 
-async def _fill(store: RecordStore) -> str:
+async def fill(store: RecordStore) -> str:
     ann, bob = await store.access.owner("ann"), await store.access.owner("bob")
     for owner in (ann, bob):
         await store.registry.register(owner, json.dumps(MANIFEST).encode())
@@ -112,11 +112,11 @@ async def _fill(store: RecordStore) -> str:
     return ann.id
 
 
-def in_store(data: Path, work: Callable[[RecordStore], Awaitable[T]]) -> T:
+def in_store(data: Path, work: Callable[[RecordStore], Awaitable[T]], ledger: Path | None = None) -> T:
     """Run the work on the opened store."""
 
     async def run() -> T:
-        store = await RecordStore.open(data)
+        store = await RecordStore.open(data, ledger=ledger)
         try:
             return await work(store)
         finally:
@@ -184,4 +184,4 @@ def vandal(file: Path) -> Iterator[sqlite3.Connection]:
 def make(data: Path) -> Stored:
     """Make the directory."""
     configure(Opening(data, None, None))
-    return Stored(data, in_store(data, _fill))
+    return Stored(data, in_store(data, fill))

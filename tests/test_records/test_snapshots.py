@@ -14,6 +14,7 @@ from blobstore.errors import LeaseLost
 from records.accounts import accounts
 from records.central import Owner
 from records.errors import Conflict, Unknown
+from records.ledger import NAME
 from records.scope import Selector
 from records.snapshots.backup import back_up
 from records.snapshots.restore import restore
@@ -128,7 +129,7 @@ async def test_every_snapshot_of_a_busy_store_has_all_bytes_of_its_records(
             made = await back_up(store, out, keep=2)
             assert (made.manifest.snapshot, made.manifest.missing) == (number, 0)
             shutil.rmtree(tmp_path / "new", ignore_errors=True)
-            restored = await restore(out, tmp_path / "new")
+            restored = await restore(out, tmp_path / "new", ledger=data / NAME)
             assert restored.manifest == made.manifest
             async with opened(tmp_path / "new") as again:
                 links += await require_whole(again)

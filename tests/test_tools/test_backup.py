@@ -12,11 +12,29 @@ from click.testing import CliRunner, Result
 
 from blobstore.backends.filesystem import FilesystemBackend
 from blobstore.errors import OutOfSpace
+from records.erasure import Erasures
+from records.ledger import NAME
+from records.model import Order
 from records.snapshots import restore as restoring
 from records.snapshots.repository import Repository
 from records.store import RecordStore
-from tests.fakes.data_directory import LETTER, PHOTO, Stored, delete, in_store, ingest, make, upload
+from tests.fakes.data_directory import (
+    CONNECTOR,
+    DRAFT,
+    LETTER,
+    MANIFEST,
+    PHOTO,
+    Stored,
+    delete,
+    digest_of,
+    fill,
+    in_store,
+    ingest,
+    make,
+    upload,
+)
 from tools.cli import main
+from tools.opening import Opening, configure
 from tools.running import serving
 
 EVERYTHING = 4
@@ -49,6 +67,8 @@ def back_up(stored: Stored, out: Path, *options: str, exit_code: int = 0) -> dic
 
 
 def restore(out: Path, data: Path, *options: str) -> Result:
+    if not any("ledger" in option for option in options):
+        options = (*options, "--ledger", str(out.parent / "data" / NAME))
     return CliRunner().invoke(main, ["restore", str(out), "--data", str(data), *options], catch_exceptions=False)
 
 
@@ -280,7 +300,7 @@ def test_a_backup_that_dies_leaves_no_snapshot_and_the_next_one_is_good(
     assert restored(stored, out, tmp_path / "new").doctor("--deep", exit_code=0) == []
 
 
-@pytest.mark.parametrize("where", ["_copy", "_copy_file", "_settle", "_end"])
+@pytest.mark.parametrize("where", ["_copy", "_copy_file", "settle", "_end"])
 def test_a_restore_that_was_cut_off_is_served_by_nobody_and_may_be_begun_again(
     stored: Stored, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -335,3 +355,156 @@ def test_bytes_that_the_store_itself_has_lost_are_told_and_quarantined_after_a_r
     again = restored(stored, out, tmp_path / "new")
     assert again.kinds("--deep") == ["quarantined"]
     assert again.file(LETTER).read_bytes() == LETTER
+
+
+# -- what was erased ---------------------------------------------------------------------------------------------------
+
+ERASURES = {
+    "record": ("--connector", CONNECTOR, "--stream", "documents", "--key", "1"),
+    "claim": ("--connector", CONNECTOR, "--stream", "documents", "--key", "4"),
+    "stream": ("--connector", CONNECTOR, "--stream", "documents"),
+    "connector": ("--connector", CONNECTOR),
+}
+GONE = {
+    "record": {("documents", "1")},
+    "claim": set(),
+    "stream": {("documents", "1"), ("documents", "3")},
+    "connector": {("documents", "1"), ("documents", "3"), ("photos", "2")},
+}
+ALL = GONE["connector"]
+HELD = {"record": {LETTER, PHOTO, DRAFT}, "claim": {LETTER, PHOTO}, "stream": {LETTER, PHOTO}, "connector": set()}
+"""Blobs of ann that are left after each."""
+
+
+def erase(stored: Stored, what: str) -> None:
+    result = stored.run("erase", "--owner", "ann", *ERASURES[what])
+    assert result.exit_code == 0, result.output
+
+
+def keys(stored: Stored) -> set[tuple[str, str]]:
+    async def work(store: RecordStore) -> set[tuple[str, str]]:
+        engine = await store.engines.of(stored.ann)
+        found = set()
+        for place in await engine.stats():
+            page = await engine.page([place], Order.ASC, None, 100)
+            found |= {(place.stream, record.key) for record in page.records}
+        return found
+
+    return in_store(stored.data, work)
+
+
+def blobs(stored: Stored) -> set[str]:
+    return {path.name.partition(".")[0] for path in (stored.data / "blobs" / stored.ann).glob("*/*/*")}
+
+
+@pytest.mark.parametrize("what", ERASURES)
+def test_what_was_erased_after_the_snapshot_stays_erased(stored: Stored, out: Path, tmp_path: Path, what: str) -> None:
+    back_up(stored, out)
+    erase(stored, what)
+    again = restored(stored, out, tmp_path / "new")
+    assert keys(again) == keys(stored) == ALL - GONE[what]
+    assert blobs(again) == blobs(stored) == {digest_of(data).hex for data in HELD[what]}
+    assert again.doctor("--deep", exit_code=0) == []
+
+
+@pytest.mark.parametrize("what", ["record", "stream", "connector"])
+def test_what_was_written_after_an_erasure_and_is_in_the_snapshot_is_not_erased_again(
+    stored: Stored, out: Path, tmp_path: Path, what: str
+) -> None:
+    erase(stored, what)
+
+    async def register(store: RecordStore) -> None:
+        await store.registry.register(await store.access.owner("ann"), json.dumps(MANIFEST).encode())
+
+    in_store(stored.data, register)
+    write(stored, "1", b"written later")
+    back_up(stored, out)
+    again = restored(stored, out, tmp_path / "new")
+    assert ("documents", "1") in keys(again)
+    assert again.file(b"written later").exists()
+
+
+def test_an_erasure_that_was_carried_out_again_is_known_to_later_snapshots(
+    stored: Stored, out: Path, tmp_path: Path
+) -> None:
+    write(stored, "5", b"later record")
+    back_up(stored, out)
+    remove(stored, "5")
+    back_up(stored, out)
+    result = stored.run("erase", "--owner", "ann", "--connector", CONNECTOR, "--stream", "documents", "--key", "5")
+    assert result.exit_code == 0
+    # The second snapshot has no such record: nothing is to be erased, but from now on it is known as erased.
+    again = restored(stored, out, tmp_path / "new")
+    write(again, "5", b"newest record")
+    back_up(again, out)
+    newest = restored(stored, out, tmp_path / "newest", "--ledger", str(again.data / NAME))
+    assert newest.file(b"newest record").exists()
+    assert ("documents", "5") in keys(newest)
+
+
+def test_an_erasure_that_was_cut_off_when_the_snapshot_was_made_is_finished(
+    stored: Stored, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Erasures, "_erase_rows", die)
+        with pytest.raises(Killed):
+            erase(stored, "stream")
+    back_up(stored, out)
+    again = restored(stored, out, tmp_path / "new")
+    assert keys(again) == ALL - GONE["stream"]
+    assert again.doctor("--deep", exit_code=0) == []
+
+
+def test_a_restore_without_a_ledger_must_be_asked_for(stored: Stored, out: Path, tmp_path: Path) -> None:
+    back_up(stored, out)
+    erase(stored, "record")
+    result = CliRunner().invoke(main, ["restore", str(out), "--data", str(tmp_path / "new")])
+    assert result.exit_code == 2
+    assert "all comes back that was erased" in result.output
+    assert not (tmp_path / "new").exists()
+    assert keys(restored(stored, out, tmp_path / "new", "--without-ledger")) == ALL
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda ledger: shorten(ledger), "has not come as far"),
+        (lambda ledger: ledger.write_bytes(ledger.read_bytes().replace(b"documents", b"dokuments")), "at line 2"),
+        (lambda ledger: ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(True)[:1])), "has not come as far"),
+        (lambda ledger: ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(True)[1:])), "at line 1"),
+        (lambda ledger: ledger.write_bytes(b""), "first line is missing"),
+        (lambda ledger: ledger.write_bytes(b"nonsense\n"), "at line 1"),
+    ],
+)
+def test_a_ledger_that_is_not_whole_is_refused(
+    stored: Stored, out: Path, tmp_path: Path, harm: Callable[[Path], object], says: str
+) -> None:
+    erase(stored, "record")
+    back_up(stored, out)
+    harm(stored.data / NAME)
+    result = restore(out, tmp_path / "new")
+    assert (result.exit_code, says in result.output) == (1, True), result.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_ledger_of_another_store_is_refused(stored: Stored, out: Path, tmp_path: Path) -> None:
+    back_up(stored, out)
+    other = make(tmp_path / "other")
+    result = restore(out, tmp_path / "new", "--ledger", str(other.data / NAME))
+    assert (result.exit_code, "of another store" in result.output) == (1, True)
+
+
+def test_a_ledger_that_is_kept_elsewhere_is_found_by_the_restore(tmp_path: Path) -> None:
+    elsewhere, out = tmp_path / "elsewhere" / "ledger", tmp_path / "out"
+    data = tmp_path / "data"
+    configure(Opening(data, None, None, ledger=elsewhere))
+    stored = Stored(data, in_store(data, fill, elsewhere))
+    back_up(stored, out)
+    erase(stored, "record")
+    assert not (data / NAME).exists()
+    result = CliRunner().invoke(main, ["restore", str(out), "--data", str(tmp_path / "new"), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)[0]["erased"] == 1
+    assert not (tmp_path / "new" / NAME).exists()
+    refused = stored.run("gc", "--ledger", str(tmp_path / "another"))
+    assert (refused.exit_code, "to move it" in refused.output) == (1, True)
