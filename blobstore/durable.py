@@ -1,6 +1,7 @@
 """Small steps that survive a power cut: a name exists only with its bytes, a removed name stays removed."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -22,11 +23,15 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_folders(folder: Path) -> None:
-    """Make `folder` and whatever is missing above it, each durable in its own parent."""
+def make_folders(folder: Path, mode: int = 0o777) -> None:
+    """Make `folder`, with this mode, and whatever is missing above it, each durable in its own parent.
+
+    Also where it is there already: that does not say that its maker lived to sync it.
+    """
     if not folder.exists():
         make_folders(folder.parent)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode, exist_ok=True)
+    with suppress(PermissionError):  # in a folder that we may not read somebody else made it
         sync_folder(folder.parent)
 
 

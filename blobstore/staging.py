@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from blobstore.digest import Content, Hasher
+from blobstore.durable import make_folders, sync_folder
 from blobstore.errors import translated
 from blobstore.sqlitefile import file_lock
 
@@ -74,14 +75,16 @@ class Staging:
 
     @classmethod
     def open(cls, root: Path) -> Self:
-        """Make this process's folder under `root` and lock it."""
-        root.mkdir(parents=True, exist_ok=True)
+        """Make this process's folder under `root`, durably, and lock it."""
+        make_folders(root)
         process = secrets.token_hex(8)
         # Under the common lock: a folder whose own lock is not taken yet must not look like a dead one.
         with file_lock(_registry(root)):
             (root / process).mkdir()
             descriptor = os.open(root / process / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Before the first lease: after a power cut one without its folder would not be known to be over.
+        sync_folder(root)
         return cls(root, process, descriptor)
 
     def create(self, lease: str) -> StagedFile:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from blobstore.digest import derive
-from blobstore.durable import sync_folder
+from blobstore.durable import make_folders, sync_folder
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlitefile import file_lock
 from records.history import Recorder
@@ -39,8 +39,7 @@ class Keyring:
         """
         path = folder / "secret"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(folder.parent)
+            make_folders(folder)
             with file_lock(path.with_name("secret.lock")):
                 if not path.exists():
                     _create(path)

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Self
 
+from blobstore.durable import make_folders
 from blobstore.errors import StorageUnavailable
 from blobstore.gc import Collected, Collector
 from blobstore.space import NO_FLOOR, Floor
@@ -160,5 +161,5 @@ def _require_whole(directory: Path) -> None:
 
 def _make_private(directory: Path) -> None:
     """Personal data: nobody but the server's own user may look."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folders(directory, 0o700)
     (directory / "locks").mkdir(mode=0o700, exist_ok=True)

@@ -8,11 +8,14 @@ BLOBSTORE_SEED    repeats the random choices of an earlier run
 import os
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+
+from tests.fakes.power import Disk
+from tests.fakes.warm import forking
 
 T = TypeVar("T")
 
@@ -78,3 +81,21 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     """Random choices of this test alone, repeated by the printed seed."""
     print(f"BLOBSTORE_SEED={SEED}")
     return random.Random(f"{SEED}/{request.node.nodeid}")
+
+
+@pytest.fixture
+def disk(shared: Path, tmp_path: Path) -> Iterator[Disk]:
+    """A disk whose power can be cut; skips where there is no tool for it."""
+    tool = shared / "bin" / "powercut"
+    if not tool.exists() or os.geteuid() != 0 or not Path("/dev/fuse").exists():
+        pytest.skip("powercut not present")
+    disk = Disk(tool, tmp_path)
+    yield disk
+    disk.unmount()
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a process that forks others which start at once."""
+    with forking(tmp_path_factory.mktemp("forks")) as listening:
+        yield listening

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
-from blobstore.durable import write_durably
+from blobstore.durable import make_folders, write_durably
 from blobstore.errors import BlobError, translated
 from blobstore.space import Floor
 from blobstore.sqlitefile import file_lock
@@ -111,7 +111,7 @@ def configure(opening: Opening) -> None:
     Raises `click.ClickException`, `StorageUnavailable`. Any number of processes may call at once.
     """
     with translated(str(opening.data)):
-        opening.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(opening.data, 0o700)
     path = opening.data / CONFIGURATION
     with file_lock(opening.data / "blobstore.lock"):
         known = configured(path)

@@ -88,6 +88,8 @@ class Count:
 class Acknowledged:
     """The whole of it, over all connectors."""
 
+    tokens: dict[str, str] = field(default_factory=dict)
+    """Owner tokens, and whose they are."""
     records: dict[Place, Known] = field(default_factory=dict)
     uploads: dict[str, dict[str, Blob]] = field(default_factory=dict)
     """Blobs that are claimed and never erased, by connector."""

@@ -5,8 +5,8 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.fakes.warm import Forked, fork
@@ -30,6 +30,16 @@ class Fleet:
         """A server, and another one in its place each time that it is killed."""
         while True:
             await self._serve_once()
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """One server for the length of the block, and nobody is killed."""
+        serving = asyncio.create_task(self.serve_for_ever())
+        try:
+            yield
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
 
     async def command_for_ever(self, *arguments: str) -> None:
         """A command, again and again."""

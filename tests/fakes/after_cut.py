@@ -62,6 +62,8 @@ async def store_holds(directory: Path) -> None:
     there = {entry[0].digest.hex for entry in store.backend.list() if isinstance(entry, tuple)}
     assert not gone & there, f"back again: {gone & there}"
     known = {each.name.digest.hex for each in await store.catalogue.walk(None, 10_000)}
+    dead = set(store.staging.dead())
+    assert {lease.process for lease in await store.catalogue.leases()} <= dead, "a lease that does not look over"
     leased = {lease.content.digest.hex for lease in await store.catalogue.leases() if lease.content}
     assert there <= known | leased, "a file that nothing explains"
     await store.close()

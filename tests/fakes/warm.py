@@ -11,6 +11,7 @@ has the module run there, with its own environment, and ends as the module does;
 import array
 import json
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LOADED = ("tools.serve", "tools.gc", "tools.erase", "tools.doctor", "tools.token", "tools.grant", "server.app")
+LOADED = (
+    *("tools.doctor", "tools.erase", "tools.gc", "tools.grant", "tools.serve", "tools.spine", "tools.token"),
+    *("aiohttp", "tests.crash.look", "tests.fakes.stores"),
+)
 
 
 class Forked:
@@ -79,6 +83,11 @@ def forking(folder: Path) -> Iterator[Path]:
         process.terminate()
         process.wait()
         process.stdout.close()
+
+
+def asking(listening: Path, module: str, *arguments: str) -> str:
+    """A command line for a shell that has the module run in a fork."""
+    return shlex.join([sys.executable, "-I", "-S", __file__, "--ask", str(listening), module, *arguments])
 
 
 # -- the process that forks --------------------------------------------------------------------------------------------

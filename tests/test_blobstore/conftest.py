@@ -1,7 +1,6 @@
-"""A store to upload to: all in memory, or on the filesystem with its catalogue in SQLite; and a disk to cut off."""
+"""A store to upload to: all in memory, or on the filesystem with its catalogue in SQLite."""
 
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from blobstore.backends.memory import MemoryBackend
 from blobstore.catalogues.memory import MemoryCatalogue
 from blobstore.staging import Staging
 from blobstore.store import BlobStore
-from tests.fakes.power import Disk
 
 
 @pytest.fixture(params=["memory", "filesystem"])
@@ -21,13 +19,3 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         store = await BlobStore.open(tmp_path / "data")
     yield store
     await store.close()
-
-
-@pytest.fixture
-def disk(shared: Path, tmp_path: Path) -> Iterator[Disk]:
-    tool = shared / "bin" / "powercut"
-    if not tool.exists() or os.geteuid() != 0 or not Path("/dev/fuse").exists():
-        pytest.skip("powercut not present")
-    disk = Disk(tool, tmp_path)
-    yield disk
-    disk.unmount()

@@ -2,7 +2,6 @@
 
 import os
 import random
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,7 @@ from blobstore.staging import Staging
 from blobstore.store import BlobStore, Slot
 from tests.fakes.power import Disk
 from tests.fakes.stores import OWNER, collect, nothing_is_left, put, read_all
-
-ROOT = Path(__file__).resolve().parents[2]
-CHECK = f"PYTHONPATH={ROOT} {sys.executable} -m tests.fakes.after_cut"
+from tests.fakes.warm import asking
 
 
 async def store_on(disk: Disk) -> BlobStore:
@@ -32,7 +29,7 @@ def different(rng: random.Random, number: int) -> bytes:
 
 @pytest.mark.long
 def test_a_published_object_survives_and_a_removed_one_stays_away(
-    disk: Disk, rng: random.Random, sized: Callable[[int, int], int]
+    disk: Disk, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     staging = Staging.open(disk.path / "staging")
     backend = FilesystemBackend(disk.path / "data")
@@ -55,12 +52,14 @@ def test_a_published_object_survives_and_a_removed_one_stays_away(
             for each in going:
                 disk.mark(f"gone {each.digest.hex}")
     staging.close()
-    assert disk.after_every_cut(f"{CHECK} backend", "strict,ext4", sized(30, 100_000)) == ""
+    assert (
+        disk.after_every_cut(asking(forks, "tests.fakes.after_cut", "backend"), "strict,ext4", sized(30, 100_000)) == ""
+    )
 
 
 @pytest.mark.long
 async def test_an_acknowledged_upload_survives_and_an_erased_one_stays_away(
-    disk: Disk, rng: random.Random, sized: Callable[[int, int], int]
+    disk: Disk, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     store = await store_on(disk)
     for number in range(sized(5, 25)):
@@ -75,7 +74,9 @@ async def test_an_acknowledged_upload_survives_and_an_erased_one_stays_away(
             await collect(store)
             disk.mark(f"gone {digest.hex}")
     await store.close()
-    assert disk.after_every_cut(f"{CHECK} store", "strict,ext4", sized(16, 100_000)) == ""
+    assert (
+        disk.after_every_cut(asking(forks, "tests.fakes.after_cut", "store"), "strict,ext4", sized(16, 100_000)) == ""
+    )
 
 
 # -- a disk that fails -------------------------------------------------------------------------------------------------
