@@ -4,7 +4,8 @@ RecordError
 ├── Unknown              no such owner, connector, instance, stream or record (also: not for this caller)
 ├── Ambiguous            several instances and none was named
 ├── Invalid              the request cannot be meant; carries the contract's code and the parameter
-├── InvalidCursor        a cursor that this server did not make for this list
+│   ├── InvalidCursor    a cursor that this server did not make for this list
+│   └── BadBag           what was brought is no bag as an export makes it; nothing of it is taken
 ├── CursorExpired        a change token older than what is remembered
 ├── Forbidden            the grant does not allow it; carries the contract's code and the parameter
 │   └── GrantEnded       (records.access) it was revoked or has expired; carries the scope that it gave
@@ -48,6 +49,13 @@ class InvalidCursor(Invalid):
 
     def __init__(self, param: str = "cursor") -> None:
         super().__init__(f"the {param} does not belong to this list; start again without it", "invalid_cursor", param)
+
+
+class BadBag(Invalid):
+    """What was brought is not a bag as an export makes it, or not whole. Nothing of it was taken."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"the bag is refused: {message}")
 
 
 class CursorExpired(RecordError):

@@ -13,6 +13,7 @@ from records.access import Access
 from records.attachments import Attachments
 from records.audit import Audit
 from records.bag.export import Exports
+from records.bag.imports import Imports, Ways
 from records.central import Central
 from records.centrals.sqlite import SqliteCentral
 from records.checkpoints import Checkpoints
@@ -74,6 +75,7 @@ class RecordStore:
         self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, self.room, validate=validate)
         self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring, self.room)
         self.states = States(central, self.registry)
+        self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry)
         self.collector = Collector(blobs, Holdings(central, engines))
         self.erasures = Erasures(

@@ -16,6 +16,7 @@ _COMMANDS = {
     "backup": "tools.backup",
     "restore": "tools.restore",
     "export": "tools.export",
+    "import": "tools.importing:import_bag",
     "spine": "tools.spine",
     "usage": "tools.usage",
     "quota": "tools.quota",
@@ -32,7 +33,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name or cmd_name)
         return command
 
 

@@ -10,8 +10,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from blobstore.catalogue import Stored
+from blobstore.digest import Digest
 from blobstore.scratch import ScratchDatabase
 from records.bag import layout
+from records.bag.lines import AttachmentLine, WaitingLine
 from records.manifest import StreamDeclaration
 from records.model import Link, Partition, StoredRecord
 
@@ -92,19 +94,19 @@ class Database:
         """Add a file that was uploaded for a record that has not come; its stream is there."""
         self._scratch.execute(_WAITING, (self._streams[place], key, where, blob, media_type))
 
-    def attachments(self) -> Iterator[tuple[Partition, str, str, str, str, str | None]]:
-        """Stream, key, pointer, blob id, media type and file name of each, in the order of streams, keys, pointers."""
+    def attachments(self) -> Iterator[AttachmentLine]:
+        """In the order of streams, keys and pointers."""
         places = {number: place for place, number in self._streams.items()}
-        for stream, *rest in self._scratch.execute(_ATTACHMENTS):
-            yield places[stream], *rest
+        for stream, key, pointer, blob, media_type, filename in self._scratch.execute(_ATTACHMENTS):
+            link = Link(Digest.parse(blob), pointer, media_type, filename)
+            yield AttachmentLine.of(places[stream], key, link)
 
-    def waitings(self) -> Iterator[tuple[Partition, str, str, str, str]]:
-        """Stream, key, place, blob id and media type of each, in the order in which they were added."""
+    def waitings(self) -> Iterator[WaitingLine]:
+        """In the order in which they were added."""
         places = {number: place for place, number in self._streams.items()}
-        for stream, *rest in self._scratch.execute(
-            "SELECT stream, key, place, blob, media_type FROM waiting ORDER BY id"
-        ):
-            yield places[stream], *rest
+        for stream, *rest in self._scratch.execute(_WAITINGS):
+            place = places[stream]
+            yield WaitingLine(place.connector, place.instance, place.stream, *rest)
 
     def seal(self, declared: Mapping[tuple[str, str], Collection[StreamDeclaration]]) -> int:
         """Add the views and finish the file; its size in bytes. `declared`: by connector and name of a stream."""
@@ -174,6 +176,7 @@ def _quoted(name: str) -> str:
 _RECORD = "INSERT INTO records (stream, key, emitted_at, data) VALUES (?, ?, ?, CAST(? AS TEXT))"
 _ATTACHMENT = "INSERT INTO attachments (record, pointer, blob, media_type, filename) VALUES (?, ?, ?, ?, ?)"
 _WAITING = "INSERT INTO waiting (stream, key, place, blob, media_type) VALUES (?, ?, ?, ?, ?)"
+_WAITINGS = "SELECT stream, key, place, blob, media_type FROM waiting ORDER BY id"
 _ATTACHMENTS = """
 SELECT r.stream, r.key, a.pointer, a.blob, a.media_type, a.filename
 FROM attachments a JOIN records r ON r.id = a.record ORDER BY a.id

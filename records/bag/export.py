@@ -49,8 +49,8 @@ class Export:
         """Keys of what is in it."""
         self.size = tar.size
         """Of the archive, in bytes."""
-        self.name = f"bag_b3_{contents.member(layout.TAG_MANIFESTS[0]).content.digest.hex}"
-        """The digest of the manifest of manifests: bags of one name are the same, byte for byte."""
+        self.name = layout.bag_name(contents.member(layout.TAG_MANIFESTS[0]).content)
+        """Bags of one name are the same, byte for byte."""
 
     def fileno(self) -> None:
         """No file holds the archive."""

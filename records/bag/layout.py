@@ -17,21 +17,24 @@ data/records.sqlite                 all of it but the files, for people
 
 import re
 
-from blobstore.digest import Digest, derive
+from blobstore.digest import Content, Digest, derive
 from records.model import Partition
 
 ROOT = "export"
 """The folder that everything in an archive stands in."""
 
-FORMAT = "1"
-"""Of this layout; a bag says it in `bag-info.txt`."""
+FORMAT_LINE = "Blobstore-Export-Format: 1"
+"""In `bag-info.txt`: this layout."""
 
 DECLARATION = "bagit.txt"
+DECLARED = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 INFO = "bag-info.txt"
 README = "README.md"
 ALGORITHMS = ("blake3", "sha256")
 MANIFESTS = tuple(f"manifest-{name}.txt" for name in ALGORITHMS)
 TAG_MANIFESTS = tuple(f"tagmanifest-{name}.txt" for name in ALGORITHMS)
+TAGS = (DECLARATION, INFO, README, *MANIFESTS)
+"""What the manifests of tag files list."""
 
 DATA = "data/"
 CONNECTORS = "data/connectors.ndjson"
@@ -42,6 +45,7 @@ BLOBS = "data/blobs.ndjson"
 ATTACHMENTS = "data/attachments.ndjson"
 WAITING = "data/waiting.ndjson"
 DATABASE = "data/records.sqlite"
+BLOB_FOLDER = "data/blobs/"
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}\Z")
 _TO_BE_LEFT_OUT = re.compile(r"[^a-z0-9]+")
@@ -86,7 +90,17 @@ def state(place: Partition) -> str:
 
 def blob(digest: Digest) -> str:
     """Where the bytes of an attached file stand."""
-    return f"data/blobs/{digest.hex[:2]}/{digest.hex}"
+    return f"{BLOB_FOLDER}{digest.hex[:2]}/{digest.hex}"
+
+
+def bag_name(tag_manifest: Content) -> str:
+    """What names a bag: the digest of the manifest of manifests. Bags of one name are the same, byte for byte."""
+    return f"bag_b3_{tag_manifest.digest.hex}"
+
+
+def oxum(size: int, count: int) -> str:
+    """The line of `bag-info.txt` that says how many bytes and files the data are."""
+    return f"Payload-Oxum: {size}.{count}"
 
 
 def _folders(place: Partition) -> str:

@@ -1,16 +1,18 @@
 """Makes a bag: what a connector brought, or all of an owner's, as the engine shows it at one moment."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import msgspec
 
 from blobstore.catalogue import ClaimedBlob, Stored
 from blobstore.digest import Content
 from blobstore.errors import StorageUnavailable
-from records import jsontext
 from records.bag import layout
 from records.bag.contents import Contents, Text
 from records.bag.database import Database
+from records.bag.lines import BlobLine, ConnectorLine, InstanceLine, StateLine, StreamLine, digest_in, line_of, written
 from records.bag.readme import README
 from records.central import Instance
 from records.manifest import StreamDeclaration
@@ -109,15 +111,14 @@ class Plan:
         """Write all the rest."""
         self._lists()
         self.contents.add_database(self._database.seal(self.selected.declared))
-        self._whole(layout.DECLARATION, b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+        self._whole(layout.DECLARATION, layout.DECLARED)
         self._whole(layout.INFO, self._info())
         self._whole(layout.README, README.encode())
         for algorithm in layout.ALGORITHMS:
             self._manifest(f"manifest-{algorithm}.txt", algorithm, layout.DATA)
         # The manifests of the tag files do not name each other: the list is fixed before the first is written.
-        tags = [layout.DECLARATION, layout.INFO, layout.README, *layout.MANIFESTS]
         lines = {
-            name: [_entry(name, path, self.contents.member(path).content) for path in sorted(tags)]
+            name: [_entry(name, path, self.contents.member(path).content) for path in sorted(layout.TAGS)]
             for name in layout.ALGORITHMS
         }
         for algorithm in layout.ALGORITHMS:
@@ -126,63 +127,44 @@ class Plan:
     def _take(self, text: Text, record: StoredRecord, links: Sequence[Link]) -> None:
         if self._stopped:
             raise StorageUnavailable("the export was given up")
-        text.write(line_of(record))
+        text.write(line_of(record.key, record.data, record.emitted_at))
         self._database.record(record, links)
         for link in links:
             self.contents.want(link.digest)
 
     def _lists(self) -> None:
-        selected = self.selected
+        connectors = sorted(self.selected.connectors.items())
         self._list(
             layout.CONNECTORS,
-            (
-                {"connector_id": each.manifest.connector_id, "connector": key, "manifest": layout.manifest(key)}
-                for key, each in sorted(selected.connectors.items())
-            ),
+            (ConnectorLine(each.manifest.connector_id, key, layout.manifest(key)) for key, each in connectors),
         )
-        for key, each in selected.connectors.items():
+        for key, each in connectors:
             self._whole(layout.manifest(key), each.raw)
         self._list(
             layout.INSTANCES,
-            (
-                {"connector": each.connector, "instance": each.id, "default": each.is_default}
-                for each in selected.instances
-            ),
+            (InstanceLine(each.connector, each.id, each.is_default) for each in self.selected.instances),
         )
-        self._list(layout.STREAMS, (self._stream(place) for place in selected.places))
-        self._list(layout.STATES, ({**_named(place), "path": layout.state(place)} for place in sorted(selected.states)))
-        for place, value in selected.states.items():
+        self._list(layout.STREAMS, (self._stream(place) for place in self.selected.places))
+        self._list(layout.STATES, (StateLine.of(place) for place in sorted(self.selected.states)))
+        for place, value in self.selected.states.items():
             self._whole(layout.state(place), value)
-        self._list(layout.ATTACHMENTS, (attachment(*each) for each in self._database.attachments()))
-        self._list(
-            layout.WAITING,
-            (
-                {**_named(place), "key": key, "place": where, "blob_id": blob, "media_type": media_type}
-                for place, key, where, blob, media_type in self._database.waitings()
-            ),
-        )
-        self._list(layout.BLOBS, (blob_of(each.content) for each in self.contents.members("data/blobs/")))
+        self._list(layout.ATTACHMENTS, self._database.attachments())
+        self._list(layout.WAITING, self._database.waitings())
+        self._list(layout.BLOBS, (BlobLine.of(each.content) for each in self.contents.members(layout.BLOB_FOLDER)))
 
-    def _stream(self, place: Partition) -> dict[str, object]:
+    def _stream(self, place: Partition) -> StreamLine:
         stream = self._streams[place]
         assert stream.content is not None
-        return {
-            **_named(place),
-            "path": layout.records(place),
-            "records": stream.records,
-            "bytes": stream.content.size,
-            "sha256": stream.content.sha256.hex(),
-            "blake3": stream.content.digest.hex,
-        }
+        return StreamLine.of(place, stream.records, stream.content)
 
     def _info(self) -> bytes:
         count, size = self.contents.totals(layout.DATA)
         names = [each.manifest.connector_id for _, each in sorted(self.selected.connectors.items())]
         lines = [f"External-Identifier: {names[0]}"] if len(names) == 1 else []
         lines += [
-            f"Blobstore-Export-Format: {layout.FORMAT}",
+            layout.FORMAT_LINE,
             "External-Description: Records and attached files from a personal data store",
-            f"Payload-Oxum: {size}.{count}",
+            layout.oxum(size, count),
         ]
         return "".join(f"{line}\n" for line in lines).encode()
 
@@ -191,49 +173,14 @@ class Plan:
             for member in self.contents.members(begin):
                 text.write(_entry(algorithm, member.path, member.content))
 
-    def _list(self, path: str, objects: Iterator[Mapping[str, object]]) -> None:
+    def _list(self, path: str, lines: Iterable[msgspec.Struct]) -> None:
         with self.contents.text(path) as text:
-            for each in objects:
-                text.write(jsontext.encode(each) + b"\n")
+            for line in lines:
+                text.write(written(line))
 
     def _whole(self, path: str, data: bytes) -> None:
         with self.contents.text(path) as text:
             text.write(data)
-
-
-def line_of(record: StoredRecord) -> bytes:
-    """A record as it is ingested: one line, its data byte for byte (a line end that JSON allows becomes a space)."""
-    data = record.data.replace(b"\n", b" ") if b"\n" in record.data else record.data
-    key, emitted_at = jsontext.encode(record.key), jsontext.encode(record.emitted_at)
-    return b'{"key":%b,"data":%b,"emitted_at":%b}\n' % (key, data, emitted_at)
-
-
-def attachment(
-    place: Partition, key: str, pointer: str, blob: str, media_type: str, filename: str | None
-) -> dict[str, object]:
-    """A line of `ATTACHMENTS`."""
-    return {
-        **_named(place),
-        "key": key,
-        "pointer": pointer,
-        "blob_id": blob,
-        "media_type": media_type,
-        "filename": filename,
-    }
-
-
-def blob_of(content: Content) -> dict[str, object]:
-    """A line of `BLOBS`."""
-    return {
-        "blob_id": str(content.digest),
-        "sha256": content.sha256.hex(),
-        "size_bytes": content.size,
-        "path": layout.blob(content.digest),
-    }
-
-
-def _named(place: Partition) -> dict[str, object]:
-    return {"connector": place.connector, "instance": place.instance, "stream": place.stream}
 
 
 def _slot(each: ClaimedBlob) -> tuple[Partition, str, str]:
@@ -242,5 +189,4 @@ def _slot(each: ClaimedBlob) -> tuple[Partition, str, str]:
 
 
 def _entry(algorithm: str, path: str, content: Content) -> bytes:
-    digest = content.digest.hex if algorithm == "blake3" else content.sha256.hex()
-    return f"{digest}  {path}\n".encode()
+    return f"{digest_in(algorithm, content)}  {path}\n".encode()

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from records.bag.export import Export
+from records.bag.imports import Imported
+from records.bag.untar import TarArchive
 from records.central import Owner
 from records.scope import Selector
 from records.store import RecordStore
-from tests.fakes.data_directory import chunks
+from tests.fakes.data_directory import chunks, digest_of, sha256_of
 
 WHEN = "2026-11-23T10:00:00Z"
 MAIL = "https://connectors.example/Mail Über/1"
@@ -128,3 +130,69 @@ def unpacked(archive: bytes, folder: Path) -> Path:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")
     return folder / "export"
+
+
+# -- bags that others make ---------------------------------------------------------------------------------------------
+
+
+def sealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files with manifests and counts that are right for them, whatever they are."""
+    data = {path: content for path, content in sorted(files.items()) if path.startswith("data/")}
+    tags = {path: content for path, content in files.items() if path in ("bagit.txt", "README.md")}
+    oxum = f"Payload-Oxum: {sum(map(len, data.values()))}.{len(data)}"
+    info = [line for line in files["bag-info.txt"].decode().splitlines() if not line.startswith("Payload-Oxum")]
+    tags["bag-info.txt"] = "".join(f"{line}\n" for line in [*info, oxum]).encode()
+    for algorithm in ("blake3", "sha256"):
+        tags[f"manifest-{algorithm}.txt"] = listed(algorithm, data)
+    lists = {f"tagmanifest-{algorithm}.txt": listed(algorithm, tags) for algorithm in ("blake3", "sha256")}
+    return {**tags, **lists, **data}
+
+
+def listed(algorithm: str, files: Mapping[str, bytes]) -> bytes:
+    """A manifest of these files."""
+    digest = (lambda data: digest_of(data).hex) if algorithm == "blake3" else sha256_of
+    return "".join(f"{digest(data)}  {path}\n" for path, data in sorted(files.items())).encode()
+
+
+def relisted(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same, and the list of streams tells what the files of records are."""
+    lines = []
+    for line in lines_of(files, "data/streams.ndjson"):
+        data = files[line["path"]]
+        line |= {"records": data.count(b"\n"), "bytes": len(data)}
+        line |= {"sha256": sha256_of(data), "blake3": digest_of(data).hex}
+        lines.append(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n")
+    return sealed({**files, "data/streams.ndjson": "".join(lines).encode()})
+
+
+def tar_of(files: Mapping[str, bytes], *more: tuple[tarfile.TarInfo, bytes], root: str = "export/") -> bytes:
+    """An archive of these files, and of whatever else."""
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path, data in files.items():
+            info = tarfile.TarInfo(root + path)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        for info, data in more:
+            tar.addfile(info, io.BytesIO(data))
+    return written.getvalue()
+
+
+class InMemory:
+    """An archive's bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self.data[offset : offset + length]
+
+
+async def take(store: RecordStore, owner: str, archive: bytes, connector: str | None = None) -> Imported:
+    """Import a tar archive."""
+    checked = await store.imports.check(TarArchive(InMemory(archive)))
+    try:
+        return await store.imports.load(await store.access.owner(owner), checked, connector)
+    finally:
+        checked.close()

@@ -1,0 +1,111 @@
+"""`blobstore import`."""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from records.store import RecordStore
+from tests.fakes import data_directory
+from tests.fakes.bags import fill, unpacked
+from tests.fakes.data_directory import Stored, in_store
+from tools.cli import main
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What was exported of an owner called ann."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    async def make(store: RecordStore) -> None:
+        await fill(store, await store.access.owner("ann"))
+
+    in_store(folder / "data", make)
+    assert run("export", "--data", str(folder / "data"), "--owner", "ann", str(folder / "ann.tar")).exit_code == 0
+    return folder / "ann.tar"
+
+
+def run(*arguments: str, input: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, input=input, catch_exceptions=False)
+
+
+def exported(data: Path, owner: str) -> bytes:
+    result = run("export", "--data", str(data), "--owner", owner, "-")
+    assert result.exit_code == 0, result.output
+    return result.stdout_bytes
+
+
+def doctor(data: Path) -> str:
+    result = run("doctor", "--data", str(data), "--deep")
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("form", ["file", "folder", "standard input"])
+def test_a_bag_comes_into_a_new_directory(archive: Path, tmp_path: Path, form: str) -> None:
+    data = tmp_path / "new"
+    bag = {"file": str(archive), "standard input": "-"}.get(form) or str(unpacked(archive.read_bytes(), tmp_path))
+    result = run("import", "--data", str(data), "--owner", "bob", bag, input=archive.read_bytes())
+    assert result.exit_code == 0, result.output
+    assert "68 records" in result.output
+    assert exported(data, "bob") == archive.read_bytes()
+    doctor(data)
+
+
+def test_what_is_refused_leaves_nothing_and_says_why(archive: Path, tmp_path: Path) -> None:
+    data = tmp_path / "new"
+    (tmp_path / "cut.tar").write_bytes(archive.read_bytes()[:-30_000])
+    result = run("import", "--data", str(data), "--owner", "bob", str(tmp_path / "cut.tar"))
+    assert result.exit_code == 1
+    assert "the bag is refused: " in result.output
+    result = run("import", "--data", str(data), "--owner", "bob", "--limit", "1000", "-", input=archive.read_bytes())
+    assert "--limit" in result.output
+    assert run("import", "--data", str(data), "--owner", "bob", str(tmp_path / "none.tar")).exit_code == 1
+    assert not list((data / "records").glob("*.db"))
+    assert "no owner" in run("export", "--data", str(data), "--owner", "bob", "-").output
+    doctor(data)
+
+
+def test_a_new_directory_gets_one_connector(archive: Path, tmp_path: Path) -> None:
+    result = run("import", "--data", str(tmp_path / "new"), "--owner", "bob", "--connector", "chat", str(archive))
+    assert "imported chat: 17 records" in result.output
+
+
+@pytest.mark.long
+def test_an_import_that_is_killed_again_and_again_ends_as_if_it_never_was(
+    archive: Path, tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+) -> None:
+    data = tmp_path / "new"
+    command = [sys.executable, "-m", "tools", "import", "--data", data, "--owner", "bob", archive]
+    started = time.monotonic()
+    subprocess.run([*command[:5], tmp_path / "whole", *command[6:]], check=True, capture_output=True)
+    length = time.monotonic() - started
+    killed = 0
+    for _ in range(sized(4, 100)):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(rng.uniform(0.3, 1.0) * length)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += 1
+        process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    assert killed > 0
+    assert exported(data, "bob") == archive.read_bytes()
+    assert run("gc", "--data", str(data), "--grace", "1s").exit_code == 0
+    assert exported(data, "bob") == archive.read_bytes()
+    doctor(data)
+
+
+def test_a_bag_into_a_directory_that_has_other_owners(archive: Path, tmp_path: Path) -> None:
+    stored: Stored = data_directory.make(tmp_path / "data")
+    before = exported(stored.data, "ann")
+    assert stored.run("import", "--owner", "bobby", str(archive)).exit_code == 0
+    assert exported(stored.data, "ann") == before
+    assert exported(stored.data, "bobby") == archive.read_bytes()
+    doctor(stored.data)
