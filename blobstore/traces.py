@@ -45,16 +45,17 @@ class _Place(NamedTuple):
 class Traces:
     """Finds runs of samples; each of them should be distinctive, and none longer than `LONGEST`."""
 
-    def __init__(self, samples: Sequence[bytes]) -> None:
+    def __init__(self, samples: Sequence[bytes], *, every: bool = False) -> None:
+        """`every`: also runs that show nothing but what many samples have in common, or filling; takes longer."""
         self._samples = samples
         places = defaultdict[int, list[_Place]](list)
         for number, sample in enumerate(samples):
             for offset in range(len(sample) - _WORD + 1):
                 word = sample[offset : offset + _WORD]
-                if len(set(word)) >= _DISTINCT:
+                if every or len(set(word)) >= _DISTINCT:
                     places[int.from_bytes(word, "little")].append(_place(sample, number, offset))
         # What many samples have in common is the form of records rather than what stands in them.
-        self._places = {word: where for word, where in places.items() if len({each[0] for each in where}) <= _COMMON}
+        self._places = {word: where for word, where in places.items() if every or _is_rare(where)}
         self._words = set(self._places)
 
     def in_text(self, text: bytes, beside: Container[int] = ()) -> Iterator[tuple[int, int]]:
@@ -87,6 +88,10 @@ class Traces:
             tail = buffer[-LONGEST:]
             base += len(buffer) - len(tail)
             buffer = tail
+
+
+def _is_rare(places: list[_Place]) -> bool:
+    return len({place.sample for place in places}) <= _COMMON
 
 
 def _place(sample: bytes, number: int, offset: int) -> _Place:

@@ -95,7 +95,8 @@ def look(what: Search) -> Found:
     suspected = sorted({hit.sample for hit in hits})
     living = set[int]()
     if suspected:
-        some = Traces([what.samples[number] for number in suspected])
+        # Every run: in a row it may lie otherwise than in the file, and must be seen there as well.
+        some = Traces([what.samples[number] for number in suspected], every=True)
         for path in what.databases:
             living |= {suspected[number] for number in _living(root / path, some, what.silent)}
     return Found(files, total, hits, sorted(living), unread)

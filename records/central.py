@@ -254,6 +254,21 @@ class Central(Protocol):
         """
         ...
 
+    async def keep_samples(self, erasure: str, key: bytes, sealed: bytes) -> None:
+        """Keep what an erasure looks for at its end, sealed, and its key; where there is any, that stays.
+
+        Durable when this returns. Raises `Unknown`.
+        """
+        ...
+
+    async def samples(self, erasure: str) -> tuple[bytes, bytes] | None:
+        """The key and the sealed samples of an erasure; None where none are kept."""
+        ...
+
+    async def drop_samples(self, erasure: str) -> None:
+        """Forget them; after the next `sanitize` no file shows them. None there is no error."""
+        ...
+
     async def redact_erasure(self, erasure: str, target: bytes) -> None:
         """Replace the target, which may name a record's key, by one that does not. Raises `Unknown`."""
         ...

@@ -129,6 +129,16 @@ class Engine(Protocol):
         """
         ...
 
+    async def sample(
+        self, partition: Partition, versions: Collection[int], *, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
+        """For each of these versions the first record of the partition that has it or a later one, where there is one.
+
+        Each record once, in the order of their versions. What it costs does not depend on how many there are. It stops
+        with the record that takes their data beyond `max_bytes`.
+        """
+        ...
+
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         """Every partition that was ever written to (of one connector), in constant time each."""
         ...

@@ -30,6 +30,7 @@ from records.ledger import NAME, Ledger
 from records.reach import Reaches
 from records.reads import Reads
 from records.registry import Registry
+from records.residue import Residues
 from records.room import Room
 from records.state import States
 
@@ -77,6 +78,7 @@ class RecordStore:
         self.states = States(central, self.registry)
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry)
+        self.residues = Residues(directory, blobs, central, engines)
         self.collector = Collector(blobs, Holdings(central, engines))
         self.erasures = Erasures(
             directory / "locks",

@@ -24,6 +24,7 @@ class MemoryCentral:
         self._spines: dict[str, list[SpineEvent]] = {}
         self._noted: dict[str, list[tuple[int, About]]] = {}
         self._delivered: dict[tuple[str, str], int] = {}
+        self._samples: dict[str, tuple[bytes, bytes]] = {}
         self._checkpoints: dict[str, dict[int, Checkpoint]] = {}
 
     # -- owners and tokens -----------------------------------------------------------------------------------------
@@ -187,6 +188,15 @@ class MemoryCentral:
         connector = self._connectors.get((job.owner, job.connector))
         if job.instance is None and connector is not None and connector.erased_at is None:
             self._connectors[job.owner, job.connector] = replace(connector, erased_at=job.requested_at)
+
+    async def keep_samples(self, erasure: str, key: bytes, sealed: bytes) -> None:
+        self._samples.setdefault(self._job(erasure).id, (key, sealed))
+
+    async def samples(self, erasure: str) -> tuple[bytes, bytes] | None:
+        return self._samples.get(erasure)
+
+    async def drop_samples(self, erasure: str) -> None:
+        self._samples.pop(erasure, None)
 
     async def redact_erasure(self, erasure: str, target: bytes) -> None:
         self._erasures[erasure] = replace(self._job(erasure), target=target)

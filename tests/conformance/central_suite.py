@@ -538,6 +538,23 @@ class ErasureJobs:
         with pytest.raises(Unknown):
             await central.redact_erasure("e1", b"{}")
 
+    async def test_samples_are_kept_with_an_erasure_until_they_are_dropped(self, central: Central) -> None:
+        owner = await registered(central)
+        await central.begin_erasure(job_of(owner, "e1"), EVENT)
+        await central.begin_erasure(job_of(owner, "e2"), EVENT)
+        assert await central.samples("e1") is None
+        await central.keep_samples("e1", b"key", b"\0sealed")
+        await central.keep_samples("e1", b"another key", b"of other samples")
+        assert await central.samples("e1") == (b"key", b"\0sealed")
+        assert await central.samples("e2") is None
+        for _ in range(2):
+            await central.drop_samples("e1")
+        assert await central.samples("e1") is None
+
+    async def test_samples_belong_to_an_erasure(self, central: Central) -> None:
+        with pytest.raises(Unknown):
+            await central.keep_samples("e1", b"key", b"sealed")
+
     async def test_unfinished_erasures_come_oldest_first(self, central: Central) -> None:
         owner = await registered(central)
         for id, at in (("e9", T3), ("e8", T1), ("e7", T1), ("e6", T2)):

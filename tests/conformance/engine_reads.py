@@ -203,6 +203,20 @@ class EngineReads:
         assert sorted(kept) == [(place, key) for place in places for key in stable]
         assert seen == in_order(seen, order)
 
+    async def test_a_sample_is_of_the_records_that_were_written_next(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("c"), put("a"), put("gone"), delete("gone"), put("b"), put("a", "anew"))
+        await apply(engine, OTHERS, put("other"))
+        found = {version: keys_of(await engine.sample(MESSAGES, [version])) for version in range(8)}
+        assert found == {0: ["c"], 1: ["c"], 2: ["b"], 3: ["b"], 4: ["b"], 5: ["b"], 6: ["a"], 7: []}
+        assert keys_of(await engine.sample(MESSAGES, [6, 0, 3, 3, 1, 99])) == ["c", "b", "a"]
+        assert await engine.sample(MESSAGES, [6]) == await engine.get([MESSAGES], ["a"])
+        assert await engine.sample(MESSAGES, []) == await engine.sample(NOWHERE, [1]) == []
+
+    async def test_a_sample_stops_when_it_has_enough_bytes(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, *(put(key) for key in "abcd"))
+        size = len(put("a").data)
+        assert keys_of(await engine.sample(MESSAGES, [1, 2, 3, 4], max_bytes=2 * size - 1)) == ["a", "b"]
+
     async def test_stats_are_of_every_partition_that_was_ever_written_to(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a"), put("b"))
         await apply(engine, USERS, put("a"), delete("a"))

@@ -60,6 +60,13 @@ def test_text_of_records_is_found_in_a_text_of_the_same_form() -> None:
     assert numbers(Traces(samples), b"\n".join(lines[200:])) == set()
 
 
+def test_what_many_samples_have_in_common_is_found_where_every_run_counts() -> None:
+    form = b'"attachments": [{"blob_ref": {"bl'
+    samples = [b"%02d" % number + form for number in range(30)]
+    assert numbers(Traces(samples), b"........" + form) == set()
+    assert numbers(Traces(samples, every=True), b"........" + form) == set(range(30))
+
+
 @pytest.mark.parametrize("at", [BLOCK - 40, BLOCK - 1, BLOCK, 2 * BLOCK - 16, 3 * BLOCK + 5])
 def test_what_lies_across_the_border_of_two_reads_is_found(tmp_path: Path, at: int) -> None:
     content = bytearray(RNG.randbytes(3 * BLOCK + 200))

@@ -41,6 +41,24 @@ class Erasures(OnFile):
 
         await self._file.write(run)
 
+    async def keep_samples(self, erasure: str, key: bytes, sealed: bytes) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            _require(len(db.execute("SELECT 1 FROM erasures WHERE id = ?", (erasure,)).fetchall()))
+            db.execute("INSERT INTO samples VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (erasure, key, sealed))
+
+        await self._file.write(run)
+
+    async def samples(self, erasure: str) -> tuple[bytes, bytes] | None:
+        sql = "SELECT key, sealed FROM samples WHERE erasure = ?"
+        return await self._file.read(lambda db: db.execute(sql, (erasure,)).fetchone())
+
+    async def drop_samples(self, erasure: str) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            if db.execute("DELETE FROM samples WHERE erasure = ?", (erasure,)).rowcount:
+                mark_stale(db)
+
+        await self._file.write(run)
+
     async def redact_erasure(self, erasure: str, target: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
             _require(db.execute("UPDATE erasures SET target = ? WHERE id = ?", (target, erasure)).rowcount)

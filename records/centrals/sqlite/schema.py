@@ -11,7 +11,7 @@ from records.errors import Conflict, Unknown
 
 MIGRATIONS = Migrations("central")
 
-CONTENT = ("states", "targets")
+CONTENT = ("states", "targets", "samples")
 """Tables whose rows hold what an erasure must leave no trace of. To be written anew they have neither indexes but those
 of constraints nor foreign keys: who writes a row looks first whether what it belongs to is there."""
 
@@ -69,6 +69,9 @@ CREATE TABLE erasures (
 ) STRICT;
 CREATE INDEX erasures_unfinished ON erasures (requested_at) WHERE state != 'done';
 CREATE TABLE targets (erasure TEXT PRIMARY KEY, target BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE samples (
+    erasure TEXT PRIMARY KEY, key BLOB NOT NULL, sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE spine (
     owner TEXT NOT NULL REFERENCES owners, seq INTEGER NOT NULL, at TEXT NOT NULL,
     body BLOB NOT NULL, previous BLOB NOT NULL, hash BLOB NOT NULL,

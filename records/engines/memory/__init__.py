@@ -139,6 +139,14 @@ class MemoryEngine:
         links = [await self.links_in(record.partition, record.key) for record in found]
         return see((record, [each.link for each in placed]) for record, placed in zip(found, links, strict=True))
 
+    async def sample(
+        self, partition: Partition, versions: Collection[int], *, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
+        there = sorted(self._stored([partition]), key=lambda record: record.version)
+        first = [next((each for each in there if each.version >= version), None) for version in sorted(versions)]
+        found = {each.version: each for each in first if each is not None}
+        return up_to(found.values(), max_bytes)
+
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         return {
             partition: self._partitions[partition].stats

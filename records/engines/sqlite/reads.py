@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, version_of
+from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, record_id, version_of
 from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
 from records.order import split
 from records.paging import take, up_to
@@ -56,6 +56,15 @@ class Reads(OnFile):
 
         return await self._file.read(run)
 
+    async def sample(
+        self, partition: Partition, versions: Collection[int], *, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
+        def run(db: sqlite3.Connection) -> list[StoredRecord]:
+            part = part_of(db, partition)
+            return [] if part is None else up_to(_sampled(db, partition, part, sorted(versions)), max_bytes)
+
+        return await self._file.read(run)
+
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         rows = await self._file.read(lambda db: db.execute(_STATS, (connector, connector)).fetchall())
         return {Partition(*row[:3]): PartitionStats(*row[3:]) for row in rows}
@@ -72,6 +81,18 @@ def _named(db: sqlite3.Connection, parts: list[tuple[Partition, int]], keys: Seq
         for marks, some in in_lists(keys):
             for row in db.execute(_GET.format(marks=marks), (part, *some)):
                 yield record(place, row)
+
+
+def _sampled(db: sqlite3.Connection, place: Partition, part: int, versions: Sequence[int]) -> Iterator[StoredRecord]:
+    last = -1
+    for version in versions:
+        if version > last:
+            row = db.execute(_FROM, (record_id(part, version), record_id(part + 1, 0))).fetchone()
+            if row is None:
+                return
+            found = record(place, row)
+            last = found.version
+            yield found
 
 
 def _visited(db: sqlite3.Connection, parts: list[tuple[Partition, int]]) -> Generator[Linked]:
@@ -147,6 +168,8 @@ _BY_KEY = f"SELECT {COLUMNS} FROM records WHERE part = ? ORDER BY key"
 _LINKS_BY_KEY = "SELECT digest, pointer, media_type, filename FROM links WHERE part = ? ORDER BY key, pointer"
 
 _GET = f"SELECT {COLUMNS} FROM records WHERE part = ? AND key IN {{marks}} ORDER BY key"
+
+_FROM = f"SELECT {COLUMNS} FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"
 
 _STATS = """
 SELECT c.name, p.instance, p.stream, p.records, p.bytes, p.links, p.version, p.updated_at, p.floor
