@@ -134,6 +134,14 @@ class CatalogueEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbering:
+    """An outbox by its numbers: the last that was drained, and the last that was given (0: none)."""
+
+    drained: int
+    given: int
+
+
+@dataclass(frozen=True, slots=True)
 class Orphan:
     """A live or quarantined generation without holder or claim, and since when (UTC seconds)."""
 
@@ -262,6 +270,10 @@ class Catalogue(Protocol):
 
     async def outbox(self, limit: int) -> list[CatalogueEvent]:
         """The oldest events that have not been drained; each belongs on its namespace's audit log."""
+        ...
+
+    async def numbering(self) -> Numbering:
+        """The numbers of the outbox, as they are at one moment."""
         ...
 
     async def drained(self, seq: int) -> None:

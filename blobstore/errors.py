@@ -8,10 +8,10 @@ BlobError
 ├── OutOfSpace           the disk is full, or fuller than its floor allows
 │   └── OverQuota        a quota is used up; something must go first
 │       └── LargerThanQuota  one upload that its quota could never hold
-├── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
-│   ├── Damaged          a database file is not what was written; trying again does not help
-│   └── NewerVersion     a database file was made by a newer version of this program
-└── WrongStore           data directory and catalogue do not belong together
+└── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
+    ├── Damaged          a database file is not what was written; trying again does not help
+    ├── NewerVersion     a database file was made by a newer version of this program
+    └── WrongStore       parts that do not belong together: of different stores, or of different times of one
 """
 
 import errno
@@ -63,8 +63,8 @@ class NewerVersion(StorageUnavailable):
     """A database file was made by a newer version of this program, which alone may write it."""
 
 
-class WrongStore(BlobError):
-    """The data directory and the catalogue carry different store ids: deleting by this catalogue would lose data."""
+class WrongStore(StorageUnavailable):
+    """Parts of different stores, or of different times of one: to delete anything by them would lose data."""
 
 
 @contextmanager

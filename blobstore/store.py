@@ -4,6 +4,7 @@ In: lease → staging file → publish. What a crash leaves at any point is foun
 """
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterable, Callable, Coroutine
@@ -96,6 +97,7 @@ class BlobStore:
         catalogue = await SqliteCatalogue.open(directory / "catalogue.db")
         try:
             await _check_store_id(directory / "store-id", await catalogue.store_id())
+            await _require_blobs(directory / "blobs", catalogue)
             backend = await asyncio.to_thread(FilesystemBackend, directory / "blobs")
             staging = await asyncio.to_thread(Staging.open, directory / "staging")
         except BaseException:
@@ -278,6 +280,19 @@ def _close_unused(opening: asyncio.Future[Reader]) -> None:
         opening.result().close()
 
 
+async def _require_blobs(folder: Path, catalogue: Catalogue) -> None:
+    """Raise `WrongStore` where all bytes are gone: a disk that is not mounted must not look like an empty one.
+
+    The folder of a blob's namespace is made before the blob is live, and is there as long as it is.
+    """
+    if await catalogue.stalest(math.inf, 1) and not await asyncio.to_thread(_has_folders, folder):
+        raise WrongStore("blobs/ is empty, but the catalogue knows blobs: is its disk mounted? Else restore a backup")
+
+
+def _has_folders(folder: Path) -> bool:
+    return folder.is_dir() and any(entry.is_dir() and entry.name != "lost+found" for entry in folder.iterdir())
+
+
 async def _check_store_id(path: Path, store_id: str) -> None:
     """The data directory and the catalogue must carry the same id (the first opening writes it)."""
 
@@ -286,6 +301,6 @@ async def _check_store_id(path: Path, store_id: str) -> None:
             if not path.exists():
                 write_durably(path, store_id.encode())
             elif path.read_text() != store_id:
-                raise WrongStore("the blobs in this directory belong to another catalogue; restore the right one")
+                raise WrongStore("store-id is another store's than catalogue.db; restore the one that belongs here")
 
     await asyncio.to_thread(check)

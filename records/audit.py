@@ -12,6 +12,9 @@ BATCH = 500
 RECORDS = "records"
 """The outbox of an owner's record engine, as a source of the spine."""
 
+BLOBS = "blobs"
+"""The outbox of the catalogue, as a source of the spine."""
+
 
 class Audit:
     """Drains every outbox to the spine of the owner whose event it is."""
@@ -47,5 +50,5 @@ class Audit:
         while events := await self._catalogue.outbox(BATCH):
             for owner in sorted({event.namespace for event in events}):
                 mine = [(event.seq, event.body) for event in events if event.namespace == owner]
-                await self._central.append(owner, "blobs", mine, times.now())
+                await self._central.append(owner, BLOBS, mine, times.now())
             await self._catalogue.drained(events[-1].seq)

@@ -332,7 +332,15 @@ class Central(Protocol):
         """Those of events beyond `after` (0: from the first), in the order of their events."""
         ...
 
+    async def delivered_by(self, source: str) -> int:
+        """The highest number that this source delivered to any owner; 0 when there is none."""
+        ...
+
     # -- files -----------------------------------------------------------------------------------------------------
+
+    async def bind(self, name: str) -> str:
+        """As `Engine.bind`: the name of the store that this belongs to."""
+        ...
 
     async def sanitize(self, timeout: float) -> bool:
         """As `Engine.sanitize`, for the central files."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
+from blobstore.catalogue import Numbering
 from blobstore.digest import Digest
 from records.model import (
     Batch,
@@ -240,6 +241,14 @@ class Engine(Protocol):
 
     async def outbox(self, limit: int) -> list[OutboxEvent]:
         """The oldest events that have not been drained."""
+        ...
+
+    async def numbering(self) -> Numbering:
+        """The numbers of the outbox, as they are at one moment."""
+        ...
+
+    async def bind(self, name: str) -> str:
+        """The name of whose records these are: the first that is told is kept, and given back from then on."""
         ...
 
     async def drained(self, seq: int) -> None:

@@ -4,6 +4,7 @@ It would release every blob of its owner, and its events, numbered from the star
 """
 
 from blobstore.errors import StorageUnavailable
+from records.agreement import require_own
 from records.audit import RECORDS
 from records.central import Central
 from records.engine import Engine, Engines
@@ -12,23 +13,32 @@ from records.engine import Engine, Engines
 class GuardedEngines:
     """Wrapper of `Engines`. Both questions raise `StorageUnavailable` for an owner whose engine was lost.
 
-    The spine remembers who had one: whoever has events from it on the spine.
+    The spine remembers who had one: whoever has events from it on the spine. And they raise `WrongStore` for one that
+    is not that owner's, or of another time than the central store (`records.agreement`).
     """
 
-    def __init__(self, engines: Engines, central: Central) -> None:
+    def __init__(self, engines: Engines, central: Central, store_id: str) -> None:
         self._engines = engines
         self._central = central
+        self._store_id = store_id
+        self._right: set[str] = set()
 
     async def of(self, owner: str) -> Engine:
         """As the port says."""
-        return await self.find(owner) or await self._engines.of(owner)
+        return await self.find(owner) or await self._require_right(owner, await self._engines.of(owner))
 
     async def find(self, owner: str) -> Engine | None:
         """As the port says."""
         found = await self._engines.find(owner)
         if found is None and await self._central.delivered(owner, RECORDS):
             raise StorageUnavailable(f"the records of {owner} are missing; restore them from a backup")
-        return found
+        return None if found is None else await self._require_right(owner, found)
+
+    async def _require_right(self, owner: str, engine: Engine) -> Engine:
+        if owner not in self._right:
+            await require_own(owner, engine, self._central, self._store_id)
+            self._right.add(owner)
+        return engine
 
     async def close(self) -> None:
         """As the port says."""

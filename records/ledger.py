@@ -136,7 +136,7 @@ class Ledger:
                     _append(path, 0, msgspec.json.encode(first) + b"\n")
                 known = read(path)
         if known.store != store:
-            raise WrongStore(f"{path} is the erasure ledger of another store")
+            raise WrongStore(f"{path.name} is the erasure ledger of another store")
         return cls(path, known)
 
     async def write(self, entry: Entry) -> None:

@@ -1,6 +1,7 @@
 """The record store: one data directory opened, its parts wired together."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +11,7 @@ from blobstore.gc import Collected, Collector
 from blobstore.space import NO_FLOOR, Floor
 from blobstore.store import BlobStore
 from records.access import Access
+from records.agreement import require_agreement
 from records.attachments import Attachments
 from records.audit import Audit
 from records.bag.export import Exports
@@ -116,10 +118,16 @@ class RecordStore:
         await asyncio.to_thread(_require_whole, directory)
         await asyncio.to_thread(_make_private, directory)
         keyring = await asyncio.to_thread(Keyring.open, directory)
-        central = await SqliteCentral.open(directory / "central.db")
-        blobs = await BlobStore.open(directory, floor)
-        engines = GuardedEngines(SingleFileEngines(directory / "records"), central)
-        written = await Ledger.open(ledger or directory / NAME, await blobs.catalogue.store_id())
+        async with AsyncExitStack() as failing:
+            central = await SqliteCentral.open(directory / "central.db")
+            failing.push_async_callback(central.close)
+            blobs = await BlobStore.open(directory, floor)
+            failing.push_async_callback(blobs.close)
+            await require_agreement(directory, central, blobs.catalogue)
+            store_id = await blobs.catalogue.store_id()
+            engines = GuardedEngines(SingleFileEngines(directory / "records"), central, store_id)
+            written = await Ledger.open(ledger or directory / NAME, store_id)
+            failing.pop_all()
         return cls(directory, blobs, central, engines, keyring, written, validate=validate)
 
     async def collect(self, grace: float) -> Collected:
@@ -157,7 +165,10 @@ def _require_whole(directory: Path) -> None:
     """
     later = None
     for part in reversed(_PARTS):
-        if (directory / part).exists():
+        path = directory / part
+        if path.is_file() and not path.stat().st_size and later is not None:
+            raise StorageUnavailable(f"{part} of the data directory is empty; restore it from a backup")
+        if path.exists():
             later = part
         elif later is not None:
             raise StorageUnavailable(f"{part} of the data directory is missing; restore it from a backup")

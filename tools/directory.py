@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from blobstore.findings import Finding, Severity, Suspicion, certain
+from records.store import RESTORING
 
 PARTS = ("central.db", "catalogue.db", "store-id", "secret", "blobs")
 """What every data directory has once it was served."""
@@ -31,9 +32,14 @@ def require_store(data: Path) -> None:
 
 
 def missing_parts(data: Path) -> list[Finding]:
-    """Parts that are gone: to open the store would make empty ones in their place."""
-    message = "it is missing; restore it from a backup: nothing was opened, for that would make an empty one"
-    return [Finding("missing_part", Severity.ERROR, part, message) for part in PARTS if not (data / part).exists()]
+    """Why nothing may be opened: it is being restored, or parts are gone, in whose place empty ones would be made."""
+    if (data / RESTORING).exists():
+        message = "the directory is being restored, or that was cut off; run `blobstore restore` again"
+        return [Finding("restore_unfinished", Severity.ERROR, RESTORING, message)]
+    message = "it is {}; restore it from a backup: nothing was opened, for that would make an empty one"
+    lost = {part: "missing" for part in PARTS if not (data / part).exists()}
+    lost |= {part: "empty" for part in PARTS if (data / part).is_file() and not (data / part).stat().st_size}
+    return [Finding("missing_part", Severity.ERROR, part, message.format(how)) for part, how in lost.items()]
 
 
 def record_file(data: Path, owner: str) -> Path:

@@ -120,7 +120,7 @@ class Examination:
         for owner in owners.values():
             try:
                 engines[owner.id] = await self._engine(store, owner)
-            except (Damaged, NewerVersion, _MissingError) as error:
+            except (Damaged, NewerVersion, WrongStore, _MissingError) as error:
                 yield certain(_unopened(error))
         async for each in _until_damaged(self._blobs(store, engines)):
             yield each
@@ -216,13 +216,13 @@ async def _until_damaged(suspicions: AsyncIterator[Suspicion]) -> AsyncIterator[
 
 
 def _unopened(error: Exception) -> Finding:
-    found = re.match(r"[\w.-]+\.db", str(error))  # messages begin with the database
+    found = re.match(r"[\w-]+\.(db|ledger)|blobs|store-id", str(error))  # messages begin with the part
     subject = "." if found is None else found[0]
-    if not subject.startswith(("central.", "catalogue.")):
+    if subject.endswith(".db") and not subject.startswith(("central.", "catalogue.")):
         subject = f"records/{subject}"
     match error:
         case WrongStore():
-            return Finding("store_mismatch", Severity.ERROR, "store-id", f"{error}; nothing else was checked")
+            return Finding("store_mismatch", Severity.ERROR, subject, f"{error}; it was not checked")
         case NewerVersion():
             return Finding("newer_version", Severity.ERROR, subject, f"{error}; it was not checked")
         case _MissingError():

@@ -17,6 +17,7 @@ from blobstore.catalogue import (
     Gone,
     Holder,
     Lease,
+    Numbering,
     Orphan,
     Pin,
     Standing,
@@ -55,6 +56,7 @@ class MemoryCatalogue:
         self._gone: dict[ObjectName, Gone] = {}
         self._outbox: list[CatalogueEvent] = []
         self._pins: dict[str, Pin] = {}
+        self._last_event = 0
         self._limits: dict[tuple[str, str], Limit] = {}
 
     async def store_id(self) -> str:
@@ -162,6 +164,10 @@ class MemoryCatalogue:
 
     async def outbox(self, limit: int) -> list[CatalogueEvent]:
         return self._outbox[:limit]
+
+    async def numbering(self) -> Numbering:
+        given = self._last_event
+        return Numbering(self._outbox[0].seq - 1 if self._outbox else given, given)
 
     async def drained(self, seq: int) -> None:
         self._outbox = [event for event in self._outbox if event.seq > seq]
@@ -471,7 +477,8 @@ class MemoryCatalogue:
 
     def _note(self, namespace: str, event: bytes | None) -> None:
         if event is not None:
-            self._outbox.append(CatalogueEvent(self._next(), namespace, event))
+            self._last_event = self._next()
+            self._outbox.append(CatalogueEvent(self._last_event, namespace, event))
 
     def _end(self, going: Callable[[Lease], bool]) -> list[Lease]:
         """Take leases away; where all bytes were in, their object may exist: condemn it."""

@@ -25,6 +25,7 @@ class MemoryCentral:
         self._noted: dict[str, list[tuple[int, About]]] = {}
         self._delivered: dict[tuple[str, str], int] = {}
         self._samples: dict[str, tuple[bytes, bytes]] = {}
+        self._name: str | None = None
         self._checkpoints: dict[str, dict[int, Checkpoint]] = {}
 
     # -- owners and tokens -----------------------------------------------------------------------------------------
@@ -227,6 +228,13 @@ class MemoryCentral:
 
     async def delivered(self, owner: str, source: str) -> int:
         return self._delivered.get((owner, source), 0)
+
+    async def delivered_by(self, source: str) -> int:
+        return max((number for (_, by), number in self._delivered.items() if by == source), default=0)
+
+    async def bind(self, name: str) -> str:
+        self._name = self._name or name
+        return self._name
 
     def _chain(self, owner: str, body: bytes, now: str) -> None:
         chained = self._spines.setdefault(owner, [])

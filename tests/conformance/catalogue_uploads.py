@@ -2,7 +2,7 @@
 
 import pytest
 
-from blobstore.catalogue import Catalogue, CatalogueEvent, ClaimedBlob, State
+from blobstore.catalogue import Catalogue, CatalogueEvent, ClaimedBlob, Numbering, State
 from blobstore.errors import LeaseLost
 from tests.conformance.catalogue_values import (
     DAY,
@@ -221,8 +221,12 @@ class Uploads:
         await upload(catalogue, b"data", 1)
         events = [await noted(number) for number in (2, 3, 4)]
         assert await catalogue.outbox(2) == events[:2]
+        assert (await catalogue.numbering()).given == events[2].seq
+        assert (await catalogue.numbering()).drained < events[0].seq
         await catalogue.drained(events[1].seq)
+        assert events[1].seq <= (await catalogue.numbering()).drained < events[2].seq
         assert await catalogue.outbox(10) == events[2:]
         await catalogue.drained(events[2].seq)
+        assert await catalogue.numbering() == Numbering(events[2].seq, events[2].seq)
         assert await catalogue.outbox(10) == []
         assert (await noted(5)).seq > events[2].seq > events[1].seq > events[0].seq

@@ -88,6 +88,17 @@ class OwnersAndTokens:
         assert await central.token(full.digest) == full
         assert await central.token(bare.digest) == bare
 
+    async def test_the_first_name_is_kept(self, central: Central) -> None:
+        assert [await central.bind("a"), await central.bind("b"), await central.bind("a")] == ["a", "a", "a"]
+
+    async def test_of_a_source_the_highest_number_of_any_owner_is_told(self, central: Central) -> None:
+        ann, bob = await central.ensure_owner("ann", T1), await central.ensure_owner("bob", T1)
+        assert await central.delivered_by("blobs") == 0
+        await central.append(ann.id, "blobs", [(3, EVENT), (7, EVENT)], T1)
+        await central.append(bob.id, "blobs", [(5, EVENT)], T1)
+        await central.append(bob.id, "records", [(9, EVENT)], T1)
+        assert await central.delivered_by("blobs") == 7
+
     async def test_an_unknown_token_is_none(self, central: Central) -> None:
         assert await central.token(b"x" * 32) is None
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from blobstore.catalogue import Numbering
 from records.engine import Engine, Engines
 from tests.conformance.engine_changes import EngineChanges
 from tests.conformance.engine_erasure import EngineErasure
@@ -50,6 +51,20 @@ class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineE
             await engine.drained(event.seq)
             numbers.append(event.seq)
         assert numbers == sorted(set(numbers))
+
+    async def test_an_outbox_tells_what_was_given_and_what_was_drained(self, engine: Engine) -> None:
+        assert await engine.numbering() == Numbering(0, 0)
+        for body in (b"one", b"two", b"three"):
+            await engine.note(body)
+        first, second, third = (event.seq for event in await engine.outbox(10))
+        assert await engine.numbering() == Numbering(first - 1, third)
+        await engine.drained(second)
+        assert await engine.numbering() == Numbering(second, third)
+        await engine.drained(third)
+        assert await engine.numbering() == Numbering(third, third)
+
+    async def test_the_first_name_is_kept(self, engine: Engine) -> None:
+        assert [await engine.bind("a"), await engine.bind("b"), await engine.bind("a")] == ["a", "a", "a"]
 
     # -- the engine itself -----------------------------------------------------------------------------------------
 

@@ -134,6 +134,9 @@ def test_a_disk_that_is_not_there_is_not_taken_for_the_loss_of_every_blob(stored
     in_store(stored.data, more)
     shutil.rmtree(stored.data / "blobs")
     (stored.data / "blobs").mkdir(mode=0o700)
+    [found] = stored.doctor("--repair")
+    assert (found["kind"], found["subject"], found["repair"]) == ("store_mismatch", "blobs", None)
+    (stored.data / "blobs" / "another").mkdir()
     result = stored.run("doctor", "--repair", "--json")
     assert {each["kind"] for each in json.loads(result.stdout)} == {"missing_file"}
     assert "is the disk there?" in result.stderr

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from records.ledger import NAME
 from records.store import RecordStore
 from tests.fakes.data_directory import Stored, make
 from tools.cli import main
@@ -45,18 +44,43 @@ def test_a_part_that_is_gone_is_not_replaced_by_an_empty_one(data: Path, part: s
     assert not (data / part).exists()
 
 
-@pytest.mark.parametrize("last", range(len(PARTS)))
-async def test_a_directory_whose_making_was_cut_off_is_completed(data: Path, tmp_path: Path, last: int) -> None:
+STEPS = [
+    ("records.store.Keyring.open", 0),
+    ("records.store.SqliteCentral.open", 1),
+    ("records.store.BlobStore.open", 2),
+    ("blobstore.store._check_store_id", 3),
+    ("blobstore.store.FilesystemBackend", 4),
+    ("records.store.require_agreement", 4),
+    ("records.store.Ledger.open", 4),
+]
+
+
+@pytest.mark.parametrize(("step", "made"), STEPS)
+async def test_a_directory_whose_making_was_cut_off_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, made: int
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
     begun = tmp_path / "begun"
-    store = await RecordStore.open(begun)
-    await store.close()
-    shutil.rmtree(begun / "blobs")
-    (begun / NAME).unlink()  # it is made last
-    for part in PARTS[last:]:
-        (begun / part).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(step, die)
+        with pytest.raises(Killed):
+            await RecordStore.open(begun)
+    assert [part for part in PARTS if (begun / part).exists()] == PARTS[:made]
     store = await RecordStore.open(begun)
     await store.close()
     assert (begun / "blobs").is_dir()
+
+
+def test_what_is_left_of_a_directory_is_not_completed_with_an_empty_catalogue(data: Path) -> None:
+    shutil.rmtree(data / "blobs")
+    for part in ("catalogue.db", "store-id"):
+        (data / part).unlink()
+    assert_told(run("gc", "--grace", "0", "--data", data), "central.db is another store's")
 
 
 def test_an_address_that_is_taken_is_told_in_a_line(data: Path) -> None:

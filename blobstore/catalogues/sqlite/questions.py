@@ -3,7 +3,7 @@
 from collections.abc import Collection as Several
 
 from blobstore.backend import ObjectName
-from blobstore.catalogue import CatalogueEvent, ClaimedBlob, Gone, Holder, Lease, Stored, Totals
+from blobstore.catalogue import CatalogueEvent, ClaimedBlob, Gone, Holder, Lease, Numbering, Stored, Totals
 from blobstore.catalogues.sqlite.schema import (
     CLAIM,
     HOLDER,
@@ -19,6 +19,7 @@ from blobstore.catalogues.sqlite.schema import (
 )
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteoutbox import NUMBERING
 
 
 class Questions(OnFile):
@@ -27,6 +28,9 @@ class Questions(OnFile):
     async def outbox(self, limit: int) -> list[CatalogueEvent]:
         rows = await self._all("SELECT seq, namespace, body FROM outbox ORDER BY seq LIMIT ?", limit)
         return [CatalogueEvent(*row) for row in rows]
+
+    async def numbering(self) -> Numbering:
+        return Numbering(*(await self._all(NUMBERING))[0])
 
     async def store_id(self) -> str:
         return str((await self._all("SELECT id FROM store"))[0][0])

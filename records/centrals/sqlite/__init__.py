@@ -6,6 +6,7 @@
 from pathlib import Path
 from typing import Self
 
+from blobstore.sqlitebinding import bind
 from blobstore.sqlitefile import SqliteFile
 from blobstore.sqliteslack import sanitize
 from records.centrals.sqlite.access import Access
@@ -26,6 +27,9 @@ class SqliteCentral(Access, Grants, Registry, State, Erasures, Chain):
     async def open(cls, path: Path) -> Self:
         """Open the file (`DIR/central.db`), made and migrated if need be; any number of processes may do so at once."""
         return cls(await SqliteFile.open(path, MIGRATIONS))
+
+    async def bind(self, name: str) -> str:
+        return await bind(self._file, name)
 
     async def sanitize(self, timeout: float) -> bool:
         return await sanitize(self._file, CONTENT, timeout)

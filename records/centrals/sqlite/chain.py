@@ -44,6 +44,10 @@ class Chain(OnFile):
     async def delivered(self, owner: str, source: str) -> int:
         return await self._file.read(lambda db: _delivered(db, owner, source))
 
+    async def delivered_by(self, source: str) -> int:
+        sql = "SELECT coalesce(max(seq), 0) FROM delivered WHERE source = ?"
+        return int(await self._file.read(lambda db: db.execute(sql, (source,)).fetchone()[0]))
+
     async def spine(self, owner: str, after: int, limit: int) -> list[SpineEvent]:
         sql = f"SELECT {_EVENT} FROM spine WHERE owner = ? AND seq > ? ORDER BY seq LIMIT ?"
         rows = await self._file.read(lambda db: db.execute(sql, (owner, after, limit)).fetchall())

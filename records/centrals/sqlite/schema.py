@@ -31,6 +31,7 @@ def m001_initial(db: Database) -> None:
 # record's key, is in `targets` until it is redacted, and in `erasures` from then on: that table, which only grows,
 # never holds a key.
 _INITIAL = f"""
+CREATE TABLE bound (name TEXT NOT NULL) STRICT;
 CREATE TABLE owners (
     id TEXT PRIMARY KEY, subject TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, events INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from typing import TypeVar
 
+from blobstore.catalogue import Numbering
 from blobstore.digest import Digest
 from records.engine import LEAP, NOTHING_OWED, Engine
 from records.engines.memory.partition import Records, whole_second
@@ -50,6 +51,7 @@ class MemoryEngine:
         self._outbox: list[OutboxEvent] = []
         self._seq = 0
         self._base = 0
+        self._name: str | None = None
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -252,6 +254,13 @@ class MemoryEngine:
 
     async def outbox(self, limit: int) -> list[OutboxEvent]:
         return self._outbox[:limit]
+
+    async def numbering(self) -> Numbering:
+        return Numbering(self._outbox[0].seq - 1 if self._outbox else self._seq, self._seq)
+
+    async def bind(self, name: str) -> str:
+        self._name = self._name or name
+        return self._name
 
     async def drained(self, seq: int) -> None:
         self._outbox = [event for event in self._outbox if event.seq > seq]

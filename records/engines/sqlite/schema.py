@@ -55,6 +55,7 @@ CREATE TABLE partitions (
     version INTEGER NOT NULL DEFAULT 0, updated_at TEXT, floor INTEGER NOT NULL DEFAULT 0,
     UNIQUE (connector, instance, stream)
 ) STRICT;
+CREATE TABLE bound (name TEXT NOT NULL) STRICT;
 CREATE TABLE versions (base INTEGER NOT NULL) STRICT;
 INSERT INTO versions VALUES (0);
 CREATE TABLE records (

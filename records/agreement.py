@@ -1,0 +1,47 @@
+"""Do the parts of a data directory belong together? Asked before anything is served or deleted.
+
+A part may come from another store, or from another time of this one: somebody restored one file alone, or none was
+mounted and an empty one was made. Two things tell.
+
+* **Names.** Central store and record files carry the store's id, record files their owner's too.
+* **Numbers.** An outbox never gives a number twice and forgets an event only when the spine has it; the spine remembers
+  the last number that it took. So `drained <= delivered <= given`, always. An outbox that has given less than the spine
+  took is older than the central store; one that forgot more is newer.
+"""
+
+from pathlib import Path
+
+from blobstore.catalogue import Catalogue, Numbering
+from blobstore.errors import WrongStore
+from records.audit import BLOBS, RECORDS
+from records.central import Central
+from records.engine import Engine
+
+
+async def require_agreement(directory: Path, central: Central, catalogue: Catalogue) -> None:
+    """Raise `WrongStore` where central store and catalogue are not of one store and one time."""
+    if await central.bind(await catalogue.store_id()) != await catalogue.store_id():
+        raise WrongStore("central.db is another store's than catalogue.db; restore the one that belongs here")
+    if not await central.owners() and (await catalogue.walk(None, 1) or any((directory / "records").glob("*.db"))):
+        raise WrongStore("central.db knows nobody, but there are blobs or records; restore it from a backup")
+    numbering = await catalogue.numbering()
+    delivered = await central.delivered_by(BLOBS)
+    _require_order("catalogue.db", numbering, delivered, await catalogue.numbering())
+
+
+async def require_own(owner: str, engine: Engine, central: Central, store_id: str) -> None:
+    """Raise `WrongStore` where these are not the records of this owner of this store, and of its time."""
+    name = f"{store_id}/{owner}"
+    if await engine.bind(name) != name:
+        raise WrongStore(f"{owner}.db has the records of another owner, or another store; restore the right file")
+    numbering = await engine.numbering()
+    delivered = await central.delivered(owner, RECORDS)
+    _require_order(f"{owner}.db", numbering, delivered, await engine.numbering())
+
+
+def _require_order(file: str, before: Numbering, delivered: int, after: Numbering) -> None:
+    """The outbox was looked at before and after: others drain it, and write into it, meanwhile."""
+    if before.drained > delivered:
+        raise WrongStore(f"central.db is older than {file}: one of the two was restored alone; restore both")
+    if delivered > after.given:
+        raise WrongStore(f"{file} is older than central.db: one of the two was restored alone; restore both")
