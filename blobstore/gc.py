@@ -116,7 +116,8 @@ class Collector:
             ((namespace, row.holder), row.digest) for namespace, row in await self._catalogue.unconfirmed(BATCH)
         ):
             await self.release(namespace, holder, rows)
-        dead = await asyncio.to_thread(self._store.staging.dead)
+        leases = await self._catalogue.leases()
+        dead = await asyncio.to_thread(self._store.staging.dead, {lease.process for lease in leases})
         await self._catalogue.expire(time.time(), dead)
 
     async def release(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -22,8 +22,9 @@ class Remains:
 
     async def leases(self) -> AsyncIterator[Suspicion]:
         """Leases that nobody renews any more."""
-        dead = set(await asyncio.to_thread(self._staging.dead))
-        for lease in await self._catalogue.leases():
+        leases = await self._catalogue.leases()
+        dead = await self._dead(leases)
+        for lease in leases:
             if _is_over(lease, dead):
                 yield partial(self._judge_lease, lease)
 
@@ -50,9 +51,13 @@ class Remains:
                 if claimed.digest not in kept or claimed.claim.expires_at <= time.time():
                     yield partial(self._judge_claim, namespace, claimed)
 
+    async def _dead(self, leases: Sequence[Lease]) -> set[str]:
+        return set(await asyncio.to_thread(self._staging.dead, {lease.process for lease in leases}))
+
     async def _judge_lease(self, lease: Lease) -> Finding | None:
-        dead = set(await asyncio.to_thread(self._staging.dead))
-        now = next((each for each in await self._catalogue.leases() if each.id == lease.id), None)
+        leases = await self._catalogue.leases()
+        dead = await self._dead(leases)
+        now = next((each for each in leases if each.id == lease.id), None)
         if now is None or not _is_over(now, dead):
             return None
         why = "its process died" if now.process in dead else f"it expired {_moment(now.expires_at)}"

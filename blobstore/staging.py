@@ -8,7 +8,7 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
@@ -114,10 +114,16 @@ class Staging:
                         with suppress(FileNotFoundError):
                             yield process.name, entry.name, entry.lstat().st_size
 
-    def dead(self) -> list[str]:
-        """Processes that no longer live, with whatever they left."""
+    def dead(self, named: Collection[str] = ()) -> list[str]:
+        """Processes that no longer live: those that left a folder, and those of the named ones that have none any more.
+
+        Give the processes of leases: they are read first, and a process has a folder from before its first lease until
+        its end. So a lease whose folder was buried by somebody else, or lost, is known to be over as well.
+        """
         with file_lock(_registry(self._root)):
-            return [folder.name for folder in self._processes() if folder.name != self.process and _is_free(folder)]
+            folders = self._processes()
+            dead = [folder.name for folder in folders if folder.name != self.process and _is_free(folder)]
+        return dead + sorted(set(named) - {folder.name for folder in folders})
 
     def bury(self, process: str) -> None:
         """Remove the folder of a dead process; what still lies in it keeps it for the next time. Absent is no error."""

@@ -19,20 +19,9 @@ from server.config import Config
 from server.run import listening
 from tests.crash.acknowledged import Acknowledged, marks_in
 from tests.crash.look import Look, clients, nothing_is_left
-from tests.crash.workers import Client
+from tests.crash.workers import Client, OneServer
 from tools.cli import main
 from tools.opening import Opening, configure
-
-
-class Restarted:
-    """The one server that was started again, as `Client` wants it."""
-
-    def __init__(self, url: str) -> None:
-        self.urls = [url]
-
-    async def died(self, url: str) -> None:
-        """It must not."""
-        raise AssertionError(f"{url} broke a connection off")
 
 
 async def check(data: Path, known: Acknowledged, owner: str) -> None:
@@ -44,7 +33,7 @@ async def check(data: Path, known: Acknowledged, owner: str) -> None:
     config = Config(host="127.0.0.1", port=0)
     async with listening(make_app(store, config), config) as url, clients() as session:
         for token in known.tokens:
-            await Look(Client(session, Restarted(url), token, random.Random(0)), known).at_all()
+            await Look(Client(session, OneServer(url), token, random.Random(0)), known).at_all()
     await store.close()
 
     async def run(*arguments: str) -> tuple[int, str]:

@@ -27,10 +27,23 @@ class CutOffError(Exception):
     """The server was killed: whether it did what it was asked for, nobody was told."""
 
 
+class OneServer:
+    """A server that must not die."""
+
+    def __init__(self, url: str) -> None:
+        self.urls = [url]
+
+    async def died(self, url: str) -> None:
+        """A connection to it was broken off."""
+        raise AssertionError(f"{url} broke a connection off")
+
+
 class Client:
     """Asks one of the servers, whichever lives."""
 
-    def __init__(self, session: aiohttp.ClientSession, fleet: Fleet, token: str, rng: random.Random) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, fleet: Fleet | OneServer, token: str, rng: random.Random
+    ) -> None:
         self._session = session
         self._fleet = fleet
         self._headers = {"Authorization": f"Bearer {token}"}

@@ -134,6 +134,13 @@ def test_a_dead_process_is_buried_once_its_files_are_gone(root: Path) -> None:
     assert entries(root) == [staging.process]
 
 
+def test_a_named_process_that_has_no_folder_any_more_is_dead(root: Path) -> None:
+    staging, other = Staging.open(root), Staging.open(root)
+    gone = Staging.open(root)
+    gone.close()
+    assert staging.dead([staging.process, other.process, gone.process]) == [gone.process]
+
+
 def test_a_living_process_is_not_buried(root: Path) -> None:
     staging, other = Staging.open(root), Staging.open(root)
     staging.bury(other.process)

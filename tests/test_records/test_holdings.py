@@ -1,12 +1,15 @@
 """Collection asks the record engines: what waits to be released is neither forgotten nor taken for something else."""
 
+import time
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 import pytest
 
+from blobstore.catalogue import Lease
 from blobstore.digest import Digest
 from blobstore.gc import Collector
+from blobstore.staging import Staging
 from records.central import Owner
 from records.holdings import Holdings
 from records.store import RecordStore
@@ -52,6 +55,21 @@ async def test_a_last_link_that_is_lost_again_while_its_blob_is_released_leaves_
 
     assert await store.blobs.catalogue.holders(ann.id, CONNECTOR, [digest_of(LETTER)]) == []
     assert await (await store.engines.of(ann.id)).unlinked(10) == []
+
+
+async def test_a_lease_of_a_dead_process_whose_folder_somebody_buried_is_collected(
+    store: RecordStore, ann: Owner
+) -> None:
+    catalogue, staging = store.blobs.catalogue, store.blobs.staging
+    buried = Staging.open(store.directory / "staging")
+    for process in (buried.process, staging.process):
+        lease = process * 2  # as long as a lease's id
+        await catalogue.lease(Lease(lease, ann.id, CONNECTOR, "default", process, time.time() + 300))
+    buried.close()
+
+    await store.collect(0)
+
+    assert [lease.process for lease in await catalogue.leases()] == [staging.process]
 
 
 async def test_an_upload_whose_record_never_came_is_collected_once_its_claim_has_ended(
