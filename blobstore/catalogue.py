@@ -14,8 +14,8 @@ only says *which holders* have at least one link. The rules that keep both true 
 All times are UTC seconds since the epoch. Order is the catalogue's own counter, never a clock.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -96,13 +96,19 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Condemned:
-    """A generation whose bytes must go, and why (`garbage`, `erasure <id>`, `abandoned`, `healed`)."""
+    """A generation whose bytes must go, and why.
+
+    `garbage <collection's id>`, `erasure <id>`; `abandoned` and `duplicate`: an upload that was never, or need not be,
+    published; `healed`: a damaged copy that a good one replaced.
+    """
 
     name: ObjectName
     size: int
     reason: str
     process: str | None = None
     """Set when the generation was never published: its staging file lies in this process's folder."""
+    order: int = field(default=0, compare=False)
+    """When it was condemned, by the catalogue's own counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,16 @@ class Pin:
     id: str
     namespace: str | None
     expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Generations of one namespace that were removed for one reason, counted; sizes in bytes."""
+
+    namespace: str
+    reason: str
+    blobs: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +166,15 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """Orphans that a collection would remove, in blobs and bytes, beside the bytes of all that is stored."""
+
+    blobs: int
+    bytes: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """A generation and what it stands on: how many hold and claim its blob, and since when it counts as an orphan."""
 
@@ -167,6 +192,14 @@ class Totals:
     bytes: int
     orphan_blobs: int
     orphan_bytes: int
+
+
+def removals(removed: Iterable[Condemned]) -> list[Removal]:
+    """The generations, counted by namespace and reason, in that order."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for each in removed:
+        groups.setdefault((each.name.namespace, each.reason), []).append(each.size)
+    return [Removal(*group, len(sizes), sum(sizes)) for group, sizes in sorted(groups.items())]
 
 
 class Catalogue(Protocol):
@@ -292,9 +325,10 @@ class Catalogue(Protocol):
         """Drop a holder's claims (all, of a scope, or for slots); the blobs that they claimed."""
         ...
 
-    async def expire(self, now: float, dead_processes: Collection[str]) -> int:
-        """Drop claims and pins that have expired; condemn what expired leases, or leases of dead processes, may have
-        left. How many claims and leases went.
+    async def expire(self, now: float, dead_processes: Collection[str], limit: int = 1000) -> int:
+        """Drop expired claims, at most `limit`, and pins; condemn what leases, expired or of the dead, may have left.
+
+        How many claims and leases went: below `limit` when none is left that has expired.
         """
         ...
 
@@ -314,8 +348,20 @@ class Catalogue(Protocol):
         """Every pin in the order of ids; expired ones until `expire` has dropped them."""
         ...
 
-    async def orphans(self, namespace: str | None, before: float, limit: int) -> list[Orphan]:
-        """Live and quarantined generations without holder and claim since before `before`, oldest first."""
+    async def orphans(
+        self, namespace: str | None, before: float, limit: int, after: Orphan | None = None
+    ) -> list[Orphan]:
+        """Live and quarantined generations without holder and claim since before `before`, beyond `after`.
+
+        In the order of (since, name).
+        """
+        ...
+
+    async def forecast(self, namespace: str | None, before: float) -> Forecast:
+        """What `orphans` would list, counted, beside all that is stored: of a namespace, or of the whole store.
+
+        Work in proportion to the orphans alone.
+        """
         ...
 
     async def condemn(
@@ -328,12 +374,18 @@ class Catalogue(Protocol):
         """
         ...
 
-    async def condemned(self, limit: int) -> list[Condemned]:
-        """What must be removed, oldest first."""
+    async def condemned(self, limit: int, after: Condemned | None = None) -> list[Condemned]:
+        """What must be removed, in the order in which it was condemned, beyond `after`."""
         ...
 
-    async def buried(self, names: Collection[ObjectName], now: float) -> None:
-        """The bytes are durably gone: forget the generations, remember the reasons."""
+    async def buried(
+        self, names: Collection[ObjectName], now: float, event: Callable[[Removal], bytes | None] | None = None
+    ) -> list[Condemned]:
+        """The bytes are durably gone: forget the generations, remember the reasons. Those that this call forgot.
+
+        Of any number of callers one is told of each. `event` says, for each namespace and reason, what goes into the
+        outbox in the same step.
+        """
         ...
 
     async def quarantine(self, name: ObjectName) -> bool:
@@ -396,8 +448,8 @@ class Catalogue(Protocol):
         """A holder's rows in the order of digests, from the first above `after`."""
         ...
 
-    async def leases(self) -> list[Lease]:
-        """Every lease there is."""
+    async def leases(self, ids: Collection[str] | None = None) -> list[Lease]:
+        """Every lease there is, or those of them that have one of these ids."""
         ...
 
     async def sanitize(self, timeout: float) -> bool:

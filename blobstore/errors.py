@@ -8,10 +8,11 @@ BlobError
 ├── OutOfSpace           the disk is full, or fuller than its floor allows
 │   └── OverQuota        a quota is used up; something must go first
 │       └── LargerThanQuota  one upload that its quota could never hold
-└── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
-    ├── Damaged          a database file is not what was written; trying again does not help
-    ├── NewerVersion     a database file was made by a newer version of this program
-    └── WrongStore       parts that do not belong together: of different stores, or of different times of one
+├── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
+│   ├── Damaged          a database file is not what was written; trying again does not help
+│   ├── NewerVersion     a database file was made by a newer version of this program
+│   └── WrongStore       parts that do not belong together: of different stores, or of different times of one
+└── FuseBlown            a collection would remove suspiciously much; nothing was removed
 """
 
 import errno
@@ -65,6 +66,10 @@ class NewerVersion(StorageUnavailable):
 
 class WrongStore(StorageUnavailable):
     """Parts of different stores, or of different times of one: to delete anything by them would lose data."""
+
+
+class FuseBlown(BlobError):
+    """A collection would remove so much that something is probably wrong; it removed nothing."""
 
 
 @contextmanager

@@ -1,27 +1,33 @@
 """Garbage collection: what nobody holds any more is planned, shown, then removed.
 
-Two lanes over one engine. *Garbage* waits until it has been an orphan for a grace period; *erasure* does not wait.
-Both condemn in one statement that looks for holders and claims again, then remove the bytes, then forget the row: a
-crash between any two steps leaves a condemned row, and the next collection goes on from there. The work is
-proportional to the garbage, never to the store.
+Two lanes over one engine. *Garbage* waits until it has been an orphan for a grace period, and a fuse stops it where
+it looks wrong; *erasure* does not wait. Both condemn in one statement that looks for holders and claims again, then
+remove the bytes, then forget the row: a crash between any two steps leaves a condemned row, and the next collection
+goes on from there. The work is proportional to the garbage, never to the store.
 """
 
 import asyncio
+import math
+import secrets
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from blobstore.catalogue import Condemned, Lease, Orphan
+from blobstore.catalogue import Condemned, Lease, Orphan, Removal
 from blobstore.digest import Digest
+from blobstore.fuse import Fuse
 from blobstore.store import BlobStore
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 BATCH = 500
-"""Blobs per statement and per call of the backend: small ticks, so that uploads and reads go on between them."""
+"""Blobs per statement and per call of the backend: small steps, so that uploads and reads go on between them."""
+
+PASSES = 20
+"""Batches of holds without a link that one collection looks at: busy writers hold again as fast as it releases."""
 
 
 class Links(Protocol):
@@ -35,8 +41,11 @@ class Links(Protocol):
         """One holder that links each of the digests now; digests without any are left out."""
         ...
 
-    async def let_go(self, limit: int) -> list[tuple[str, str, set[Digest]]]:
-        """(namespace, holder, digests) that lost their last link and wait to be released."""
+    def let_go(self, namespace: str | None, limit: int) -> AsyncIterator[tuple[str, str, set[Digest]]]:
+        """(namespace, holder, digests) that lost their last link and wait to be released, at most `limit` at a time.
+
+        Of one namespace or of all. What is given must be released before more is asked for.
+        """
         ...
 
     async def notes(self, namespace: str, holder: str, digests: Collection[Digest]) -> list[int]:
@@ -59,66 +68,108 @@ class Debris:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a collection would remove: orphans since before `before` (UTC seconds), and debris.
+    """A part of what a collection would remove: orphans since before a time, with those that a holder links after all.
 
     `lost` are orphans that a holder links although no row says so; they are held again instead.
     """
 
-    before: float
     orphans: Sequence[Orphan]
-    condemned: Sequence[Condemned]
-    debris: Sequence[Debris]
     lost: Sequence[tuple[Orphan, str]] = ()
 
-    @property
-    def bytes(self) -> int:
-        """What would be freed."""
-        sizes = (orphan.stored.size for orphan in self.orphans)
-        return sum(sizes) + sum(gone.size for gone in self.condemned) + sum(file.size for file in self.debris)
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a collection is about: what has been an orphan for `grace` seconds, of one namespace or of all.
+
+    It ends early once it has removed `blobs` blobs or worked for `seconds`; the next one goes on from there.
+    """
+
+    grace: float
+    namespace: str | None = None
+    fuse: Fuse = field(default_factory=Fuse)
+    blobs: float = math.inf
+    seconds: float = math.inf
 
 
 @dataclass(slots=True)
 class Collected:
-    """What a collection removed; sizes in bytes."""
+    """What a collection removed; sizes in bytes. `expired`: claims and leases; `finished`: it did not end early.
 
+    `digests` are those of an erasure; a collection tells of its blobs as it goes.
+    """
+
+    id: str = ""
     blobs: int = 0
     bytes: int = 0
     debris: int = 0
+    expired: int = 0
+    finished: bool = True
     digests: set[Digest] = field(default_factory=set)
+
+
+Event = Callable[[Removal], bytes | None]
+"""What the audit log above says of a removal; None: nothing."""
+
+Told = Callable[[Sequence[Condemned]], None]
+"""Hears of blobs once they are gone."""
 
 
 class Collector:
     """Collects one store. Any number of collectors, in any number of processes, may run at once."""
 
-    def __init__(self, store: BlobStore, links: Links) -> None:
+    def __init__(self, store: BlobStore, links: Links, event: Event | None = None) -> None:
         self._store = store
         self._catalogue = store.catalogue
         self._links = links
+        self._event = event
 
-    async def collect(self, grace: float) -> Collected:
-        """Prepare, plan and sweep until nothing is left; `grace` in seconds."""
-        await self.prepare()
-        total = Collected()
-        while True:
-            swept = await self.sweep(await self.plan(grace))
-            total.blobs += swept.blobs
-            total.bytes += swept.bytes
-            total.debris += swept.debris
-            if not (swept.blobs or swept.debris):
-                return total
+    # -- the garbage lane ------------------------------------------------------------------------------------------
 
-    async def prepare(self) -> None:
-        """Make garbage visible: release what lost its last link, drop what expired, recount holds never confirmed."""
-        while waiting := await self._links.let_go(BATCH):
-            for namespace, holder, digests in waiting:
-                await self.release(namespace, holder, digests)
-        for (namespace, holder), rows in _grouped(
-            ((namespace, row.holder), row.digest) for namespace, row in await self._catalogue.unconfirmed(BATCH)
-        ):
-            await self.release(namespace, holder, rows)
+    async def collect(self, wanted: Wanted, told: Told | None = None) -> Collected:
+        """Prepare, plan and sweep what is wanted.
+
+        Raises `WrongStore` and `FuseBlown`, before anything is removed, and what engine, catalogue, staging or backend
+        raise when they do not answer. Orphans that are made meanwhile wait for the next collection: nothing is removed
+        that the fuse did not see.
+        """
+        started = time.monotonic()
+        collected = Collected("col_" + secrets.token_hex(12))
+        await self._store.require_own()
+        collected.expired = await self.prepare(wanted.namespace)
+        before = await self.check_fuse(wanted)
+        after: Orphan | None = None
+        while collected.blobs < wanted.blobs and time.monotonic() - started < wanted.seconds:
+            if await self._remove_some(collected, wanted.namespace, told):
+                continue
+            if not (page := await self._catalogue.orphans(wanted.namespace, before, BATCH, after)):
+                break
+            after = page[-1]
+            await self._condemn(await self._judge(page), f"garbage {collected.id}", before)
+        else:
+            collected.finished = False
+        if wanted.namespace is None:
+            await self._clear_staging(collected)
+        return collected
+
+    async def prepare(self, namespace: str | None = None) -> int:
+        """Make garbage visible: release what lost its last link, drop what expired, recount holds never confirmed.
+
+        How many claims and leases went.
+        """
+        async for where, holder, digests in self._links.let_go(namespace, BATCH):
+            await self.release(where, holder, digests)
+        for _ in range(PASSES):
+            rows = await self._catalogue.unconfirmed(BATCH)
+            for (where, holder), found in _grouped(((each, row.holder), row.digest) for each, row in rows):
+                await self.release(where, holder, found)
+            if len(rows) < BATCH:
+                break
         leases = await self._catalogue.leases()
         dead = await asyncio.to_thread(self._store.staging.dead, {lease.process for lease in leases})
-        await self._catalogue.expire(time.time(), dead)
+        expired = 0
+        while ended := await self._catalogue.expire(time.time(), dead, BATCH):
+            expired += ended
+        return expired
 
     async def release(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
         """Rule P1: versions first, recount after: a hold in between keeps its row, a later link must hold again.
@@ -130,40 +181,79 @@ class Collector:
         if held:
             unlinked = await self._links.recount(namespace, holder, [row.digest for row in held])
             await self._catalogue.release(namespace, [row for row in held if row.digest in unlinked], time.time())
-            linked = [(row.digest, ()) for row in held if row.digest not in unlinked]
-            await self._catalogue.settle(namespace, holder, linked)
+            if linked := [(row.digest, ()) for row in held if row.digest not in unlinked]:
+                await self._catalogue.settle(namespace, holder, linked)
         if notes:
             await self._links.released(namespace, notes)
 
-    async def plan(self, grace: float) -> Plan:
-        """The next tick's work: at most `BATCH` of each kind."""
-        before = time.time() - grace
-        orphans = await self._catalogue.orphans(None, before, BATCH)
+    async def check_fuse(self, wanted: Wanted) -> float:
+        """Since before when (UTC seconds) what goes has been an orphan. Raises `FuseBlown` where it is too much."""
+        before = time.time() - wanted.grace
+        wanted.fuse.check(await self._catalogue.forecast(wanted.namespace, before))
+        return before
+
+    async def plans(self, wanted: Wanted) -> AsyncIterator[Plan]:
+        """All that a collection would remove now, in parts; changes nothing."""
+        before = time.time() - wanted.grace
+        after: Orphan | None = None
+        while page := await self._catalogue.orphans(wanted.namespace, before, BATCH, after):
+            yield await self._judge(page)
+            after = page[-1]
+
+    async def debris(self) -> AsyncIterator[Debris]:
+        """Staging files whose uploads are over."""
+        # Files first, leases after: a lease is committed before its file is made.
+        files = iter(await asyncio.to_thread(lambda: list(self._store.staging.files())))
+        while some := list(islice(files, BATCH)):
+            leases = {lease.id for lease in await self._catalogue.leases([lease for _, lease, _ in some])}
+            for process, lease, size in some:
+                if lease not in leases:
+                    yield Debris(process, lease, size)
+
+    async def _judge(self, page: Sequence[Orphan]) -> Plan:
+        """Ask the engines whether they link any of these after all."""
         linked: dict[tuple[str, Digest], str] = {}
-        for namespace, digests in _grouped(map(_key, orphans)):
+        for namespace, digests in _grouped(map(_key, page)):
             holders = await self._links.linked(namespace, digests)
             linked |= {(namespace, digest): holder for digest, holder in holders.items()}
         return Plan(
-            before=before,
-            orphans=[each for each in orphans if _key(each) not in linked],
-            condemned=await self._catalogue.condemned(BATCH),
-            debris=await self._debris(),
-            lost=[(each, linked[_key(each)]) for each in orphans if _key(each) in linked],
+            [each for each in page if _key(each) not in linked],
+            [(each, linked[_key(each)]) for each in page if _key(each) in linked],
         )
 
-    async def sweep(self, plan: Plan) -> Collected:
-        """Remove what the plan names and is still garbage now."""
+    async def _condemn(self, plan: Plan, reason: str, before: float) -> None:
+        """Condemn what the plan names and is still garbage now."""
         for orphan, holder in plan.lost:
             await self._catalogue.rehold(orphan.stored.name.namespace, holder, [orphan.stored.name.digest])
         for namespace, digests in _grouped(map(_key, plan.orphans)):
-            await self._catalogue.condemn(namespace, digests, "garbage", before=plan.before)
-        collected = await self.remove_condemned()
-        for file in plan.debris:
-            await asyncio.to_thread(self._store.staging.remove, file.process, file.lease)
-        collected.debris += len(plan.debris)
-        for process in {file.process for file in plan.debris} | set(await asyncio.to_thread(self._store.staging.dead)):
-            await asyncio.to_thread(self._store.staging.bury, process)
-        return collected
+            await self._catalogue.condemn(namespace, digests, reason, before=before)
+
+    async def _remove_some(self, collected: Collected, namespace: str | None, told: Told | None) -> bool:
+        """Remove a batch of what is condemned, whoever condemned it; False when nothing is."""
+        condemned = await self._catalogue.condemned(BATCH)
+        if condemned:
+            gone = await self._remove(condemned)
+            mine = [each for each in gone if namespace in (None, each.name.namespace)]
+            collected.blobs += len(mine)
+            collected.bytes += sum(each.size for each in mine)
+            if told is not None:
+                told(mine)
+        return bool(condemned)
+
+    async def _clear_staging(self, collected: Collected) -> None:
+        staging = self._store.staging
+        files = [each async for each in self.debris()]
+
+        def clear() -> None:
+            for file in files:
+                staging.remove(file.process, file.lease)
+            for process in staging.dead():
+                staging.bury(process)
+
+        await asyncio.to_thread(clear)
+        collected.debris += len(files)
+
+    # -- the erasure lane ------------------------------------------------------------------------------------------
 
     async def erase(self, namespace: str, digests: Collection[Digest], reason: str) -> Collected:
         """The erasure lane: remove those of the blobs that nobody holds any more, now."""
@@ -176,13 +266,7 @@ class Collector:
         """Remove the bytes of every condemned generation; counted are those condemned for `reason` (None: all)."""
         collected = Collected()
         while condemned := await self._catalogue.condemned(BATCH):
-            for each in condemned:
-                if each.process is not None:
-                    # Staging file first: from then on its upload, should it still live, cannot publish any more.
-                    await asyncio.to_thread(self._store.staging.remove, each.process, each.name.generation)
-            names = [each.name for each in condemned]
-            await asyncio.to_thread(self._store.backend.remove, names)
-            await self._catalogue.buried(names, time.time())
+            await self._remove(condemned)
             for each in condemned:
                 if reason is None or each.reason == reason:
                     collected.blobs += 1
@@ -195,11 +279,19 @@ class Collector:
         for lease in leases:
             await asyncio.to_thread(self._store.staging.remove, lease.process, lease.id)
 
-    async def _debris(self) -> list[Debris]:
-        # Files first, leases after: a lease is committed before its file is made.
-        files = await asyncio.to_thread(lambda: list(islice(self._store.staging.files(), 10 * BATCH)))
-        leases = {lease.id for lease in await self._catalogue.leases()}
-        return [Debris(*file) for file in files if file[1] not in leases][:BATCH]
+    async def _remove(self, condemned: Sequence[Condemned]) -> list[Condemned]:
+        """Bytes first, rows after; those whose rows went here and not in another process, which removed the same."""
+        names = [each.name for each in condemned]
+
+        def remove() -> None:
+            for each in condemned:
+                if each.process is not None:
+                    # Staging file first: from then on its upload, should it still live, cannot publish any more.
+                    self._store.staging.remove(each.process, each.name.generation)
+            self._store.backend.remove(names)
+
+        await asyncio.to_thread(remove)
+        return await self._catalogue.buried(names, time.time(), self._event)
 
 
 def _key(orphan: Orphan) -> tuple[str, Digest]:

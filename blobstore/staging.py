@@ -106,13 +106,24 @@ class Staging:
             (self._root / process / lease).unlink()
 
     def files(self) -> Iterator[tuple[str, str, int]]:
-        """(process, lease, size) of every staged file of every process; what has no name of ours is left out."""
+        """(process, lease, size) of every staged file of every process; what has no name of ours is left out.
+
+        Raises `StorageUnavailable` where a folder cannot be read.
+        """
         for process in self._processes():
-            with suppress(FileNotFoundError):
-                for entry in sorted(process.iterdir()):
-                    if _LEASE.match(entry.name):
-                        with suppress(FileNotFoundError):
-                            yield process.name, entry.name, entry.lstat().st_size
+            for path in _entries(process):
+                if _LEASE.match(path.name) and (size := _size(path)) is not None:
+                    yield process.name, path.name, size
+
+    def foreign(self) -> Iterator[tuple[str, int]]:
+        """(path below the staging folder, size) of everything that no process put there. Raises as `files` does."""
+        processes = self._processes()
+        strangers = [path for path in _entries(self._root) if path not in processes]
+        for process in processes:
+            strangers += [path for path in _entries(process) if path.name != _LOCK and not _LEASE.match(path.name)]
+        for path in strangers:
+            if (size := _size(path)) is not None:
+                yield str(path.relative_to(self._root)), size
 
     def dead(self, named: Collection[str] = ()) -> list[str]:
         """Processes that no longer live: those that left a folder, and those of the named ones that have none any more.
@@ -141,12 +152,25 @@ class Staging:
             self.bury(self.process)
 
     def _processes(self) -> list[Path]:
-        folders = (entry for entry in sorted(self._root.iterdir()) if _PROCESS.match(entry.name))
+        folders = (entry for entry in _entries(self._root) if _PROCESS.match(entry.name))
         return [entry for entry in folders if entry.is_dir() and not entry.is_symlink()]
 
 
 def _registry(root: Path) -> Path:
     return root.with_name(root.name + ".lock")
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in the folder; nothing where it went meanwhile."""
+    with translated("staging", FileNotFoundError), suppress(FileNotFoundError):
+        return sorted(folder.iterdir())
+    return []
+
+
+def _size(path: Path) -> int | None:
+    with translated("staging", FileNotFoundError), suppress(FileNotFoundError):
+        return path.lstat().st_size
+    return None
 
 
 def _is_free(folder: Path) -> bool:

@@ -20,7 +20,7 @@ from blobstore.catalogue import Catalogue, Claim, Lease, Stored
 from blobstore.catalogues.sqlite import SqliteCatalogue
 from blobstore.digest import Content, Digest
 from blobstore.durable import make_folders, write_durably
-from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, WrongStore
+from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, WrongStore, translated
 from blobstore.quota import NOTHING_BESIDE, Beside
 from blobstore.reservation import Reservation
 from blobstore.space import NO_FLOOR, Floor, Space
@@ -75,12 +75,23 @@ class OpenBlob:
 class BlobStore:
     """Blobs of many namespaces in one backend, known to one catalogue. Make one with `open`."""
 
-    def __init__(self, backend: Backend, catalogue: Catalogue, staging: Staging, space: Space | None = None) -> None:
-        """`space` is the disk that bytes go to; without it nobody asks whether there is room."""
+    def __init__(
+        self,
+        backend: Backend,
+        catalogue: Catalogue,
+        staging: Staging,
+        space: Space | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        """`space` is the disk that bytes go to; without it nobody asks whether there is room.
+
+        `directory` is where the bytes are, and the id of the catalogue that knows them.
+        """
         self.backend = backend
         self.catalogue = catalogue
         self.staging = staging
         self.space = space
+        self._directory = directory
         self._reservations: dict[str, Reservation] = {}
         self._pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="blob-io")
         self._unended: set[Lease] = set()
@@ -103,7 +114,17 @@ class BlobStore:
         except BaseException:
             await catalogue.close()
             raise
-        return cls(backend, catalogue, staging, Space(directory, floor))
+        return cls(backend, catalogue, staging, Space(directory, floor), directory)
+
+    async def require_own(self) -> None:
+        """Raise `WrongStore` where the bytes are, by now, not those that the catalogue speaks of."""
+        if self._directory is None:
+            return
+        if await asyncio.to_thread(_marked, self._directory / "store-id") != await self.catalogue.store_id():
+            raise WrongStore(
+                "the bytes here belong to another catalogue, or their store-id is gone: nothing is removed"
+            )
+        await _require_blobs(self._directory / "blobs", self.catalogue)
 
     async def receive(
         self, namespace: str, slot: Slot, size: int | None = None, beside: Beside = NOTHING_BESIDE
@@ -291,6 +312,13 @@ async def _require_blobs(folder: Path, catalogue: Catalogue) -> None:
 
 def _has_folders(folder: Path) -> bool:
     return folder.is_dir() and any(entry.is_dir() and entry.name != "lost+found" for entry in folder.iterdir())
+
+
+def _marked(path: Path) -> str | None:
+    """The id of the catalogue that the bytes beside this file belong to."""
+    with translated("store-id", FileNotFoundError), suppress(FileNotFoundError):
+        return path.read_text()
+    return None
 
 
 async def _check_store_id(path: Path, store_id: str) -> None:

@@ -1,11 +1,13 @@
 """The way of events to the spine: written with what they tell of, drained exactly once, in the background."""
 
 import asyncio
+from contextlib import suppress
 
 from blobstore.catalogue import Catalogue
 from records import times
 from records.central import Central, Owner, SpineEvent
 from records.engine import Engines
+from records.errors import Unknown
 
 BATCH = 500
 
@@ -50,5 +52,6 @@ class Audit:
         while events := await self._catalogue.outbox(BATCH):
             for owner in sorted({event.namespace for event in events}):
                 mine = [(event.seq, event.body) for event in events if event.namespace == owner]
-                await self._central.append(owner, BLOBS, mine, times.now())
+                with suppress(Unknown):  # nobody's blobs, left by a central store that was lost: there is no spine
+                    await self._central.append(owner, BLOBS, mine, times.now())
             await self._catalogue.drained(events[-1].seq)

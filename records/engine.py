@@ -152,6 +152,10 @@ class Engine(Protocol):
         """Links to a blob in the order (connector, instance, stream, key, pointer), beyond `after`."""
         ...
 
+    async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
+        """The first connector that links each of the blobs; those without any link are left out."""
+        ...
+
     async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
         """The links of one record in the order of their pointers."""
         ...

@@ -5,7 +5,7 @@ the engines decide, not the list of owners: where an engine is, it counts, whoev
 nothing links anything, and nobody can be about to, for a writer opens the engine before it holds. None is ever made.
 """
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 
 from blobstore.digest import Digest
 from records.central import Central
@@ -25,16 +25,21 @@ class Holdings:
 
     async def linked(self, namespace: str, digests: Collection[Digest]) -> dict[Digest, str]:
         engine = await self._engines.find(namespace)
-        found = {} if engine is None else {digest: await engine.links_of(digest, limit=1) for digest in digests}
-        return {digest: links[0].partition.connector for digest, links in found.items() if links}
+        return {} if engine is None else await engine.linkers(digests)
 
-    async def let_go(self, limit: int) -> list[tuple[str, str, set[Digest]]]:
-        groups: dict[tuple[str, str], set[Digest]] = {}
-        for owner in await self._central.owners():
-            engine = await self._engines.find(owner.id)
-            for connector, digest in [] if engine is None else await engine.unlinked(limit):
-                groups.setdefault((owner.id, connector), set()).add(digest)
-        return [(owner, connector, digests) for (owner, connector), digests in groups.items()]
+    async def let_go(self, namespace: str | None, limit: int) -> AsyncIterator[tuple[str, str, set[Digest]]]:
+        """As the port says. Every engine is asked, also when it has nothing to tell: one that does not answer
+        may link anything, so a collection must not begin without it.
+        """
+        owners = [owner.id for owner in await self._central.owners()]
+        for owner in owners if namespace is None else [namespace]:
+            engine = await self._engines.find(owner)
+            while engine is not None and (waiting := await engine.unlinked(limit)):
+                groups: dict[str, set[Digest]] = {}
+                for connector, digest in waiting:
+                    groups.setdefault(connector, set()).add(digest)
+                for connector, digests in groups.items():
+                    yield owner, connector, digests
 
     async def notes(self, namespace: str, holder: str, digests: Collection[Digest]) -> list[int]:
         engine = await self._engines.find(namespace)

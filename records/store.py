@@ -7,7 +7,7 @@ from typing import Self
 
 from blobstore.durable import make_folders
 from blobstore.errors import StorageUnavailable
-from blobstore.gc import Collected, Collector
+from blobstore.gc import Collected, Collector, Wanted
 from blobstore.space import NO_FLOOR, Floor
 from blobstore.store import BlobStore
 from records.access import Access
@@ -19,6 +19,7 @@ from records.bag.imports import Imports, Ways
 from records.central import Central
 from records.centrals.sqlite import SqliteCentral
 from records.checkpoints import Checkpoints
+from records.collections import Collections, removal_event
 from records.consents import Consents
 from records.disclosures import Disclosures
 from records.engine import Engines
@@ -81,7 +82,7 @@ class RecordStore:
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry)
         self.residues = Residues(directory, blobs, central, engines)
-        self.collector = Collector(blobs, Holdings(central, engines))
+        self.collector = Collector(blobs, Holdings(central, engines), removal_event)
         self.erasures = Erasures(
             directory / "locks",
             central,
@@ -93,6 +94,7 @@ class RecordStore:
             keyring,
             ledger,
         )
+        self.collections = Collections(directory / "collect.lock", self.collector, self.erasures)
 
     @classmethod
     async def open(
@@ -131,9 +133,11 @@ class RecordStore:
         return cls(directory, blobs, central, engines, keyring, written, validate=validate)
 
     async def collect(self, grace: float) -> Collected:
-        """Collect garbage older than `grace` seconds; finish erasures that were cut off."""
-        await self.erasures.resume()
-        return await self.collector.collect(grace)
+        """Collect all that has been garbage for `grace` seconds; finish erasures that were cut off.
+
+        Raises what `Collector.collect` raises.
+        """
+        return await self.collections.run(Wanted(grace))
 
     async def forget(self, before: float) -> None:
         """Drop what is remembered of records from before a moment (UTC seconds): older change tokens are too old."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from blobstore.errors import BlobError
+from blobstore.gc import Wanted
 from blobstore.scrub import scrub
 from records.errors import RecordError
 from records.store import RecordStore
@@ -20,12 +21,17 @@ class Schedule:
     """Seconds between ticks of each kind; `grace` seconds spare recent orphans; `scrub_rate` in bytes per second.
 
     A spine gets a checkpoint when it has moved on and its newest is `checkpoint_age` seconds old.
+    A tick of collection removes about `blobs` blobs, or works for `seconds`; where more is left the next one comes
+    after `backlog` seconds.
     `history` is for how many seconds a change token is good: for as long it is remembered what records were.
     """
 
     drain: float = 2.0
     collect: float = 300.0
     grace: float = 24 * 3600.0
+    blobs: int = 5000
+    seconds: float = 2.0
+    backlog: float = 2.0
     scrub_every: float = 3600.0
     scrub_age: float = 30 * 24 * 3600.0
     scrub_rate: int = 16 << 20
@@ -64,20 +70,25 @@ class Upkeep:
                 await task
         self._tasks.clear()
 
-    async def _repeat(self, work: Callable[[], Awaitable[None]], every: float) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[float | None]], every: float) -> None:
+        """Work says in how many seconds it wants to go on, where that is sooner."""
         while True:
+            sooner = None
             try:
-                await work()
+                sooner = await work()
             except (BlobError, RecordError):
                 # Storage does not answer: requests say so to whoever asks; upkeep tries again later.
                 log.exception("upkeep failed")
-            await asyncio.sleep(every)
+            await asyncio.sleep(every if sooner is None else min(every, sooner))
 
     async def _drain(self) -> None:
         await self._store.audit.drain_all()
 
-    async def _collect(self) -> None:
-        await self._store.collect(self._schedule.grace)
+    async def _collect(self) -> float | None:
+        schedule = self._schedule
+        wanted = Wanted(schedule.grace, blobs=schedule.blobs, seconds=schedule.seconds)
+        collected = await self._store.collections.tick(wanted)
+        return None if collected.finished else schedule.backlog
 
     async def _forget(self) -> None:
         await self._store.forget(time.time() - self._schedule.history)

@@ -20,7 +20,7 @@ PARTS = ("central.db", "catalogue.db", "store-id", "secret", "blobs")
 _DATABASE = r"\.db(-wal|-shm|-journal|\.lock)?"
 _TOP = re.compile(
     rf"(central|catalogue){_DATABASE}|(store-id|secret|staging)(\.lock)?|\.(store-id|secret|blobstore\.toml)\.new"
-    r"|blobs|records|locks|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
+    r"|blobs|records|locks|collect\.lock|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
 )
 _RECORDS = re.compile(rf"([a-z0-9]+){_DATABASE}")
 

@@ -161,13 +161,14 @@ class _Explanation:
         )
 
     async def _removed(self, gone: Gone) -> Fact:
-        kind, _, erasure = gone.reason.partition(" ")
-        job = await self._store.central.erasure(self._owner.id, erasure) if kind == "erasure" else None
+        kind, _, lane = gone.reason.partition(" ")
+        job = await self._store.central.erasure(self._owner.id, lane) if kind == "erasure" else None
         return self._fact(
             "removed",
             generation=gone.name.generation,
             size_bytes=gone.size,
-            reason=gone.reason,
+            reason=kind if kind == "garbage" else gone.reason,
+            collection=lane if kind == "garbage" else None,
             removed_at=_time(gone.at),
             erasure=None if job is None else msgspec.json.decode(job.result or job.target),
         )
@@ -225,7 +226,7 @@ def _generation_text(fact: Mapping[str, Any]) -> str:
 def _removed_text(fact: Mapping[str, Any]) -> str:
     return (
         f"  removed {fact['removed_at']}: {size(fact['size_bytes'])}, generation {fact['generation']},"
-        f" because of {fact['reason']}"
+        f" because of {fact['reason']}" + (f" (collection {fact['collection']})" if fact["collection"] else "")
     )
 
 

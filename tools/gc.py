@@ -1,35 +1,159 @@
 """`blobstore gc`: collect what nobody holds any more."""
 
-import json
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import click
 
-from blobstore.gc import Collected, Plan
+from blobstore.catalogue import Condemned
+from blobstore.checks import BlobChecks
+from blobstore.errors import FuseBlown
+from blobstore.findings import confirmed
+from blobstore.fuse import MAX_SHARE, Fuse
+from blobstore.gc import BATCH, Wanted
+from records.holdings import Holdings
 from records.store import RecordStore
 from records.times import duration
+from tools.json_array import JsonArray
 from tools.opening import Opening, run_with_store, store_options
-from tools.output import size
+from tools.output import json_option, size
+
+STOPPED = 3
+
+Row = dict[str, Any]
+"""`what` says which kind; the last row is the summary."""
 
 
 @click.command()
 @store_options
 @click.option("--grace", default="24h", show_default=True, help="Spare what became an orphan more recently.")
-@click.option("--dry-run", is_flag=True, help="Show what would go, remove nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print an array of objects for programs.")
-def gc(opening: Opening, grace: str, dry_run: bool, as_json: bool) -> None:
-    """Collect orphaned blobs and debris; safe while servers run."""
-    seconds = 0.0 if grace == "0" else _seconds(grace)
-    if dry_run:
-        _show_plan(run_with_store(opening, lambda store: _plan(store, seconds)), as_json)
-        return
-    collected = run_with_store(opening, lambda store: store.collect(seconds))
-    _show_collected(collected, as_json)
+@click.option("--dry-run", is_flag=True, help="Show all that would go, and foreign files; remove nothing.")
+@click.option("--foreign", is_flag=True, help="Show foreign files too: every file is looked at.")
+@click.option(
+    "--max-share",
+    type=click.FloatRange(0, 1),
+    default=MAX_SHARE,
+    show_default=True,
+    help="Stop where more than this share of all stored bytes would go; 1 never stops.",
+)
+@json_option
+def gc(opening: Opening, grace: str, dry_run: bool, foreign: bool, max_share: float, as_json: bool) -> None:
+    """Collect orphaned blobs and debris; safe while servers run.
+
+    Exit code 0: all that is garbage is gone, or would go; 1: the store cannot be collected, say because a part of it
+    does not answer; 3: suspiciously much would go, nothing was removed.
+    """
+    wanted = Wanted(0.0 if grace == "0" else _seconds(grace), fuse=Fuse(max_share))
+    array = JsonArray() if as_json else None
+
+    async def work(store: RecordStore) -> bool:
+        rows = _planned(store, wanted) if dry_run else _collected(store, wanted, foreign=foreign, show=show)
+        stopped = False
+        async for row in rows:
+            show(row)
+            stopped |= row.get("stopped") is not None
+        return stopped
+
+    def show(row: Mapping[str, Any]) -> None:
+        if array is None:
+            click.echo(_text(row))
+        else:
+            array.add(row)
+
+    try:
+        stopped = run_with_store(opening, work)
+    finally:
+        if array is not None:
+            array.close()
+    if stopped:
+        raise click.exceptions.Exit(STOPPED)
 
 
-async def _plan(store: RecordStore, seconds: float) -> Plan:
+async def _planned(store: RecordStore, wanted: Wanted) -> AsyncIterator[Row]:
+    """All that would go, in the order in which it would; foreign files; the sum."""
+    await store.blobs.require_own()
     await store.collector.prepare()
-    return await store.collector.plan(seconds)
+    catalogue = store.blobs.catalogue
+    summary: Row = {"what": "summary", "dry_run": True, "blobs": 0, "bytes": 0, "debris": 0, "foreign": 0}
+    after = None
+    while condemned := await catalogue.condemned(BATCH, after):
+        for each in condemned:
+            summary = _more(summary, each.size)
+            yield _blob("condemned", each)
+        after = condemned[-1]
+    async for plan in store.collector.plans(wanted):
+        for orphan in plan.orphans:
+            summary = _more(summary, orphan.stored.size)
+            yield {"what": "orphan", "blob_id": str(orphan.stored.name.digest), "bytes": orphan.stored.size}
+    async for debris in store.collector.debris():
+        summary["debris"] += 1
+        yield {"what": "debris", "lease": debris.lease, "bytes": debris.size}
+    async for row in _foreign(store):
+        summary["foreign"] += 1
+        yield row
+    yield summary | {"stopped": await _stopped(store, wanted)}
+
+
+async def _collected(store: RecordStore, wanted: Wanted, *, foreign: bool, show: Any) -> AsyncIterator[Row]:
+    """What went is shown as it goes; then foreign files, of the staging folder or everywhere; the sum."""
+
+    def told(gone: Sequence[Condemned]) -> None:
+        for each in gone:
+            show(_blob("removed", each))
+
+    summary: Row = {"what": "summary", "dry_run": False, "collection": None, "stopped": None}
+    try:
+        collected = await store.collections.run(wanted, told)
+    except FuseBlown as error:
+        yield summary | {"blobs": 0, "bytes": 0, "debris": 0, "expired": 0, "foreign": 0, "stopped": str(error)}
+        return
+    count = 0
+    async for row in _foreign(store) if foreign else _foreign_staged(store):
+        count += 1
+        yield row
+    yield summary | {
+        "collection": collected.id,
+        "blobs": collected.blobs,
+        "bytes": collected.bytes,
+        "debris": collected.debris,
+        "expired": collected.expired,
+        "foreign": count,
+    }
+
+
+async def _stopped(store: RecordStore, wanted: Wanted) -> str | None:
+    try:
+        await store.collector.check_fuse(wanted)
+    except FuseBlown as error:
+        return str(error)
+    return None
+
+
+async def _foreign(store: RecordStore) -> AsyncIterator[Row]:
+    """Everything among staged files and blobs that is not ours, or that no catalogue's row explains."""
+
+    async def namespaces() -> list[str]:
+        return [owner.id for owner in await store.central.owners()]
+
+    async for row in _foreign_staged(store):
+        yield row
+    checks = BlobChecks(store.blobs, Holdings(store.central, store.engines), namespaces)
+    async for finding, _ in confirmed(checks.objects()):
+        yield {"what": "foreign", "kind": finding.kind, "subject": finding.subject, "message": finding.message}
+
+
+async def _foreign_staged(store: RecordStore) -> AsyncIterator[Row]:
+    for where, length in store.blobs.staging.foreign():
+        message = f"{length} bytes, not made by this program; it is never touched"
+        yield {"what": "foreign", "kind": "foreign_file", "subject": f"staging/{where}", "message": message}
+
+
+def _more(summary: Row, length: int) -> Row:
+    return summary | {"blobs": summary["blobs"] + 1, "bytes": summary["bytes"] + length}
+
+
+def _blob(what: str, each: Condemned) -> Row:
+    return {"what": what, "blob_id": str(each.name.digest), "bytes": each.size, "reason": each.reason}
 
 
 def _seconds(text: str) -> float:
@@ -39,28 +163,17 @@ def _seconds(text: str) -> float:
         raise click.BadParameter("a number and one of s, m, h, d, w", param_hint="--grace") from error
 
 
-def _show_plan(plan: Plan, as_json: bool) -> None:
-    orphans = [
-        {"what": "orphan", "blob_id": str(each.stored.name.digest), "bytes": each.stored.size} for each in plan.orphans
-    ]
-    condemned = [
-        {"what": "condemned", "blob_id": str(each.name.digest), "bytes": each.size, "reason": each.reason}
-        for each in plan.condemned
-    ]
-    debris = [{"what": "debris", "lease": each.lease, "bytes": each.size} for each in plan.debris]
-    rows = [*orphans, *condemned, *debris]
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        click.echo(f"{row['what']}: {row.get('blob_id') or row.get('lease')} ({size(int(str(row['bytes'])))})")
-    click.echo(f"would free {size(plan.bytes)} in the next tick")
-
-
-def _show_collected(collected: Collected, as_json: bool) -> None:
-    if as_json:
-        facts = asdict(collected)
-        facts["digests"] = sorted(str(digest) for digest in collected.digests)
-        click.echo(json.dumps([facts], indent=2))
-        return
-    click.echo(f"collected {collected.blobs} blobs ({size(collected.bytes)}) and {collected.debris} staging files")
+def _text(row: Mapping[str, Any]) -> str:
+    match row["what"]:
+        case "summary":
+            if row["stopped"] is not None and not row["dry_run"]:
+                return f"stopped: {row['stopped']}"
+            begun = "would collect" if row["dry_run"] else "collected"
+            lines = [f"{begun} {row['blobs']} blobs ({size(row['bytes'])}) and {row['debris']} staging files"]
+            lines += [] if row["dry_run"] else [f"this was collection {row['collection']}"]
+            lines += [f"would be stopped: {row['stopped']}"] if row["stopped"] is not None else []
+            return "\n".join(lines)
+        case "foreign":
+            return f"foreign: {row['subject']}: {row['message']}"
+        case what:
+            return f"{what}: {row.get('blob_id') or row['lease']} ({size(row['bytes'])})"

@@ -14,16 +14,19 @@ from blobstore.catalogue import (
     Claim,
     ClaimedBlob,
     Condemned,
+    Forecast,
     Gone,
     Holder,
     Lease,
     Numbering,
     Orphan,
     Pin,
+    Removal,
     Standing,
     State,
     Stored,
     Totals,
+    removals,
 )
 from blobstore.digest import Content, Digest
 from blobstore.errors import LeaseLost
@@ -194,8 +197,10 @@ class MemoryCatalogue:
             )
         }
 
-    async def expire(self, now: float, dead_processes: Collection[str]) -> int:
-        claims = self._drop(lambda _, claim: claim.expires_at <= now, now)
+    async def expire(self, now: float, dead_processes: Collection[str], limit: int = 1000) -> int:
+        expired = sorted((claim.expires_at, key) for key, claim in self._claims.items() if claim.expires_at <= now)
+        going = {key for _, key in expired[:limit]}
+        claims = self._drop(lambda blob, claim: (blob, claim.holder, claim.slot) in going, now)
         ended = self._end(lambda each: each.expires_at <= now or each.process in dead_processes)
         self._pins = {id: pin for id, pin in self._pins.items() if pin.expires_at > now}
         return len(claims) + len(ended)
@@ -209,7 +214,9 @@ class MemoryCatalogue:
     async def pins(self) -> list[Pin]:
         return sorted(self._pins.values(), key=lambda pin: pin.id)
 
-    async def orphans(self, namespace: str | None, before: float, limit: int) -> list[Orphan]:
+    async def orphans(
+        self, namespace: str | None, before: float, limit: int, after: Orphan | None = None
+    ) -> list[Orphan]:
         found = [
             Orphan(each.stored, each.orphaned_at)
             for each in self._generations.values()
@@ -217,7 +224,14 @@ class MemoryCatalogue:
             and each.orphaned_at < before
             and namespace in (None, each.stored.name.namespace)
         ]
-        return sorted(found, key=lambda orphan: orphan.since)[:limit]
+        start = None if after is None else (after.since, after.stored.name)
+        beyond = [each for each in found if start is None or (each.since, each.stored.name) > start]
+        return sorted(beyond, key=lambda orphan: (orphan.since, orphan.stored.name))[:limit]
+
+    async def forecast(self, namespace: str | None, before: float) -> Forecast:
+        sizes = [each.stored.size for each in await self.orphans(namespace, before, len(self._generations))]
+        stored = [each.size for each in self._sorted() if namespace in (None, each.name.namespace)]
+        return Forecast(len(sizes), sum(sizes), sum(stored))
 
     async def condemn(
         self, namespace: str, digests: Collection[Digest], reason: str, before: float | None = None
@@ -232,19 +246,29 @@ class MemoryCatalogue:
         ]
         return [self._condemn(each, reason) for each in going]
 
-    async def condemned(self, limit: int) -> list[Condemned]:
-        found = [each for each in self._generations.values() if each.stored.state is State.CONDEMNED]
-        return [_condemned(each) for each in sorted(found, key=lambda each: each.order)[:limit]]
+    async def condemned(self, limit: int, after: Condemned | None = None) -> list[Condemned]:
+        found = [_condemned(each) for each in self._generations.values() if each.stored.state is State.CONDEMNED]
+        start = None if after is None else (after.order, after.name)
+        beyond = [each for each in found if start is None or (each.order, each.name) > start]
+        return sorted(beyond, key=lambda each: (each.order, each.name))[:limit]
 
-    async def buried(self, names: Collection[ObjectName], now: float) -> None:
+    async def buried(
+        self, names: Collection[ObjectName], now: float, event: Callable[[Removal], bytes | None] | None = None
+    ) -> list[Condemned]:
+        forgotten = []
         for name in names:
             found = self._generations.get(name)
             if found is not None and found.stored.state is State.CONDEMNED:
                 del self._generations[name]
                 self._gone[name] = Gone(name, found.stored.size, found.reason, now)
+                forgotten.append(_condemned(found))
                 blob = (name.namespace, name.digest)
                 if not self._exists(blob):
                     self._former = {row for row in self._former if row[0] != blob}
+        if event is not None:
+            for removal in removals(forgotten):
+                self._note(removal.namespace, event(removal))
+        return forgotten
 
     async def quarantine(self, name: ObjectName) -> bool:
         found = self._generations.get(name)
@@ -313,8 +337,9 @@ class MemoryCatalogue:
         rows = [held for held in rows if after is None or held.digest > after]
         return sorted(rows, key=lambda held: held.digest)[:limit]
 
-    async def leases(self) -> list[Lease]:
-        return sorted(self._leases.values(), key=lambda lease: lease.id)
+    async def leases(self, ids: Collection[str] | None = None) -> list[Lease]:
+        found = (lease for lease in self._leases.values() if ids is None or lease.id in ids)
+        return sorted(found, key=lambda lease: lease.id)
 
     async def totals(self, namespace: str) -> Totals:
         live = self._all_live(namespace)
@@ -494,4 +519,4 @@ class MemoryCatalogue:
 
 
 def _condemned(each: _Generation) -> Condemned:
-    return Condemned(each.stored.name, each.stored.size, each.reason, each.process)
+    return Condemned(each.stored.name, each.stored.size, each.reason, each.process, each.order)

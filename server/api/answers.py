@@ -266,7 +266,7 @@ ANSWERS: dict[str, Schema] = {
     "Readiness": record_of(
         {
             "status": {"enum": ["ready", "unavailable"]},
-            "checks": record_of(dict.fromkeys(("records", "blobs", "space"), TEXT)),
+            "checks": record_of(dict.fromkeys(("records", "blobs", "space"), TEXT), collection=TEXT),
         }
     ),
     "ResourceMetadata": record_of(

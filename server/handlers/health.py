@@ -16,7 +16,7 @@ async def alive(request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """`GET /readyz`: 200 when uploads, ingests and reads can be served; else 503, and what is wrong."""
     checks = await readiness.check(request.app[STORE], request[REQUEST_ID])
-    if set(checks.values()) == {readiness.OK}:
+    if readiness.is_ready(checks):
         return wire.reply({"status": "ready", "checks": checks})
     return wire.reply({"status": "unavailable", "checks": checks}, status=503)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from blobstore.backend import ObjectName
-from blobstore.catalogue import Catalogue, Condemned, Gone, State, Totals
+from blobstore.catalogue import Catalogue, Condemned, Forecast, Gone, Removal, State, Totals
 from tests.conformance.catalogue_values import (
     DAY,
     GMAIL,
@@ -143,6 +143,43 @@ class Collection:
         assert found.stored.state is State.QUARANTINED
         assert [each.name for each in await catalogue.condemn(OWNER, [DATA], "garbage", NOW + 1)] == [stored.name]
 
+    async def test_orphans_go_on_beyond_any(self, catalogue: Catalogue) -> None:
+        for number in range(7):
+            await orphan(catalogue, b"%d" % number, number, NOW + number // 3, f"owner{number % 2}")
+        everything = await catalogue.orphans(None, NOW + DAY, 10)
+        assert [(each.since, each.stored.name) for each in everything] == sorted(
+            (each.since, each.stored.name) for each in everything
+        )
+        for number, each in enumerate(everything):
+            assert await catalogue.orphans(None, NOW + DAY, 3, each) == everything[number + 1 : number + 4]
+
+    async def test_a_forecast_counts_what_would_be_listed_beside_all_that_is_stored(self, catalogue: Catalogue) -> None:
+        assert await catalogue.forecast(None, NOW + DAY) == Forecast(0, 0, 0)
+        await orphan(catalogue, b"seventy", 1, NOW)
+        await orphan(catalogue, b"later", 2, NOW + 10)
+        await orphan(catalogue, b"theirs", 3, NOW, "owner2")
+        await upload(catalogue, b"claimed", 4)
+        await catalogue.quarantine((await upload(catalogue, b"bad", 5)).name)
+        assert await catalogue.forecast(None, NOW + 1) == Forecast(2, 13, 28)
+        assert await catalogue.forecast(OWNER, NOW + 1) == Forecast(1, 7, 22)
+        await catalogue.condemn(OWNER, [digest_of(b"seventy")], "garbage")
+        assert await catalogue.forecast(OWNER, NOW + DAY) == Forecast(1, 5, 22)
+        await catalogue.buried([each.name for each in await catalogue.condemned(10)], NOW)
+        assert await catalogue.forecast(None, NOW + DAY) == Forecast(2, 11, 21)
+
+    async def test_claims_expire_in_pieces(self, catalogue: Catalogue) -> None:
+        for number in range(5):
+            await upload(catalogue, b"%d" % number, number, claim_of(f"{number}", expires_at=NOW + number))
+        assert [await catalogue.expire(NOW + 3, [], 2) for _ in range(3)] == [2, 2, 0]
+        assert await slots(catalogue) == ["4"]
+
+    async def test_leases_are_found_by_their_ids(self, catalogue: Catalogue) -> None:
+        for number in range(3):
+            await catalogue.lease(lease_of(number))
+        ids = [lease_of(number).id for number in (2, 0, 9)]
+        assert [lease.id for lease in await catalogue.leases(ids)] == sorted(ids[:2])
+        assert await catalogue.leases([]) == []
+
     # -- condemned, buried, gone -----------------------------------------------------------------------------------
 
     async def test_what_is_held_or_claimed_is_not_condemned(self, catalogue: Catalogue) -> None:
@@ -169,8 +206,8 @@ class Collection:
         assert [each.state for each in await catalogue.generations(OWNER, DATA)] == [State.CONDEMNED]
         assert await catalogue.condemned(10) == [Condemned(stored.name, 4, "erasure 7")]
         assert await catalogue.gone(OWNER, DATA) == []
-        await catalogue.buried([stored.name], NOW + 5)
-        await catalogue.buried([stored.name], NOW + 6)
+        assert await catalogue.buried([stored.name], NOW + 5) == [Condemned(stored.name, 4, "erasure 7")]
+        assert await catalogue.buried([stored.name], NOW + 6) == []
         assert await catalogue.condemned(10) == []
         assert await catalogue.generations(OWNER, DATA) == []
         assert await catalogue.gone(OWNER, DATA) == [Gone(stored.name, 4, "erasure 7", NOW + 5)]
@@ -209,7 +246,32 @@ class Collection:
             await orphan(catalogue, b"%d" % number, number)
         for number in (2, 0, 3, 1):
             await catalogue.condemn(OWNER, [digest_of(b"%d" % number)], "garbage")
-        assert [int(each.name.generation, 16) for each in await catalogue.condemned(3)] == [2, 0, 3]
+        listed = await catalogue.condemned(3)
+        assert [int(each.name.generation, 16) for each in listed] == [2, 0, 3]
+        assert [int(each.name.generation, 16) for each in await catalogue.condemned(3, listed[0])] == [0, 3, 1]
+
+    async def test_what_is_buried_is_told_by_namespace_and_reason_in_the_same_step(self, catalogue: Catalogue) -> None:
+        for number, namespace in enumerate((OWNER, OWNER, "owner2", OWNER)):
+            await orphan(catalogue, b"%d" % number, number, namespace=namespace)
+            reason = "erasure 1" if number == 3 else "garbage 1"
+            await catalogue.condemn(namespace, [digest_of(b"%d" % number)], reason)
+        names = [each.name for each in await catalogue.condemned(10)]
+        seen: list[Removal] = []
+
+        def event(removal: Removal) -> bytes | None:
+            seen.append(removal)
+            return None if removal.reason.startswith("erasure") else removal.reason.encode()
+
+        before = len(await catalogue.outbox(100))
+        await catalogue.buried(names, NOW, event)
+        await catalogue.buried(names, NOW, event)
+        assert seen == [
+            Removal(OWNER, "erasure 1", 1, 1),
+            Removal(OWNER, "garbage 1", 2, 2),
+            Removal("owner2", "garbage 1", 1, 1),
+        ]
+        told = (await catalogue.outbox(100))[before:]
+        assert [(each.namespace, each.body) for each in told] == [(OWNER, b"garbage 1"), ("owner2", b"garbage 1")]
 
     # -- quarantine and verification -------------------------------------------------------------------------------
 

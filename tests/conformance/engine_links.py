@@ -57,6 +57,15 @@ class EngineLinks:
         assert await engine.links_of(ONE, nowhere) == beyond
         assert await engine.links_of(THREE) == []
 
+    async def test_of_each_blob_the_first_connector_that_links_it_is_told(self, engine: Engine) -> None:
+        await linked_everywhere(engine)
+        await apply(engine, MESSAGES, put("only", "", link_of(4)))
+        first = min(place.connector for place in (MESSAGES, USERS, OTHERS, MAILS))
+        expected = {ONE: first, TWO: first, digest_of(4): MESSAGES.connector}
+        assert await engine.linkers([ONE, THREE, digest_of(4), TWO]) == expected
+        assert await engine.linkers([digest_of(number) for number in range(1, 2000)]) == expected
+        assert await engine.linkers([]) == {}
+
     async def test_links_in_a_record_come_in_the_order_of_their_pointers(self, engine: Engine) -> None:
         links = [Link(TWO, "/b", "text/plain", "ü\0.txt"), Link(ONE, "/a", "image/png", None), link_of(1, "")]
         await apply(engine, MESSAGES, put("a", "", *links), put("b", "", link_of(3)))

@@ -232,6 +232,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.both(partial(_changes, place))
         for number in range(5):
             self.both(partial(_links_of, number))
+        self.both(lambda engine: engine.linkers([digest_of(number) for number in range(10)]))
         self.both(lambda engine: engine.unlinked(1000))
         self.both(lambda engine: engine.outbox(1000))
         self.both(lambda engine: engine.check())

@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from blobstore.errors import StorageUnavailable
+from blobstore.errors import StorageUnavailable, WrongStore
+from blobstore.gc import Wanted
 from blobstore.space import Floor
+from records.collections import Collections
 from tests.test_server.conftest import Running, Start
 from tests.test_server.test_connection import INGEST, NDJSON, line, register, stored
 
@@ -99,6 +101,29 @@ async def test_an_erasure_that_cannot_take_its_lock_is_503_and_done_when_it_can(
             await running.store.collect(0)
         locks.mkdir()
         assert await running.store.erasures.resume() == 0
+
+
+async def tick_until(collections: Collections, *, stopped: bool) -> None:
+    """The server ticks by itself too, and one tick does nothing while another runs."""
+    async with asyncio.timeout(20):
+        while (collections.stopped is not None) != stopped:
+            with suppress(WrongStore):
+                await collections.tick(Wanted(0))
+            await asyncio.sleep(0.01)
+
+
+async def test_a_collection_that_was_stopped_is_told_and_leaves_the_server_ready(start: Start) -> None:
+    async with start() as running:
+        marker = running.store.directory / "store-id"
+        name = marker.read_text()
+        marker.write_text("another store's")
+        await tick_until(running.store.collections, stopped=True)
+        status, _, body = await ask(running, READY)
+        stopped = json.loads(body)["checks"]["collection"]
+        assert (status, stopped) == (200, "stopped: the log says why")
+        marker.write_text(name)
+        await tick_until(running.store.collections, stopped=False)
+        assert "collection" not in json.loads((await ask(running, READY))[2])["checks"]
 
 
 async def test_too_little_room_is_not_ready(start: Start) -> None:

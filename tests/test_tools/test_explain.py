@@ -118,11 +118,13 @@ def test_an_orphan_has_a_deadline(stored: Stored) -> None:
 
 def test_after_a_collection_it_is_known_what_removed_the_blob(stored: Stored) -> None:
     delete_photo(stored)
-    stored.run("gc", "--grace", "0")
+    *_, summary = json.loads(stored.run("gc", "--grace", "0", "--json").stdout)
+    collection = summary["collection"]
     facts = explain(stored, digest_of(PHOTO))
     assert verdict(facts) == "removed"
     [removed] = of(facts, "removed")
     assert (removed["reason"], removed["size_bytes"], removed["erasure"]) == ("garbage", len(PHOTO), None)
+    assert removed["collection"] == collection
     assert "because of garbage" in stored.run("explain", str(digest_of(PHOTO))).output
 
 

@@ -1,9 +1,10 @@
 """What must go: fences, expiry, orphans, condemnation, quarantine."""
 
+from collections.abc import Callable
 from collections.abc import Collection as Several
 
 from blobstore.backend import ObjectName
-from blobstore.catalogue import Condemned, Lease, Orphan
+from blobstore.catalogue import Condemned, Forecast, Lease, Orphan, Removal, removals
 from blobstore.catalogues.sqlite.counting import went
 from blobstore.catalogues.sqlite.pins import is_pinned
 from blobstore.catalogues.sqlite.schema import (
@@ -16,6 +17,7 @@ from blobstore.catalogues.sqlite.schema import (
     end_leases,
     let_go,
     next_count,
+    note,
     stored,
 )
 from blobstore.digest import Digest
@@ -27,6 +29,31 @@ _NAMED = "namespace = ? AND digest = ? AND generation = ?"
 _FORGET_ALL = """
 DELETE FROM former WHERE namespace = ? AND digest = ? AND NOT EXISTS (
     SELECT 1 FROM blobs b WHERE b.namespace = former.namespace AND b.digest = former.digest)
+"""
+
+_EXPIRE = """
+DELETE FROM claims WHERE (namespace, holder, slot, digest) IN (
+    SELECT namespace, holder, slot, digest FROM claims WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)
+RETURNING namespace, digest, holder
+"""
+
+# From the index of orphans alone, in its order: what is no orphan costs nothing.
+_ORPHANS = f"""
+SELECT orphaned_at, {STORED} FROM blobs
+WHERE (orphaned_at, namespace, digest, generation) > (?, ?, ?, ?) AND orphaned_at < ?
+  AND (? IS NULL OR namespace = ?)
+ORDER BY orphaned_at, namespace, digest, generation LIMIT ?
+"""
+_CONDEMNED = f"""
+SELECT {CONDEMNED} FROM blobs
+WHERE state = 'condemned' AND (condemned_seq, namespace, digest, generation) > (?, ?, ?, ?)
+ORDER BY condemned_seq, namespace, digest, generation LIMIT ?
+"""
+_GOING = """
+SELECT count(*), coalesce(sum(size), 0) FROM blobs WHERE orphaned_at < ? AND (? IS NULL OR namespace = ?)
+"""
+_STORED = """
+SELECT coalesce(sum(stored), 0) FROM volumes WHERE holder = '' AND (? IS NULL OR namespace = ?)
 """
 
 
@@ -58,11 +85,9 @@ class Collection(OnFile):
 
         return await self._file.write(run)
 
-    async def expire(self, now: float, dead_processes: Several[str]) -> int:
+    async def expire(self, now: float, dead_processes: Several[str], limit: int = 1000) -> int:
         def run(db: sqlite3.Connection) -> int:
-            claims = db.execute(
-                "DELETE FROM claims WHERE expires_at <= ? RETURNING namespace, digest, holder", (now,)
-            ).fetchall()
+            claims = db.execute(_EXPIRE, (now, limit)).fetchall()
             if claims:
                 mark_stale(db)
             let_go(db, claims, now)
@@ -74,13 +99,23 @@ class Collection(OnFile):
 
         return await self._file.write(run)
 
-    async def orphans(self, namespace: str | None, before: float, limit: int) -> list[Orphan]:
-        sql = (
-            f"SELECT orphaned_at, {STORED} FROM blobs WHERE orphaned_at < ? AND (? IS NULL OR namespace = ?)"
-            " AND state != 'condemned' ORDER BY orphaned_at LIMIT ?"
-        )
-        rows = await self._file.read(lambda db: db.execute(sql, (before, namespace, namespace, limit)).fetchall())
+    async def orphans(
+        self, namespace: str | None, before: float, limit: int, after: Orphan | None = None
+    ) -> list[Orphan]:
+        start: Row = (-1.0, "", b"", "")
+        if after is not None:
+            at = after.stored.name
+            start = (after.since, at.namespace, at.digest.raw, at.generation)
+        values = (*start, before, namespace, namespace, limit)
+        rows = await self._file.read(lambda db: db.execute(_ORPHANS, values).fetchall())
         return [Orphan(stored(tuple(row)), since) for since, *row in rows]
+
+    async def forecast(self, namespace: str | None, before: float) -> Forecast:
+        def run(db: sqlite3.Connection) -> Forecast:
+            going = db.execute(_GOING, (before, namespace, namespace)).fetchone()
+            return Forecast(*going, *db.execute(_STORED, (namespace, namespace)).fetchone())
+
+        return await self._file.read(run)
 
     async def condemn(
         self, namespace: str, digests: Several[Digest], reason: str, before: float | None = None
@@ -103,25 +138,32 @@ class Collection(OnFile):
 
         return [condemned(row) for row in await self._file.write(run)]
 
-    async def condemned(self, limit: int) -> list[Condemned]:
-        sql = f"SELECT {CONDEMNED} FROM blobs WHERE state = 'condemned' ORDER BY condemned_seq LIMIT ?"
-        return [condemned(row) for row in await self._file.read(lambda db: db.execute(sql, (limit,)).fetchall())]
+    async def condemned(self, limit: int, after: Condemned | None = None) -> list[Condemned]:
+        start: Row = (-1, "", b"", "")
+        if after is not None:
+            start = (after.order, after.name.namespace, after.name.digest.raw, after.name.generation)
+        rows = await self._file.read(lambda db: db.execute(_CONDEMNED, (*start, limit)).fetchall())
+        return [condemned(row) for row in rows]
 
-    async def buried(self, names: Several[ObjectName], now: float) -> None:
-        def run(db: sqlite3.Connection) -> None:
+    async def buried(
+        self, names: Several[ObjectName], now: float, event: Callable[[Removal], bytes | None] | None = None
+    ) -> list[Condemned]:
+        sql = f"DELETE FROM blobs WHERE {_NAMED} AND state = 'condemned' RETURNING {CONDEMNED}"
+
+        def run(db: sqlite3.Connection) -> list[Condemned]:
             keys = [(name.namespace, name.digest.raw, name.generation) for name in names]
-            db.executemany(
-                "INSERT OR IGNORE INTO gone SELECT namespace, digest, generation, size, reason, ?"
-                f" FROM blobs WHERE {_NAMED} AND state = 'condemned'",
-                [(now, *key) for key in keys],
-            )
-            sql = f"DELETE FROM blobs WHERE {_NAMED} AND state = 'condemned' RETURNING size"
-            for name, key in zip(names, keys, strict=True):
-                for (size,) in db.execute(sql, key).fetchall():
-                    went(db, name, size)
+            rows = [row for key in keys for row in db.execute(sql, key).fetchall()]
+            db.executemany("INSERT OR IGNORE INTO gone VALUES (?, ?, ?, ?, ?, ?)", [(*row[:5], now) for row in rows])
+            forgotten = [condemned(row) for row in rows]
+            for each in forgotten:
+                went(db, each.name, each.size)
             db.executemany(_FORGET_ALL, [key[:2] for key in keys])
+            if event is not None:
+                for removal in removals(forgotten):
+                    note(db, removal.namespace, event(removal))
+            return forgotten
 
-        await self._file.write(run)
+        return await self._file.write(run)
 
     async def quarantine(self, name: ObjectName) -> bool:
         sql = f"UPDATE blobs SET state = 'quarantined' WHERE {_NAMED} AND state = 'live'"

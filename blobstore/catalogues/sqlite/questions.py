@@ -1,5 +1,6 @@
 """Questions to the catalogue; nothing here changes it."""
 
+import json
 from collections.abc import Collection as Several
 
 from blobstore.backend import ObjectName
@@ -105,8 +106,12 @@ class Questions(OnFile):
         rows = await self._all(sql, namespace, holder, b"" if after is None else after.raw, limit)
         return [to_holder(row) for row in rows]
 
-    async def leases(self) -> list[Lease]:
-        return [lease(row) for row in await self._all(f"SELECT {LEASE} FROM leases ORDER BY id")]
+    async def leases(self, ids: Several[str] | None = None) -> list[Lease]:
+        # There are no more leases than uploads under way.
+        if ids is None:
+            return [lease(row) for row in await self._all(f"SELECT {LEASE} FROM leases ORDER BY id")]
+        sql = f"SELECT {LEASE} FROM leases WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+        return [lease(row) for row in await self._all(sql, json.dumps(list(ids)))]
 
     async def totals(self, namespace: str) -> Totals:
         sql = (

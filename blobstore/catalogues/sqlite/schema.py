@@ -44,7 +44,7 @@ CREATE TABLE blobs (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX blobs_live ON blobs (namespace, digest) WHERE state = 'live';
 CREATE INDEX blobs_by_sha256 ON blobs (namespace, sha256) WHERE state = 'live';
-CREATE INDEX blobs_orphaned ON blobs (orphaned_at) WHERE orphaned_at IS NOT NULL;
+CREATE INDEX blobs_orphaned ON blobs (orphaned_at, namespace, digest, generation, size) WHERE orphaned_at IS NOT NULL;
 CREATE INDEX blobs_condemned ON blobs (condemned_seq) WHERE state = 'condemned';
 CREATE INDEX blobs_by_verification ON blobs (verified_at) WHERE state = 'live';
 CREATE TABLE holders (
@@ -85,7 +85,7 @@ STORED = "namespace, digest, generation, sha256, size, state, verified_at"
 LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved"
 CLAIM = "digest, holder, scope, slot, media_type, expires_at"
 HOLDER = "digest, holder, version, confirmed"
-CONDEMNED = "namespace, digest, generation, size, reason, process"
+CONDEMNED = "namespace, digest, generation, size, reason, process, condemned_seq"
 
 UNUSED = """
     NOT EXISTS (SELECT 1 FROM holders h WHERE h.namespace = blobs.namespace AND h.digest = blobs.digest)
@@ -104,6 +104,12 @@ def next_count(db: sqlite3.Connection) -> int:
     """The counter's next value."""
     count: int = db.execute("UPDATE store SET counter = counter + 1 RETURNING counter").fetchone()[0]
     return count
+
+
+def note(db: sqlite3.Connection, namespace: str, event: bytes | None) -> None:
+    """Put an event, where there is one, into the outbox."""
+    if event is not None:
+        db.execute("INSERT INTO outbox (namespace, body) VALUES (?, ?)", (namespace, event))
 
 
 def name(namespace: str, digest: bytes, generation: str) -> ObjectName:
@@ -138,8 +144,8 @@ def to_holder(row: Row) -> Holder:
 
 def condemned(row: Row) -> Condemned:
     """A row of `CONDEMNED`."""
-    namespace, digest, generation, size, reason, process = row
-    return Condemned(name(namespace, digest, generation), size, reason, process)
+    namespace, digest, generation, size, reason, process, seq = row
+    return Condemned(name(namespace, digest, generation), size, reason, process, seq)
 
 
 def let_go(db: sqlite3.Connection, rows: list[tuple[str, bytes, str]], now: float) -> None:
@@ -169,11 +175,11 @@ def end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Leas
     for gone in ended:
         if gone.content is not None:
             db.execute(
-                f"INSERT INTO blobs ({CONDEMNED}, sha256, state, verified_at, condemned_seq)"
-                " VALUES (?, ?, ?, ?, 'abandoned', ?, ?, 'condemned', 0, ?)",
+                f"INSERT INTO blobs ({CONDEMNED}, sha256, state, verified_at)"
+                " VALUES (?, ?, ?, ?, 'abandoned', ?, ?, ?, 'condemned', 0)",
                 (
                     *(gone.namespace, gone.content.digest.raw, gone.id, gone.content.size),
-                    *(gone.process, gone.content.sha256, next_count(db)),
+                    *(gone.process, next_count(db), gone.content.sha256),
                 ),
             )
             came(db, ObjectName(gone.namespace, gone.content.digest, gone.id), gone.content.size)

@@ -6,7 +6,7 @@ from blobstore.backend import ObjectName
 from blobstore.catalogue import Claim, Lease, State, Stored
 from blobstore.catalogues.sqlite.counting import came, joined
 from blobstore.catalogues.sqlite.quotas import LOST, require
-from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, end_leases, next_count, stored
+from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, end_leases, next_count, note, stored
 from blobstore.catalogues.sqlite.schema import lease as lease_of
 from blobstore.digest import Content
 from blobstore.errors import LeaseLost
@@ -34,7 +34,7 @@ class Uploads(OnFile):
             existing = _claim_live(db, lease.namespace, content, claim)
             if existing is not None:
                 _end(db, lease)
-                _note(db, lease.namespace, event)
+                note(db, lease.namespace, event)
                 return existing
             noted = (content.digest.raw, content.sha256, content.size, lease.id)
             changed = db.execute("UPDATE leases SET digest = ?, sha256 = ?, size = ? WHERE id = ?", noted)
@@ -50,7 +50,7 @@ class Uploads(OnFile):
             if content is None:
                 raise LeaseLost(LOST)
             _end(db, lease)
-            _note(db, lease.namespace, event)
+            note(db, lease.namespace, event)
             new = Stored(
                 ObjectName(lease.namespace, content.digest, lease.id), content.sha256, content.size, State.LIVE, now
             )
@@ -104,11 +104,6 @@ def _insert(db: sqlite3.Connection, new: Stored, reason: str | None) -> None:
         ),
     )
     came(db, name, new.size)
-
-
-def _note(db: sqlite3.Connection, namespace: str, event: bytes | None) -> None:
-    if event is not None:
-        db.execute("INSERT INTO outbox (namespace, body) VALUES (?, ?)", (namespace, event))
 
 
 def _end(db: sqlite3.Connection, lease: Lease) -> None:

@@ -164,6 +164,10 @@ class MemoryEngine:
         placed = [link for link in self._links() if link.link.digest == digest]
         return heapq.nsmallest(limit, (link for link in placed if after is None or _place(link) > after), key=_place)
 
+    async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
+        first = {digest: await self.links_of(digest, limit=1) for digest in digests}
+        return {digest: links[0].partition.connector for digest, links in first.items() if links}
+
     async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
         mine = [link for link in self._links() if (link.partition, link.key) == (partition, key)]
         return sorted(mine, key=_place)

@@ -10,6 +10,7 @@ from records.engines.sqlite.schema import (
     OnFile,
     Row,
     connector_id,
+    in_lists,
     link_rows,
     note_unlinked,
     part_of,
@@ -35,6 +36,14 @@ class Links(OnFile):
             return found + [_placed(Partition(*row[:3]), digest, row[3:]) for row in rows]
 
         return await self._file.read(run)
+
+    async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
+        raw = [digest.raw for digest in digests]
+
+        def run(db: sqlite3.Connection) -> list[Row]:
+            return [row for marks, some in in_lists(raw) for row in db.execute(_LINKERS.format(marks=marks), some)]
+
+        return {Digest.from_bytes(digest): connector for digest, connector in await self._file.read(run)}
 
     async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
         def run(db: sqlite3.Connection) -> list[PlacedLink]:
@@ -114,6 +123,11 @@ CROSS JOIN partitions p ON p.connector = c.id
 CROSS JOIN links l ON l.connector = c.id AND l.digest = ? AND l.part = p.id
 WHERE (c.name, p.instance, p.stream) {beyond} (?, ?, ?)
 ORDER BY c.name, p.instance, p.stream, l.key, l.pointer LIMIT ?
+"""
+
+_LINKERS = """
+SELECT l.digest, min(c.name) FROM connectors c CROSS JOIN links l ON l.connector = c.id AND l.digest IN {marks}
+GROUP BY l.digest
 """
 
 _REST = """
