@@ -98,7 +98,7 @@ def test_a_claim_is_shown_with_its_place_and_expiry(stored: Stored) -> None:
 
 def test_a_lease_that_will_become_the_blob_is_shown(stored: Stored) -> None:
     stored.catalogue(
-        "INSERT INTO leases VALUES ('0123', ?, ?, 'cin_1', 'p', 4102444800, ?, x'00', 1)",
+        "INSERT INTO leases VALUES ('0123', ?, ?, 'cin_1', 'p', 4102444800, ?, x'00', 1, 0)",
         *(stored.ann, CONNECTOR, digest_of(PHOTO).raw),
     )
     [lease] = of(explain(stored, digest_of(PHOTO)), "lease")

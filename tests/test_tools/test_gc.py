@@ -92,7 +92,7 @@ def test_a_directory_of_another_store_is_not_collected(stored: Stored) -> None:
     (stored.data / "store-id").write_text("another")
     result = stored.run("gc", "--grace", "0")
     assert result.exit_code == 1
-    assert "another catalogue" in result.output
+    assert "store-id is another store's" in result.output
     assert stored.file(PHOTO).exists()
 
 
