@@ -3,7 +3,7 @@
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ import click
 
 from blobstore.durable import sync_folder
 from records.bag.export import Export
+from records.bag.zip import zip_of
 from records.store import RecordStore
 from tools.looking import known_owner
 from tools.opening import Opening, run_with_store, store_options
@@ -26,22 +27,24 @@ PIECE = 1 << 20
 @click.option("--connector", help="Only what this connector brought, by id or key.")
 @click.argument("out")
 def export(opening: Opening, owner: str, connector: str | None, out: str) -> None:
-    """Write a bag (BagIt, RFC 8493) to OUT: a file that is not there yet, ending in .tar; - is standard output."""
+    """Write a bag (BagIt, RFC 8493) to OUT: a file that is not there yet, ending in .tar or .zip, or - for a
+    tar archive on standard output."""
 
     async def work(store: RecordStore) -> None:
         subject = await known_owner(store, owner)
         async with store.exports.open(subject, connector) as bag:
             await store.exports.note(subject, bag)
             with _opened(out) as file:
-                await _copy(bag, file)
-            click.echo(f"{bag.size:,} bytes of {bag.name}", err=True)
+                async for piece in zip_of(bag) if Path(out).suffix == ".zip" else _tar_of(bag):
+                    file.write(piece)
+            click.echo(f"{bag.files:,} files; {bag.name}", err=True)
 
     run_with_store(opening, work)
 
 
-async def _copy(bag: Export, file: BinaryIO) -> None:
+async def _tar_of(bag: Export) -> AsyncIterator[bytes]:
     for offset in range(0, bag.size, PIECE):
-        file.write(await bag.read(offset, PIECE))
+        yield await bag.read(offset, PIECE)
 
 
 @contextmanager
@@ -52,8 +55,8 @@ def _opened(out: str) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     path = Path(out)
-    if path.suffix != ".tar":
-        raise click.UsageError("OUT ends in .tar, or is -")
+    if path.suffix not in (".tar", ".zip"):
+        raise click.UsageError("OUT ends in .tar or .zip, or is -")
     if path.exists():
         raise click.ClickException(f"{path} is there already; it is not replaced")
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 
 from blobstore.scratch import ScratchFile
-from records.bag.archive import PIECE, Archive
+from records.bag.archive import PIECE, Archive, Bytes
 from records.bag.folder import FolderArchive
 from records.bag.imports import LIMIT, Imported
 from records.bag.untar import TarArchive
+from records.bag.unzip import ZipArchive
 from records.errors import BadBag
 from records.store import RecordStore
 from tools.opening import Opening, run_with_store, store_options
@@ -26,7 +27,8 @@ from tools.output import size
 @click.option("--limit", default=LIMIT, show_default=True, help="Bytes of all files, beyond which it is refused.")
 @click.argument("bag")
 def import_bag(opening: Opening, owner: str, connector: str | None, limit: int, bag: str) -> None:
-    """Take what `blobstore export` wrote: BAG is a tar archive, a folder, or - for a tar archive on standard input.
+    """Take what `blobstore export` wrote: BAG is a tar or zip archive, a folder, or - for an archive on standard
+    input.
 
     All of it is checked before anything is stored. An import that was cut off is done again, and goes on.
     """
@@ -54,13 +56,17 @@ def _opened(store: RecordStore, bag: str, limit: int) -> Iterator[Archive]:
     if bag == "-":
         with closing(ScratchFile(store.blobs.staging)) as spooled:
             _spool(spooled, limit)
-            yield TarArchive(spooled)
+            yield _archive(spooled)
     elif Path(bag).is_dir():
         with closing(FolderArchive(Path(bag))) as folder:
             yield folder
     else:
         with closing(_File(Path(bag))) as file:
-            yield TarArchive(file)
+            yield _archive(file)
+
+
+def _archive(source: Bytes) -> Archive:
+    return ZipArchive(source) if source.read(0, 2) == b"PK" else TarArchive(source)
 
 
 def _spool(spooled: ScratchFile, limit: int) -> None:

@@ -5,8 +5,10 @@ sent. An erasure is not held back: what it takes away the export no longer has, 
 """
 
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from itertools import islice
+from typing import ParamSpec
 
 from blobstore.digest import Digest
 from blobstore.errors import StorageUnavailable
@@ -15,18 +17,20 @@ from blobstore.store import BlobStore
 from blobstore.threads import to_the_end
 from records import spine, times
 from records.bag import layout
-from records.bag.contents import Contents
+from records.bag.contents import Contents, Member
 from records.bag.plan import Plan, Selected
 from records.bag.reading import CopyGone, MemberReader
-from records.bag.tar import Tar
+from records.bag.tar import Tar, ordered
 from records.central import About, Central, Owner
 from records.engine import Engines
 from records.model import Partition
 from records.registry import Registration, Registry
 from records.scope import Scope, Selector
 
+P = ParamSpec("P")
+
 PAGE = 500
-"""Blobs, or claims, that the catalogue is asked for at once."""
+"""Blobs, claims or files that are asked for at once."""
 
 MAX_OPEN = 4
 """Exports that one process has open at once: each takes room on the disk, and a pass over all records."""
@@ -39,12 +43,20 @@ class Export:
     """A bag that can be read: as a tar archive, at any offset, as often as is liked. One task at a time."""
 
     def __init__(
-        self, blobs: BlobStore, owner: Owner, connectors: Collection[str], contents: Contents, tar: Tar
+        self,
+        blobs: BlobStore,
+        owner: Owner,
+        connectors: Collection[str],
+        contents: Contents,
+        reader: MemberReader,
+        tar: Tar,
     ) -> None:
         self._blobs = blobs
         self._owner = owner
         self._contents = contents
+        self._reader = reader
         self._tar = tar
+        self.files, _ = contents.totals("")
         self.connectors = sorted(connectors)
         """Keys of what is in it."""
         self.size = tar.size
@@ -61,9 +73,23 @@ class Export:
         Raises `StorageUnavailable` where a file was erased since the bag was planned, `ContentMismatch` where one is
         not what it was.
         """
+        return await self._read(self._tar.read, offset, length)
+
+    async def members(self) -> AsyncIterator[Member]:
+        """The files of the bag, in the order in which archives have them."""
+        coming = ordered(self._contents)
+        while some := await to_the_end(self._blobs.submit(lambda: list(islice(coming, PAGE)))):
+            for member in some:
+                yield member
+
+    async def read_member(self, member: Member, offset: int, length: int) -> bytes:
+        """Bytes of one file, as `read` of the archive."""
+        return await self._read(self._reader.read, member, offset, length)
+
+    async def _read(self, call: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes:
         for _ in range(HEALED):
             try:
-                return await to_the_end(self._blobs.submit(self._tar.read, offset, length))
+                return await to_the_end(self._blobs.submit(call, *args, **kwargs))
             except CopyGone as gone:
                 await self._look_again(gone.digest)
         raise StorageUnavailable("a blob is being replaced all the time; try again")
@@ -118,7 +144,7 @@ class Exports:
         try:
             await self._plan(owner, await self._selected(owner, connectors), contents)
             tar = await to_the_end(submit(Tar, contents, reader))
-            yield Export(self._blobs, owner, connectors, contents, tar)
+            yield Export(self._blobs, owner, connectors, contents, reader, tar)
         finally:
             reader.close()
             contents.close()

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from records.bag.export import Export
 from records.bag.imports import Imported
 from records.bag.untar import TarArchive
+from records.bag.unzip import ZipArchive
 from records.central import Owner
 from records.scope import Selector
 from records.store import RecordStore
@@ -178,6 +180,17 @@ def tar_of(files: Mapping[str, bytes], *more: tuple[tarfile.TarInfo, bytes], roo
     return written.getvalue()
 
 
+def zip_of(files: Mapping[str, bytes], *more: tuple[zipfile.ZipInfo | str, bytes], method: int = 8) -> bytes:
+    """A compressed archive of these files, and of whatever else."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", method) as archive:
+        for path, data in files.items():
+            archive.writestr(f"export/{path}", data)
+        for info, data in more:
+            archive.writestr(info, data)
+    return written.getvalue()
+
+
 class InMemory:
     """An archive's bytes."""
 
@@ -190,8 +203,9 @@ class InMemory:
 
 
 async def take(store: RecordStore, owner: str, archive: bytes, connector: str | None = None) -> Imported:
-    """Import a tar archive."""
-    checked = await store.imports.check(TarArchive(InMemory(archive)))
+    """Import an archive."""
+    source = InMemory(archive)
+    checked = await store.imports.check(ZipArchive(source) if archive[:2] == b"PK" else TarArchive(source))
     try:
         return await store.imports.load(await store.access.owner(owner), checked, connector)
     finally:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,19 @@ def test_the_archive_may_go_to_standard_output(stored: Stored, tmp_path: Path) -
     assert files_of(result.stdout_bytes)[f"data/blobs/{digest_of(LETTER).hex[:2]}/{digest_of(LETTER).hex}"] == LETTER
 
 
+def test_a_zip_archive_is_the_same_bag_and_always_the_same_bytes(stored: Stored, tmp_path: Path) -> None:
+    for name in ("one.zip", "two.zip"):
+        assert stored.run("export", "--owner", "ann", str(tmp_path / name)).exit_code == 0
+    made = (tmp_path / "one.zip").read_bytes()
+    assert made == (tmp_path / "two.zip").read_bytes()
+    tar = stored.run("export", "--owner", "ann", "-").stdout_bytes
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert archive.testzip() is None
+        assert {info.filename.removeprefix("export/"): archive.read(info) for info in archive.infolist()} == files_of(
+            tar
+        )
+
+
 def test_nothing_is_replaced_and_nothing_half_is_left(stored: Stored, tmp_path: Path) -> None:
     out = tmp_path / "out.tar"
     out.write_bytes(b"mine")
@@ -56,7 +70,7 @@ def test_nothing_is_replaced_and_nothing_half_is_left(stored: Stored, tmp_path: 
     [
         (["--owner", "nobody", "x.tar"], "no owner"),
         (["--owner", "ann", "--connector", "nobody", "x.tar"], "no such connector"),
-        (["--owner", "ann", "x.rar"], "ends in .tar"),
+        (["--owner", "ann", "x.rar"], "ends in .tar or .zip"),
     ],
 )
 def test_what_cannot_be_is_told(stored: Stored, options: list[str], message: str) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from records.store import RecordStore
 from tests.fakes import data_directory
-from tests.fakes.bags import fill, unpacked
+from tests.fakes.bags import files_of, fill, unpacked, zip_of
 from tests.fakes.data_directory import Stored, in_store
 from tools.cli import main
 
@@ -46,10 +46,19 @@ def doctor(data: Path) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("form", ["file", "folder", "standard input"])
+@pytest.mark.parametrize("form", ["file", "folder", "standard input", "zip"])
 def test_a_bag_comes_into_a_new_directory(archive: Path, tmp_path: Path, form: str) -> None:
     data = tmp_path / "new"
-    bag = {"file": str(archive), "standard input": "-"}.get(form) or str(unpacked(archive.read_bytes(), tmp_path))
+    files = files_of(archive.read_bytes())
+    bag = str(archive)
+    match form:
+        case "folder":
+            bag = str(unpacked(archive.read_bytes(), tmp_path))
+        case "standard input":
+            bag = "-"
+        case "zip":
+            bag = str(tmp_path / "bag.zip")
+            (tmp_path / "bag.zip").write_bytes(zip_of(files))
     result = run("import", "--data", str(data), "--owner", "bob", bag, input=archive.read_bytes())
     assert result.exit_code == 0, result.output
     assert "68 records" in result.output

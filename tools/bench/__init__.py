@@ -2,6 +2,7 @@
 
 import click
 
+from tools.bench.bag import bag
 from tools.bench.http import http_
 from tools.bench.hydrate import hydrate
 from tools.bench.memory import memory
@@ -15,6 +16,7 @@ def bench() -> None:
     """Measure speed and memory on this machine."""
 
 
+bench.add_command(bag)
 bench.add_command(http_)
 bench.add_command(hydrate)
 bench.add_command(memory)
