@@ -72,6 +72,7 @@ class Lease:
 
     `process` names the staging folder of the process that receives the bytes. `content` is known once all bytes are.
     `reserved` bytes are put aside for it.
+    `slot` is that of the claim that it becomes.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Lease:
     expires_at: float
     content: Content | None = None
     reserved: int = 0
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,22 @@ class Standing:
     holders: int
     claims: int
     orphaned_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A blob, seen by who is about to let go of it for some of its slots. `size` counts all bytes that it takes.
+
+    `others` are those who hold or claim it beside; `held`: the holder holds it, `covered`: it claims it for one of
+    these slots; `scopes`: those of its claims for other slots.
+    """
+
+    digest: Digest
+    size: int
+    others: frozenset[str]
+    held: bool
+    covered: bool
+    scopes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,14 +333,17 @@ class Catalogue(Protocol):
 
     # -- erasure and collection ------------------------------------------------------------------------------------
 
-    async def fence(self, namespace: str, holder: str, scope: str | None) -> list[Lease]:
-        """Take away the leases of a holder, or of one scope of it: uploads under way fail. The leases that went."""
+    async def fence(self, namespace: str, holder: str, scope: str | None, beginning: str = "") -> list[Lease]:
+        """Take away a holder's leases (all, of a scope, or for slots that begin so): uploads under way fail.
+
+        The leases that went.
+        """
         ...
 
     async def drop_claims(
-        self, namespace: str, holder: str, *, scope: str | None, slots: Collection[str] | None, now: float
+        self, namespace: str, holder: str, *, scope: str | None, beginning: str = "", now: float
     ) -> set[Digest]:
-        """Drop a holder's claims (all, of a scope, or for slots); the blobs that they claimed."""
+        """Drop a holder's claims (all, of a scope, or for slots that begin so); the blobs that they claimed."""
         ...
 
     async def expire(self, now: float, dead_processes: Collection[str], limit: int = 1000) -> int:
@@ -446,6 +467,21 @@ class Catalogue(Protocol):
 
     async def held(self, namespace: str, holder: str, after: Digest | None, limit: int) -> list[Holder]:
         """A holder's rows in the order of digests, from the first above `after`."""
+        ...
+
+    async def claimed(
+        self, namespace: str, holder: str, beginnings: Collection[str], after: Digest | None, limit: int
+    ) -> list[Digest]:
+        """Blobs that the holder claims for slots that begin like one of these, by digest, beyond `after`."""
+        ...
+
+    async def shares(
+        self, namespace: str, holder: str, beginnings: Collection[str], digests: Collection[Digest]
+    ) -> list[Share]:
+        """Who else has these blobs, and for what else the holder claims them than slots with one of these beginnings.
+
+        In the order of digests; blobs with no generation but condemned ones are left out.
+        """
         ...
 
     async def leases(self, ids: Collection[str] | None = None) -> list[Lease]:

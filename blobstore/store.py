@@ -141,6 +141,7 @@ class BlobStore:
             scope=slot.scope,
             process=self.staging.process,
             expires_at=time.time() + LEASE_SECONDS,
+            slot=slot.slot,
         )
         self._start_renewal()
         beginning = self.keep(self._begin(lease, slot, size, beside))

@@ -93,7 +93,15 @@ class Attachments:
 
         place = slot(instance, stream, record_key, json_path)
         beside = await self._room.beside(owner.id, connector)
-        return await self._blobs.receive(owner.id, Slot(connector, instance, place, checked, event), size, beside)
+        target = Slot(connector, instance, place, checked, event)
+        upload = await self._blobs.receive(owner.id, target, size, beside)
+        try:
+            # After the lease is there: an erasure that marks the instance later takes it away later, too.
+            await self._registry.require_living(owner, destination.instance)
+        except BaseException:
+            async with upload:
+                raise
+        return upload
 
     @asynccontextmanager
     async def open(self, scope: Scope, blob_id: str, selector: Selector) -> AsyncIterator[Attachment]:

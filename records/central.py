@@ -14,10 +14,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """One owner: internal id and the name of the subject."""
+    """One owner: internal id and the name of the subject; once it is erased, what stands for the name."""
 
     id: str
     subject: str
+    erased_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ class ErasureJob:
 
     `state` is `running` until nothing more is to be done, then `done`. `connector` alone: it goes as a whole;
     with `instance`: that instance does; neither: what goes is less (a stream, a record), and nothing is marked erased.
+    With `owner_digest` all of the owner goes; it stands for the subject's name from then on. `resumed` counts how often
+    it was taken up again after it was cut off. `receipt` is a signed document's JSON text.
     """
 
     id: str
@@ -123,6 +126,9 @@ class ErasureJob:
     result: bytes | None
     connector: str | None = None
     instance: str | None = None
+    owner_digest: str | None = None
+    resumed: int = 0
+    receipt: bytes | None = None
 
 
 class Central(Protocol):
@@ -131,15 +137,18 @@ class Central(Protocol):
     # -- owners and tokens -----------------------------------------------------------------------------------------
 
     async def ensure_owner(self, subject: str, now: str) -> Owner:
-        """The owner of that name, made on first use; one and the same for everybody who asks at once."""
+        """The owner of that name, made on first use; one and the same for everybody who asks at once.
+
+        The name of one who was erased makes a new owner.
+        """
         ...
 
     async def owners(self) -> list[Owner]:
-        """All owners in the order of their subjects."""
+        """All owners in the order of their subjects, erased ones under what stands for their names."""
         ...
 
     async def add_token(self, token: Token, event: bytes) -> None:
-        """Durable when this returns. Raises `Conflict` when there is one with this digest."""
+        """Durable when this returns. Raises `Conflict` when there is one with this digest, or the owner was erased."""
         ...
 
     async def token(self, digest: bytes) -> Token | None:
@@ -157,7 +166,7 @@ class Central(Protocol):
     # -- grants ----------------------------------------------------------------------------------------------------
 
     async def add_grant(self, grant: StoredGrant, token: Token, event: bytes) -> None:
-        """A grant and its client's token in one step. Raises `Conflict` when either is there already."""
+        """A grant and its client's token in one step. Raises `Conflict` as `add_token`, and when the grant is there."""
         ...
 
     async def grant(self, grant: str) -> StoredGrant | None:
@@ -177,7 +186,8 @@ class Central(Protocol):
     async def register(self, owner: str, connector: str, manifest: bytes, now: str, event: bytes) -> bool:
         """Add or replace the manifest; True when the connector was not there, or was erased.
 
-        An erased one lives again; its erased instances stay erased. Replacing keeps `registered_at`.
+        An erased one lives again; its erased instances stay erased. Replacing keeps `registered_at`. Raises `Conflict`
+        when the owner was erased.
         """
         ...
 
@@ -248,7 +258,7 @@ class Central(Protocol):
 
     async def begin_erasure(self, job: ErasureJob, event: bytes) -> None:
         """Durable intent, and in the same step: the job's connector with its instances, or its instance, is marked
-        erased and its sync state is gone.
+        erased and its sync state is gone; where all of the owner goes, all connectors, and the subject's name.
 
         Beginning again (the same id) changes nothing. Raises `Conflict` when the id is another owner's.
         """
@@ -269,12 +279,39 @@ class Central(Protocol):
         """Forget them; after the next `sanitize` no file shows them. None there is no error."""
         ...
 
+    async def erased_by(self, owner: str, erasure: str) -> list[Instance]:
+        """The instances that the erasure marked erased, in the order (connector, id)."""
+        ...
+
+    async def take_up_erasure(self, erasure: str) -> ErasureJob | None:
+        """Somebody goes on with an erasure that was begun: the job as it stands, None when it is done.
+
+        Counts as resumed unless it had been paused. Raises `Unknown`.
+        """
+        ...
+
+    async def pause_erasure(self, erasure: str) -> None:
+        """Nothing is left to do but to wait for readers: who takes it up again has not resumed what was cut off."""
+        ...
+
     async def redact_erasure(self, erasure: str, target: bytes) -> None:
         """Replace the target, which may name a record's key, by one that does not. Raises `Unknown`."""
         ...
 
-    async def finish_erasure(self, erasure: str, result: bytes, now: str, event: bytes) -> None:
-        """The erasure is complete; finishing again changes nothing. Raises `Unknown`."""
+    async def forget_owner(self, owner: str) -> None:
+        """Of an owner who was erased connectors, instances, sync state, grants and their tokens go.
+
+        The owner's own tokens stay, without labels, until the erasure is finished: who asked for it may ask how it
+        stands. Raises `Conflict` for an owner who was not erased.
+        """
+        ...
+
+    async def finish_erasure(self, erasure: str, result: bytes, receipt: bytes, now: str, event: bytes) -> None:
+        """The erasure is complete; finishing again changes nothing. An erased owner's tokens go. Raises `Unknown`."""
+        ...
+
+    async def erasures(self, owner: str, after: str | None, limit: int) -> list[ErasureJob]:
+        """The owner's erasures, newest first, beyond the one with the id `after`; nothing beyond an unknown one."""
         ...
 
     async def erasure(self, owner: str, erasure: str) -> ErasureJob | None:

@@ -128,4 +128,6 @@ class Checkpoints:
         return bytes.fromhex(head.hash)
 
     def _digest(self, owner: Owner) -> str:
+        if owner.erased_at is not None:
+            return owner.subject  # a digest already
         return self._keyring.owner_digest(owner.id, owner.subject)

@@ -19,6 +19,7 @@ from records.model import (
     Erased,
     Keep,
     Link,
+    Linking,
     Order,
     OutboxEvent,
     Outcome,
@@ -44,8 +45,8 @@ class Engine(Protocol):
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    async def epoch(self, connector: str, instance: str) -> int:
-        """The instance's epoch; 0 before its first erasure."""
+    async def epoch(self, partition: Partition) -> int:
+        """How often the partition was fenced or erased, alone or with its instance or connector; 0 at first."""
         ...
 
     async def release_epoch(self, connector: str) -> int:
@@ -164,6 +165,17 @@ class Engine(Protocol):
         """Blobs that the connector links, with the number of links, in the order of digests, beyond `after`."""
         ...
 
+    async def first_links(
+        self, target: Target, after: tuple[Partition, str, str] | None, limit: int
+    ) -> list[PlacedLink]:
+        """Of each blob that the target links the first link in it, in the order of (partition, key, pointer), beyond
+        `after`."""
+        ...
+
+    async def linking(self, target: Target, digests: Collection[Digest]) -> list[Linking]:
+        """Which partitions of the target's connector link these blobs, in the order of digests and partitions."""
+        ...
+
     async def relink(
         self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
     ) -> bool:
@@ -205,7 +217,7 @@ class Engine(Protocol):
         """Raise the epoch of an instance, or of every instance of the connector: batches begun before fail."""
         ...
 
-    async def erase(self, target: Target, deleted_at: str, limit: int) -> Erased:
+    async def erase(self, target: Target, deleted_at: str, limit: int, erasure: str | None = None) -> Erased:
         """Remove up to `limit` records of the target, content, links and past, in the order of partitions and keys.
 
         One record or one stream leave tombstones, and keep those that are there: clients with a change token must
@@ -215,7 +227,16 @@ class Engine(Protocol):
         instance or a connector), and then of what is remembered, the oldest first; they count towards `limit` too.
         Digests that lost their last link in
         the connector are given back, and noted as unlinked. Call again until finished.
+
+        With the id of an `erasure` it is remembered, in the same step, how many records it took and whether it is
+        finished with this instance. The step that finishes raises the epochs of the streams that it covers, so that a
+        batch begun before is wholly gone or fails; one record's erasure raises none. From then on calls with this id
+        and this instance change nothing: what is written later is not touched, however often an erasure is resumed.
         """
+        ...
+
+    async def erased(self, erasure: str) -> dict[Partition, int]:
+        """How many records the erasure with this id took from each partition that lost any."""
         ...
 
     async def forget(self, before: float, limit: int) -> int:

@@ -1,8 +1,8 @@
 """Erasure: content, history, links, claims, state and orphaned bytes go, and the answer is given when they are gone.
 
-An erasure is written down before its first step, on the erasure ledger too, and every step may be repeated, so one that
-a crash cut off is finished by `resume`. In order: fence off late writers (rule P4), erase rows, drop claims and state,
-release holders, remove the bytes that nobody holds any more, and cut the logs that still show what the rows held.
+What goes is looked at first (`records.previews`), written down before its first step, on the erasure ledger too, then
+done (`records.erasing`): every step may be repeated, so one that a crash cut off is finished by `resume`. All scopes,
+from a record to a whole owner, take this one way.
 """
 
 import asyncio
@@ -11,68 +11,37 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from blobstore.backend import ObjectName
 from blobstore.catalogue import Catalogue
-from blobstore.gc import BATCH, Collector
+from blobstore.gc import Collector
 from blobstore.sqlitefile import try_file_lock
-from records import spine, times
+from records import receipts, spine, times
 from records.audit import Audit
 from records.central import Central, ErasureJob, Owner
-from records.engine import Engine, Engines
-from records.errors import Unknown
+from records.checkpoints import Checkpoints
+from records.engine import Engines
+from records.erasing import Erasing
+from records.errors import Conflict, Unknown
 from records.keyring import Keyring
 from records.ledger import Entry, Ledger
-from records.model import Target
+from records.previews import Previews
 from records.registry import Registry
+from records.report import Covered, Kept, Kind, Preview, Report
 from records.scope import Scope, Selector
-from records.slots import parse
-
-ROWS = 1000
-"""Records erased in one transaction: writers and readers go on between two."""
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What an erasure did; sizes in bytes. `state` is `running` until all of it is gone, then `done`."""
+class Erasure:
+    """How an erasure stands; `receipt` is a signed document's JSON text, None until it is done."""
 
-    id: str
-    state: str
-    connector: str
-    instances: Sequence[str]
-    stream: str | None = None
-    key: str | None = None
-    consent_field: str | None = None
-    """The stream's consent-time field, whose value its tombstones keep."""
-    records: int = 0
-    streams: int = 0
-    blobs: int = 0
-    bytes: int = 0
-    requested_at: str = ""
-    completed_at: str | None = None
-    whole_connector: bool = False
-
-
-@dataclass(slots=True)
-class _Run:
-    """One erasure while it is carried out."""
-
-    owner: Owner
     report: Report
-    whole: bool
-    """The connector, or an instance of it, goes as a whole and takes no writes any more."""
-
-    @property
-    def of_connector(self) -> bool:
-        """All of the connector goes."""
-        return self.whole and self.report.whole_connector
+    receipt: bytes | None
 
 
 class Erasures:
-    """Erases, and finishes what was begun."""
+    """Shows what erasures would do, erases, and finishes what was begun."""
 
     def __init__(
         self,
@@ -83,6 +52,7 @@ class Erasures:
         collector: Collector,
         registry: Registry,
         audit: Audit,
+        checkpoints: Checkpoints,
         keyring: Keyring,
         ledger: Ledger,
     ) -> None:
@@ -90,87 +60,118 @@ class Erasures:
         self._central = central
         self._engines = engines
         self._catalogue = catalogue
-        self._collector = collector
         self._registry = registry
         self._audit = audit
+        self._checkpoints = checkpoints
         self._keyring = keyring
         self._ledger = ledger
+        self._signer = keyring.signer()
+        self._previews = Previews(catalogue)
+        self._erasing = Erasing(central, engines, catalogue, collector, keyring)
 
-    async def connector(self, owner: Owner, name: str, *, wait: float) -> Report:
-        """Erase all that a connector brought. Raises `Unknown`."""
+    @property
+    def public_key(self) -> str:
+        """Whose signature the receipts of this server have."""
+        return self._signer.public_key
+
+    # -- what goes -------------------------------------------------------------------------------------------------
+
+    async def of_owner(self, owner: Owner) -> Covered:
+        """All that is the owner's. Raises `Conflict` when it is erased already."""
+        if owner.erased_at is not None:
+            raise Conflict("the owner was erased")
+        return Covered("owner")
+
+    async def of_connector(self, owner: Owner, name: str) -> Covered:
+        """All that a connector brought. Raises `Unknown`."""
         key = (await self._registry.connector(Scope.of_owner(owner), name)).key
-        instances = [each.id for each in await self._central.instances(owner.id, key)]
-        report = Report(_fresh(), "running", key, instances, whole_connector=True)
-        return await self._begin(owner, report, wait, whole=True)
+        return Covered("connector", key, await self._instances(owner, key))
 
-    async def instance(self, owner: Owner, instance: str, *, wait: float) -> Report:
-        """Erase one account of a connector. Raises `Unknown`."""
+    async def of_instance(self, owner: Owner, instance: str) -> Covered:
+        """One account of a connector. Raises `Unknown`."""
         found = await self._central.instance(owner.id, instance)
         if found is None or found.erased_at is not None:
             raise Unknown("no such connection")
-        report = Report(_fresh(), "running", found.connector, [found.id])
-        return await self._begin(owner, report, wait, whole=True, instance=found.id)
+        return Covered("instance", found.connector, [found.id])
 
-    async def records(
-        self, owner: Owner, selector: Selector, stream: str, key: str | None = None, *, wait: float
-    ) -> Report:
-        """Erase a stream's records, or the one record with this key; none there is no error. Raises `Unknown`."""
+    async def of_records(self, owner: Owner, selector: Selector, stream: str, key: str | None = None) -> Covered:
+        """A stream's records, or the one record with this key; none there is no error. Raises `Invalid`, `Unknown`."""
         registration, declaration = await self._registry.declared(owner, stream, selector)
-        if selector.instance is not None:
+        if selector.instance is None:
+            instances = await self._instances(owner, registration.key)
+        else:
             named = await self._registry.existing(owner, registration.key, selector.instance)
             instances = [] if named is None else [named.id]
-        else:
-            instances = [each.id for each in await self._central.instances(owner.id, registration.key)]
-        report = Report(_fresh(), "running", registration.key, instances, stream, key, declaration.consent_time_field)
-        return await self._begin(owner, report, wait, whole=False)
+        kind: Kind = "stream" if key is None else "record"
+        field, everywhere = declaration.consent_time_field, selector.instance is None
+        return Covered(kind, registration.key, instances, stream, key, field, everywhere)
 
-    async def report(self, owner: Owner, erasure: str) -> Report:
-        """How an erasure stands. Raises `Unknown`."""
-        job = await self._central.erasure(owner.id, erasure)
-        if job is None:
-            raise Unknown("no such erasure")
-        return msgspec.json.decode(job.result or job.target, type=Report)
+    # -- looking, erasing ------------------------------------------------------------------------------------------
+
+    async def preview(self, owner: Owner, covered: Covered) -> Preview:
+        """What erasing this would do now. It removes nothing."""
+        engine = await self._engines.of(owner.id)
+        if covered.connector is not None:
+            await self._erasing.release_noted(owner, engine, covered.connector)
+        return await self._previews.preview(owner, engine, covered)
+
+    async def erase(self, owner: Owner, covered: Covered, *, wait: float) -> Erasure:
+        """Erase; complete when the state is `done`. A reader that stands in the way is waited for `wait` seconds."""
+        # What was acknowledged before stands before it on the spine, too.
+        await self._audit.drain(owner)
+        kept = (await self.preview(owner, covered)).kept
+        report = Report("era_" + secrets.token_hex(12), covered, times.now(), kept=kept)
+        # Shielded: a caller that hangs up must not stop an erasure half-way.
+        return await asyncio.shield(asyncio.ensure_future(self._begin(owner, report, wait)))
+
+    async def again(self, owner: Owner, entry: Entry, key: str | None) -> Erasure:
+        """Carry out, under its id, an erasure that another life of the store carried out (`records.replay`).
+
+        `key` is that of the record that goes; None where there is none of it, or more than one record goes.
+        """
+        covered = Covered(
+            *(entry.kind, entry.connector, entry.instances, entry.stream, key or entry.record, entry.consent_field)
+        )
+        nothing = entry.kind == "record" and key is None
+        kept = Kept() if nothing else (await self.preview(owner, covered)).kept
+        report = Report(entry.erasure, covered, entry.requested_at, kept=kept, gone=nothing)
+        return await self._begin(owner, report, 0.0)
 
     async def resume(self, wait: float = 0.0) -> int:
         """Go on with erasures that were begun and not completed, unless another process is at them; how many remain."""
         remaining = 0
         owners = {owner.id: owner for owner in await self._central.owners()}
-        for job in await self._central.unfinished_erasures():
-            report = msgspec.json.decode(job.target, type=Report)
-            whole = report.stream is None
-            done = await self._run_locked(_Run(owners[job.owner], report, whole), wait)
-            remaining += done.state != "done"
+        for begun in await self._central.unfinished_erasures():
+            taken = asyncio.ensure_future(self._take_up(owners[begun.owner], begun.id, wait))
+            remaining += not await asyncio.shield(taken)
         return remaining
 
-    async def again(self, owner: Owner, entry: Entry, key: str | None) -> Report:
-        """Carry out, under its id, an erasure that another life of the store carried out (`records.replay`).
+    # -- what was done ---------------------------------------------------------------------------------------------
 
-        `key` is that of the record that goes; None where there is none of it, or more than one record goes.
-        """
-        report = Report(
-            *(entry.erasure, "running", entry.connector or "", entry.instances, entry.stream, key, entry.consent_field),
-            requested_at=entry.requested_at,
-            whole_connector=entry.kind == "connector",
-        )
-        whole = entry.stream is None
-        target = msgspec.json.encode(report)
-        job = ErasureJob(entry.erasure, owner.id, target, "running", entry.requested_at, None, None)
-        if whole:
-            instance = None if report.whole_connector else entry.instances[0]
-            job = replace(job, connector=entry.connector, instance=instance)
-        facts = self._facts(owner, report) | ({} if entry.record is None else {"record": entry.record})
-        await self._central.begin_erasure(job, spine.body("erasure.begin", facts))
-        if entry.kind == "record" and key is None:
-            done = replace(report, state="done", key=entry.record, completed_at=times.now())
-            event = spine.body("erasure.done", facts | _counts(done))
-            await self._central.finish_erasure(done.id, msgspec.json.encode(done), times.now(), event)
-            return done
-        return await self._run_locked(_Run(owner, report, whole), 0.0)
+    async def find(self, owner: Owner, erasure: str) -> Erasure:
+        """How an erasure stands, with its receipt once it is done. Raises `Unknown`."""
+        job = await self._central.erasure(owner.id, erasure)
+        if job is None:
+            raise Unknown("no such erasure")
+        return await self._told(owner, job)
 
-    async def _begin(
-        self, owner: Owner, report: Report, wait: float, *, whole: bool, instance: str | None = None
-    ) -> Report:
-        report = replace(report, requested_at=times.now())
+    async def listed(self, owner: Owner, after: str | None, limit: int) -> Sequence[Erasure]:
+        """The owner's erasures, newest first, beyond the one with the id `after`."""
+        return [await self._told(owner, job) for job in await self._central.erasures(owner.id, after, limit)]
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    async def _told(self, owner: Owner, job: ErasureJob) -> Erasure:
+        if job.result is not None:
+            return Erasure(msgspec.json.decode(job.result, type=Report), job.receipt)
+        report = replace(msgspec.json.decode(job.target, type=Report), resumed=job.resumed)
+        key = report.covered.key
+        if key is not None and not report.gone:
+            report = replace(report, covered=replace(report.covered, key=self._keyring.key_digest(owner.id, key)))
+        return Erasure((await self._erasing.counted(owner, report))[0], None)
+
+    async def _begin(self, owner: Owner, report: Report, wait: float) -> Erasure:
+        covered = report.covered
         job = ErasureJob(
             id=report.id,
             owner=owner.id,
@@ -179,154 +180,79 @@ class Erasures:
             requested_at=report.requested_at,
             completed_at=None,
             result=None,
-            connector=report.connector if whole else None,
-            instance=instance,
+            connector=covered.connector if covered.whole else None,
+            instance=covered.instances[0] if covered.kind == "instance" else None,
+            owner_digest=self._digest(owner) if covered.kind == "owner" else None,
         )
-        # What was acknowledged before stands before it on the spine, too.
-        await self._audit.drain(owner)
         await self._central.begin_erasure(job, spine.body("erasure.begin", self._facts(owner, report)))
-        return await self._run_locked(_Run(owner, report, whole), wait)
+        with try_file_lock(self._locks / job.id) as locked:
+            # Who looks for what was cut off may have been faster.
+            return await self._run(owner, job, wait) if locked else await self.find(owner, job.id)
 
-    async def _run_locked(self, run: _Run, wait: float) -> Report:
-        with try_file_lock(self._locks / run.report.id) as locked:
-            # Shielded: a caller that hangs up must not stop an erasure half-way.
-            return await asyncio.shield(asyncio.ensure_future(self._run(run, wait))) if locked else run.report
+    async def _take_up(self, owner: Owner, erasure: str, wait: float) -> bool:
+        """Whether the erasure is done now."""
+        with try_file_lock(self._locks / erasure) as locked:
+            # Read under the lock: who had it may have finished meanwhile.
+            job = await self._central.take_up_erasure(erasure) if locked else None
+            if job is None:
+                return locked
+            return (await self._run(owner, job, wait)).report.state == "done"
 
-    async def _run(self, run: _Run, wait: float) -> Report:
+    async def _run(self, owner: Owner, job: ErasureJob, wait: float) -> Erasure:
         deadline = time.monotonic() + wait
-        await self._ledger.write(self._entry(run))
-        engine = await self._engines.of(run.owner.id)
-        await self._fence(run, engine)
-        await self._erase_rows(run, engine)
-        await self._drop_claims(run)
-        await self._drop_state(run)
-        await self._let_go(run, engine)
-        await self._remove_bytes(run)
-        report = replace(run.report, key=None if run.report.key is None else self._digest(run))
-        await self._central.redact_erasure(report.id, msgspec.json.encode(report))
-        for place in (engine, self._catalogue, self._central):
+        report = replace(msgspec.json.decode(job.target, type=Report), resumed=job.resumed)
+        if not report.gone:
+            await self._ledger.write(self._entry(owner, report))
+            report = await self._erasing.remove(owner, report)
+        if not await self._sanitized(owner, deadline):
+            await self._central.pause_erasure(report.id)
+            return Erasure((await self._erasing.counted(owner, report))[0], None)
+        return await self._finish(owner, report)
+
+    async def _sanitized(self, owner: Owner, deadline: float) -> bool:
+        """Whether no file shows any more what was removed."""
+        for place in (await self._engines.of(owner.id), self._catalogue, self._central):
             if not await place.sanitize(max(0.0, deadline - time.monotonic())):
-                return replace(report, state="running")
-        done = replace(report, state="done", completed_at=times.now())
-        event = spine.body("erasure.done", self._facts(run.owner, done) | _counts(done))
-        await self._central.finish_erasure(done.id, msgspec.json.encode(done), times.now(), event)
-        return done
+                return False
+        return True
 
-    async def _fence(self, run: _Run, engine: Engine) -> None:
-        """Whoever began to write before this fails from here on, and leaves nothing."""
-        if run.whole:
-            for instance in run.report.instances:
-                leases = await self._catalogue.fence(run.owner.id, run.report.connector, instance)
-                await engine.fence(run.report.connector, instance)
-                await self._collector.drop_staged(leases)
+    async def _finish(self, owner: Owner, report: Report) -> Erasure:
+        counted, removed = await self._erasing.counted(owner, report)
+        embedded = await self._checkpoints.members(owner)
+        now = times.now()
+        done = replace(counted, state="done", completed_at=now)
+        receipt = receipts.make(self._signer, done, removed, embedded)
+        facts = self._facts(owner, done) | receipts.counts(done) | {"receipt": receipts.digest(receipt)}
+        event = spine.body("erasure.done", facts)
+        await self._central.finish_erasure(done.id, msgspec.json.encode(done), receipt, now, event)
+        # Another run may have been first: there is one receipt.
+        return await self.find(owner, done.id)
 
-    async def _erase_rows(self, run: _Run, engine: Engine) -> None:
-        report = run.report
-        stats = await engine.stats(report.connector)
-        touched = {
-            part
-            for part, of in stats.items()
-            if part.instance in report.instances and report.stream in (None, part.stream) and of.records
-        }
-        records = 0
-        for instance in report.instances:
-            target = Target(report.connector, instance, report.stream, report.key, report.consent_field)
-            finished = False
-            while not finished:
-                step = await engine.erase(target, report.requested_at, ROWS)
-                records += step.records
-                finished = step.finished
-        run.report = replace(report, records=records, streams=len(touched) if report.key is None else min(records, 1))
+    async def _instances(self, owner: Owner, connector: str) -> list[str]:
+        return [each.id for each in await self._central.instances(owner.id, connector)]
 
-    async def _drop_claims(self, run: _Run) -> None:
-        owner, report, now = run.owner.id, run.report, time.time()
-        for instance in report.instances:
-            slots = None if run.whole else await self._slots(owner, report, instance)
-            await self._catalogue.drop_claims(owner, report.connector, scope=instance, slots=slots, now=now)
-
-    async def _slots(self, owner: str, report: Report, instance: str) -> set[str]:
-        """The slots of the claims that belong to the erased stream or record."""
-        slots: set[str] = set()
-        after = None
-        while claims := await self._catalogue.claims_by(owner, report.connector, BATCH, after):
-            for claimed in claims:
-                where, stream, key, _ = parse(claimed.claim.slot)
-                if where == instance and stream == report.stream and report.key in (None, key):
-                    slots.add(claimed.claim.slot)
-            after = claims[-1].claim.slot, claims[-1].digest
-        return slots
-
-    async def _drop_state(self, run: _Run) -> None:
-        if run.report.key is None:
-            for instance in run.report.instances:
-                await self._central.drop_state(run.owner.id, run.report.connector, instance, run.report.stream)
-
-    async def _let_go(self, run: _Run, engine: Engine) -> None:
-        """Release what the connector holds without a link: from here on the catalogue knows it as let go of."""
-        owner, connector = run.owner.id, run.report.connector
-        while waiting := await engine.unlinked(BATCH, connector):
-            await self._collector.release(owner, connector, {digest for _, digest in waiting})
-        after = None
-        while run.of_connector and (rows := await self._catalogue.held(owner, connector, after, BATCH)):
-            await self._collector.release(owner, connector, [row.digest for row in rows])
-            after = rows[-1].digest
-
-    async def _remove_bytes(self, run: _Run) -> None:
-        """Remove all that the connector let go of, now or earlier, and that nobody holds."""
-        owner, connector, reason = run.owner.id, run.report.connector, f"erasure {run.report.id}"
-        after = None
-        while digests := await self._catalogue.former(owner, connector, after, BATCH):
-            # A writer that died after its hold left a holder without a link.
-            await self._collector.release(owner, connector, digests)
-            await self._collector.erase(owner, digests, reason)
-            after = digests[-1]
-        while run.of_connector and await self._catalogue.forget_former(owner, connector, BATCH):
-            pass
-        blobs, size = await self._removed(owner, reason)
-        run.report = replace(run.report, blobs=blobs, bytes=size)
-
-    async def _removed(self, owner: str, reason: str) -> tuple[int, int]:
-        """Blobs and bytes that went for this reason, whoever removed them."""
-        blobs = size = 0
-        last: ObjectName | None = None
-        while page := await self._catalogue.removed(owner, reason, last, BATCH):
-            for gone in page:
-                blobs += last is None or last.digest != gone.name.digest
-                size += gone.size
-                last = gone.name
-        return blobs, size
-
-    def _entry(self, run: _Run) -> Entry:
-        report = run.report
-        kind: Literal["record", "stream", "instance", "connector"] = "record" if report.key is not None else "stream"
-        if run.whole:
-            kind = "connector" if report.whole_connector else "instance"
+    def _entry(self, owner: Owner, report: Report) -> Entry:
+        covered = report.covered
         return Entry(
-            *(report.id, report.requested_at, kind, run.owner.id, report.connector, tuple(report.instances)),
-            stream=report.stream,
-            record=None if report.key is None else self._digest(run),
-            consent_field=report.consent_field,
+            *(report.id, report.requested_at, covered.kind, owner.id, covered.connector, tuple(covered.instances)),
+            stream=covered.stream,
+            record=None if covered.key is None else self._keyring.key_digest(owner.id, covered.key),
+            consent_field=covered.consent_field,
         )
 
-    def _digest(self, run: _Run) -> str:
-        return self._keyring.key_digest(run.owner.id, run.report.key or "")
+    def _digest(self, owner: Owner) -> str:
+        return self._keyring.owner_digest(owner.id, owner.subject)
 
     def _facts(self, owner: Owner, report: Report) -> dict[str, object]:
-        key = report.key
-        if key is not None and report.state == "running":
-            key = self._keyring.key_digest(owner.id, key)
-        named = {"stream": report.stream, "record": key}
+        covered = report.covered
+        if covered.key is not None and not report.gone:
+            covered = replace(covered, key=self._keyring.key_digest(owner.id, covered.key))
+        if covered.kind == "owner":
+            return {"erasure": report.id, "scope": "owner"}
+        named = {"stream": covered.stream, "record": covered.key}
         return {
             "erasure": report.id,
-            "connector": report.connector,
-            "instances": list(report.instances),
+            "connector": covered.connector,
+            "instances": list(covered.instances),
             **{name: value for name, value in named.items() if value is not None},
         }
-
-
-def _counts(report: Report) -> dict[str, object]:
-    return {"records": report.records, "streams": report.streams, "blobs": report.blobs, "bytes": report.bytes}
-
-
-def _fresh() -> str:
-    return "era_" + secrets.token_hex(12)

@@ -78,8 +78,11 @@ class Ingests:
     async def begin(self, owner: Owner, stream: str, selector: Selector) -> "Ingest":
         """Resolve where the lines go. Raises `Invalid`, `Unknown`, `Ambiguous`."""
         destination = await self._registry.destination(owner, stream, selector)
+        partition = Partition(destination.registration.key, destination.instance.id, stream)
         engine = await self._engines.of(owner.id)
-        epoch = await engine.epoch(destination.registration.key, destination.instance.id)
+        epoch = await engine.epoch(partition)
+        # After the epoch is read: an erasure that marks the instance later raises it later, too.
+        await self._registry.require_living(owner, destination.instance)
         recorder = self._keyring.recorder(owner.id, destination.declaration.consent_time_field)
         check = await asyncio.to_thread(checker, destination.declaration) if self._validate else None
         return Ingest(owner, destination, engine, self._catalogue, self._room, epoch, recorder, check)

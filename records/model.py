@@ -89,7 +89,7 @@ class Outcome(StrEnum):
 class Batch:
     """Mutations of one partition that commit together, in their order.
 
-    `epoch` is the instance's as read when the request began: an erasure since then fences the batch off.
+    `epoch` is the partition's as read when the request began: an erasure since then fences the batch off.
     `release_epoch` is the connector's as read before the batch's blobs were held, None when it links none.
     `event` goes into the engine's outbox in the same transaction, unless nothing changed.
     `recorder` makes what is remembered of the states that the batch supersedes.
@@ -219,6 +219,16 @@ class Target:
     stream: str | None = None
     key: str | None = None
     consent_field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Linking:
+    """A partition that links a blob: from what a target covers (`within`), from what it leaves (`beside`), or both."""
+
+    digest: Digest
+    partition: Partition
+    within: bool
+    beside: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from records import manifest, spine, times
 from records.central import Central, Connector, Instance, Owner
-from records.errors import Ambiguous, Invalid, Unknown
+from records.errors import Ambiguous, Conflict, Invalid, Unknown
 from records.manifest import Manifest, StreamDeclaration, connector_key, require_id
 from records.scope import Scope, Selector
 
@@ -102,6 +102,12 @@ class Registry:
                 [each.id for each in living],
             )
         return living[0] if living else None
+
+    async def require_living(self, owner: Owner, instance: Instance) -> None:
+        """Raise `Conflict` when the instance was erased since it was found."""
+        found = await self._central.instance(owner.id, instance.id)
+        if found is None or found.erased_at is not None:
+            raise Conflict("the connection was erased while the request ran")
 
     async def default(self, owner: Owner, connector: str) -> Instance:
         """The connector's default instance, made if need be. Raises as `Central.ensure_default_instance`."""

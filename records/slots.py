@@ -14,6 +14,12 @@ def slot(instance: str, stream: str, key: str, place: str = WHOLE_RECORD) -> str
     return msgspec.json.encode([instance, stream, key, place]).decode()
 
 
+def beginning(instance: str, stream: str | None = None, key: str | None = None) -> str:
+    """How the slots of an instance, of one of its streams, or of one of its records begin, and no others."""
+    named = [name for name in (instance, stream, key) if name is not None]
+    return msgspec.json.encode(named).decode().removesuffix("]") + ","
+
+
 def parse(text: str) -> tuple[str, str, str, str]:
     """(instance, stream, key, place) of a slot."""
     return msgspec.json.decode(text, type=tuple[str, str, str, str])

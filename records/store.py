@@ -91,6 +91,7 @@ class RecordStore:
             self.collector,
             self.registry,
             self.audit,
+            self.checkpoints,
             keyring,
             ledger,
         )

@@ -13,6 +13,7 @@ _COMMANDS = {
     "doctor": "tools.doctor",
     "explain": "tools.explain",
     "erase": "tools.erase",
+    "receipt": "tools.receipt",
     "backup": "tools.backup",
     "restore": "tools.restore",
     "export": "tools.export",

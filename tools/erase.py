@@ -1,13 +1,16 @@
-"""`blobstore erase`: erase a connector, an instance, a stream or a record of an owner."""
+"""`blobstore erase`: erase a record, a stream, an instance, a connector, or all of an owner."""
 
 import json
+import sys
 from dataclasses import asdict
 
 import click
+import msgspec
 
 from records.central import Owner
-from records.erasure import Report
+from records.erasure import Erasure
 from records.errors import Unknown
+from records.report import Covered, Kept, Preview
 from records.scope import Scope, Selector
 from records.store import RecordStore
 from tools.opening import Opening, run_with_store, store_options
@@ -16,42 +19,53 @@ from tools.output import json_option, size
 WAIT = 30.0
 """Seconds to wait for readers whose snapshots keep erased rows in a log."""
 
+UNFINISHED = 3
+"""Exit code when it goes on in the background."""
+
 
 @click.command()
 @store_options
-@click.option("--owner", required=True)
-@click.option("--connector", required=True, help="The connector, by id or key.")
+@click.option("--owner", required=True, help="Whose data; without a --connector all that is the owner's.")
+@click.option("--connector", help="One connector, by id or key.")
 @click.option("--instance", help="One account of it.")
 @click.option("--stream", help="One stream; a --key narrows to one record.")
-@click.option("--key", help="One record's key.")
+@click.option("--key", help="One record's key; of a compound key the JSON array.")
+@click.option("--preview", "only_preview", is_flag=True, help="Show what would go and what would stay, erase nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before all of an owner is erased.")
 @json_option
 def erase(
     opening: Opening,
     owner: str,
-    connector: str,
+    connector: str | None,
     instance: str | None,
     stream: str | None,
     key: str | None,
+    only_preview: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
-    """Erase, wait until nothing is left, and print the report. Exit code 3: it goes on in the background."""
+    """Erase, wait until nothing is left, and print the receipt. Exit code 3: it goes on in the background."""
+    if connector is None and (instance, stream, key) != (None, None, None):
+        raise click.UsageError("--instance, --stream and --key need --connector")
     if key is not None and stream is None:
         raise click.UsageError("--key needs --stream")
 
-    async def work(store: RecordStore) -> Report:
+    async def work(store: RecordStore) -> Preview | Erasure:
         target = await _known_owner(store, owner)
-        if stream is not None:
-            return await store.erasures.records(target, Selector(connector, instance), stream, key, wait=WAIT)
-        if instance is not None:
-            registration = await store.registry.connector(Scope.of_owner(target), connector)
-            await store.registry.existing(target, registration.key, instance)
-            return await store.erasures.instance(target, instance, wait=WAIT)
-        return await store.erasures.connector(target, connector, wait=WAIT)
+        goes = await _covered(store, target, connector, instance, stream, key)
+        if only_preview:
+            return await store.erasures.preview(target, goes)
+        return await store.erasures.erase(target, goes, wait=WAIT)
 
-    report = run_with_store(opening, work)
-    _show(report, as_json)
-    if report.state != "done":
-        raise click.exceptions.Exit(3)
+    if connector is None and not (only_preview or yes) and sys.stdin.isatty():
+        click.confirm(f"Erase all that {owner} has here, and every token and grant?", abort=True, err=True)
+    found = run_with_store(opening, work)
+    if isinstance(found, Preview):
+        _show_preview(found, as_json)
+        return
+    _show(found, as_json)
+    if found.receipt is None:
+        raise click.exceptions.Exit(UNFINISHED)
 
 
 async def _known_owner(store: RecordStore, subject: str) -> Owner:
@@ -61,13 +75,57 @@ async def _known_owner(store: RecordStore, subject: str) -> Owner:
     raise Unknown(f"no owner {subject!r}")
 
 
-def _show(report: Report, as_json: bool) -> None:
+async def _covered(
+    store: RecordStore,
+    owner: Owner,
+    connector: str | None,
+    instance: str | None,
+    stream: str | None,
+    key: str | None,
+) -> Covered:
+    erasures = store.erasures
+    if connector is None:
+        return await erasures.of_owner(owner)
+    if stream is not None:
+        return await erasures.of_records(owner, Selector(connector, instance), stream, key)
+    if instance is not None:
+        registration = await store.registry.connector(Scope.of_owner(owner), connector)
+        await store.registry.existing(owner, registration.key, instance)
+        return await erasures.of_instance(owner, instance)
+    return await erasures.of_connector(owner, connector)
+
+
+def _show_preview(preview: Preview, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([asdict(report)], indent=2))
+        click.echo(json.dumps([asdict(preview) | {"records": preview.records}], indent=2, ensure_ascii=False))
         return
-    click.echo(
-        f"{report.state}: {report.records:,} records of {report.streams} streams and {report.blobs:,} blobs"
-        f" ({size(report.bytes)}) erased from {report.connector}; erasure {report.id}"
-    )
-    if report.state != "done":
+    click.echo(f"would erase {preview.records:,} records and {preview.blobs:,} blobs ({size(preview.bytes)})")
+    for each in preview.rows:
+        click.echo(f"  {each.connector}/{each.stream}: {each.records:,} records")
+    _show_kept(preview.kept)
+
+
+def _show_kept(kept: Kept) -> None:
+    if kept.blobs:
+        click.echo(f"{kept.blobs:,} blobs ({size(kept.bytes)}) stay because they are shared")
+    for each in kept.keepers:
+        where = "/".join(name for name in (each.connector, each.instance, each.stream) if name is not None)
+        click.echo(f"  with {where}: {each.blobs:,} blobs ({size(each.bytes)})")
+
+
+def _show(done: Erasure, as_json: bool) -> None:
+    report, receipt = done.report, done.receipt
+    if as_json:
+        members = asdict(report) | {"receipt": None if receipt is None else msgspec.json.decode(receipt)}
+        click.echo(json.dumps([members], indent=2, ensure_ascii=False))
+    else:
+        what = "everything" if report.covered.connector is None else report.covered.connector
+        click.echo(
+            f"{report.state}: {report.records:,} records of {report.streams} streams and {report.blobs:,} blobs"
+            f" ({size(report.bytes)}) erased from {what}; erasure {report.id}",
+            err=True,
+        )
+        if receipt is not None:
+            click.echo(receipt)
+    if receipt is None:
         click.echo("a reader still sees the erased rows; a running server, or `blobstore gc`, finishes this", err=True)

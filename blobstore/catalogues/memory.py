@@ -22,6 +22,7 @@ from blobstore.catalogue import (
     Orphan,
     Pin,
     Removal,
+    Share,
     Standing,
     State,
     Stored,
@@ -177,13 +178,17 @@ class MemoryCatalogue:
 
     # -- erasure and collection ------------------------------------------------------------------------------------
 
-    async def fence(self, namespace: str, holder: str, scope: str | None) -> list[Lease]:
+    async def fence(self, namespace: str, holder: str, scope: str | None, beginning: str = "") -> list[Lease]:
         return self._end(
-            lambda each: (each.namespace, each.holder) == (namespace, holder) and scope in (None, each.scope)
+            lambda each: (
+                (each.namespace, each.holder) == (namespace, holder)
+                and scope in (None, each.scope)
+                and each.slot.startswith(beginning)
+            )
         )
 
     async def drop_claims(
-        self, namespace: str, holder: str, *, scope: str | None, slots: Collection[str] | None, now: float
+        self, namespace: str, holder: str, *, scope: str | None, beginning: str = "", now: float
     ) -> set[Digest]:
         return {
             digest
@@ -191,7 +196,7 @@ class MemoryCatalogue:
                 lambda blob, claim: (
                     (blob[0], claim.holder) == (namespace, holder)
                     and scope in (None, claim.scope)
-                    and (slots is None or claim.slot in slots)
+                    and claim.slot.startswith(beginning)
                 ),
                 now,
             )
@@ -336,6 +341,32 @@ class MemoryCatalogue:
         rows = [held for (blob, who), held in self._holders.items() if (blob[0], who) == (namespace, holder)]
         rows = [held for held in rows if after is None or held.digest > after]
         return sorted(rows, key=lambda held: held.digest)[:limit]
+
+    async def claimed(
+        self, namespace: str, holder: str, beginnings: Collection[str], after: Digest | None, limit: int
+    ) -> list[Digest]:
+        found = {
+            digest
+            for (space, digest), who, slot in self._claims
+            if (space, who) == (namespace, holder) and slot.startswith(tuple(beginnings))
+        }
+        return sorted(digest for digest in found if after is None or digest > after)[:limit]
+
+    async def shares(
+        self, namespace: str, holder: str, beginnings: Collection[str], digests: Collection[Digest]
+    ) -> list[Share]:
+        found = []
+        for digest in sorted(set(digests)):
+            blob = (namespace, digest)
+            claims = [claim for (of, who, _), claim in self._claims.items() if (of, who) == (blob, holder)]
+            covered = [each for each in claims if each.slot.startswith(tuple(beginnings))]
+            beside = frozenset(each.scope for each in claims if each not in covered)
+            others = frozenset(self._users(blob) - {holder})
+            if self._of(blob):
+                size = sum(each.stored.size for each in self._of(blob))
+                held = (blob, holder) in self._holders
+                found.append(Share(digest, size, others, held, bool(covered), beside))
+        return found
 
     async def leases(self, ids: Collection[str] | None = None) -> list[Lease]:
         found = (lease for lease in self._leases.values() if ids is None or lease.id in ids)

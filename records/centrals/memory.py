@@ -21,6 +21,8 @@ class MemoryCentral:
         self._instances: dict[tuple[str, str], Instance] = {}
         self._states: dict[_Place, tuple[bytes, str]] = {}
         self._erasures: dict[str, ErasureJob] = {}
+        self._erased_by: dict[tuple[str, str], str] = {}
+        self._paused: set[str] = set()
         self._spines: dict[str, list[SpineEvent]] = {}
         self._noted: dict[str, list[tuple[int, About]]] = {}
         self._delivered: dict[tuple[str, str], int] = {}
@@ -32,27 +34,29 @@ class MemoryCentral:
 
     async def ensure_owner(self, subject: str, now: str) -> Owner:
         for owner in self._owners.values():
-            if owner.subject == subject:
+            if owner.subject == subject and owner.erased_at is None:
                 return owner
         owner = Owner("o" + secrets.token_hex(8), subject)
         self._owners[owner.id] = owner
         return owner
 
     async def owners(self) -> list[Owner]:
-        return sorted(self._owners.values(), key=lambda owner: owner.subject)
+        return sorted(self._owners.values(), key=lambda owner: (owner.subject, owner.id))
 
     async def add_token(self, token: Token, event: bytes) -> None:
-        self._require_owner(token.owner.id)
+        self._require_present(token.owner.id)
         if token.digest in self._tokens:
             raise Conflict("there is a token with this digest")
         self._tokens[token.digest] = token
         self._chain(token.owner.id, event, token.created_at)
 
     async def token(self, digest: bytes) -> Token | None:
-        return self._tokens.get(digest)
+        found = self._tokens.get(digest)
+        return None if found is None else replace(found, owner=self._owners[found.owner.id])
 
     async def tokens(self) -> list[Token]:
-        return sorted(self._tokens.values(), key=lambda token: token.created_at)
+        found = [replace(token, owner=self._owners[token.owner.id]) for token in self._tokens.values()]
+        return sorted(found, key=lambda token: token.created_at)
 
     async def revoke_token(self, digest: bytes, now: str, event: bytes) -> bool:
         token = self._tokens.get(digest)
@@ -70,12 +74,12 @@ class MemoryCentral:
         self._grants[grant.id] = grant
 
     async def grant(self, grant: str) -> StoredGrant | None:
-        return self._grants.get(grant)
+        found = self._grants.get(grant)
+        return None if found is None else replace(found, owner=self._owners[found.owner.id])
 
     async def grants(self, owner: str) -> list[StoredGrant]:
-        return sorted(
-            (grant for grant in self._grants.values() if grant.owner.id == owner), key=lambda grant: grant.created_at
-        )
+        mine = [replace(grant, owner=self._owners[owner]) for grant in self._grants.values() if grant.owner.id == owner]
+        return sorted(mine, key=lambda grant: grant.created_at)
 
     async def revoke_grant(self, owner: str, grant: str, now: str, event: bytes) -> bool:
         there = self._grants.get(grant)
@@ -91,7 +95,7 @@ class MemoryCentral:
     # -- connectors and instances ----------------------------------------------------------------------------------
 
     async def register(self, owner: str, connector: str, manifest: bytes, now: str, event: bytes) -> bool:
-        self._require_owner(owner)
+        self._require_present(owner)
         there = self._connectors.get((owner, connector))
         registered_at = now if there is None else there.registered_at
         self._connectors[owner, connector] = Connector(connector, manifest, registered_at, None)
@@ -163,7 +167,7 @@ class MemoryCentral:
             self._states[_Place(owner, instance, grant, stream)] = (value, now)
         self._chain(owner, event, now)
 
-    async def drop_state(self, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
+    async def drop_state(self, owner: str, connector: str | None, instance: str | None, stream: str | None) -> None:
         for place in self._of(owner, connector, instance, stream):
             del self._states[place]
 
@@ -175,20 +179,56 @@ class MemoryCentral:
         if there is not None and there.owner != job.owner:
             raise Conflict("the id is another erasure's")
         if there is None:
+            if job.owner_digest is not None:
+                self._require_present(job.owner)
             self._erasures[job.id] = job
             await self._mark(job)
             self._chain(job.owner, event, job.requested_at)
 
     async def _mark(self, job: ErasureJob) -> None:
-        if job.connector is None:
+        if job.connector is None and job.owner_digest is None:
             return
         await self.drop_state(job.owner, job.connector, job.instance, None)
         for instance in await self.instances(job.owner, job.connector):
             if job.instance in (None, instance.id):
                 self._instances[job.owner, instance.id] = replace(instance, erased_at=job.requested_at)
-        connector = self._connectors.get((job.owner, job.connector))
-        if job.instance is None and connector is not None and connector.erased_at is None:
-            self._connectors[job.owner, job.connector] = replace(connector, erased_at=job.requested_at)
+                self._erased_by[job.owner, instance.id] = job.id
+        for connector in await self.connectors(job.owner):
+            if job.instance is None and job.connector in (None, connector.id) and connector.erased_at is None:
+                self._connectors[job.owner, connector.id] = replace(connector, erased_at=job.requested_at)
+        if job.owner_digest is not None:
+            self._owners[job.owner] = Owner(job.owner, job.owner_digest, job.requested_at)
+
+    async def erased_by(self, owner: str, erasure: str) -> list[Instance]:
+        found = [self._instances[place] for place, by in self._erased_by.items() if (place[0], by) == (owner, erasure)]
+        return sorted(found, key=lambda instance: (instance.connector, instance.id))
+
+    async def take_up_erasure(self, erasure: str) -> ErasureJob | None:
+        job = self._job(erasure)
+        if job.state == "done":
+            return None
+        self._erasures[erasure] = replace(job, resumed=job.resumed + (erasure not in self._paused))
+        self._paused.discard(erasure)
+        return self._erasures[erasure]
+
+    async def pause_erasure(self, erasure: str) -> None:
+        self._job(erasure)
+        self._paused.add(erasure)
+
+    async def forget_owner(self, owner: str) -> None:
+        self._require_owner(owner)
+        if self._owners[owner].erased_at is None:
+            raise Conflict("the owner was not erased")
+        await self.drop_state(owner, None, None, None)
+        self._instances = {place: each for place, each in self._instances.items() if place[0] != owner}
+        self._erased_by = {place: by for place, by in self._erased_by.items() if place[0] != owner}
+        self._connectors = {place: each for place, each in self._connectors.items() if place[0] != owner}
+        self._grants = {id: grant for id, grant in self._grants.items() if grant.owner.id != owner}
+        self._tokens = {
+            digest: replace(token, label=None) if token.owner.id == owner else token
+            for digest, token in self._tokens.items()
+            if token.owner.id != owner or token.kind == "owner"
+        }
 
     async def keep_samples(self, erasure: str, key: bytes, sealed: bytes) -> None:
         self._samples.setdefault(self._job(erasure).id, (key, sealed))
@@ -202,15 +242,23 @@ class MemoryCentral:
     async def redact_erasure(self, erasure: str, target: bytes) -> None:
         self._erasures[erasure] = replace(self._job(erasure), target=target)
 
-    async def finish_erasure(self, erasure: str, result: bytes, now: str, event: bytes) -> None:
+    async def finish_erasure(self, erasure: str, result: bytes, receipt: bytes, now: str, event: bytes) -> None:
         job = self._job(erasure)
         if job.state != "done":
-            self._erasures[erasure] = replace(job, state="done", completed_at=now, result=result)
+            self._erasures[erasure] = replace(job, state="done", completed_at=now, result=result, receipt=receipt)
+            if job.owner_digest is not None:
+                self._tokens = {digest: token for digest, token in self._tokens.items() if token.owner.id != job.owner}
             self._chain(job.owner, event, now)
 
     async def erasure(self, owner: str, erasure: str) -> ErasureJob | None:
         job = self._erasures.get(erasure)
         return job if job is not None and job.owner == owner else None
+
+    async def erasures(self, owner: str, after: str | None, limit: int) -> list[ErasureJob]:
+        mine = [job for job in reversed(self._erasures.values()) if job.owner == owner]
+        ids = [job.id for job in mine]
+        start = 0 if after is None else ids.index(after) + 1 if after in ids else len(mine)
+        return mine[start : start + limit]
 
     async def unfinished_erasures(self) -> list[ErasureJob]:
         unfinished = [job for job in self._erasures.values() if job.state != "done"]
@@ -290,6 +338,11 @@ class MemoryCentral:
         if owner not in self._owners:
             raise Unknown("no such owner")
 
+    def _require_present(self, owner: str) -> None:
+        self._require_owner(owner)
+        if self._owners[owner].erased_at is not None:
+            raise Conflict("the owner was erased")
+
     def _require_living(self, owner: str, connector: str) -> None:
         there = self._connectors.get((owner, connector))
         if there is None:
@@ -309,13 +362,13 @@ class MemoryCentral:
         if there.revoked_at is not None:
             raise Conflict("the grant was revoked")
 
-    def _of(self, owner: str, connector: str, instance: str | None, stream: str | None) -> list["_Place"]:
+    def _of(self, owner: str, connector: str | None, instance: str | None, stream: str | None) -> list["_Place"]:
         """The places of the states that these name; None names all."""
         return [
             place
             for place in self._states
             if place.owner == owner
-            and self._instances[owner, place.instance].connector == connector
+            and connector in (None, self._instances[owner, place.instance].connector)
             and instance in (None, place.instance)
             and stream in (None, place.stream)
         ]

@@ -27,6 +27,42 @@ _COUNTS: dict[str, Schema] = {
     "deleted_bytes": COUNT,
 }
 
+_SCOPES: Schema = {"enum": ["owner", "connector", "instance", "stream", "record"]}
+_KEY: Schema = {"type": "string", "description": "An Ed25519 public key, base64url without padding."}
+_ERASED: dict[str, Schema] = {
+    "scope": _SCOPES,
+    "connector_id": optional(TEXT),
+    "connection_ids": _TEXTS,
+    "stream": optional(TEXT),
+}
+_KEPT: dict[str, Schema] = {
+    "kept_blob_count": COUNT | {"description": "Blobs that stay because they are shared."},
+    "kept_bytes": COUNT,
+    "kept_with": array_of(ref("Keeper")),
+}
+_RECEIPT = record_of(
+    {
+        "kind": {"const": "erasure_receipt"},
+        "version": {"const": 1},
+        "store_id": TEXT,
+        "owner": TEXT | {"description": "A keyed digest."},
+        "spine_head": optional(record_of({"seq": COUNT, "hash": DIGEST, "at": MOMENT})),
+        "erasure_id": TEXT,
+        "scope": record_of(
+            {"kind": _SCOPES}, connector_id=TEXT, connector_instance_ids=_TEXTS, stream=TEXT, record=TEXT
+        ),
+        "requested_at": MOMENT,
+        "completed_at": MOMENT,
+        "resumed": COUNT,
+        "erased": record_of({"records": COUNT, "streams": COUNT, "blobs": COUNT, "bytes": COUNT}),
+        "removed_blobs_sha256": DIGEST,
+        "kept": record_of({"blobs": COUNT, "bytes": COUNT, "with": array_of(ref("Keeper"))}),
+        "covers": _TEXTS,
+        "does_not_cover": _TEXTS,
+        "signature": record_of({"algorithm": {"const": "Ed25519"}, "public_key": _KEY, "value": TEXT}),
+    }
+) | {"description": "A signed document (`blobstore receipt verify`)."}
+
 _FRESHNESS = record_of(
     {"captured_at": optional(MOMENT), "status": {"enum": ["current", "stale", "unknown"]}},
     last_attempted_at=optional(MOMENT),
@@ -188,6 +224,7 @@ ANSWERS: dict[str, Schema] = {
             "deleted": {"const": True},
             **_COUNTS,
             "erasure_id": TEXT,
+            "receipt": ref("Receipt"),
         },
     ),
     "Erasure": tagged(
@@ -195,14 +232,32 @@ ANSWERS: dict[str, Schema] = {
         {
             "erasure_id": TEXT,
             "status": {"enum": ["running", "done"]},
-            "connector_id": TEXT,
-            "connection_ids": _TEXTS,
-            "stream": optional(TEXT),
+            **_ERASED,
             **_COUNTS,
+            **_KEPT,
+            "resumed": COUNT | {"description": "How often it was taken up again after it was cut off."},
             "requested_at": MOMENT,
             "completed_at": optional(MOMENT),
+            "receipt": optional(ref("Receipt")),
         },
     ),
+    "ErasureList": list_of(ref("Erasure"), {"has_more": FLAG}),
+    "ErasureOrPreview": {"anyOf": [ref("Erasure"), ref("ErasurePreview")]},
+    "ErasurePreview": tagged(
+        "erasure_preview",
+        {
+            **_ERASED,
+            "record_count": COUNT,
+            "streams": array_of(record_of({"connector_id": TEXT, "stream": TEXT, "record_count": COUNT})),
+            "blob_count": COUNT,
+            "bytes": COUNT,
+            **_KEPT,
+        },
+    ),
+    "Keeper": record_of(
+        {"connector_id": TEXT, "blobs": COUNT, "bytes": COUNT}, connector_instance_id=TEXT, stream=TEXT
+    ),
+    "Receipt": _RECEIPT,
     "SpineEvent": tagged(
         "spine_event",
         {
@@ -277,6 +332,7 @@ ANSWERS: dict[str, Schema] = {
             "pdpp_core_query_base": TEXT,
             "pdpp_token_kinds_supported": _TEXTS,
             "pdpp_self_export_supported": FLAG,
+            "signing_public_key": _KEY,
             "resource_name": TEXT,
             "pdpp_discovery_hints": map_of(TEXT),
         },

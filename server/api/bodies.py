@@ -1,6 +1,7 @@
 """Shapes of what is sent: manifests, lines of an ingest, sync state, grant requests."""
 
 from server.api.schema import (
+    FLAG,
     ID,
     MOMENT,
     OBJECT,
@@ -100,5 +101,20 @@ BODIES: dict[str, Schema] = {
         )
     )
     | {"description": "A stream, and what of it: everything where nothing less is said."},
+    "ErasureRequest": closed(
+        record_of(
+            {"scope": {"enum": ["owner", "connector", "instance", "stream", "record"]}},
+            connector_id=optional(TEXT),
+            connector_instance_id=optional(TEXT),
+            connection_id=optional(TEXT),
+            stream=optional(TEXT),
+            key={"anyOf": [TEXT, array_of(TEXT), {"type": "null"}]},
+            preview=FLAG,
+        )
+    )
+    | {
+        "description": "A connector needs `connector_id`, an instance `connection_id`, a stream `connector_id` and "
+        "`stream`, a record its `key` too; of these a `connection_id` names one instance. Nothing else may be named."
+    },
     "TokenForm": record_of({"token": SOME_TEXT}, token_type_hint=TEXT),
 }

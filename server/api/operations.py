@@ -167,8 +167,19 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "/v1/owner/connections/{connection_id}": {
         "DELETE": _erasing("erase_connection", "Erase all that one instance brought.", {200: "ConnectionErased"})
     },
+    "/v1/owner/erasures": {
+        "GET": Operation("erasures", "Erasures, newest first.", {200: "ErasureList"}, parameters=query.ERASURES),
+        "POST": Operation(
+            "erase",
+            "Erase what the body names; with `preview`, only show what that would do.",
+            {200: "ErasureOrPreview", 202: "Erasure"},
+            (*_ERASE, *_BODY),
+            headers=(PREFER,),
+            body={JSON: ref("ErasureRequest")},
+        ),
+    },
     "/v1/owner/erasures/{erasure_id}": {
-        "GET": Operation("erasure", "How an erasure stands.", {200: "Erasure"}, _FOUND)
+        "GET": Operation("erasure", "How an erasure stands, and its receipt.", {200: "Erasure"}, _FOUND)
     },
     "/v1/owner/export": {
         "GET": Operation(

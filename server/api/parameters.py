@@ -51,6 +51,10 @@ EVENTS = (
     Parameter("after", "The event beyond which to begin.", _WHOLE),
     Parameter("limit", "Events; 100 where it is not given, 1000 at most.", _SOME),
 )
+ERASURES = (
+    Parameter("after", "The id of the erasure beyond which to begin."),
+    Parameter("limit", "Erasures; 25 where it is not given, 100 at most.", _SOME),
+)
 DISCLOSURES = (
     Parameter("grant", "Only through this grant."),
     Parameter("connector", "Only of this connector.", ID),

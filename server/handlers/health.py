@@ -37,6 +37,7 @@ async def resource_metadata(request: web.Request) -> web.Response:
             "bearer_methods_supported": ["header"],
             "pdpp_core_query_base": f"{base}/v1",
             "pdpp_self_export_supported": True,
+            "signing_public_key": request.app[STORE].erasures.public_key,
             "pdpp_token_kinds_supported": ["owner", "client"],
             "pdpp_discovery_hints": {
                 "query_base": f"{base}/v1",

@@ -1,4 +1,4 @@
-"""What only the owner may: their connections, erasures and audit log."""
+"""What only the owner may: their connections and audit log."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,13 +6,9 @@ import msgspec
 from aiohttp import web
 
 from records.central import About, Instance, SpineEvent
-from records.erasure import Report
 from records.manifest import connector_key
 from server import params, wire
 from server.keys import CALLER, STORE
-
-WAIT = 30.0
-"""Seconds that an erasure is waited for before it is answered with 202."""
 
 EVENTS = ("after", "limit")
 DEFAULT_EVENTS = 100
@@ -24,29 +20,6 @@ async def connections(request: web.Request) -> web.Response:
     params.query(request)
     instances = await request.app[STORE].registry.instances(request[CALLER].scope)
     return wire.listing([_connection(each) for each in instances])
-
-
-async def erase_connector(request: web.Request) -> web.Response:
-    """`DELETE /v1/owner/connectors/{connector_id}`: all that the connector brought, from all its instances."""
-    params.query(request)
-    name = params.path_part(request, "connector_id")
-    erasures = request.app[STORE].erasures
-    return _deleted(request, await erasures.connector(request[CALLER].owner, name, wait=patience(request)))
-
-
-async def erase_connection(request: web.Request) -> web.Response:
-    """`DELETE /v1/owner/connections/{connection_id}`: all that one instance brought."""
-    params.query(request)
-    name = params.path_part(request, "connection_id")
-    erasures = request.app[STORE].erasures
-    return _deleted(request, await erasures.instance(request[CALLER].owner, name, wait=patience(request)))
-
-
-async def erasure(request: web.Request) -> web.Response:
-    """`GET /v1/owner/erasures/{erasure_id}`."""
-    params.query(request)
-    name = params.path_part(request, "erasure_id")
-    return wire.reply(_erasure(await request.app[STORE].erasures.report(request[CALLER].owner, name)))
 
 
 async def spine(request: web.Request) -> web.Response:
@@ -69,57 +42,6 @@ async def disclosures(request: web.Request) -> web.Response:
     about = About(values.get("grant"), connector, values.get("blob"))
     found = await request.app[STORE].disclosures.listed(request[CALLER].owner, about, after, limit + 1)
     return _events(found, after, limit)
-
-
-def patience(request: web.Request) -> float:
-    """Seconds that this client wants to wait for an erasure."""
-    return 0.0 if params.prefers_async(request) else WAIT
-
-
-def accepted(request: web.Request, report: Report) -> web.Response:
-    """202: the erasure goes on; where to ask for it."""
-    headers = {"Location": f"/v1/owner/erasures/{report.id}"}
-    if params.prefers_async(request):
-        headers["Preference-Applied"] = "respond-async"
-    return wire.reply(_erasure(report), status=202, headers=headers)
-
-
-def _deleted(request: web.Request, report: Report) -> web.Response:
-    if report.state != "done":
-        return accepted(request, report)
-    return wire.reply(
-        {
-            "object": "owner_connection_delete",
-            "connector_id": report.connector,
-            "connection_id": report.instances[0] if len(report.instances) == 1 else None,
-            "deleted": True,
-            **_counts(report),
-            "erasure_id": report.id,
-        }
-    )
-
-
-def _erasure(report: Report) -> dict[str, object]:
-    return {
-        "object": "erasure",
-        "erasure_id": report.id,
-        "status": report.state,
-        "connector_id": report.connector,
-        "connection_ids": report.instances,
-        "stream": report.stream,
-        **_counts(report),
-        "requested_at": report.requested_at,
-        "completed_at": report.completed_at,
-    }
-
-
-def _counts(report: Report) -> dict[str, object]:
-    return {
-        "deleted_record_count": report.records,
-        "deleted_stream_count": report.streams,
-        "deleted_blob_count": report.blobs,
-        "deleted_bytes": report.bytes,
-    }
 
 
 def _connection(instance: Instance) -> dict[str, object]:

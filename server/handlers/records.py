@@ -7,7 +7,7 @@ from aiohttp import web
 from records.query import Listing
 from records.reads import RecordPage
 from server import listing, params, wire
-from server.handlers import owner
+from server.handlers import erasures
 from server.keys import CALLER, STORE
 
 
@@ -43,10 +43,10 @@ async def erase_all(request: web.Request) -> web.Response:
 
 async def _erase(request: web.Request, key: str | None) -> web.Response:
     selector = params.selector(params.query(request, required=params.CONNECTOR, optional=params.INSTANCE))
-    report = await request.app[STORE].erasures.records(
-        request[CALLER].owner, selector, params.path_part(request, "stream"), key, wait=owner.patience(request)
-    )
-    return web.Response(status=204) if report.state == "done" else owner.accepted(request, report)
+    owner, all_erasures = request[CALLER].owner, request.app[STORE].erasures
+    goes = await all_erasures.of_records(owner, selector, params.path_part(request, "stream"), key)
+    done = await all_erasures.erase(owner, goes, wait=erasures.patience(request))
+    return web.Response(status=204) if done.receipt is not None else erasures.accepted(request, done)
 
 
 def _members(stream: str, page: RecordPage, wanted: Listing, limit: int) -> dict[str, object]:

@@ -29,7 +29,7 @@ class Holders:
     async def test_a_holder_holds_what_it_claims_or_holds_already(self, catalogue: Catalogue) -> None:
         await upload(catalogue, b"data", 1)
         assert await catalogue.hold(OWNER, SLACK, [DATA], NOW) == set()
-        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=None, now=NOW)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, now=NOW)
         assert await catalogue.hold(OWNER, SLACK, [DATA], NOW) == set()
         assert [held.holder for held in await catalogue.holders_of(OWNER, DATA)] == [SLACK]
 
@@ -185,7 +185,7 @@ class Holders:
             await upload(catalogue, data, number, claim_of(data.decode(), expires_at=until))
         await catalogue.expire(NOW + 1, [])
         assert await catalogue.former(OWNER, SLACK, None, 10) == [digest_of(b"late")]
-        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=["data"], now=NOW)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, beginning="data", now=NOW)
         assert await catalogue.former(OWNER, SLACK, None, 10) == sorted([DATA, digest_of(b"late")])
 
     async def test_a_claim_that_its_record_fulfilled_was_not_let_go_of(self, catalogue: Catalogue) -> None:
@@ -214,13 +214,13 @@ class Holders:
         assert await catalogue.former(OWNER, SLACK, None, 10) == [DATA]
         healed = await upload(catalogue, b"data", 2, claim_of("again", GMAIL))
         await catalogue.buried([stored.name], NOW)
-        await catalogue.drop_claims(OWNER, GMAIL, scope=None, slots=None, now=NOW)
+        await catalogue.drop_claims(OWNER, GMAIL, scope=None, now=NOW)
         assert await catalogue.former(OWNER, SLACK, None, 10) == [DATA]
         await catalogue.condemn(OWNER, [DATA], "garbage")
         assert await catalogue.former(OWNER, SLACK, None, 10) == []
         await catalogue.buried([healed.name], NOW)
         await upload(catalogue, b"data", 3, claim_of("anew", GMAIL))
-        await catalogue.drop_claims(OWNER, GMAIL, scope=None, slots=None, now=NOW)
+        await catalogue.drop_claims(OWNER, GMAIL, scope=None, now=NOW)
         assert await catalogue.former(OWNER, SLACK, None, 10) == []
         assert await catalogue.former(OWNER, GMAIL, None, 10) == [DATA]
 

@@ -66,9 +66,9 @@ class Interleavings:
     async def test_p1_a_hold_between_plan_and_condemnation_saves_the_blob(self, catalogue: Catalogue) -> None:
         await upload(catalogue, b"data", 1)
         await upload(catalogue, b"data", 2, claim_of("b", GMAIL))
-        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=None, now=NOW)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, now=NOW)
         await catalogue.hold(OWNER, GMAIL, [DATA], NOW)
-        await catalogue.drop_claims(OWNER, GMAIL, scope=None, slots=None, now=NOW)
+        await catalogue.drop_claims(OWNER, GMAIL, scope=None, now=NOW)
         assert await catalogue.orphans(None, NOW + DAY, 10) == []
         assert await catalogue.condemn(OWNER, [DATA], "garbage", before=NOW + DAY) == []
         assert await catalogue.find(OWNER, DATA) is not None

@@ -77,7 +77,7 @@ class Pins:
         await catalogue.pin(Pin("backup", None, LATER))
         stored = await upload(catalogue, b"data", 1, claim_of())
         await catalogue.hold(OWNER, SLACK, [DATA], NOW)
-        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=None, now=NOW)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, now=NOW)
         assert await catalogue.release(OWNER, await catalogue.holders(OWNER, SLACK, [DATA]), NOW) == 1
         assert stored.state is State.LIVE
         assert [each.stored for each in await catalogue.orphans(OWNER, LATER, 10)] == [stored]

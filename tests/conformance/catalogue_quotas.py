@@ -46,7 +46,7 @@ class Quotas:
         await upload(catalogue, b"1234", 2, claim_of("slot2"))
         await release(catalogue, b"1234")
         assert (await catalogue.volume(OWNER, SLACK)).stored == 4
-        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=None, now=NOW)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, now=NOW)
         assert (await catalogue.volume(OWNER, SLACK)).stored == 0
 
     async def test_a_claim_that_expires_counts_no_longer(self, catalogue: Catalogue) -> None:
@@ -56,7 +56,7 @@ class Quotas:
 
     async def test_an_orphan_counts_for_its_namespace_until_its_bytes_are_gone(self, catalogue: Catalogue) -> None:
         stored = await upload(catalogue, b"1234", 1)
-        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=None, now=NOW)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, now=NOW)
         await catalogue.condemn(OWNER, [stored.name.digest], "garbage")
         assert (await catalogue.volume(OWNER)).stored == 4
         await catalogue.buried([stored.name], NOW)

@@ -148,8 +148,8 @@ class Play:
 
     async def drop(self) -> None:
         namespace, holder, now = self.namespace(), self.holder(), self.now
-        scope, slots = self.rng.choice([None, *SCOPES]), self.rng.choice([None, SLOTS[:2]])
-        await self.both(lambda each: each.drop_claims(namespace, holder, scope=scope, slots=slots, now=now))
+        scope, begin = self.rng.choice([None, *SCOPES]), self.rng.choice(["", *SLOTS[:2]])
+        await self.both(lambda each: each.drop_claims(namespace, holder, scope=scope, beginning=begin, now=now))
 
     async def expire(self) -> None:
         now, dead = self.now, self.rng.sample(PROCESSES, self.rng.randint(0, 1))
@@ -157,7 +157,8 @@ class Play:
 
     async def fence(self) -> None:
         namespace, holder, scope = self.namespace(), self.holder(), self.rng.choice([None, *SCOPES])
-        await self.both(lambda each: each.fence(namespace, holder, scope))
+        beginning = self.rng.choice(["", *SLOTS])
+        await self.both(lambda each: each.fence(namespace, holder, scope, beginning))
 
     async def renew(self) -> None:
         process, expires_at = self.rng.choice(PROCESSES), self.now + 300
@@ -222,6 +223,7 @@ class Play:
             NOW + 15 * number,
             pick.choice(NAMESPACES),
             pick.randint(0, 4),
+            pick.choice(SLOTS),
         )
 
     @staticmethod

@@ -109,7 +109,7 @@ class Uploads:
         stored = [await upload(catalogue, data, number) for number, data in enumerate((b"a", b"b", b"c", b"d"))]
         await upload(catalogue, b"theirs", 9, namespace="owner2")
         assert await catalogue.quarantine(stored[1].name)
-        await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=None, now=NOW)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, now=NOW)
         await catalogue.condemn(OWNER, [stored[2].name.digest], "garbage")
         asked = [digest_of(data) for data in (b"d", b"a", b"b", b"c", b"a", b"theirs", b"never")]
         expected = sorted((stored[0], stored[3]), key=lambda each: each.name.digest)

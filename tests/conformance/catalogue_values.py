@@ -29,8 +29,9 @@ def lease_of(
     expires_at: float = NOW + 300,
     namespace: str = OWNER,
     reserved: int = 0,
+    slot: str = "slot1",
 ) -> Lease:
-    return Lease(f"{number:032x}", namespace, holder, scope, process, expires_at, reserved=reserved)
+    return Lease(f"{number:032x}", namespace, holder, scope, process, expires_at, reserved=reserved, slot=slot)
 
 
 def claim_of(
@@ -72,6 +73,6 @@ async def release(catalogue: Catalogue, data: bytes, now: float = NOW, holder: s
 
 async def orphan(catalogue: Catalogue, data: bytes, number: int, since: float = NOW, namespace: str = OWNER) -> Stored:
     """A blob that nobody holds or claims since `since`."""
-    stored = await upload(catalogue, data, number, claim_of(f"orphan {number}"), namespace)
-    await catalogue.drop_claims(namespace, SLACK, scope=None, slots=[f"orphan {number}"], now=since)
+    stored = await upload(catalogue, data, number, claim_of(f"orphan {number}."), namespace)
+    await catalogue.drop_claims(namespace, SLACK, scope=None, beginning=f"orphan {number}.", now=since)
     return stored

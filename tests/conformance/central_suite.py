@@ -537,15 +537,15 @@ class ErasureJobs:
     async def test_finishing_keeps_the_first_result(self, central: Central) -> None:
         owner = await registered(central)
         await central.begin_erasure(job_of(owner, "e1"), EVENT)
-        await central.finish_erasure("e1", b"first", T2, EVENT)
-        await central.finish_erasure("e1", b"second", T3, EVENT)
-        done = replace(job_of(owner, "e1"), state="done", completed_at=T2, result=b"first")
+        await central.finish_erasure("e1", b"first", b"receipt", T2, EVENT)
+        await central.finish_erasure("e1", b"second", b"receipt", T3, EVENT)
+        done = replace(job_of(owner, "e1"), state="done", completed_at=T2, result=b"first", receipt=b"receipt")
         assert await central.erasure(owner.id, "e1") == done
         assert await central.unfinished_erasures() == []
 
     async def test_what_is_not_there_cannot_be_finished_or_redacted(self, central: Central) -> None:
         with pytest.raises(Unknown):
-            await central.finish_erasure("e1", b"{}", T1, EVENT)
+            await central.finish_erasure("e1", b"{}", b"receipt", T1, EVENT)
         with pytest.raises(Unknown):
             await central.redact_erasure("e1", b"{}")
 
@@ -570,7 +570,7 @@ class ErasureJobs:
         owner = await registered(central)
         for id, at in (("e9", T3), ("e8", T1), ("e7", T1), ("e6", T2)):
             await central.begin_erasure(replace(job_of(owner, id), requested_at=at), EVENT)
-        await central.finish_erasure("e6", b"{}", T3, EVENT)
+        await central.finish_erasure("e6", b"{}", b"receipt", T3, EVENT)
         assert [job.id for job in await central.unfinished_erasures()] == ["e8", "e7", "e9"]
 
 
@@ -635,8 +635,8 @@ class Spines:
         await central.note(owner.id, b"noted", T1, About("g1"))
         await central.begin_erasure(job_of(owner, "e1", "slack"), b"begun")
         await central.begin_erasure(job_of(owner, "e1", "slack"), b"begun already")
-        await central.finish_erasure("e1", b"{}", T2, b"finished")
-        await central.finish_erasure("e1", b"{}", T3, b"finished already")
+        await central.finish_erasure("e1", b"{}", b"receipt", T2, b"finished")
+        await central.finish_erasure("e1", b"{}", b"receipt", T3, b"finished already")
 
         events = await central.spine(owner.id, 0, 10)
         assert b" ".join(each.body for each in events) == (

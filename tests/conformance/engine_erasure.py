@@ -139,24 +139,91 @@ class EngineErasure:
         assert await apply(engine, MESSAGES, put("b"), put("c", "text")) == [Outcome.CREATED, Outcome.UNCHANGED]
         assert await engine.check() == []
 
+    # -- one that is remembered ------------------------------------------------------------------------------------
+
+    async def test_what_an_erasure_took_is_remembered_step_by_step(self, engine: Engine) -> None:
+        await fill(engine)
+        assert await engine.erased("e1") == {}
+        await engine.erase(Target(SLACK, "one"), T2, 4, "e1")
+        assert await engine.erased("e1") == {MESSAGES: 3, USERS: 1}
+        while not (await engine.erase(Target(SLACK, "one"), T2, 4, "e1")).finished:
+            pass
+        await engine.erase(Target(SLACK, "two"), T2, 100, "e1")
+        await engine.erase(Target(GMAIL), T2, 100, "e2")
+        assert await engine.erased("e1") == {MESSAGES: 3, USERS: 3, OTHERS: 3}
+        assert await engine.erased("e2") == {MAILS: 3}
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            Target(SLACK, "one", "messages", "a"),
+            Target(SLACK, "one", "messages"),
+            Target(SLACK, "one"),
+            Target(SLACK),
+        ],
+        ids=["record", "stream", "instance", "connector"],
+    )
+    async def test_an_erasure_that_is_over_takes_nothing_that_came_later(self, engine: Engine, target: Target) -> None:
+        await fill(engine)
+        assert (await engine.erase(target, T2, 100, "e1")).finished
+        taken = await engine.erased("e1")
+        await apply(engine, MESSAGES, put("a", "later"))
+        assert await engine.erase(target, T2, 100, "e1") == Erased(0, 0, frozenset(), True)
+        assert len(await engine.get([MESSAGES], ["a"])) == 1
+        assert await engine.erased("e1") == taken
+        assert (await engine.erase(target, T2, 100, "e2")).records == 1
+
+    @pytest.mark.parametrize(
+        ("target", "raised"),
+        [
+            (Target(SLACK, "one", "messages", "a"), []),
+            (Target(SLACK, "one", "messages"), [MESSAGES]),
+            (Target(SLACK, "one"), [MESSAGES, USERS]),
+            (Target(SLACK), [MESSAGES, USERS, OTHERS]),
+        ],
+        ids=["record", "stream", "instance", "connector"],
+    )
+    async def test_the_step_that_finishes_fences_off_what_was_begun_before(
+        self, engine: Engine, target: Target, raised: Sequence[Partition]
+    ) -> None:
+        await fill(engine)
+        begun = {place: batch_of(place, put("late")) for place in PLACES}
+        while not (await engine.erase(target, T2, 2, "e1")).finished:
+            assert [await engine.epoch(place) for place in PLACES] == [0] * 4
+        await engine.erase(target, T2, 2, "e1")
+        assert [await engine.epoch(place) for place in PLACES] == [int(place in raised) for place in PLACES]
+        for place, batch in begun.items():
+            if place in raised:
+                with pytest.raises(Fenced):
+                    await engine.apply(batch)
+            else:
+                assert await engine.apply(batch) == [Outcome.CREATED]
+
+    async def test_a_stream_that_nothing_was_written_to_is_fenced_too(self, engine: Engine) -> None:
+        begun = batch_of(MESSAGES, put("late"))
+        assert (await engine.erase(Target(SLACK, "one", "messages"), T2, 2, "e1")).finished
+        with pytest.raises(Fenced):
+            await engine.apply(begun)
+        assert await engine.stats() == {}
+
     # -- fences ----------------------------------------------------------------------------------------------------
 
     async def test_epochs_are_zero_before_the_first_erasure(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a"))
-        assert [await engine.epoch(SLACK, "one"), await engine.epoch("nobody", "x")] == [0, 0]
+        assert [await engine.epoch(MESSAGES), await engine.epoch(Partition("nobody", "x", "y"))] == [0, 0]
 
     async def test_a_fence_is_around_one_instance(self, engine: Engine) -> None:
         await engine.fence(SLACK, "one")
         await engine.fence(SLACK, "one")
-        names = [(SLACK, "one"), (SLACK, "two"), (GMAIL, "one")]
-        assert [await engine.epoch(*name) for name in names] == [2, 0, 0]
+        places = [MESSAGES, USERS, OTHERS, MAILS]
+        assert [await engine.epoch(place) for place in places] == [2, 2, 0, 0]
 
     async def test_a_fence_around_a_connector_is_around_instances_not_seen_yet(self, engine: Engine) -> None:
         await engine.fence(SLACK, "one")
         await engine.fence(SLACK, None)
         await engine.fence(SLACK, "two")
         names = [(SLACK, "one"), (SLACK, "two"), (SLACK, "new"), (GMAIL, "one")]
-        assert [await engine.epoch(*name) for name in names] == [2, 2, 1, 0]
+        assert [await engine.epoch(Partition(*name, "messages")) for name in names] == [2, 2, 1, 0]
         with pytest.raises(Fenced):
             await engine.apply(batch_of(Partition(SLACK, "new", "messages"), put("a")))
         assert await engine.apply(replace(batch_of(MESSAGES, put("a")), epoch=2)) == [Outcome.CREATED]

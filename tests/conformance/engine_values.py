@@ -62,7 +62,7 @@ def batch_of(partition: Partition, *mutations: Put | Delete) -> Batch:
 
 async def apply(engine: Engine, partition: Partition, *mutations: Put | Delete) -> list[Outcome]:
     """Commit at the present epochs."""
-    epoch = await engine.epoch(partition.connector, partition.instance)
+    epoch = await engine.epoch(partition)
     return await engine.apply(replace(batch_of(partition, *mutations), epoch=epoch))
 
 

@@ -97,7 +97,7 @@ def holding_a_snapshot(database: Path) -> Iterator[None]:
 def owned(data: Path, owner: str) -> str:
     """The internal id of an owner, as the central database names it."""
     with sqlite3.connect(f"file:{data / 'central.db'}?mode=ro", uri=True) as db:
-        return str(db.execute("SELECT id FROM owners WHERE subject = ?", (owner,)).fetchone()[0])
+        return str(db.execute("SELECT owner FROM subjects WHERE subject = ?", (owner,)).fetchone()[0])
 
 
 def contents(data: Path, url: str, token: str, owner_id: str) -> dict[str, str]:

@@ -193,7 +193,7 @@ class Model:
                 raise Violation(f"{operation} failed for no reason: {operation.error!r}") from operation.error
             self._refuse(asked)
         elif asked.erases:
-            if operation.result.state == "done":
+            if operation.result.report.state == "done":
                 self._erasure_done(asked)
         elif asked.writes:
             if operation.result.rejected:
@@ -241,9 +241,9 @@ class Model:
 
     def _erasure_done(self, asked: Asked) -> None:
         self._settle(asked)
-        report = asked.operation.result
+        covered = asked.operation.result.report.covered
         if asked.whole:
-            self.erased |= {(report.connector, instance) for instance in report.instances}
+            self.erased |= {(covered.connector, instance) for instance in covered.instances}
         seen = self.see()
         for digest in asked.doomed & {digest for digest, *_ in seen.generations}:
             raise Violation(f"{asked.operation} is done, but {digest[:8]} is still there")

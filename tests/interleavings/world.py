@@ -323,10 +323,16 @@ class World:
         async def work(store: RecordStore) -> Any:
             if stream is not None:
                 selector = Selector(connector, instance)
-                return await store.erasures.records(self.owner, selector, stream, key, wait=0)
+                return await store.erasures.erase(
+                    self.owner, await store.erasures.of_records(self.owner, selector, stream, key), wait=0
+                )
             if instance is not None:
-                return await store.erasures.instance(self.owner, instance, wait=0)
-            return await store.erasures.connector(self.owner, connector, wait=0)
+                return await store.erasures.erase(
+                    self.owner, await store.erasures.of_instance(self.owner, instance), wait=0
+                )
+            return await store.erasures.erase(
+                self.owner, await store.erasures.of_connector(self.owner, connector), wait=0
+            )
 
         named = [each for each in (connector, instance, stream, key) if each is not None]
         return self._ask(process, f"erase {'/'.join(named)}", work)

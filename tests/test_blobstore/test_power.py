@@ -69,7 +69,7 @@ async def test_an_acknowledged_upload_survives_and_an_erased_one_stays_away(
         disk.mark(f"kept {digest.hex}")
         if number % 2:
             disk.mark(f"either {digest.hex}")
-            await store.catalogue.drop_claims(OWNER, "slack", scope=None, slots=[slot.slot], now=time.time())
+            await store.catalogue.drop_claims(OWNER, "slack", scope=None, beginning=slot.slot, now=time.time())
             await store.catalogue.condemn(OWNER, [digest], "erasure")
             await collect(store)
             disk.mark(f"gone {digest.hex}")

@@ -161,7 +161,7 @@ async def test_a_blob_that_is_collected_during_the_run_is_not_reported(store: Bl
     opened = store.open_stored
 
     async def open_after_the_collection(each: Stored) -> object:
-        await store.catalogue.drop_claims(OWNER, "slack", scope=None, slots=None, now=0.0)
+        await store.catalogue.drop_claims(OWNER, "slack", scope=None, now=0.0)
         await store.catalogue.condemn(OWNER, [stored.name.digest], "garbage")
         store.backend.remove([stored.name])
         return await opened(each)

@@ -33,7 +33,7 @@ async def claim(catalogue: SqliteCatalogue, rng: random.Random, count: int) -> d
 
 
 async def drop(catalogue: SqliteCatalogue, slots: Collection[str]) -> None:
-    await catalogue.drop_claims(OWNER, SLACK, scope=None, slots=slots, now=NOW)
+    await asyncio.gather(*(catalogue.drop_claims(OWNER, SLACK, scope=None, beginning=slot, now=NOW) for slot in slots))
 
 
 async def fulfil(catalogue: SqliteCatalogue, slots: Collection[str]) -> None:

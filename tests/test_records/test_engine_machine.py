@@ -123,13 +123,13 @@ class EngineMachine(RuleBasedStateMachine):
     def apply(self, batch: Batch, adjust: bool) -> None:
         if adjust:  # most batches should succeed
             place = batch.partition
-            epoch = self.both(lambda engine: engine.epoch(place.connector, place.instance))
+            epoch = self.both(lambda engine: engine.epoch(place))
             batch = replace(batch, epoch=epoch, release_epoch=None)
         self.both(lambda engine: engine.apply(batch))
 
-    @rule(what=targets, at=times, limit=st.integers(1, 5))
-    def erase(self, what: Target, at: str, limit: int) -> None:
-        self.both(lambda engine: engine.erase(what, at, limit))
+    @rule(what=targets, at=times, limit=st.integers(1, 5), erasure=st.sampled_from([None, "e1", "e2"]))
+    def erase(self, what: Target, at: str, limit: int, erasure: str | None) -> None:
+        self.both(lambda engine: engine.erase(what, at, limit, erasure))
 
     @rule(connector=st.sampled_from(CONNECTORS), instance=st.none() | st.sampled_from(INSTANCES))
     def fence(self, connector: str, instance: str | None) -> None:
@@ -234,6 +234,9 @@ class EngineMachine(RuleBasedStateMachine):
             self.both(partial(_links_of, number))
         self.both(lambda engine: engine.linkers([digest_of(number) for number in range(10)]))
         self.both(lambda engine: engine.unlinked(1000))
+        self.both(lambda engine: engine.unlinked(1000, CONNECTORS[0]))
+        for erasure in ("e1", "e2"):
+            self.both(lambda engine, of=erasure: engine.erased(of))
         self.both(lambda engine: engine.outbox(1000))
         self.both(lambda engine: engine.check())
 

@@ -5,6 +5,7 @@ import pytest
 
 from blobstore.digest import Digest
 from records.central import Owner
+from records.report import Covered, Report
 from records.scope import Selector
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, MANIFEST, PHOTO, delete, digest_of, ingest, upload
@@ -32,6 +33,10 @@ async def give_up(store: RecordStore, owner: Owner, key: str, data: bytes, conne
     await delete(store, owner, key, connector=connector)
 
 
+async def erase(store: RecordStore, owner: Owner, covered: Covered) -> Report:
+    return (await store.erasures.erase(owner, covered, wait=5)).report
+
+
 async def stored(store: RecordStore, owner: Owner) -> set[Digest]:
     return {each.name.digest for each in await store.blobs.catalogue.walk(None, 100) if each.name.namespace == owner.id}
 
@@ -46,7 +51,7 @@ async def test_erasing_a_connector_takes_along_what_it_gave_up_before_and_nobody
     if released:
         await store.collector.prepare()
 
-    report = await store.erasures.connector(ann, CONNECTOR, wait=5)
+    report = await erase(store, ann, await store.erasures.of_connector(ann, CONNECTOR))
 
     assert (report.state, report.blobs, report.bytes) == ("done", 2, len(LETTER) + len(PHOTO))
     assert await stored(store, ann) == {digest_of(DRAFT)}
@@ -59,7 +64,7 @@ async def test_erasing_a_record_or_a_stream_takes_along_what_its_connector_gave_
 ) -> None:
     await give_up(store, ann, "2", PHOTO)
     await give_up(store, ann, "2", DRAFT, OTHER)
-    report = await store.erasures.records(ann, Selector(CONNECTOR), "documents", key, wait=5)
+    report = await erase(store, ann, await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", key))
     assert (report.blobs, report.bytes) == (1, len(PHOTO))
     assert await stored(store, ann) == {digest_of(DRAFT)}
 
@@ -67,7 +72,7 @@ async def test_erasing_a_record_or_a_stream_takes_along_what_its_connector_gave_
 async def test_what_a_connector_gave_up_and_another_holds_stays(store: RecordStore, ann: Owner) -> None:
     await record(store, ann, "1", LETTER, OTHER)
     await give_up(store, ann, "1", LETTER)
-    report = await store.erasures.connector(ann, CONNECTOR, wait=5)
+    report = await erase(store, ann, await store.erasures.of_connector(ann, CONNECTOR))
     assert report.blobs == 0
     assert await stored(store, ann) == {digest_of(LETTER)}
 
@@ -76,8 +81,8 @@ async def test_what_two_gave_up_goes_with_the_first_that_is_erased(store: Record
     for connector in (CONNECTOR, OTHER):
         await give_up(store, ann, "1", LETTER, connector)
     await store.collector.prepare()
-    assert (await store.erasures.connector(ann, CONNECTOR, wait=5)).blobs == 1
-    assert (await store.erasures.connector(ann, OTHER, wait=5)).blobs == 0
+    assert (await erase(store, ann, await store.erasures.of_connector(ann, CONNECTOR))).blobs == 1
+    assert (await erase(store, ann, await store.erasures.of_connector(ann, OTHER))).blobs == 0
     assert await stored(store, ann) == set()
 
 
@@ -85,7 +90,7 @@ async def test_what_was_claimed_and_never_came_goes_with_its_connector(store: Re
     await upload(store, ann, DRAFT, "9")
     await store.blobs.catalogue.expire(2e10, [])
     assert len(await store.blobs.catalogue.orphans(ann.id, 3e10, 10)) == 1
-    report = await store.erasures.records(ann, Selector(CONNECTOR), "photos", wait=5)
+    report = await erase(store, ann, await store.erasures.of_records(ann, Selector(CONNECTOR), "photos"))
     assert (report.blobs, report.bytes) == (1, len(DRAFT))
     assert await stored(store, ann) == set()
 
@@ -93,7 +98,7 @@ async def test_what_was_claimed_and_never_came_goes_with_its_connector(store: Re
 async def test_an_erased_connector_is_not_remembered_as_a_holder(store: RecordStore, ann: Owner) -> None:
     await record(store, ann, "1", LETTER, OTHER)
     await give_up(store, ann, "1", LETTER)
-    await store.erasures.connector(ann, CONNECTOR, wait=5)
+    await erase(store, ann, await store.erasures.of_connector(ann, CONNECTOR))
     await delete(store, ann, "1", connector=OTHER)
     await store.collector.prepare()
     assert await store.blobs.catalogue.former(ann.id, CONNECTOR, None, 10) == []
@@ -106,6 +111,6 @@ async def test_a_claim_that_is_dropped_under_a_hold_that_never_linked_keeps_no_b
     await upload(store, ann, DRAFT, "9")
     # A writer dies between its hold and its commit.
     assert await store.blobs.catalogue.hold(ann.id, CONNECTOR, [digest_of(DRAFT)], 0.0) == set()
-    report = await store.erasures.records(ann, Selector(CONNECTOR), "documents", "9", wait=5)
+    report = await erase(store, ann, await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", "9"))
     assert report.blobs == 1
     assert await stored(store, ann) == set()

@@ -74,8 +74,8 @@ async def do_everything(store: RecordStore, owner: Owner) -> None:
     await sending.end("whole", [(0, 3)])
     await store.disclosures.refused(scope, "not_found", "/v1/streams/{stream}/records/{key}")
     await store.consents.revoke(owner, made.id)
-    await store.erasures.records(owner, selector, "documents", key, wait=5)
-    await store.erasures.connector(owner, CONNECTOR, wait=5)
+    await store.erasures.erase(owner, await store.erasures.of_records(owner, selector, "documents", key), wait=5)
+    await store.erasures.erase(owner, await store.erasures.of_connector(owner, CONNECTOR), wait=5)
     await store.access.revoke((await store.access.tokens())[0].digest.hex())
     assert token
 

@@ -124,7 +124,9 @@ async def test_what_was_erased_deleted_or_superseded_is_not_in_it(store: RecordS
     archive = await bag_of(store, owner)
     assert b'"gone"' not in archive
     assert b'"old"' not in archive
-    await store.erasures.records(owner, Selector(CHAT, "chat-one"), "records", "2", wait=10)
+    await store.erasures.erase(
+        owner, await store.erasures.of_records(owner, Selector(CHAT, "chat-one"), "records", "2"), wait=10
+    )
     archive = await bag_of(store, owner)
     assert ONLY_CHAT not in archive
     assert digest_of(ONLY_CHAT).hex.encode() not in archive
@@ -205,14 +207,16 @@ async def test_the_same_data_are_the_same_bytes_whoever_has_them_and_whatever_ca
     await other.registry.register(stranger, manifest(CHAT).replace(b'"1"', b'"0"'))
     before = Writer(other, stranger, CHAT, "chat-one")
     await before.put("messages", "erased", '{"id":"erased"}')
-    await other.erasures.records(stranger, Selector(CHAT), "messages", "erased", wait=10)
+    await other.erasures.erase(
+        stranger, await other.erasures.of_records(stranger, Selector(CHAT), "messages", "erased"), wait=10
+    )
     await fill(other, stranger, {CHAT: ONLY_CHAT, MAIL: ONLY_MAIL})
     assert await bag_of(other, stranger) == first == await bag_of(store, owner)
 
 
 async def test_erasing_another_source_that_shares_blobs_changes_not_a_byte(store: RecordStore, owner: Owner) -> None:
     before = await bag_of(store, owner, CHAT)
-    await store.erasures.connector(owner, MAIL, wait=10)
+    await store.erasures.erase(owner, await store.erasures.of_connector(owner, MAIL), wait=10)
     await store.collect(0)
     assert await bag_of(store, owner, CHAT) == before == await bag_of(store, owner)
 
@@ -237,7 +241,9 @@ async def test_what_is_written_meanwhile_is_not_in_it(store: RecordStore, owner:
     before = await bag_of(store, owner)
     async with store.exports.open(owner) as export:
         await Writer(store, owner, CHAT, "chat-one").put("messages", "new", '{"id":"new"}')
-        await store.erasures.records(owner, Selector(CHAT), "messages", "a", wait=10)
+        await store.erasures.erase(
+            owner, await store.erasures.of_records(owner, Selector(CHAT), "messages", "a"), wait=10
+        )
         assert await whole(export) == before
     assert await bag_of(store, owner) != before
 
@@ -255,7 +261,9 @@ async def test_what_loses_its_last_record_is_not_collected_while_it_may_be_sent(
 
 async def test_an_erasure_does_not_wait_and_the_export_breaks_off(store: RecordStore, owner: Owner) -> None:
     async with store.exports.open(owner) as export:
-        await store.erasures.records(owner, Selector(CHAT), "records", "2", wait=10)
+        await store.erasures.erase(
+            owner, await store.erasures.of_records(owner, Selector(CHAT), "records", "2"), wait=10
+        )
         assert await store.blobs.catalogue.find(owner.id, digest_of(ONLY_CHAT)) is None
         with pytest.raises(StorageUnavailable, match="export again"):
             await whole(export)

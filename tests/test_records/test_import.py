@@ -186,7 +186,7 @@ async def test_what_is_here_otherwise_is_a_conflict_before_anything_is_stored(
     assert [each.key for each in await store.registry.connectors(Scope.of_owner(owner))] == [CHAT]
     await store.registry.register(owner, manifest(CHAT))
     await take(store, "somebody", bags[CHAT])
-    await store.erasures.instance(owner, "chat-one", wait=10)
+    await store.erasures.erase(owner, await store.erasures.of_instance(owner, "chat-one"), wait=10)
     with pytest.raises(Conflict, match="was erased"):
         await take(store, "somebody", bags[CHAT])
 
@@ -490,5 +490,5 @@ async def test_an_import_puts_records_in_the_place_of_those_that_are_there(store
     files = files_of(await bag_of(store, owner))
     assert b'"newer"' not in files[layout.records(Partition(CHAT, "chat-one", "messages"))]
     assert files[RECORDS] == files_of(archive)[RECORDS]
-    await store.erasures.records(owner, Selector(CHAT), "messages", "b", wait=10)
+    await store.erasures.erase(owner, await store.erasures.of_records(owner, Selector(CHAT), "messages", "b"), wait=10)
     assert await bag_of(store, owner) == archive

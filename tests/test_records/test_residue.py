@@ -61,7 +61,11 @@ class Filled:
 
     async def erase(self) -> str:
         """All of the connector, as it is done by a server; gives the reason by which its blobs went."""
-        report = await self.store.erasures.connector(self.ann, CONNECTOR, wait=10)
+        report = (
+            await self.store.erasures.erase(
+                self.ann, await self.store.erasures.of_connector(self.ann, CONNECTOR), wait=10
+            )
+        ).report
         assert report.state == "done"
         return f"erasure {report.id}"
 
@@ -189,7 +193,9 @@ async def test_a_quarantined_file_may_hold_something_else_than_its_name_says(fil
     await filled.prepare("documents")
     hex = stored.name.digest.hex
     path = filled.data / "blobs" / filled.ann.id / hex[:2] / hex[2:4] / f"{hex}.{stored.name.generation}"
-    await filled.store.erasures.records(filled.ann, Selector(CONNECTOR), "documents", wait=10)
+    await filled.store.erasures.erase(
+        filled.ann, await filled.store.erasures.of_records(filled.ann, Selector(CONNECTOR), "documents"), wait=10
+    )
     path.chmod(0o600)
     path.write_bytes(b"".join(filled.blobs))
     await filled.store.blobs.catalogue.quarantine(stored.name)
@@ -223,7 +229,13 @@ async def test_for_one_record_the_databases_of_others_are_not_searched(filled: F
     bob = await filled.store.access.owner("bob")
     await filled.store.engines.of(bob.id)
     await filled.prepare("documents", "3")
-    assert (await filled.store.erasures.records(filled.ann, Selector(CONNECTOR), "documents", "3", wait=10)).records
+    assert (
+        await filled.store.erasures.erase(
+            filled.ann,
+            await filled.store.erasures.of_records(filled.ann, Selector(CONNECTOR), "documents", "3"),
+            wait=10,
+        )
+    ).report.records
     few, all_of_them = await filled.scan(whole=False), await filled.scan(whole=True)
     assert (few.result, all_of_them.result) == ("clean", "clean")
     assert all_of_them.classes["databases"] == few.classes["databases"] + 1

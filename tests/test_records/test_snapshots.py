@@ -105,9 +105,11 @@ class Busy:
             with suppress(Unknown, Conflict):
                 if self._rng.random() < 0.5:
                     key = f"{self._rng.randrange(3)}-{self._rng.randrange(20)}"
-                    await store.erasures.records(owner, Selector(CONNECTOR), "documents", key, wait=0.1)
+                    await store.erasures.erase(
+                        owner, await store.erasures.of_records(owner, Selector(CONNECTOR), "documents", key), wait=0.1
+                    )
                 else:
-                    await store.erasures.connector(owner, CONNECTOR, wait=0.1)
+                    await store.erasures.erase(owner, await store.erasures.of_connector(owner, CONNECTOR), wait=0.1)
                 self.erased += 1
             await owner_of(store, "ann")
 

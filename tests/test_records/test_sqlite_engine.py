@@ -49,7 +49,7 @@ async def everything(engine: Engine) -> list[Any]:
         [await engine.links_of(digest_of(n), limit=10_000) for n in range(5)],
         await engine.unlinked(100),
         await engine.outbox(100),
-        [(await engine.epoch(place.connector, place.instance)) for place in stats],
+        [(await engine.epoch(place)) for place in stats],
         await engine.release_epoch(SLACK),
     ]
 

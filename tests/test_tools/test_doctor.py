@@ -248,7 +248,7 @@ def test_claims_are_all_looked_at_however_many_share_a_slot(stored: Stored) -> N
 
 def lease(stored: Stored, process: str, expires_at: float) -> None:
     stored.catalogue(
-        "INSERT INTO leases (id, namespace, holder, scope, process, expires_at) VALUES (?, ?, ?, 'x', ?, ?)",
+        "INSERT INTO leases (id, namespace, holder, scope, process, expires_at, slot) VALUES (?, ?, ?, 'x', ?, ?, 'y')",
         *(GENERATION, stored.ann, CONNECTOR, process, expires_at),
     )
 

@@ -98,7 +98,8 @@ def test_a_claim_is_shown_with_its_place_and_expiry(stored: Stored) -> None:
 
 def test_a_lease_that_will_become_the_blob_is_shown(stored: Stored) -> None:
     stored.catalogue(
-        "INSERT INTO leases VALUES ('0123', ?, ?, 'cin_1', 'p', 4102444800, ?, x'00', 1, 0)",
+        "INSERT INTO leases (id, namespace, holder, scope, process, expires_at, digest, sha256, size, slot)"
+        " VALUES ('0123', ?, ?, 'cin_1', 'p', 4102444800, ?, x'00', 1, 'y')",
         *(stored.ann, CONNECTOR, digest_of(PHOTO).raw),
     )
     [lease] = of(explain(stored, digest_of(PHOTO)), "lease")
@@ -133,7 +134,7 @@ def test_after_an_erasure_it_is_known_which_one_removed_the_blob(stored: Stored)
     [erasure] = json.loads(result.stdout)
     [removed] = of(explain(stored, digest_of(PHOTO)), "removed")
     assert removed["reason"] == f"erasure {erasure['id']}"
-    assert (removed["erasure"]["stream"], removed["erasure"]["state"]) == ("photos", "done")
+    assert (removed["erasure"]["covered"]["stream"], removed["erasure"]["state"]) == ("photos", "done")
 
 
 @pytest.mark.parametrize("blob", ["blob_b3_" + "0" * 64, "blob_sha256_" + "0" * 64])

@@ -13,6 +13,7 @@ from blobstore.catalogues.sqlite.pins import Pins
 from blobstore.catalogues.sqlite.questions import Questions
 from blobstore.catalogues.sqlite.quotas import Quotas
 from blobstore.catalogues.sqlite.schema import CONTENT, MIGRATIONS
+from blobstore.catalogues.sqlite.shares import Shares
 from blobstore.catalogues.sqlite.standing import Standings
 from blobstore.catalogues.sqlite.uploads import Uploads
 from blobstore.sqlitefile import SqliteFile
@@ -21,7 +22,7 @@ from blobstore.sqliteslack import sanitize
 __all__ = ["SqliteCatalogue"]
 
 
-class SqliteCatalogue(Uploads, Holders, Quotas, Collection, Pins, Questions, Standings):
+class SqliteCatalogue(Uploads, Holders, Quotas, Collection, Pins, Questions, Shares, Standings):
     """Adapter of `blobstore.catalogue.Catalogue`."""
 
     @classmethod

@@ -9,6 +9,7 @@ from blobstore.catalogues.sqlite.counting import went
 from blobstore.catalogues.sqlite.pins import is_pinned
 from blobstore.catalogues.sqlite.schema import (
     CONDEMNED,
+    SLOTS,
     STORED,
     UNUSED,
     OnFile,
@@ -18,6 +19,7 @@ from blobstore.catalogues.sqlite.schema import (
     let_go,
     next_count,
     note,
+    slots,
     stored,
 )
 from blobstore.digest import Digest
@@ -60,24 +62,20 @@ SELECT coalesce(sum(stored), 0) FROM volumes WHERE holder = '' AND (? IS NULL OR
 class Collection(OnFile):
     """The part of the port that erasure, collection and scrubbing use."""
 
-    async def fence(self, namespace: str, holder: str, scope: str | None) -> list[Lease]:
-        where = "namespace = ? AND holder = ? AND (? IS NULL OR scope = ?)"
-        return await self._file.write(lambda db: end_leases(db, where, (namespace, holder, scope, scope)))
+    async def fence(self, namespace: str, holder: str, scope: str | None, beginning: str = "") -> list[Lease]:
+        where, values = _covered(namespace, holder, scope, beginning)
+        return await self._file.write(lambda db: end_leases(db, where, values))
 
     async def drained(self, seq: int) -> None:
         await self._file.execute("DELETE FROM outbox WHERE seq <= ?", (seq,))
 
     async def drop_claims(
-        self, namespace: str, holder: str, *, scope: str | None, slots: Several[str] | None, now: float
+        self, namespace: str, holder: str, *, scope: str | None, beginning: str = "", now: float
     ) -> set[Digest]:
+        where, values = _covered(namespace, holder, scope, beginning)
+
         def run(db: sqlite3.Connection) -> set[Digest]:
-            where = "namespace = ? AND holder = ? AND (? IS NULL OR scope = ?)"
-            common = (namespace, holder, scope, scope)
-            if slots is None:
-                rows = db.execute(f"DELETE FROM claims WHERE {where} RETURNING digest", common).fetchall()
-            else:
-                sql = f"DELETE FROM claims WHERE {where} AND slot = ? RETURNING digest"
-                rows = [row for slot in slots for row in db.execute(sql, (*common, slot)).fetchall()]
+            rows = db.execute(f"DELETE FROM claims WHERE {where} RETURNING digest", values).fetchall()
             if rows:
                 mark_stale(db)
             let_go(db, [(namespace, digest, holder) for (digest,) in rows], now)
@@ -174,3 +172,9 @@ class Collection(OnFile):
         sql = f"UPDATE blobs SET verified_at = ? WHERE {_NAMED}"
         rows = [(now, name.namespace, name.digest.raw, name.generation) for name in names]
         await self._file.executemany(sql, rows)
+
+
+def _covered(namespace: str, holder: str, scope: str | None, beginning: str) -> tuple[str, Row]:
+    """Which leases and claims an erasure covers, as a condition."""
+    where = f"namespace = ? AND holder = ? AND (? IS NULL OR scope = ?) AND {SLOTS}"
+    return where, (namespace, holder, scope, scope, *slots(beginning))

@@ -11,12 +11,12 @@ from blobstore.catalogues.sqlite.counting import TABLES, came, left
 from blobstore.digest import Content, Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlitefile import SqliteFile
-from blobstore.sqliteslack import SLACK
+from blobstore.sqliteslack import SLACK, mark_stale
 
 MIGRATIONS = Migrations("catalogue")
 
-CONTENT = ("claims",)
-"""Tables whose rows hold what an erasure must leave no trace of: a claim's slot names a record."""
+CONTENT = ("claims", "leases")
+"""Tables whose rows hold what an erasure must leave no trace of: a slot names a record."""
 
 Row = tuple[Any, ...]
 
@@ -68,7 +68,7 @@ CREATE TABLE claims (
 CREATE TABLE leases (
     id TEXT PRIMARY KEY, namespace TEXT NOT NULL, holder TEXT NOT NULL, scope TEXT NOT NULL,
     process TEXT NOT NULL, expires_at REAL NOT NULL, digest BLOB, sha256 BLOB, size INTEGER,
-    reserved INTEGER NOT NULL DEFAULT 0
+    reserved INTEGER NOT NULL DEFAULT 0, slot TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE pins (id TEXT PRIMARY KEY, namespace TEXT, expires_at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, body BLOB NOT NULL);
@@ -82,7 +82,7 @@ CREATE INDEX gone_by_reason ON gone (namespace, reason, digest, generation);
 {SLACK}"""
 
 STORED = "namespace, digest, generation, sha256, size, state, verified_at"
-LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved"
+LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot"
 CLAIM = "digest, holder, scope, slot, media_type, expires_at"
 HOLDER = "digest, holder, version, confirmed"
 CONDEMNED = "namespace, digest, generation, size, reason, process, condemned_seq"
@@ -93,11 +93,27 @@ UNUSED = """
 """
 
 
+SLOTS = "slot >= ? AND (? IS NULL OR slot < ?)"
+"""Slots with a beginning; takes the values of `slots`."""
+
+_LAST = "\U0010ffff"
+
+
 class OnFile:
     """What the parts of the adapter share: the file."""
 
     def __init__(self, file: SqliteFile) -> None:
         self._file = file
+
+
+def slots(beginning: str) -> tuple[str, str | None, str | None]:
+    """The bounds of all texts that begin so: from the beginning itself to the first that is beyond them all."""
+    stem = beginning.rstrip(_LAST)
+    if not stem:
+        return beginning, None, None
+    last = ord(stem[-1]) + 1
+    beyond = stem[:-1] + chr(0xE000 if 0xD800 <= last < 0xE000 else last)  # surrogates are no characters
+    return beginning, beyond, beyond
 
 
 def next_count(db: sqlite3.Connection) -> int:
@@ -125,9 +141,9 @@ def stored(row: Row) -> Stored:
 
 def lease(row: Row) -> Lease:
     """A row of `LEASE`."""
-    id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved = row
+    id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot = row
     content = None if digest is None else Content(Digest.from_bytes(digest), sha256, size)
-    return Lease(id, namespace, holder, scope, process, expires_at, content, reserved)
+    return Lease(id, namespace, holder, scope, process, expires_at, content, reserved, slot)
 
 
 def claimed(row: Row) -> ClaimedBlob:
@@ -172,6 +188,8 @@ CROSS JOIN blobs b ON b.namespace = x.namespace AND b.digest = x.digest LIMIT 1
 def end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Lease]:
     """Take leases away (rule P3: the row first). Where all bytes were in, their object may exist: condemn it."""
     ended = [lease(row) for row in db.execute(f"DELETE FROM leases WHERE {where} RETURNING {LEASE}", parameters)]
+    if ended:
+        mark_stale(db)
     for gone in ended:
         if gone.content is not None:
             db.execute(

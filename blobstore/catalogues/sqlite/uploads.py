@@ -12,17 +12,19 @@ from blobstore.digest import Content
 from blobstore.errors import LeaseLost
 from blobstore.quota import NOTHING_BESIDE, Beside
 from blobstore.sqlite import sqlite3
+from blobstore.sqliteslack import mark_stale
 
 
 class Uploads(OnFile):
     """The part of the port that uploads use."""
 
     async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> None:
-        row = (lease.id, lease.namespace, lease.holder, lease.scope, lease.process, lease.expires_at, lease.reserved)
+        row = (lease.id, lease.namespace, lease.holder, lease.scope, lease.process, lease.expires_at)
 
         def run(db: sqlite3.Connection) -> None:
             require(db, lease, lease.reserved, lease.reserved, beside)
-            db.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?)", row)
+            sql = f"INSERT INTO leases ({LEASE}) VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?)"
+            db.execute(sql, (*row, lease.reserved, lease.slot))
 
         await self._file.write(run)
 
@@ -109,6 +111,7 @@ def _insert(db: sqlite3.Connection, new: Stored, reason: str | None) -> None:
 def _end(db: sqlite3.Connection, lease: Lease) -> None:
     """Take the lease's row away: rule P3, exactly one row must go."""
     _require_one(db.execute("DELETE FROM leases WHERE id = ?", (lease.id,)).rowcount)
+    mark_stale(db)
 
 
 def _require_one(rows: int) -> None:

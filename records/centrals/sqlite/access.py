@@ -5,10 +5,13 @@ import secrets
 from blobstore.sqlite import sqlite3
 from records.central import Owner, Token
 from records.centrals.sqlite.chain import chain
-from records.centrals.sqlite.schema import OnFile, Row, require_owner
+from records.centrals.sqlite.schema import SUBJECT, OnFile, Row, require_present
 from records.errors import Conflict
 
-_COLUMNS = "digest, kind, owner, subject, tokens.created_at, expires_at, revoked_at, label, grant_id"
+_COLUMNS = (
+    f"tokens.digest, kind, owner, {SUBJECT}, owners.erased_at,"
+    " tokens.created_at, expires_at, revoked_at, label, grant_id"
+)
 _TOKENS = f"SELECT {_COLUMNS} FROM tokens JOIN owners ON owners.id = tokens.owner"
 
 
@@ -18,16 +21,18 @@ class Access(OnFile):
     async def ensure_owner(self, subject: str, now: str) -> Owner:
         def run(db: sqlite3.Connection) -> Owner:
             fresh = "o" + secrets.token_hex(8)
-            sql = "INSERT INTO owners (id, subject, created_at) VALUES (?, ?, ?) ON CONFLICT (subject) DO NOTHING"
-            db.execute(sql, (fresh, subject, now))
-            return _owner(db, subject) or Owner(fresh, subject)
+            there = _owner(db, subject)
+            if there is None:
+                db.execute("INSERT INTO owners (id, created_at) VALUES (?, ?)", (fresh, now))
+                db.execute("INSERT INTO subjects VALUES (?, ?)", (fresh, subject))
+            return there or Owner(fresh, subject)
 
         # Nearly always it is there: no need to wait for the disk.
         there = await self._file.read(lambda db: _owner(db, subject))
         return await self._file.write(run) if there is None else there
 
     async def owners(self) -> list[Owner]:
-        sql = "SELECT id, subject FROM owners ORDER BY subject"
+        sql = f"SELECT id, {SUBJECT} AS name, erased_at FROM owners ORDER BY name, id"
         return [Owner(*row) for row in await self._file.read(lambda db: db.execute(sql).fetchall())]
 
     async def add_token(self, token: Token, event: bytes) -> None:
@@ -57,7 +62,7 @@ class Access(OnFile):
 
 def insert_token(db: sqlite3.Connection, token: Token) -> None:
     """Add a token in the transaction that is open. Raises `Unknown`, `Conflict`."""
-    require_owner(db, token.owner.id)
+    require_present(db, token.owner.id)
     if _token(db, token.digest) is not None:
         raise Conflict("there is a token with this digest")
     db.execute(
@@ -77,15 +82,15 @@ def insert_token(db: sqlite3.Connection, token: Token) -> None:
 
 
 def _owner(db: sqlite3.Connection, subject: str) -> Owner | None:
-    row = db.execute("SELECT id, subject FROM owners WHERE subject = ?", (subject,)).fetchone()
+    row = db.execute("SELECT owner, subject FROM subjects WHERE subject = ?", (subject,)).fetchone()
     return None if row is None else Owner(*row)
 
 
 def _token(db: sqlite3.Connection, digest: bytes) -> Token | None:
-    row = db.execute(f"{_TOKENS} WHERE digest = ?", (digest,)).fetchone()
+    row = db.execute(f"{_TOKENS} WHERE tokens.digest = ?", (digest,)).fetchone()
     return None if row is None else _to_token(row)
 
 
 def _to_token(row: Row) -> Token:
-    digest, kind, owner, subject, created_at, expires_at, revoked_at, label, grant = row
-    return Token(digest, kind, Owner(owner, subject), created_at, expires_at, revoked_at, label, grant)
+    digest, kind, owner, subject, erased_at, created_at, expires_at, revoked_at, label, grant = row
+    return Token(digest, kind, Owner(owner, subject, erased_at), created_at, expires_at, revoked_at, label, grant)

@@ -2,14 +2,18 @@
 
 from blobstore.sqlite import sqlite3
 from blobstore.sqliteslack import mark_stale
-from records.central import ErasureJob
+from records.central import ErasureJob, Instance
 from records.centrals.sqlite.chain import chain
+from records.centrals.sqlite.registry import INSTANCE, to_instance
 from records.centrals.sqlite.schema import OnFile, require_owner
 from records.centrals.sqlite.state import forget
 from records.errors import Conflict, Unknown
 
 _TARGET = "coalesce(target, (SELECT t.target FROM targets t WHERE t.erasure = erasures.id))"
-_JOB = f"id, owner, {_TARGET}, state, requested_at, completed_at, result, connector, instance"
+_JOB = (
+    f"id, owner, {_TARGET}, state, requested_at, completed_at, result, connector, instance, owner_digest, resumed,"
+    " receipt"
+)
 
 
 class Erasures(OnFile):
@@ -18,21 +22,8 @@ class Erasures(OnFile):
     async def begin_erasure(self, job: ErasureJob, event: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
             require_owner(db, job.owner)
-            added = db.execute(
-                "INSERT INTO erasures (id, owner, state, requested_at, completed_at, result, connector, instance)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                (
-                    job.id,
-                    job.owner,
-                    job.state,
-                    job.requested_at,
-                    job.completed_at,
-                    job.result,
-                    job.connector,
-                    job.instance,
-                ),
-            ).rowcount
-            if added:
+            row = (job.id, job.owner, job.state, job.requested_at, job.connector, job.instance, job.owner_digest)
+            if db.execute(_BEGIN, row).rowcount:
                 db.execute("INSERT INTO targets VALUES (?, ?)", (job.id, job.target))
                 _mark(db, job)
                 chain(db, job.owner, [event], job.requested_at)
@@ -59,6 +50,24 @@ class Erasures(OnFile):
 
         await self._file.write(run)
 
+    async def erased_by(self, owner: str, erasure: str) -> list[Instance]:
+        sql = f"SELECT {INSTANCE} FROM instances WHERE owner = ? AND erasure = ? ORDER BY connector, id"
+        rows = await self._file.read(lambda db: db.execute(sql, (owner, erasure)).fetchall())
+        return [to_instance(row) for row in rows]
+
+    async def take_up_erasure(self, erasure: str) -> ErasureJob | None:
+        def run(db: sqlite3.Connection) -> ErasureJob | None:
+            sql = "UPDATE erasures SET resumed = resumed + NOT paused, paused = 0 WHERE id = ? AND state != 'done'"
+            taken = db.execute(sql, (erasure,)).rowcount
+            row = db.execute(f"SELECT {_JOB} FROM erasures WHERE id = ?", (erasure,)).fetchone()
+            _require(0 if row is None else 1)
+            return ErasureJob(*row) if taken else None
+
+        return await self._file.write(run)
+
+    async def pause_erasure(self, erasure: str) -> None:
+        _require(await self._file.execute("UPDATE erasures SET paused = 1 WHERE id = ?", (erasure,)))
+
     async def redact_erasure(self, erasure: str, target: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
             _require(db.execute("UPDATE erasures SET target = ? WHERE id = ?", (target, erasure)).rowcount)
@@ -67,14 +76,30 @@ class Erasures(OnFile):
 
         await self._file.write(run)
 
-    async def finish_erasure(self, erasure: str, result: bytes, now: str, event: bytes) -> None:
+    async def forget_owner(self, owner: str) -> None:
         def run(db: sqlite3.Connection) -> None:
-            row = db.execute("SELECT owner, state FROM erasures WHERE id = ?", (erasure,)).fetchone()
+            require_owner(db, owner)
+            if not db.execute("SELECT 1 FROM owners WHERE id = ? AND erased_at IS NOT NULL", (owner,)).fetchone():
+                raise Conflict("the owner was not erased")
+            for table in ("states", "instances", "connectors", "grants"):
+                db.execute(f"DELETE FROM {table} WHERE owner = ?", (owner,))
+            db.execute("DELETE FROM tokens WHERE owner = ? AND kind != 'owner'", (owner,))
+            db.execute("UPDATE tokens SET label = NULL WHERE owner = ?", (owner,))
+            mark_stale(db)
+
+        await self._file.write(run)
+
+    async def finish_erasure(self, erasure: str, result: bytes, receipt: bytes, now: str, event: bytes) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            row = db.execute("SELECT owner, state, owner_digest FROM erasures WHERE id = ?", (erasure,)).fetchone()
             _require(0 if row is None else 1)
-            if row[1] != "done":
-                sql = "UPDATE erasures SET completed_at = ?, result = ?, state = 'done' WHERE id = ?"
-                db.execute(sql, (now, result, erasure))
-                chain(db, row[0], [event], now)
+            owner, state, digest = row
+            if state != "done":
+                sql = "UPDATE erasures SET completed_at = ?, result = ?, receipt = ?, state = 'done' WHERE id = ?"
+                db.execute(sql, (now, result, receipt, erasure))
+                if digest is not None:
+                    db.execute("DELETE FROM tokens WHERE owner = ?", (owner,))
+                chain(db, owner, [event], now)
 
         await self._file.write(run)
 
@@ -83,24 +108,50 @@ class Erasures(OnFile):
         row = await self._file.read(lambda db: db.execute(sql, (owner, erasure)).fetchone())
         return None if row is None else ErasureJob(*row)
 
+    async def erasures(self, owner: str, after: str | None, limit: int) -> list[ErasureJob]:
+        beyond = "(SELECT number FROM erasures WHERE owner = :owner AND id = :after)"
+        sql = (
+            f"SELECT {_JOB} FROM erasures WHERE owner = :owner AND (:after IS NULL OR number < {beyond})"
+            " ORDER BY number DESC LIMIT :limit"
+        )
+        values = {"owner": owner, "after": after, "limit": limit}
+        return [ErasureJob(*row) for row in await self._file.read(lambda db: db.execute(sql, values).fetchall())]
+
     async def unfinished_erasures(self) -> list[ErasureJob]:
         sql = f"SELECT {_JOB} FROM erasures WHERE state != 'done' ORDER BY requested_at, number"
         return [ErasureJob(*row) for row in await self._file.read(lambda db: db.execute(sql).fetchall())]
 
 
+_BEGIN = """
+INSERT INTO erasures (id, owner, state, requested_at, connector, instance, owner_digest) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO NOTHING
+"""
+
+
 def _mark(db: sqlite3.Connection, job: ErasureJob) -> None:
     """What goes as a whole takes no writes from here on, and its connector remembers nothing."""
-    if job.connector is None:
+    if job.connector is None and job.owner_digest is None:
         return
+    names = {"now": job.requested_at, "owner": job.owner, "connector": job.connector, "instance": job.instance}
     forget(db, job.owner, job.connector, job.instance, None)
     db.execute(
-        "UPDATE instances SET erased_at = :now WHERE owner = :owner AND connector = :connector"
-        " AND (:instance IS NULL OR id = :instance) AND erased_at IS NULL",
-        {"now": job.requested_at, "owner": job.owner, "connector": job.connector, "instance": job.instance},
+        "UPDATE instances SET erased_at = :now, erasure = :erasure WHERE owner = :owner"
+        " AND (:connector IS NULL OR connector = :connector) AND (:instance IS NULL OR id = :instance)"
+        " AND erased_at IS NULL",
+        {**names, "erasure": job.id},
     )
     if job.instance is None:
-        sql = "UPDATE connectors SET erased_at = ? WHERE owner = ? AND id = ? AND erased_at IS NULL"
-        db.execute(sql, (job.requested_at, job.owner, job.connector))
+        db.execute(
+            "UPDATE connectors SET erased_at = :now WHERE owner = :owner"
+            " AND (:connector IS NULL OR id = :connector) AND erased_at IS NULL",
+            names,
+        )
+    if job.owner_digest is not None:
+        sql = "UPDATE owners SET erased_at = ?, digest = ? WHERE id = ? AND erased_at IS NULL"
+        if not db.execute(sql, (job.requested_at, job.owner_digest, job.owner)).rowcount:
+            raise Conflict("the owner was erased already")
+        db.execute("DELETE FROM subjects WHERE owner = ?", (job.owner,))
+        mark_stale(db)
 
 
 def _require(changed: int) -> None:

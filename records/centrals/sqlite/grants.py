@@ -4,11 +4,14 @@ from blobstore.sqlite import sqlite3
 from records.central import Owner, StoredGrant, Token
 from records.centrals.sqlite.access import insert_token
 from records.centrals.sqlite.chain import chain
-from records.centrals.sqlite.schema import OnFile, Row, require_owner
+from records.centrals.sqlite.schema import SUBJECT, OnFile, Row, require_present
 from records.centrals.sqlite.state import forget_namespace
 from records.errors import Conflict
 
-_GRANT = "grants.id, owner, subject, client, connector, document, grants.created_at, expires_at, revoked_at"
+_GRANT = (
+    f"grants.id, owner, {SUBJECT}, owners.erased_at,"
+    " client, connector, document, grants.created_at, expires_at, revoked_at"
+)
 _GRANTS = f"SELECT {_GRANT} FROM grants JOIN owners ON owners.id = grants.owner"
 
 
@@ -17,7 +20,7 @@ class Grants(OnFile):
 
     async def add_grant(self, grant: StoredGrant, token: Token, event: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
-            require_owner(db, grant.owner.id)
+            require_present(db, grant.owner.id)
             if _grant(db, grant.id) is not None:
                 raise Conflict("there is a grant with this id")
             db.execute(
@@ -66,5 +69,5 @@ def _grant(db: sqlite3.Connection, grant: str) -> StoredGrant | None:
 
 
 def _to_grant(row: Row) -> StoredGrant:
-    id, owner, subject, *rest = row
-    return StoredGrant(id, Owner(owner, subject), *rest)
+    id, owner, subject, erased_at, *rest = row
+    return StoredGrant(id, Owner(owner, subject, erased_at), *rest)

@@ -3,12 +3,12 @@
 from blobstore.sqlite import sqlite3
 from records.central import Connector, Instance
 from records.centrals.sqlite.chain import chain
-from records.centrals.sqlite.schema import OnFile, Row, require_living, require_owner
+from records.centrals.sqlite.schema import OnFile, Row, require_living, require_present
 from records.errors import Conflict
 
 _CONNECTOR = "id, manifest, registered_at, erased_at"
-_INSTANCE = "id, connector, is_default, created_at, erased_at"
-_DEFAULT = f"SELECT {_INSTANCE} FROM instances WHERE owner = ? AND connector = ? AND is_default AND erased_at IS NULL"
+INSTANCE = "id, connector, is_default, created_at, erased_at"
+_DEFAULT = f"SELECT {INSTANCE} FROM instances WHERE owner = ? AND connector = ? AND is_default AND erased_at IS NULL"
 
 
 class Registry(OnFile):
@@ -16,7 +16,7 @@ class Registry(OnFile):
 
     async def register(self, owner: str, connector: str, manifest: bytes, now: str, event: bytes) -> bool:
         def run(db: sqlite3.Connection) -> bool:
-            require_owner(db, owner)
+            require_present(db, owner)
             sql = "SELECT 1 FROM connectors WHERE owner = ? AND id = ? AND erased_at IS NULL"
             living = db.execute(sql, (owner, connector)).fetchone()
             db.execute(
@@ -55,12 +55,12 @@ class Registry(OnFile):
     async def instances(self, owner: str, connector: str | None = None) -> list[Instance]:
         def run(db: sqlite3.Connection) -> list[Row]:
             return db.execute(
-                f"SELECT {_INSTANCE} FROM instances WHERE owner = :owner AND erased_at IS NULL"
+                f"SELECT {INSTANCE} FROM instances WHERE owner = :owner AND erased_at IS NULL"
                 " AND (:connector IS NULL OR connector = :connector) ORDER BY connector, id",
                 {"owner": owner, "connector": connector},
             ).fetchall()
 
-        return [_to_instance(row) for row in await self._file.read(run)]
+        return [to_instance(row) for row in await self._file.read(run)]
 
 
 def _add(db: sqlite3.Connection, owner: str, instance: Instance) -> Instance:
@@ -71,23 +71,24 @@ def _add(db: sqlite3.Connection, owner: str, instance: Instance) -> Instance:
     if instance.is_default and _default(db, owner, instance.connector) is not None:
         raise Conflict("the connector has a default instance")
     db.execute(
-        f"INSERT INTO instances (owner, {_INSTANCE}) VALUES (?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO instances (owner, {INSTANCE}) VALUES (?, ?, ?, ?, ?, ?)",
         (owner, instance.id, instance.connector, instance.is_default, instance.created_at, instance.erased_at),
     )
     return instance
 
 
 def _instance(db: sqlite3.Connection, owner: str, instance: str) -> Instance | None:
-    sql = f"SELECT {_INSTANCE} FROM instances WHERE owner = ? AND id = ?"
+    sql = f"SELECT {INSTANCE} FROM instances WHERE owner = ? AND id = ?"
     row = db.execute(sql, (owner, instance)).fetchone()
-    return None if row is None else _to_instance(row)
+    return None if row is None else to_instance(row)
 
 
 def _default(db: sqlite3.Connection, owner: str, connector: str) -> Instance | None:
     row = db.execute(_DEFAULT, (owner, connector)).fetchone()
-    return None if row is None else _to_instance(row)
+    return None if row is None else to_instance(row)
 
 
-def _to_instance(row: Row) -> Instance:
+def to_instance(row: Row) -> Instance:
+    """A row of `INSTANCE`."""
     id, connector, is_default, created_at, erased_at = row
     return Instance(id, connector, bool(is_default), created_at, erased_at)

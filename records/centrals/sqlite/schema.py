@@ -11,7 +11,7 @@ from records.errors import Conflict, Unknown
 
 MIGRATIONS = Migrations("central")
 
-CONTENT = ("states", "targets", "samples")
+CONTENT = ("states", "targets", "samples", "subjects", "grants")
 """Tables whose rows hold what an erasure must leave no trace of. To be written anew they have neither indexes but those
 of constraints nor foreign keys: who writes a row looks first whether what it belongs to is there."""
 
@@ -26,6 +26,7 @@ def m001_initial(db: Database) -> None:
 
 
 # `owners.events` is how far the owner's spine has come: a checker sees by it when the spine has lost its end.
+# A subject's name stands in `subjects` until the owner is erased, then its digest in `owners`.
 # `number` keeps the order of insertion where times are equal. `states.grant_id` is empty for the global namespace:
 # nulls would not be unique. `noted` finds events of the spine by what they are about. A target, which may name a
 # record's key, is in `targets` until it is redacted, and in `erasures` from then on: that table, which only grows,
@@ -33,18 +34,19 @@ def m001_initial(db: Database) -> None:
 _INITIAL = f"""
 CREATE TABLE bound (name TEXT NOT NULL) STRICT;
 CREATE TABLE owners (
-    id TEXT PRIMARY KEY, subject TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, events INTEGER NOT NULL DEFAULT 0
+    id TEXT PRIMARY KEY, created_at TEXT NOT NULL, events INTEGER NOT NULL DEFAULT 0, erased_at TEXT, digest TEXT
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE subjects (owner TEXT PRIMARY KEY, subject TEXT NOT NULL UNIQUE) STRICT, WITHOUT ROWID;
 CREATE TABLE grants (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL REFERENCES owners,
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,
     client TEXT NOT NULL, connector TEXT NOT NULL, document BLOB NOT NULL,
-    created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT
+    created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT,
+    UNIQUE (owner, created_at, number)
 ) STRICT;
-CREATE INDEX grants_by_owner ON grants (owner, created_at, number);
 CREATE TABLE tokens (
     number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, kind TEXT NOT NULL,
     owner TEXT NOT NULL REFERENCES owners, created_at TEXT NOT NULL, expires_at TEXT, revoked_at TEXT, label TEXT,
-    grant_id TEXT REFERENCES grants (id)
+    grant_id TEXT
 ) STRICT;
 CREATE TABLE connectors (
     owner TEXT NOT NULL REFERENCES owners, id TEXT NOT NULL, manifest BLOB NOT NULL,
@@ -53,10 +55,11 @@ CREATE TABLE connectors (
 ) STRICT;
 CREATE TABLE instances (
     owner TEXT NOT NULL, id TEXT NOT NULL, connector TEXT NOT NULL, is_default INTEGER NOT NULL,
-    created_at TEXT NOT NULL, erased_at TEXT,
+    created_at TEXT NOT NULL, erased_at TEXT, erasure TEXT,
     PRIMARY KEY (owner, id), FOREIGN KEY (owner, connector) REFERENCES connectors (owner, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX instances_living ON instances (owner, connector, id) WHERE erased_at IS NULL;
+CREATE INDEX instances_by_erasure ON instances (owner, erasure, connector, id) WHERE erasure IS NOT NULL;
 CREATE UNIQUE INDEX instances_default ON instances (owner, connector) WHERE is_default AND erased_at IS NULL;
 CREATE TABLE states (
     owner TEXT NOT NULL, instance TEXT NOT NULL, grant_id TEXT NOT NULL, stream TEXT NOT NULL,
@@ -66,8 +69,10 @@ CREATE TABLE states (
 CREATE TABLE erasures (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL REFERENCES owners,
     target BLOB, state TEXT NOT NULL, requested_at TEXT NOT NULL, completed_at TEXT, result BLOB,
-    connector TEXT, instance TEXT
+    connector TEXT, instance TEXT, owner_digest TEXT, resumed INTEGER NOT NULL DEFAULT 0, receipt BLOB,
+    paused INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE INDEX erasures_by_owner ON erasures (owner, number);
 CREATE INDEX erasures_unfinished ON erasures (requested_at) WHERE state != 'done';
 CREATE TABLE targets (erasure TEXT PRIMARY KEY, target BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE samples (
@@ -96,6 +101,10 @@ CREATE TABLE delivered (
 {SLACK}"""
 
 
+SUBJECT = "coalesce((SELECT subject FROM subjects WHERE subjects.owner = owners.id), owners.digest)"
+"""What an owner is called: its name, or what stands for it once it is erased."""
+
+
 class OnFile:
     """What the parts of the adapter share: the file."""
 
@@ -107,6 +116,13 @@ def require_owner(db: sqlite3.Connection, owner: str) -> None:
     """Raise `Unknown` when the owner was not made here."""
     if db.execute("SELECT 1 FROM owners WHERE id = ?", (owner,)).fetchone() is None:
         raise Unknown("no such owner")
+
+
+def require_present(db: sqlite3.Connection, owner: str) -> None:
+    """Raise `Unknown` or `Conflict` when nothing new may be made for the owner."""
+    require_owner(db, owner)
+    if db.execute("SELECT 1 FROM owners WHERE id = ? AND erased_at IS NOT NULL", (owner,)).fetchone():
+        raise Conflict("the owner was erased")
 
 
 def require_living(db: sqlite3.Connection, owner: str, connector: str) -> None:

@@ -15,7 +15,8 @@ _GLOBAL = ""
 _DROP = """
     DELETE FROM states WHERE owner = :owner AND (:stream IS NULL OR stream = :stream) AND instance IN (
         SELECT id FROM instances
-        WHERE owner = :owner AND connector = :connector AND (:instance IS NULL OR id = :instance)
+        WHERE owner = :owner AND (:connector IS NULL OR connector = :connector)
+          AND (:instance IS NULL OR id = :instance)
     )
 """
 
@@ -72,7 +73,7 @@ class State(OnFile):
         await self._file.write(lambda db: forget(db, owner, connector, instance, stream))
 
 
-def forget(db: sqlite3.Connection, owner: str, connector: str, instance: str | None, stream: str | None) -> None:
+def forget(db: sqlite3.Connection, owner: str, connector: str | None, instance: str | None, stream: str | None) -> None:
     """Delete the states that these name; None names all."""
     names = {"owner": owner, "connector": connector, "instance": instance, "stream": stream}
     if db.execute(_DROP, names).rowcount:

@@ -19,6 +19,7 @@ from records.model import (
     Erased,
     Keep,
     Link,
+    Linking,
     Order,
     OutboxEvent,
     Outcome,
@@ -44,7 +45,9 @@ class MemoryEngine:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._partitions: dict[Partition, Records] = {}
-        self._epochs: Counter[tuple[str, str | None]] = Counter()
+        self._epochs: Counter[tuple[str, str | None, str | None]] = Counter()
+        self._erased: dict[str, Counter[Partition]] = {}
+        self._finished: set[tuple[str, str, str | None]] = set()
         self._release_epochs: Counter[str] = Counter()
         self._unlinked: dict[tuple[str, Digest], int] = {}
         self._notes = 0
@@ -55,15 +58,17 @@ class MemoryEngine:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    async def epoch(self, connector: str, instance: str) -> int:
-        return self._epochs[connector, None] + self._epochs[connector, instance]
+    async def epoch(self, partition: Partition) -> int:
+        connector, instance, stream = partition.connector, partition.instance, partition.stream
+        places = ((connector, None, None), (connector, instance, None), (connector, instance, stream))
+        return sum(self._epochs[place] for place in places)
 
     async def release_epoch(self, connector: str) -> int:
         return self._release_epochs[connector]
 
     async def apply(self, batch: Batch) -> list[Outcome]:
         connector = batch.partition.connector
-        if batch.epoch != await self.epoch(connector, batch.partition.instance):
+        if batch.epoch != await self.epoch(batch.partition):
             raise Fenced("the connection was erased while the request ran")
         if batch.release_epoch not in (None, self._release_epochs[connector]):
             raise Released("blobs were released while the request ran")
@@ -176,6 +181,21 @@ class MemoryEngine:
         counts = self._counts(connector)
         return [(digest, counts[digest]) for digest in sorted(counts) if after is None or digest > after][:limit]
 
+    async def first_links(
+        self, target: Target, after: tuple[Partition, str, str] | None, limit: int
+    ) -> list[PlacedLink]:
+        first: dict[Digest, PlacedLink] = {}
+        for link in sorted((each for each in self._links() if _within(target, each)), key=_place):
+            first.setdefault(link.link.digest, link)
+        return [link for link in first.values() if after is None or _place(link) > after][:limit]
+
+    async def linking(self, target: Target, digests: Collection[Digest]) -> list[Linking]:
+        found: dict[tuple[Digest, Partition], set[bool]] = {}
+        for link in self._links():
+            if link.link.digest in digests and link.partition.connector == target.connector:
+                found.setdefault((link.link.digest, link.partition), set()).add(_within(target, link))
+        return [Linking(*place, True in where, False in where) for place, where in sorted(found.items())]
+
     async def relink(
         self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
     ) -> bool:
@@ -206,9 +226,28 @@ class MemoryEngine:
     # -- erasure ---------------------------------------------------------------------------------------------------
 
     async def fence(self, connector: str, instance: str | None) -> None:
-        self._epochs[connector, instance] += 1
+        self._epochs[connector, instance, None] += 1
 
-    async def erase(self, target: Target, deleted_at: str, limit: int) -> Erased:
+    async def erase(self, target: Target, deleted_at: str, limit: int, erasure: str | None = None) -> Erased:
+        if erasure is None:
+            return self._erase(target, deleted_at, limit)
+        mark = (erasure, target.connector, target.instance)
+        if mark in self._finished:
+            return Erased(0, 0, frozenset(), finished=True)
+        before = {place: len(records.live) for place, records in self._partitions.items()}
+        step = self._erase(target, deleted_at, limit)
+        lost = {place: count - len(self._partitions[place].live) for place, count in before.items()}
+        self._erased.setdefault(erasure, Counter()).update({place: count for place, count in lost.items() if count})
+        if step.finished:
+            self._finished.add(mark)
+            if target.key is None:
+                self._epochs[target.connector, target.instance, target.stream] += 1
+        return step
+
+    async def erased(self, erasure: str) -> dict[Partition, int]:
+        return dict(self._erased.get(erasure, {}))
+
+    def _erase(self, target: Target, deleted_at: str, limit: int) -> Erased:
         places = [place for place in sorted(self._partitions) if _covers(target, place)]
         keys = [(place, key) for place in places for key in sorted(self._partitions[place].live)]
         keys = [(place, key) for place, key in keys if target.key in (None, key)]
@@ -324,6 +363,10 @@ def _covers(target: Target, partition: Partition) -> bool:
         and target.instance in (None, partition.instance)
         and target.stream in (None, partition.stream)
     )
+
+
+def _within(target: Target, link: PlacedLink) -> bool:
+    return _covers(target, link.partition) and target.key in (None, link.key)
 
 
 def _place(link: PlacedLink) -> tuple[Partition, str, str]:

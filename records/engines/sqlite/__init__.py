@@ -1,7 +1,7 @@
 """The engine of the topology `single`: one SQLite file holds all records of one owner.
 
-`schema` has the tables; `writes`, `reads`, `changes`, `links`, `erasure` and `events` the parts of the port, by what
-they are for.
+`schema` has the tables; `writes`, `reads`, `changes`, `links`, `linking`, `erasure` and `events` the parts of the
+port, by what they are for.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from records.engines.sqlite.changes import History
 from records.engines.sqlite.check import disagreements
 from records.engines.sqlite.erasure import Erasure
 from records.engines.sqlite.events import Events
+from records.engines.sqlite.linking import Linkings
 from records.engines.sqlite.links import Links
 from records.engines.sqlite.reads import Reads
 from records.engines.sqlite.schema import MIGRATIONS
@@ -28,7 +29,7 @@ __all__ = ["SingleFileEngines", "SqliteEngine"]
 _OWNER = re.compile(r"[a-z0-9]+\Z")
 
 
-class SqliteEngine(Writes, Reads, History, Links, Erasure, Events):
+class SqliteEngine(Writes, Reads, History, Links, Linkings, Erasure, Events):
     """Adapter of `records.engine.Engine`."""
 
     @classmethod

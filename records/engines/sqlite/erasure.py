@@ -1,6 +1,6 @@
 """Taking records away for good: fences, rows, and (`blobstore.sqliteslack`) what pages still show of rows gone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from blobstore.digest import Digest
@@ -17,24 +17,25 @@ from records.engines.sqlite.schema import (
     version_of,
 )
 from records.history import consent_in, erased, redacted
-from records.model import Erased, Target, Tombstone
+from records.model import Erased, Partition, Target, Tombstone
 
 
 class Erasure(OnFile):
     """The part of the port that erases."""
 
     async def fence(self, connector: str, instance: str | None) -> None:
-        def run(db: sqlite3.Connection) -> None:
-            number = connector_id(db, connector)
-            if instance is None:  # counts for instances that nobody has seen yet, too
-                db.execute("UPDATE connectors SET epoch = epoch + 1 WHERE id = ?", (number,))
-            else:
-                db.execute(_FENCE, (number, instance))
+        await self._file.write(lambda db: _raise_epoch(db, connector_id(db, connector), instance, None))
 
-        await self._file.write(run)
+    async def erase(self, target: Target, deleted_at: str, limit: int, erasure: str | None = None) -> Erased:
+        def run(db: sqlite3.Connection) -> Erased:
+            step = _Step(target, deleted_at, self.now(), limit)
+            return _erase(db, step) if erasure is None else _erase_for(db, step, erasure)
 
-    async def erase(self, target: Target, deleted_at: str, limit: int) -> Erased:
-        return await self._file.write(lambda db: _erase(db, _Step(target, deleted_at, self.now(), limit)))
+        return await self._file.write(run)
+
+    async def erased(self, erasure: str) -> dict[Partition, int]:
+        rows = await self._file.read(lambda db: db.execute(_ERASED, (erasure,)).fetchall())
+        return {Partition(*place): records for *place, records in rows}
 
     async def sanitize(self, timeout: float) -> bool:
         return await sanitize(self._file, CONTENT, timeout)
@@ -53,6 +54,31 @@ class _Step:
     left: int
     records: int = 0
     size: int = 0
+    lost: dict[int, int] = field(default_factory=dict)
+    """Records that went, by partition."""
+
+
+def _erase_for(db: sqlite3.Connection, step: _Step, erasure: str) -> Erased:
+    """A step that is remembered, unless its erasure is over here."""
+    target = step.target
+    number = connector_id(db, target.connector)
+    mark = (erasure, number, target.instance or "")
+    if db.execute("SELECT 1 FROM finished WHERE (erasure, connector, instance) = (?, ?, ?)", mark).fetchone():
+        return Erased(0, 0, frozenset(), finished=True)
+    done = _erase(db, step)
+    db.executemany(_COUNT_ERASED, [(erasure, part, count) for part, count in step.lost.items()])
+    if done.finished:
+        db.execute("INSERT INTO finished VALUES (?, ?, ?)", mark)
+        if target.key is None:
+            _raise_epoch(db, number, target.instance, target.stream)
+    return done
+
+
+def _raise_epoch(db: sqlite3.Connection, connector: int, instance: str | None, stream: str | None) -> None:
+    if instance is None:  # counts for instances that nobody has seen yet, too
+        db.execute("UPDATE connectors SET epoch = epoch + 1 WHERE id = ?", (connector,))
+    else:
+        db.execute(_RAISE, (connector, instance, stream or ""))
 
 
 def _leap(db: sqlite3.Connection) -> None:
@@ -97,6 +123,7 @@ def _erase_records(db: sqlite3.Connection, part: int, step: _Step) -> set[Digest
         _bury(db, part, rows, step)
     step.left -= len(rows)
     step.records += len(rows)
+    step.lost[part] = len(rows)
     step.size += size
     return dropped
 
@@ -177,7 +204,16 @@ SELECT until, remembered FROM history
 WHERE part = ? {one} AND NOT erased AND remembered IS NOT NULL ORDER BY until LIMIT ?
 """
 
-_FENCE = "INSERT INTO instances VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1"
+_RAISE = "INSERT INTO epochs VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1"
+
+_COUNT_ERASED = """
+INSERT INTO erased VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET records = records + excluded.records
+"""
+
+_ERASED = """
+SELECT c.name, p.instance, p.stream, e.records
+FROM erased e JOIN partitions p ON p.id = e.part JOIN connectors c ON c.id = p.connector WHERE e.erasure = ?
+"""
 
 _COVERED = """
 SELECT p.connector, p.id FROM connectors c JOIN partitions p ON p.connector = c.id

@@ -31,6 +31,8 @@ def m001_initial(db: Database) -> None:
         db.execute(statement)
 
 
+# No instance and no stream has a blank name: in `epochs` and `finished` a blank stands for all of them. `erased` and
+# `finished` have what erasures took and where they are over, so that one that was cut off goes on where it was.
 # Partitions keep counters, so that nobody has to count rows; what was before their `floor` is forgotten.
 # A new one begins at version `base`.
 # `records.id` is partition and version in one: the table lies in the order of changes, and needs no index for it.
@@ -44,9 +46,10 @@ CREATE TABLE connectors (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
     epoch INTEGER NOT NULL DEFAULT 0, release_epoch INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE TABLE instances (
-    connector INTEGER NOT NULL REFERENCES connectors, name TEXT NOT NULL, epoch INTEGER NOT NULL,
-    PRIMARY KEY (connector, name)
+CREATE TABLE epochs (
+    connector INTEGER NOT NULL REFERENCES connectors, instance TEXT NOT NULL, stream TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    PRIMARY KEY (connector, instance, stream)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE partitions (
     id INTEGER PRIMARY KEY, connector INTEGER NOT NULL REFERENCES connectors,
@@ -83,6 +86,14 @@ CREATE TABLE unlinked (
     note INTEGER PRIMARY KEY AUTOINCREMENT, connector INTEGER NOT NULL REFERENCES connectors, digest BLOB NOT NULL,
     UNIQUE (connector, digest)
 ) STRICT;
+CREATE TABLE erased (
+    erasure TEXT NOT NULL, part INTEGER NOT NULL REFERENCES partitions, records INTEGER NOT NULL,
+    PRIMARY KEY (erasure, part)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE finished (
+    erasure TEXT NOT NULL, connector INTEGER NOT NULL REFERENCES connectors, instance TEXT NOT NULL,
+    PRIMARY KEY (erasure, connector, instance)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT;
 {SLACK}
 """

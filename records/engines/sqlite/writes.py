@@ -29,8 +29,9 @@ from records.times import packed, unpacked
 class Writes(OnFile):
     """The part of the port that changes records."""
 
-    async def epoch(self, connector: str, instance: str) -> int:
-        row = await self._file.read(lambda db: db.execute(_EPOCH, (instance, connector)).fetchone())
+    async def epoch(self, partition: Partition) -> int:
+        values = (partition.instance, partition.stream, partition.connector)
+        row = await self._file.read(lambda db: db.execute(_EPOCH, values).fetchone())
         return 0 if row is None else int(row[0])
 
     async def release_epoch(self, connector: str) -> int:
@@ -76,7 +77,8 @@ def _apply(db: sqlite3.Connection, batch: Batch, now: int) -> list[Outcome]:
 
 
 def _find(db: sqlite3.Connection, partition: Partition) -> _Found:
-    row = db.execute(_FIND, (partition.instance, partition.instance, partition.stream, partition.connector)).fetchone()
+    place = (partition.instance, partition.stream)
+    row = db.execute(_FIND, (*place, *place, partition.connector)).fetchone()
     connector, epoch, release_epoch, part, *counts = row or (None, 0, 0, None)
     if part is not None:
         return _Found(connector, epoch, release_epoch, part, PartitionStats(*counts))
@@ -159,16 +161,17 @@ def _row(part: int, new: New) -> Row:
     return number, part, put.key, put.sort.absent, cursor, emitted_at, len(put.links), new.revisions, put.data
 
 
-_EPOCH = """
-SELECT c.epoch + coalesce(i.epoch, 0)
-FROM connectors c LEFT JOIN instances i ON i.connector = c.id AND i.name = ? WHERE c.name = ?
+_RAISED = """
+c.epoch + (SELECT coalesce(sum(e.epoch), 0) FROM epochs e
+           WHERE e.connector = c.id AND e.instance = ? AND e.stream IN ('', ?))
 """
 
-_FIND = """
-SELECT c.id, c.epoch + coalesce(i.epoch, 0), c.release_epoch,
+_EPOCH = f"SELECT {_RAISED} FROM connectors c WHERE c.name = ?"
+
+_FIND = f"""
+SELECT c.id, {_RAISED}, c.release_epoch,
        p.id, p.records, p.bytes, p.links, p.version, p.updated_at, p.floor
 FROM connectors c
-LEFT JOIN instances i ON i.connector = c.id AND i.name = ?
 LEFT JOIN partitions p ON p.connector = c.id AND p.instance = ? AND p.stream = ?
 WHERE c.name = ?
 """
