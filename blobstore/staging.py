@@ -152,7 +152,9 @@ class Staging:
             self.bury(self.process)
 
     def _processes(self) -> list[Path]:
-        folders = (entry for entry in _entries(self._root) if _PROCESS.match(entry.name))
+        with translated("staging"):  # also where it is gone: no process would seem to live any more
+            entries = sorted(self._root.iterdir())
+        folders = (entry for entry in entries if _PROCESS.match(entry.name))
         return [entry for entry in folders if entry.is_dir() and not entry.is_symlink()]
 
 

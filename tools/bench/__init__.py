@@ -3,6 +3,7 @@
 import click
 
 from tools.bench.bag import bag
+from tools.bench.gc import gc
 from tools.bench.http import http_
 from tools.bench.hydrate import hydrate
 from tools.bench.memory import memory
@@ -17,6 +18,7 @@ def bench() -> None:
 
 
 bench.add_command(bag)
+bench.add_command(gc)
 bench.add_command(http_)
 bench.add_command(hydrate)
 bench.add_command(memory)

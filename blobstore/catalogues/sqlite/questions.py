@@ -60,7 +60,11 @@ class Questions(OnFile):
         return [to_holder(row) for row in await self._all(sql, namespace, digest.raw)]
 
     async def claims_of(self, namespace: str, digest: Digest) -> list[ClaimedBlob]:
-        sql = f"SELECT {CLAIM} FROM claims WHERE namespace = ? AND digest = ? ORDER BY holder, slot"
+        # By the index of its second constraint: left to itself SQLite goes through all claims of the namespace.
+        sql = (
+            f"SELECT {CLAIM} FROM claims INDEXED BY sqlite_autoindex_claims_2"
+            " WHERE namespace = ? AND digest = ? ORDER BY holder, slot"
+        )
         return [claimed(row) for row in await self._all(sql, namespace, digest.raw)]
 
     async def claims_by(

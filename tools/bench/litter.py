@@ -1,0 +1,64 @@
+"""A data directory with live and dead blobs, as uploads, ingests and deletions leave them, but written at once.
+
+The dead are those whose last link was lost a moment ago: nothing has been released yet.
+"""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from blobstore.backend import ObjectName
+from blobstore.digest import Digest, Hasher
+from blobstore.sqlite import sqlite3
+from blobstore.sqliteconnection import connect
+from records.central import Owner
+
+CONNECTOR = "bench"
+SIZE = 16
+"""Bytes of each blob: what is measured is the work for a blob, not for its bytes."""
+
+Row = tuple[object, ...]
+
+_BLOB = """
+INSERT INTO blobs (namespace, digest, generation, sha256, size, state, verified_at) VALUES (?, ?, ?, ?, ?, 'live', 1)
+"""
+_HOLDER = "INSERT INTO holders (namespace, digest, holder, version, confirmed) VALUES (?, ?, ?, 0, 1)"
+_PART = "INSERT OR IGNORE INTO partitions (id, connector, instance, stream) VALUES (1, 1, 'one', 'files')"
+_LINK = "INSERT INTO links (part, key, pointer, connector, digest, media_type) VALUES (1, ?, '/blob_ref', 1, ?, 'a/b')"
+
+
+def litter(directory: Path, owner: Owner, count: int, *, linked: bool) -> None:
+    """Add blobs that records link, or that have just lost their last link."""
+    blobs = list(_blobs(owner.id, count))
+    for name, data, _ in blobs:
+        path = directory / "blobs" / name.namespace / name.digest.hex[:2] / name.digest.hex[2:4]
+        path.mkdir(parents=True, exist_ok=True)
+        (path / f"{name.digest.hex}.{name.generation}").write_bytes(data)
+    with closing(connect(directory / "catalogue.db")) as db:
+        rows = [(owner.id, name.digest.raw, name.generation, sha256, SIZE) for name, _, sha256 in blobs]
+        _insert(db, _BLOB, rows)
+        _insert(db, _HOLDER, [(*row[:2], CONNECTOR) for row in rows])
+    with closing(connect(directory / "records" / f"{owner.id}.db")) as db:
+        db.execute("INSERT OR IGNORE INTO connectors (id, name) VALUES (1, ?)", (CONNECTOR,))
+        db.execute(_PART)
+        if linked:
+            _insert(db, _LINK, [(name.generation, name.digest.raw) for name, *_ in blobs])
+        else:
+            sql = "INSERT INTO unlinked (connector, digest) VALUES (1, ?)"
+            _insert(db, sql, [(name.digest.raw,) for name, *_ in blobs])
+
+
+def _blobs(namespace: str, count: int) -> Iterator[tuple[ObjectName, bytes, bytes]]:
+    for _ in range(count):
+        data = secrets.token_bytes(SIZE)
+        hasher = Hasher()
+        hasher.update(data)
+        content = hasher.finish()
+        yield ObjectName(namespace, Digest(content.digest.hex), secrets.token_hex(16)), data, content.sha256
+
+
+def _insert(db: sqlite3.Connection, sql: str, rows: Iterable[Row]) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    db.executemany(sql, rows)
+    db.execute("COMMIT")
