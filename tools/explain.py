@@ -1,30 +1,20 @@
 """`blobstore explain`: why a blob is there, or why it is not any more."""
 
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import click
-import msgspec
 
-from blobstore.catalogue import ClaimedBlob, Gone, Standing, State
-from blobstore.checks import standings_of, survey
-from blobstore.digest import PREFIX, Digest, parse_sha256_alias
+from blobstore.digest import Digest
 from blobstore.errors import InvalidBlobId
 from records.central import Owner
-from records.slots import parse
+from records.explanation import Explanation, Fact, digest_of
 from records.store import RecordStore
 from records.times import duration
 from tools.json_array import JsonArray
 from tools.looking import run_looking
 from tools.opening import Opening, store_options
 from tools.output import json_option, size
-
-PAGE = 500
-
-Fact = dict[str, Any]
-"""`what` says which kind; the first fact about a blob is its summary, with what decides its fate."""
 
 
 @click.command()
@@ -49,7 +39,7 @@ def explain(opening: Opening, blob: str, grace: str, as_json: bool) -> None:
         for owner in await store.central.owners():
             digest = await _digest(store, owner, blob)
             known = False
-            async for fact in _Explanation(store, owner, digest, seconds).facts() if digest else _nothing():
+            async for fact in Explanation(store, owner, digest, seconds).facts() if digest else _nothing():
                 known = True
                 if array is None:
                     click.echo(_TEXTS[fact["what"]](fact))
@@ -66,151 +56,17 @@ def explain(opening: Opening, blob: str, grace: str, as_json: bool) -> None:
 
 
 async def _digest(store: RecordStore, owner: Owner, blob: str) -> Digest | None:
-    """The digest that an id or an alias means for this owner. Raises `click.ClickException` for what is no id."""
     try:
-        if blob.startswith(PREFIX):
-            return Digest.parse(blob)
-        sha256 = parse_sha256_alias(blob)
+        return await digest_of(store, owner, blob)
     except InvalidBlobId:
         raise click.ClickException(
             f"{blob} is no blob's id: blob_b3_ or blob_sha256_, and 64 lower-case hexadecimal digits"
         ) from None
-    stored = await store.blobs.catalogue.find_sha256(owner.id, sha256)
-    if stored is not None:
-        return stored.name.digest
-    async for page in survey(store.blobs.catalogue, owner.id):  # an alias that is not live is in no index
-        for standing in page:
-            if standing.stored.sha256 == sha256:
-                return standing.stored.name.digest
-    return None
 
 
 async def _nothing() -> AsyncIterator[Fact]:
     return
     yield
-
-
-class _Explanation:
-    """One blob of one owner."""
-
-    def __init__(self, store: RecordStore, owner: Owner, digest: Digest, grace: float) -> None:
-        self._store = store
-        self._catalogue = store.blobs.catalogue
-        self._owner = owner
-        self._digest = digest
-        self._grace = grace
-
-    async def facts(self) -> AsyncIterator[Fact]:
-        """What is known of it, links last; nothing when nothing is."""
-        owner, digest = self._owner.id, self._digest
-        standings = await standings_of(self._catalogue, owner, digest)
-        gone = await self._catalogue.gone(owner, digest)
-        holders = await self._catalogue.holders_of(owner, digest)
-        claims = await self._catalogue.claims_of(owner, digest)
-        leases = [each for each in await self._catalogue.leases() if each.namespace == owner]
-        leases = [each for each in leases if each.content is not None and each.content.digest == digest]
-        links = [fact async for fact in self._links(1)]
-        if not (standings or gone or holders or claims or leases or links):
-            return
-        yield self._fact("blob", verdict=self._verdict(standings, gone, bool(links)))
-        for standing in standings:
-            yield self._generation(standing)
-        for removed in gone:
-            yield await self._removed(removed)
-        for holder in holders:
-            yield self._fact("holder", connector=holder.holder, confirmed=holder.confirmed)
-        for claimed in claims:
-            yield self._claim(claimed)
-        for lease in leases:
-            yield self._fact("lease", connector=lease.holder, instance=lease.scope, expires_at=_time(lease.expires_at))
-        async for link in self._links():
-            yield link
-
-    def _fact(self, what: str, **members: object) -> Fact:
-        return {"what": what, "owner": self._owner.subject, "blob_id": str(self._digest), **members}
-
-    def _verdict(self, standings: list[Standing], gone: list[Gone], linked: bool) -> str:
-        states = {each.stored.state: each for each in standings}
-        if (live := states.get(State.LIVE)) is None:
-            if State.QUARANTINED in states:
-                return "quarantined: its bytes are damaged; uploading them again heals it"
-            if State.CONDEMNED in states:
-                return "condemned: the next collection removes its bytes"
-            return "removed" if gone else "not stored, though something refers to it: run doctor"
-        if linked:
-            return "kept: records link it"
-        if live.holders:
-            return "kept until the next collection releases it: it is held, but no record links it"
-        if live.claims:
-            return "kept while it is claimed: its record has not come yet"
-        if live.orphaned_at is None:
-            return "nobody uses it, and no collection will find it: run doctor"
-        return f"an orphan: a collection removes it after {_time(live.orphaned_at + self._grace)}"
-
-    def _generation(self, standing: Standing) -> Fact:
-        stored, since = standing.stored, standing.orphaned_at
-        return self._fact(
-            "generation",
-            generation=stored.name.generation,
-            state=str(stored.state),
-            size_bytes=stored.size,
-            sha256=stored.sha256.hex(),
-            verified_at=_time(stored.verified_at),
-            orphaned_at=None if since is None else _time(since),
-            collectable_at=None if since is None else _time(since + self._grace),
-        )
-
-    async def _removed(self, gone: Gone) -> Fact:
-        kind, _, lane = gone.reason.partition(" ")
-        job = await self._store.central.erasure(self._owner.id, lane) if kind == "erasure" else None
-        return self._fact(
-            "removed",
-            generation=gone.name.generation,
-            size_bytes=gone.size,
-            reason=kind if kind == "garbage" else gone.reason,
-            collection=lane if kind == "garbage" else None,
-            removed_at=_time(gone.at),
-            erasure=None if job is None else msgspec.json.decode(job.result or job.target),
-        )
-
-    def _claim(self, claimed: ClaimedBlob) -> Fact:
-        claim = claimed.claim
-        instance, stream, key, place = parse(claim.slot)
-        return self._fact(
-            "claim",
-            connector=claim.holder,
-            instance=instance,
-            stream=stream,
-            key=key,
-            place=place,
-            media_type=claim.media_type,
-            expires_at=_time(claim.expires_at),
-            expired=claim.expires_at <= time.time(),
-        )
-
-    async def _links(self, limit: int | None = None) -> AsyncIterator[Fact]:
-        engine = await self._store.engines.of(self._owner.id)
-        after = None
-        while page := await engine.links_of(self._digest, after, limit or PAGE):
-            for placed in page:
-                part, link = placed.partition, placed.link
-                yield self._fact(
-                    "link",
-                    connector=part.connector,
-                    instance=part.instance,
-                    stream=part.stream,
-                    key=placed.key,
-                    place=link.pointer,
-                    media_type=link.media_type,
-                    filename=link.filename,
-                )
-            if limit is not None:
-                return
-            after = (page[-1].partition, page[-1].key, page[-1].link.pointer)
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _where(fact: Mapping[str, Any]) -> str:
