@@ -34,6 +34,7 @@ soak: lint
 bench: $(STAMP)
 	$(BIN)/blobstore bench hydrate
 	$(BIN)/blobstore bench memory
+	$(BIN)/blobstore bench bag
 	$(BIN)/blobstore bench records
 	$(BIN)/blobstore bench http
 

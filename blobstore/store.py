@@ -211,8 +211,8 @@ class BlobStore:
         """What the disk has too little of, in words; None where it has enough to take more."""
         return None if self.space is None else await self.submit(self.space.lacking)
 
-    async def require_room(self) -> None:
-        """Raise `OutOfSpace` where the disk has no room for what uploads have reserved and not written yet.
+    async def require_room(self, more: int = 0) -> None:
+        """Raise `OutOfSpace` where the disk has no room for what uploads have reserved and not written yet, and `more`.
 
         Of other processes all that they have reserved counts as not written: that is known to them alone.
         """
@@ -220,7 +220,7 @@ class BlobStore:
             return
         written = sum(min(each.written, each.bytes) for each in self._reservations.values())
         promised = await self.catalogue.reserved() - written
-        await self.submit(self.space.require, max(0, promised))
+        await self.submit(self.space.require, max(0, promised) + more)
 
     async def _begin(self, lease: Lease, slot: Slot, size: int | None, beside: Beside) -> Upload:
         reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, beside)

@@ -80,7 +80,7 @@ class RecordStore:
         self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring, self.room)
         self.states = States(central, self.registry)
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
-        self.exports = Exports(blobs, central, engines, self.registry)
+        self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer())
         self.residues = Residues(directory, blobs, central, engines)
         self.collector = Collector(blobs, Holdings(central, engines), removal_event)
         self.erasures = Erasures(

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import click
 
-from blobstore.durable import sync_folder
+from blobstore.durable import sync_folder, write_durably
 from records.bag.export import Export
 from records.bag.zip import zip_of
 from records.store import RecordStore
@@ -25,18 +25,28 @@ PIECE = 1 << 20
 @store_options
 @click.option("--owner", required=True)
 @click.option("--connector", help="Only what this connector brought, by id or key.")
+@click.option("--spine", "with_spine", is_flag=True, help="With the audit log; no two such exports are the same.")
+@click.option(
+    "--receipt",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where a signed receipt goes: which bag it is, and the head of the audit log.",
+)
 @click.argument("out")
-def export(opening: Opening, owner: str, connector: str | None, out: str) -> None:
+def export(
+    opening: Opening, owner: str, connector: str | None, with_spine: bool, receipt: Path | None, out: str
+) -> None:
     """Write a bag (BagIt, RFC 8493) to OUT: a file that is not there yet, ending in .tar or .zip, or - for a
     tar archive on standard output."""
 
     async def work(store: RecordStore) -> None:
         subject = await known_owner(store, owner)
-        async with store.exports.open(subject, connector) as bag:
+        async with store.exports.open(subject, connector, with_spine=with_spine) as bag:
             await store.exports.note(subject, bag)
             with _opened(out) as file:
                 async for piece in zip_of(bag) if Path(out).suffix == ".zip" else _tar_of(bag):
                     file.write(piece)
+            if receipt is not None:
+                write_durably(receipt, await store.exports.receipt(subject, bag))
             click.echo(f"{bag.files:,} files; {bag.name}", err=True)
 
     run_with_store(opening, work)

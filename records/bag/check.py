@@ -21,6 +21,7 @@ from records.bag.lines import (
     ConnectorLine,
     InstanceLine,
     Placed,
+    SpineLine,
     StateLine,
     StreamLine,
     WaitingLine,
@@ -29,18 +30,23 @@ from records.bag.lines import (
     read,
     written,
 )
+from records.bag.survey import MAX_LINE as MAX_LINE_OF_LISTS
 from records.bag.survey import Survey
 from records.errors import BadBag, Invalid
+from records.heads import embedded
 from records.keys import MAX_BYTES as MAX_KEY
 from records.lines import MAX_LINE, ParsedPut, Rejected, parse_line
 from records.links import BlobRef, find, media_type
 from records.manifest import MAX_BYTES, Manifest, StreamDeclaration, decode, require_id
 from records.model import Partition
+from records.signing import NotGenuine, SignedDocument
 from records.slots import WHOLE_RECORD
+from records.spine import Fault, Verifier
 
 MAX_CONNECTORS = 1000
 MAX_INSTANCES = 100_000
 MAX_STATE = 16 << 20
+MAX_EVENT = 16 << 20
 LONGEST = MAX_LINE + 4096
 """Bytes of a line of records: an export may spell a key a little longer than it came."""
 
@@ -154,6 +160,8 @@ class _Checker:
         self._states()
         self._waiting()
         self._blobs()
+        if self._survey.has(layout.SPINE) or self._survey.has(layout.CHECKPOINT):
+            self._spine()
         return self._found
 
     def _connectors(self) -> None:
@@ -263,6 +271,25 @@ class _Checker:
         if listed.finish() != self._survey.content(layout.BLOBS):
             raise BadBag(f"{layout.BLOBS} is not the list of its blobs")
 
+    def _spine(self) -> None:
+        """The log is not loaded, for it tells of another server; but what is in a bag is right."""
+        for path in (layout.SPINE, layout.CHECKPOINT):
+            self._explained(path)
+        try:
+            document = SignedDocument.verify(self._survey.whole(layout.CHECKPOINT, MAX_LINE_OF_LISTS))
+            head = embedded(document).spine_head
+        except NotGenuine as error:
+            raise BadBag(f"{layout.CHECKPOINT}: {error}") from None
+        known = {} if head is None else {head.seq: bytes.fromhex(head.hash)}
+        verifier, last = Verifier(known=known), 0
+        for raw in self._survey.lines(layout.SPINE, MAX_EVENT):
+            event = read(raw, SpineLine).event()
+            _require_sound(verifier.feed(event))
+            last = event.seq
+        _require_sound(verifier.finish())
+        if last not in known:
+            raise BadBag(f"{layout.SPINE} does not end where {layout.CHECKPOINT} says")
+
     def _blob(self, digest: Digest | None, sha256: bytes | None) -> Digest:
         """The digest of a blob that is named, and thereby explained."""
         if digest is None:
@@ -297,6 +324,11 @@ def _record(raw: bytes, declaration: StreamDeclaration, where: str) -> ParsedPut
     if not isinstance(record, ParsedPut) or line_of(record.key, record.data, record.emitted_at) != raw + b"\n":
         raise BadBag(f"{where}: it is spelled in another way than an export does")
     return record
+
+
+def _require_sound(faults: Sequence[Fault]) -> None:
+    if faults:
+        raise BadBag(f"{layout.SPINE}: {faults[0].message}")
 
 
 def _is_place(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Exports: a bag planned in one pass over the records, then sent as bytes that follow from the plan.
 
 While one is open the owner's garbage is held back, so that no file which the plan names is collected before it is
-sent. An erasure is not held back: what it takes away the export no longer has, and breaks off.
+sent. An erasure is not held back: the export breaks off, and with it goes what its scratch files still hold.
 """
 
 import time
@@ -15,22 +15,28 @@ from blobstore.errors import StorageUnavailable
 from blobstore.pinned import pinned
 from blobstore.store import BlobStore
 from blobstore.threads import to_the_end
-from records import spine, times
+from records import jsontext, spine, times
 from records.bag import layout
 from records.bag.contents import Contents, Member
 from records.bag.plan import Plan, Selected
 from records.bag.reading import CopyGone, MemberReader
 from records.bag.tar import Tar, ordered
+from records.bag.watch import Watch
 from records.central import About, Central, Owner
+from records.checkpoints import Checkpoints
 from records.engine import Engines
 from records.model import Partition
 from records.registry import Registration, Registry
 from records.scope import Scope, Selector
+from records.signing import Signer
 
 P = ParamSpec("P")
 
 PAGE = 500
 """Blobs, claims or files that are asked for at once."""
+
+ROOM = 3
+"""Bytes of the disk that a byte of records takes while it is exported: as text, in the database, and some more."""
 
 MAX_OPEN = 4
 """Exports that one process has open at once: each takes room on the disk, and a pass over all records."""
@@ -50,12 +56,14 @@ class Export:
         contents: Contents,
         reader: MemberReader,
         tar: Tar,
+        watch: Watch,
     ) -> None:
         self._blobs = blobs
         self._owner = owner
         self._contents = contents
         self._reader = reader
         self._tar = tar
+        self._watch = watch
         self.files, _ = contents.totals("")
         self.connectors = sorted(connectors)
         """Keys of what is in it."""
@@ -70,8 +78,8 @@ class Export:
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes of the archive; fewer only at its end. Keep `length` at a few MiB.
 
-        Raises `StorageUnavailable` where a file was erased since the bag was planned, `ContentMismatch` where one is
-        not what it was.
+        Raises `StorageUnavailable` where something of it was erased since the bag was planned, `ContentMismatch` where
+        a file is not what it was.
         """
         return await self._read(self._tar.read, offset, length)
 
@@ -87,6 +95,7 @@ class Export:
         return await self._read(self._reader.read, member, offset, length)
 
     async def _read(self, call: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes:
+        await self._watch.require_unerased()
         for _ in range(HEALED):
             try:
                 return await to_the_end(self._blobs.submit(call, *args, **kwargs))
@@ -105,16 +114,30 @@ class Export:
 class Exports:
     """Plans exports of an owner's data."""
 
-    def __init__(self, blobs: BlobStore, central: Central, engines: Engines, registry: Registry) -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        central: Central,
+        engines: Engines,
+        registry: Registry,
+        checkpoints: Checkpoints,
+        signer: Signer,
+    ) -> None:
         self._blobs = blobs
         self._central = central
         self._engines = engines
         self._registry = registry
+        self._checkpoints = checkpoints
+        self._signer = signer
         self._open = 0
 
     @asynccontextmanager
-    async def open(self, owner: Owner, connector: str | None = None) -> AsyncIterator[Export]:
+    async def open(
+        self, owner: Owner, connector: str | None = None, *, with_spine: bool = False
+    ) -> AsyncIterator[Export]:
         """All that one connector brought, or all connectors; who opens it writes with `note` that it was taken.
+
+        `with_spine`: and the owner's audit log, all of it, which makes no two exports the same.
 
         Records are seen at one moment. Takes room in the staging folder, some three times as much as the records'
         text, for as long as it is open. Raises `Unknown`, `StorageUnavailable` (also where a blob that is named is not
@@ -126,7 +149,7 @@ class Exports:
         try:
             async with pinned(self._blobs.catalogue, owner.id):
                 connectors = await self._registry.select(Scope.of_owner(owner), Selector(connector, None))
-                async with self._planned(owner, connectors) as export:
+                async with self._planned(owner, connectors, with_spine) as export:
                     yield export
         finally:
             self._open -= 1
@@ -136,15 +159,24 @@ class Exports:
         facts = {"connectors": export.connectors, "bag": export.name, "bytes": export.size}
         await self._central.note(owner.id, spine.body("export", facts), times.now(), About())
 
+    async def receipt(self, owner: Owner, export: Export) -> bytes:
+        """A signed document: this server gave that bag away, and how far the owner's spine had come; after `note`."""
+        said = {"kind": "export_receipt", "bag": export.name, "connectors": export.connectors}
+        return jsontext.canonical(self._signer.sign({**said, **await self._checkpoints.members(owner)})) + b"\n"
+
     @asynccontextmanager
-    async def _planned(self, owner: Owner, connectors: Mapping[str, Registration]) -> AsyncIterator[Export]:
+    async def _planned(
+        self, owner: Owner, connectors: Mapping[str, Registration], with_spine: bool
+    ) -> AsyncIterator[Export]:
         submit = self._blobs.submit
         contents = await to_the_end(submit(Contents, self._blobs.staging, owner.id))
         reader = MemberReader(contents, self._blobs.backend)
         try:
-            await self._plan(owner, await self._selected(owner, connectors), contents)
+            watch = await Watch.begin(self._central, owner, connectors)
+            await self._plan(owner, await self._selected(owner, connectors), contents, with_spine)
+            await watch.ask()
             tar = await to_the_end(submit(Tar, contents, reader))
-            yield Export(self._blobs, owner, connectors, contents, reader, tar)
+            yield Export(self._blobs, owner, connectors, contents, reader, tar, watch)
         finally:
             reader.close()
             contents.close()
@@ -157,10 +189,13 @@ class Exports:
             states |= {Partition(each.connector, each.id, stream): value for stream, value in found.items()}
         living = {(each.connector, each.id) for each in instances}
         stats = await (await self._engines.of(owner.id)).stats()
+        await self._blobs.require_room(
+            ROOM * sum(of.bytes for place, of in stats.items() if place.connector in connectors)
+        )
         filled = {place for place, of in stats.items() if of.records and (place.connector, place.instance) in living}
         return Selected(connectors, instances, states, frozenset(filled))
 
-    async def _plan(self, owner: Owner, selected: Selected, contents: Contents) -> None:
+    async def _plan(self, owner: Owner, selected: Selected, contents: Contents, with_spine: bool) -> None:
         submit = self._blobs.submit
         plan = await to_the_end(submit(Plan, contents, selected))
         engine = await self._engines.of(owner.id)
@@ -168,7 +203,19 @@ class Exports:
         for connector in selected.connectors:
             await self._claims(owner, connector, plan)
         await self._stored(owner, contents, plan)
+        if with_spine:
+            await self._spine(owner, contents, plan)
         await to_the_end(submit(plan.finish))
+
+    async def _spine(self, owner: Owner, contents: Contents, plan: Plan) -> None:
+        checkpoint = await self._checkpoints.newest(owner)
+        after = 0
+        with contents.text(layout.SPINE) as text:
+            while after < checkpoint.seq:
+                events = await self._central.spine(owner.id, after, min(PAGE, checkpoint.seq - after))
+                await to_the_end(self._blobs.submit(plan.tell, text, events))
+                after = events[-1].seq
+        await to_the_end(self._blobs.submit(plan.whole, layout.CHECKPOINT, checkpoint.document))
 
     async def _claims(self, owner: Owner, connector: str, plan: Plan) -> None:
         after = None

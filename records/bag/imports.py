@@ -185,7 +185,13 @@ class _Loading:
         path = layout.blob(Digest.parse(blob_id))
         content = await to_the_end(self._submit(self._survey.content, path))
         receiving = await self._ways.attachments.receive(
-            self._owner, _selector(line), stream=line.stream, record_key=key, json_path=place, media=media
+            self._owner,
+            _selector(line),
+            stream=line.stream,
+            record_key=key,
+            json_path=place,
+            media=media,
+            size=content.size,
         )
         async with receiving as upload:
             pieces = self._survey.pieces(path)

@@ -45,6 +45,8 @@ BLOBS = "data/blobs.ndjson"
 ATTACHMENTS = "data/attachments.ndjson"
 WAITING = "data/waiting.ndjson"
 DATABASE = "data/records.sqlite"
+SPINE = "data/spine.ndjson"
+CHECKPOINT = "data/spine-checkpoint.json"
 BLOB_FOLDER = "data/blobs/"
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}\Z")

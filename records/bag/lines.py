@@ -7,6 +7,7 @@ import msgspec
 from blobstore.digest import Content
 from records import jsontext
 from records.bag import layout
+from records.central import SpineEvent
 from records.errors import BadBag
 from records.model import Link, Partition
 
@@ -105,6 +106,29 @@ class BlobLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of(cls, content: Content) -> "BlobLine":
         """The line of a blob."""
         return cls(str(content.digest), content.sha256.hex(), content.size, layout.blob(content.digest))
+
+
+class SpineLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of `layout.SPINE`: an event as `GET /v1/owner/spine` shows it; `body` is its JSON text to the letter."""
+
+    seq: int
+    at: str
+    body: msgspec.Raw
+    previous: str
+    hash: str
+
+    @classmethod
+    def of(cls, event: SpineEvent) -> "SpineLine":
+        """The line of an event."""
+        return cls(event.seq, event.at, msgspec.Raw(event.body), event.previous.hex(), event.hash.hex())
+
+    def event(self) -> SpineEvent:
+        """The event of a line. Raises `BadBag`."""
+        try:
+            hashes = bytes.fromhex(self.previous), bytes.fromhex(self.hash)
+        except ValueError:
+            raise BadBag("an event of the audit log has no hash") from None
+        return SpineEvent(self.seq, self.at, bytes(self.body), *hashes)
 
 
 def written(line: msgspec.Struct) -> bytes:

@@ -12,9 +12,19 @@ from blobstore.errors import StorageUnavailable
 from records.bag import layout
 from records.bag.contents import Contents, Text
 from records.bag.database import Database
-from records.bag.lines import BlobLine, ConnectorLine, InstanceLine, StateLine, StreamLine, digest_in, line_of, written
+from records.bag.lines import (
+    BlobLine,
+    ConnectorLine,
+    InstanceLine,
+    SpineLine,
+    StateLine,
+    StreamLine,
+    digest_in,
+    line_of,
+    written,
+)
 from records.bag.readme import README
-from records.central import Instance
+from records.central import Instance, SpineEvent
 from records.manifest import StreamDeclaration
 from records.model import Link, Partition, StoredRecord
 from records.registry import Registration
@@ -107,13 +117,18 @@ class Plan:
             self._database.blob(stored)
             self.contents.add_blob(stored)
 
+    def tell(self, text: Text, events: Sequence[SpineEvent]) -> None:
+        """Write events of the spine."""
+        for event in events:
+            text.write(written(SpineLine.of(event)))
+
     def finish(self) -> None:
         """Write all the rest."""
         self._lists()
         self.contents.add_database(self._database.seal(self.selected.declared))
-        self._whole(layout.DECLARATION, layout.DECLARED)
-        self._whole(layout.INFO, self._info())
-        self._whole(layout.README, README.encode())
+        self.whole(layout.DECLARATION, layout.DECLARED)
+        self.whole(layout.INFO, self._info())
+        self.whole(layout.README, README.encode())
         for algorithm in layout.ALGORITHMS:
             self._manifest(f"manifest-{algorithm}.txt", algorithm, layout.DATA)
         # The manifests of the tag files do not name each other: the list is fixed before the first is written.
@@ -122,7 +137,7 @@ class Plan:
             for name in layout.ALGORITHMS
         }
         for algorithm in layout.ALGORITHMS:
-            self._whole(f"tagmanifest-{algorithm}.txt", b"".join(lines[algorithm]))
+            self.whole(f"tagmanifest-{algorithm}.txt", b"".join(lines[algorithm]))
 
     def _take(self, text: Text, record: StoredRecord, links: Sequence[Link]) -> None:
         if self._stopped:
@@ -139,7 +154,7 @@ class Plan:
             (ConnectorLine(each.manifest.connector_id, key, layout.manifest(key)) for key, each in connectors),
         )
         for key, each in connectors:
-            self._whole(layout.manifest(key), each.raw)
+            self.whole(layout.manifest(key), each.raw)
         self._list(
             layout.INSTANCES,
             (InstanceLine(each.connector, each.id, each.is_default) for each in self.selected.instances),
@@ -147,7 +162,7 @@ class Plan:
         self._list(layout.STREAMS, (self._stream(place) for place in self.selected.places))
         self._list(layout.STATES, (StateLine.of(place) for place in sorted(self.selected.states)))
         for place, value in self.selected.states.items():
-            self._whole(layout.state(place), value)
+            self.whole(layout.state(place), value)
         self._list(layout.ATTACHMENTS, self._database.attachments())
         self._list(layout.WAITING, self._database.waitings())
         self._list(layout.BLOBS, (BlobLine.of(each.content) for each in self.contents.members(layout.BLOB_FOLDER)))
@@ -178,7 +193,8 @@ class Plan:
             for line in lines:
                 text.write(written(line))
 
-    def _whole(self, path: str, data: bytes) -> None:
+    def whole(self, path: str, data: bytes) -> None:
+        """Write a file that is at hand."""
         with self.contents.text(path) as text:
             text.write(data)
 

@@ -58,6 +58,10 @@ class Survey:
             raise BadBag(f"{path} is missing")
         return Content(Digest.from_bytes(row[0]), row[1], row[2])
 
+    def has(self, path: str) -> bool:
+        """Whether it is there."""
+        return self._index.execute("SELECT 1 FROM files WHERE path = ?", (path,)).fetchone() is not None
+
     def paths(self, begin: str) -> Iterator[str]:
         """Those that begin so, in order."""
         for (path,) in self._index.execute("SELECT path FROM files WHERE path >= ? ORDER BY path", (begin,)):

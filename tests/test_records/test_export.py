@@ -13,12 +13,16 @@ import pytest
 
 from blobstore.errors import ContentMismatch, OutOfSpace, StorageUnavailable
 from blobstore.scratch import ScratchDatabase, ScratchFile
-from records.bag import layout
+from records.bag import layout, watch
 from records.bag.layout import file_name
-from records.central import Owner
-from records.errors import Unknown
+from records.bag.lines import SpineLine, read
+from records.central import ErasureJob, Owner
+from records.errors import BadBag, Unknown
+from records.heads import embedded
 from records.model import Partition
 from records.scope import Selector
+from records.signing import SignedDocument
+from records.spine import body, verify
 from records.store import RecordStore
 from tests.fakes.bags import (
     CHAT,
@@ -30,12 +34,16 @@ from tests.fakes.bags import (
     ONLY_MAIL,
     SHARED,
     WAITING,
+    WHEN,
     Writer,
     bag_of,
     files_of,
     fill,
     lines_of,
     manifest,
+    sealed,
+    take,
+    tar_of,
     unpacked,
     whole,
 )
@@ -241,9 +249,7 @@ async def test_what_is_written_meanwhile_is_not_in_it(store: RecordStore, owner:
     before = await bag_of(store, owner)
     async with store.exports.open(owner) as export:
         await Writer(store, owner, CHAT, "chat-one").put("messages", "new", '{"id":"new"}')
-        await store.erasures.erase(
-            owner, await store.erasures.of_records(owner, Selector(CHAT), "messages", "a"), wait=10
-        )
+        await Writer(store, owner, CHAT, "chat-one").delete("messages", "a")
         assert await whole(export) == before
     assert await bag_of(store, owner) != before
 
@@ -259,7 +265,31 @@ async def test_what_loses_its_last_record_is_not_collected_while_it_may_be_sent(
     assert (await store.collect(0)).blobs == 1
 
 
-async def test_an_erasure_does_not_wait_and_the_export_breaks_off(store: RecordStore, owner: Owner) -> None:
+@pytest.mark.parametrize("erased", ["a record", "a connector"])
+async def test_an_erasure_does_not_wait_and_the_export_breaks_off(
+    store: RecordStore, owner: Owner, erased: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SECONDS", 0.0)
+    async with store.exports.open(owner) as export, store.exports.open(owner, MAIL) as untouched:
+        await export.read(0, 1000)
+        if erased == "a record":
+            target = await store.erasures.of_records(owner, Selector(CHAT), "messages", "a")
+        else:
+            target = await store.erasures.of_connector(owner, CHAT)
+        await store.erasures.erase(owner, target, wait=10)
+        with pytest.raises(StorageUnavailable, match="export again"):
+            await export.read(0, 1000)
+        assert len(await whole(untouched)) == untouched.size
+
+
+async def test_while_an_erasure_is_under_way_nothing_is_exported(store: RecordStore, owner: Owner) -> None:
+    job = ErasureJob("era_1", owner.id, b"{}", "running", WHEN, None, None)
+    await store.central.begin_erasure(job, body("erasure.begin", {"connector": CHAT}))
+    with pytest.raises(StorageUnavailable, match="under way"):
+        await bag_of(store, owner)
+
+
+async def test_the_file_of_a_record_that_was_erased_is_missing_at_once(store: RecordStore, owner: Owner) -> None:
     async with store.exports.open(owner) as export:
         await store.erasures.erase(
             owner, await store.erasures.of_records(owner, Selector(CHAT), "records", "2"), wait=10
@@ -267,6 +297,57 @@ async def test_an_erasure_does_not_wait_and_the_export_breaks_off(store: RecordS
         assert await store.blobs.catalogue.find(owner.id, digest_of(ONLY_CHAT)) is None
         with pytest.raises(StorageUnavailable, match="export again"):
             await whole(export)
+
+
+# -- the audit log -----------------------------------------------------------------------------------------------------
+
+
+async def test_the_audit_log_comes_along_only_where_it_is_asked_for(
+    store: RecordStore, owner: Owner, tmp_path: Path
+) -> None:
+    assert b"spine" not in b"".join(path.encode() for path in files_of(await bag_of(store, owner)))
+    async with store.exports.open(owner, CHAT, with_spine=True) as export:
+        archive = await whole(export)
+    files = files_of(archive)
+    events = [read(line, SpineLine).event() for line in files[layout.SPINE].splitlines()]
+    head = embedded(SignedDocument.verify(files[layout.CHECKPOINT], store.checkpoints.public_key)).spine_head
+    assert head is not None
+    assert list(verify(events, known={head.seq: bytes.fromhex(head.hash)})) == []
+    assert [event.seq for event in events] == list(range(1, head.seq + 1))
+    bagit.Bag(str(unpacked(archive, tmp_path / "out"))).validate()
+    assert (await take(store, "somebody", archive)).records == 17
+
+
+async def test_an_audit_log_that_was_changed_is_refused(store: RecordStore, owner: Owner) -> None:
+    async with store.exports.open(owner, CHAT, with_spine=True) as export:
+        files = files_of(await whole(export))
+    lines = files[layout.SPINE].splitlines(keepends=True)
+    for changed in (
+        {layout.SPINE: b"".join(lines[:-1])},
+        {layout.SPINE: b"".join(lines[1:])},
+        {layout.SPINE: files[layout.SPINE].replace(b'"size":7', b'"size":8')},
+        {layout.SPINE: b""},
+        {layout.CHECKPOINT: b"{}"},
+        {layout.CHECKPOINT: files[layout.CHECKPOINT].replace(b'"seq":', b'"seq":1')},
+    ):
+        assert changed.items() - files.items()
+        with pytest.raises(BadBag):
+            await take(store, "somebody", tar_of(sealed({**files, **changed})))
+    with pytest.raises(BadBag):
+        await take(store, "somebody", tar_of(sealed({name: files[name] for name in files if name != layout.SPINE})))
+
+
+async def test_a_receipt_tells_the_bag_and_the_head_after_it(store: RecordStore, owner: Owner) -> None:
+    async with store.exports.open(owner, CHAT) as export:
+        await store.exports.note(owner, export)
+        receipt = await store.exports.receipt(owner, export)
+    document = SignedDocument.verify(receipt, store.checkpoints.public_key)
+    assert document.content["bag"] == export.name
+    assert document.content["connectors"] == [CHAT]
+    head = await store.checkpoints.read(owner, receipt)
+    noted = [event.seq for event in await store.audit.events(owner, 0, 10_000) if export.name.encode() in event.body]
+    assert noted
+    assert noted[0] <= head.seq
 
 
 async def test_a_blob_that_was_healed_meanwhile_is_read_from_its_new_copy(store: RecordStore, owner: Owner) -> None:

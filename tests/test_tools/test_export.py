@@ -87,3 +87,16 @@ def test_an_export_is_on_the_spine(stored: Stored, tmp_path: Path) -> None:
     with data_directory.vandal(stored.data / "central.db") as db:
         bodies = [bytes(body).decode() for (body,) in db.execute("SELECT body FROM spine")]
     assert any(bag in body and '"kind":"export"' in body and '"connectors":["files"]' in body for body in bodies)
+
+
+def test_a_receipt_and_the_audit_log_are_checked_with_the_programs_own_commands(stored: Stored, tmp_path: Path) -> None:
+    receipt = tmp_path / "receipt.json"
+    arguments = ("export", "--owner", "ann", "--spine", "--receipt", str(receipt), str(tmp_path / "out.tar"))
+    assert stored.run(*arguments).exit_code == 0
+    assert stored.run("spine", "verify", "--owner", "ann", "--checkpoint", str(receipt)).exit_code == 0
+    files = files_of((tmp_path / "out.tar").read_bytes())
+    (tmp_path / "checkpoint.json").write_bytes(files["data/spine-checkpoint.json"])
+    kept = str(tmp_path / "checkpoint.json")
+    assert stored.run("spine", "verify", "--owner", "ann", "--checkpoint", kept).exit_code == 0
+    receipt.write_bytes(receipt.read_bytes().replace(b"bag_b3_", b"bag_b4_"))
+    assert stored.run("spine", "verify", "--owner", "ann", "--checkpoint", str(receipt)).exit_code == 2

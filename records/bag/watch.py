@@ -1,0 +1,54 @@
+"""Whether something of an export was erased since it was planned: its scratch files would still show it."""
+
+import time
+from collections.abc import Collection
+from typing import Self
+
+from blobstore.errors import StorageUnavailable
+from records import jsontext
+from records.central import Central, Owner
+
+SECONDS = 1.0
+"""After which it is asked again."""
+
+PAGE = 500
+
+
+class Watch:
+    """Reads an owner's spine as it grows: every erasure is on it before it takes its first row."""
+
+    def __init__(self, central: Central, owner: Owner, connectors: Collection[str], seen: int) -> None:
+        self._central = central
+        self._owner = owner
+        self._connectors = frozenset(connectors)
+        self._seen = seen
+        self._asked_at = time.monotonic()
+
+    @classmethod
+    async def begin(cls, central: Central, owner: Owner, connectors: Collection[str]) -> Self:
+        """From now on. To be called before the first record is read.
+
+        Raises `StorageUnavailable` while an erasure of the owner's is under way: it began before, and may take more.
+        """
+        if any(job.owner == owner.id for job in await central.unfinished_erasures()):
+            raise StorageUnavailable("an erasure is under way; export when it is done")
+        head = await central.spine_head(owner.id)
+        return cls(central, owner, connectors, 0 if head is None else head.seq)
+
+    async def require_unerased(self) -> None:
+        """Raise `StorageUnavailable` where something of these connectors is erased, `SECONDS` after it began."""
+        if time.monotonic() - self._asked_at >= SECONDS:
+            await self.ask()
+
+    async def ask(self) -> None:
+        """The same, at once."""
+        while events := await self._central.spine(self._owner.id, self._seen, PAGE):
+            for event in events:
+                if b'"kind":"erasure.begin"' in event.body and self._is_ours(event.body):
+                    raise StorageUnavailable("some of it was erased while it was exported; export again")
+            self._seen = events[-1].seq
+        self._asked_at = time.monotonic()
+
+    def _is_ours(self, body: bytes) -> bool:
+        connector = jsontext.decode(body).get("connector")
+        return connector is None or connector in self._connectors
