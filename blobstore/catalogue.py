@@ -125,10 +125,14 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """Somebody copies what is stored in `namespace` (None: in all): its garbage stays until then (UTC seconds)."""
+    """A process copies what is stored in `namespace` (None: in all): its garbage stays until then (UTC seconds).
+
+    `process` is the staging folder of that process, as in a `Lease`: with it ends the pin.
+    """
 
     id: str
     namespace: str | None
+    process: str
     expires_at: float
 
 
@@ -347,14 +351,16 @@ class Catalogue(Protocol):
         ...
 
     async def expire(self, now: float, dead_processes: Collection[str], limit: int = 1000) -> int:
-        """Drop expired claims, at most `limit`, and pins; condemn what leases, expired or of the dead, may have left.
+        """Drop expired claims, at most `limit`, and pins and leases that have expired or are of dead processes.
+
+        What such leases may have left is condemned.
 
         How many claims and leases went: below `limit` when none is left that has expired.
         """
         ...
 
     async def pin(self, pin: Pin) -> None:
-        """From here on no garbage of its namespace is condemned, until `unpin`, or an `expire` after its time.
+        """From here on no garbage of its namespace is condemned, until `unpin`, or an `expire` after its time or end.
 
         What was live before this, and is not erased, quarantined or healed meanwhile, keeps its bytes. Pinning again
         with the same id renews it, also where it had expired.

@@ -164,8 +164,9 @@ class Collector:
                 await self.release(where, holder, found)
             if len(rows) < BATCH:
                 break
-        leases = await self._catalogue.leases()
-        dead = await asyncio.to_thread(self._store.staging.dead, {lease.process for lease in leases})
+        named = {lease.process for lease in await self._catalogue.leases()}
+        named |= {pin.process for pin in await self._catalogue.pins()}
+        dead = await asyncio.to_thread(self._store.staging.dead, named)
         expired = 0
         while ended := await self._catalogue.expire(time.time(), dead, BATCH):
             expired += ended

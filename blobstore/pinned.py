@@ -1,4 +1,4 @@
-"""Keeping what is copied: a pin for as long as a copy takes, gone with its process if that dies."""
+"""Keeping what is copied: a pin for as long as a copy takes, which ends with its process if that dies."""
 
 import asyncio
 import secrets
@@ -6,25 +6,26 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from blobstore.catalogue import Catalogue, Pin
+from blobstore.catalogue import Pin
 from blobstore.errors import BlobError
+from blobstore.store import BlobStore
 
 PIN_SECONDS = 300.0
-"""How long the pin of a process that died holds garbage back."""
+"""How long a pin holds garbage back that nobody renews, though its process seems to live."""
 
 RENEW_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def pinned(catalogue: Catalogue, namespace: str | None) -> AsyncIterator[None]:
+async def pinned(store: BlobStore, namespace: str | None) -> AsyncIterator[None]:
     """Hold the garbage of a namespace (None: of all) back for the length of the block.
 
     Erasures go on, and where the catalogue did not answer for `PIN_SECONDS` garbage may have gone, too: who finds an
     object gone looks whether its generation is still live.
     """
     id = secrets.token_hex(16)
-    await catalogue.pin(_pin(id, namespace))
-    renewal = asyncio.create_task(_renew(catalogue, id, namespace))
+    await store.catalogue.pin(_pin(store, id, namespace))
+    renewal = asyncio.create_task(_renew(store, id, namespace))
     try:
         yield
     finally:
@@ -32,15 +33,15 @@ async def pinned(catalogue: Catalogue, namespace: str | None) -> AsyncIterator[N
         with suppress(asyncio.CancelledError):
             await renewal
         with suppress(BlobError):  # it ends by itself
-            await catalogue.unpin(id)
+            await store.catalogue.unpin(id)
 
 
-async def _renew(catalogue: Catalogue, id: str, namespace: str | None) -> None:
+async def _renew(store: BlobStore, id: str, namespace: str | None) -> None:
     while True:
         await asyncio.sleep(RENEW_SECONDS)
         with suppress(BlobError):
-            await catalogue.pin(_pin(id, namespace))
+            await store.catalogue.pin(_pin(store, id, namespace))
 
 
-def _pin(id: str, namespace: str | None) -> Pin:
-    return Pin(id, namespace, time.time() + PIN_SECONDS)
+def _pin(store: BlobStore, id: str, namespace: str | None) -> Pin:
+    return Pin(id, namespace, store.staging.process, time.time() + PIN_SECONDS)

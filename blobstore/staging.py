@@ -128,8 +128,8 @@ class Staging:
     def dead(self, named: Collection[str] = ()) -> list[str]:
         """Processes that no longer live: those that left a folder, and those of the named ones that have none any more.
 
-        Give the processes of leases: they are read first, and a process has a folder from before its first lease until
-        its end. So a lease whose folder was buried by somebody else, or lost, is known to be over as well.
+        Give the processes of leases and pins: these are read first, and a process has a folder from before its first
+        one until its end. So what is left of one whose folder somebody buried, or lost, is known to be over as well.
         """
         with file_lock(_registry(self._root)):
             folders = self._processes()

@@ -207,7 +207,9 @@ class MemoryCatalogue:
         going = {key for _, key in expired[:limit]}
         claims = self._drop(lambda blob, claim: (blob, claim.holder, claim.slot) in going, now)
         ended = self._end(lambda each: each.expires_at <= now or each.process in dead_processes)
-        self._pins = {id: pin for id, pin in self._pins.items() if pin.expires_at > now}
+        self._pins = {
+            id: pin for id, pin in self._pins.items() if pin.expires_at > now and pin.process not in dead_processes
+        }
         return len(claims) + len(ended)
 
     async def pin(self, pin: Pin) -> None:

@@ -147,7 +147,7 @@ class Exports:
             raise StorageUnavailable("too many exports at once; try again later")
         self._open += 1
         try:
-            async with pinned(self._blobs.catalogue, owner.id):
+            async with pinned(self._blobs, owner.id):
                 connectors = await self._registry.select(Scope.of_owner(owner), Selector(connector, None))
                 async with self._planned(owner, connectors, with_spine) as export:
                     yield export

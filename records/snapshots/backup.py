@@ -57,7 +57,7 @@ async def back_up(store: RecordStore, out: Path, *, keep: int | None = None, pro
     repository = await asyncio.to_thread(opened.__enter__)
     try:
         backup = _Backup(store, repository, progress or (lambda _: None))
-        async with pinned(store.blobs.catalogue, None):
+        async with pinned(store.blobs, None):
             made = await backup.make()
         dropped = [] if keep is None else repository.numbers()[:-keep]
         for number in dropped:

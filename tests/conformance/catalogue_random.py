@@ -194,7 +194,12 @@ class Play:
         await self.both(lambda each: each.rehold(namespace, holder, digests))
 
     async def pin(self) -> None:
-        pin = Pin(self.rng.choice(PINS), self.rng.choice([None, *NAMESPACES]), self.now + self.rng.choice([1, 5]))
+        pin = Pin(
+            self.rng.choice(PINS),
+            self.rng.choice([None, *NAMESPACES]),
+            self.rng.choice(PROCESSES),
+            self.now + self.rng.choice([1, 5]),
+        )
         await self.both(lambda each: each.pin(pin))
 
     async def unpin(self) -> None:

@@ -31,6 +31,10 @@ class Fleet:
         while True:
             await self._serve_once()
 
+    def beside(self, data: Path) -> "Fleet":
+        """Processes on another data directory."""
+        return Fleet(data, self._forking, self.log)
+
     @asynccontextmanager
     async def served(self) -> AsyncIterator[None]:
         """One server for the length of the block, and nobody is killed."""

@@ -94,9 +94,9 @@ async def nothing_is_left(run: Run, data: Path, known: Acknowledged, owner: str 
     assert not (known.erased | known.going) & marks, f"back again: {(known.erased | known.going) & marks}"
     assert known.living_marks() <= marks, "the search does not find what is there: it proves nothing"
     code, printed = await run("doctor", "--deep", "--json")
-    assert (code, json.loads(printed)) == (0, [])
+    assert (code, json.loads(printed)) == (0, []), printed
     assert owner is None or (await run("spine", "verify", "--owner", owner))[0] == 0
-    assert leftovers(data) == []
+    assert not leftovers(data), leftovers(data)
     store = await RecordStore.open(data)
     catalogue = store.blobs.catalogue
     assert await catalogue.orphans(None, 1e18, 10) == []

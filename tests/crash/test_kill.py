@@ -1,7 +1,7 @@
 """`kill -9` at any moment of many processes on one data directory: nothing acknowledged is lost, nothing is left over.
 
-Several servers, four uploaders, two ingesters, two erasers (over HTTP and by command) and two collections that never
-end, on one directory; again and again one of the processes is killed and another one started in its place.
+Several servers, four uploaders, two ingesters, two erasers (over HTTP and by command), two collections and a backup
+that never end, on one directory; again and again one of the processes is killed and another one started in its place.
 """
 
 import asyncio
@@ -38,16 +38,29 @@ async def test_what_was_acknowledged_survives_kill_9_at_any_moment(
     async with clients() as session:
         await kill_many(fleet, Client(session, fleet, token.strip(), rng), known, rng, sized(8, 500))
     await nothing_is_left(fleet.command, fleet.data, known, OWNER)
-    async with fleet.served(), clients() as session:
-        await Look(Client(session, fleet, token.strip(), rng), known).at_all()
+    for place in (fleet, await restored(fleet, tmp_path / "restored")):
+        async with place.served(), clients() as session:
+            await Look(Client(session, place, token.strip(), rng), known).at_all()
     assert "Traceback" not in fleet.log.read_text(), fleet.log.read_text()[-5000:]
     print(f"killed {dict(fleet.killed)}; acknowledged {dict(known.kinds)}")
+
+
+async def restored(fleet: Fleet, data: Path) -> Fleet:
+    """A directory made of a backup to which killed processes have added as well."""
+    backup = fleet.data.with_name("backup")
+    code, _ = await fleet.command("backup", str(backup))
+    assert code == 0, fleet.log.read_text()
+    other = fleet.beside(data)
+    code, _ = await other.command("restore", str(backup), "--ledger", str(fleet.data / "erasures.ledger"))
+    assert code == 0, fleet.log.read_text()
+    return other
 
 
 async def kill_many(fleet: Fleet, client: Client, known: Acknowledged, rng: random.Random, kills: int) -> None:
     """Let everybody work, and kill."""
     work = [fleet.serve_for_ever() for _ in range(SERVERS)]
     work += [fleet.command_for_ever("gc", "--grace", "0") for _ in range(COLLECTIONS)]
+    work += [fleet.command_for_ever("backup", str(fleet.data.with_name("backup")), "--keep", "2")]
     work += [Uploader(client, known, rng, f"uploads-{number}").work() for number in range(UPLOADERS)]
     work += [Ingester(client, known, rng, f"records-{number}").work() for number in range(INGESTERS)]
     work += [Eraser(client, known, rng, f"doomed-{number}", fleet, OWNER).work() for number in range(ERASERS)]

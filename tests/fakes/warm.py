@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADED = (
+    *("tools.backup", "tools.restore"),
     *("tools.doctor", "tools.erase", "tools.gc", "tools.grant", "tools.serve", "tools.spine", "tools.token"),
     *("aiohttp", "tests.crash.look", "tests.fakes.stores"),
 )

@@ -92,6 +92,7 @@ class Collection(OnFile):
             ended = end_leases(db, "expires_at <= ?", (now,))
             for dead in dead_processes:
                 ended += end_leases(db, "process = ?", (dead,))
+                db.execute("DELETE FROM pins WHERE process = ?", (dead,))
             db.execute("DELETE FROM pins WHERE expires_at <= ?", (now,))
             return len(claims) + len(ended)
 

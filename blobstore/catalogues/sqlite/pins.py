@@ -9,8 +9,8 @@ class Pins(OnFile):
     """The part of the port that backups and exports use."""
 
     async def pin(self, pin: Pin) -> None:
-        row = (pin.id, pin.namespace, pin.expires_at)
-        await self._file.execute("INSERT OR REPLACE INTO pins VALUES (?, ?, ?)", row)
+        row = (pin.id, pin.namespace, pin.process, pin.expires_at)
+        await self._file.execute("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?)", row)
 
     async def unpin(self, pin: str) -> None:
         await self._file.execute("DELETE FROM pins WHERE id = ?", (pin,))
