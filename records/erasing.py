@@ -61,6 +61,8 @@ class Erasing:
         if covered.kind == "owner":
             await self._remove_everything(owner, report)
             await self._central.forget_owner(owner.id)
+        # What a run before this one condemned, and did not come to remove.
+        await self._collector.remove_condemned()
         key = None if covered.key is None else self._keyring.key_digest(owner.id, covered.key)
         done = replace(report, covered=replace(covered, key=key), gone=True)
         await self._central.redact_erasure(report.id, msgspec.json.encode(done))

@@ -104,6 +104,13 @@ class Collection:
         assert sorted(int(lease.id, 16) for lease in await catalogue.leases()) == left
         assert sorted(taken, key=lambda lease: lease.id) == [each for each in leases if int(each.id, 16) not in left]
 
+    async def test_a_fence_may_be_around_slots_that_begin_alike(self, catalogue: Catalogue) -> None:
+        for number, slot in enumerate(["a", "ab", "b", "a"]):
+            await catalogue.lease(lease_of(number, scope="two" if number == 3 else "one", slot=slot))
+        assert [lease.slot for lease in await catalogue.fence(OWNER, SLACK, "one", "ab")] == ["ab"]
+        assert [lease.slot for lease in await catalogue.fence(OWNER, SLACK, None, "a")] == ["a", "a"]
+        assert [lease.slot for lease in await catalogue.leases()] == ["b"]
+
     @pytest.mark.parametrize("end", ["expiry", "death", "fence"])
     async def test_a_lease_that_is_taken_away_condemns_what_it_may_have_published(
         self, catalogue: Catalogue, end: str

@@ -73,6 +73,9 @@ class Play:
             await self.both(_asking("removed", namespace, "garbage", None, 1000))
             for holder in HOLDERS:
                 await self.both(_asking("former", namespace, holder, None, 1000))
+                await self.both(_asking("claimed", namespace, holder, SLOTS[:2], None, 1000))
+                everything = [digest_of(body) for body in BODIES]
+                await self.both(_asking("shares", namespace, holder, SLOTS[:2], everything))
             for holder in (WHOLE, *HOLDERS):
                 await self.both(_asking("volume", namespace, holder))
             for body in BODIES:

@@ -10,6 +10,7 @@ from records.engine import Engine, Engines
 from tests.conformance.engine_changes import EngineChanges
 from tests.conformance.engine_erasure import EngineErasure
 from tests.conformance.engine_leap import EngineLeap
+from tests.conformance.engine_linking import EngineLinking
 from tests.conformance.engine_links import EngineLinks
 from tests.conformance.engine_reads import EngineReads
 from tests.conformance.engine_values import MESSAGES, Clock, apply, put, record_of
@@ -18,7 +19,7 @@ from tests.conformance.engine_writes import EngineWrites
 OWNER = "o1a2b3c4"
 
 
-class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineErasure, EngineLeap):
+class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineLinking, EngineErasure, EngineLeap):
     @pytest.fixture
     def clock(self) -> Clock:
         """The clock that `engines` must go by."""

@@ -34,7 +34,8 @@ CURSORS = [None, True, -1, 2**53 + 1, 2.0**53, 1e99, "", "x\0", "x", [1], {"a": 
 
 partitions = st.builds(Partition, st.sampled_from(CONNECTORS), st.sampled_from(INSTANCES), st.sampled_from(STREAMS))
 keys, times, cursors = st.sampled_from(KEYS), st.sampled_from(TIMES), st.sampled_from(CURSORS)
-digests = st.integers(0, 4).map(digest_of)
+DIGESTS = [digest_of(number) for number in range(5)]
+digests = st.sampled_from(DIGESTS)
 texts = st.sampled_from(["x", "y" * 300, "z" * 9000, 7, None])
 links = st.lists(
     st.builds(link_of, st.integers(0, 4), st.sampled_from(["", "/0", "/1", "/a~1b"])),
@@ -235,6 +236,9 @@ class EngineMachine(RuleBasedStateMachine):
         self.both(lambda engine: engine.linkers([digest_of(number) for number in range(10)]))
         self.both(lambda engine: engine.unlinked(1000))
         self.both(lambda engine: engine.unlinked(1000, CONNECTORS[0]))
+        for target in (Target(CONNECTORS[0]), Target(CONNECTORS[0], INSTANCES[0])):
+            self.both(lambda engine, of=target: engine.first_links(of, None, 1000))
+            self.both(lambda engine, of=target: engine.linking(of, DIGESTS))
         for erasure in ("e1", "e2"):
             self.both(lambda engine, of=erasure: engine.erased(of))
         self.both(lambda engine: engine.outbox(1000))
