@@ -38,9 +38,15 @@ def make_folders(folder: Path, mode: int = 0o777) -> None:
 def write_durably(path: Path, data: bytes) -> None:
     """Put a small file in place: all of it or nothing, whenever the power goes."""
     beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
+    except OSError:
+        # A failed fsync is final, the kernel may have dropped pages: whoever tries again writes another file.
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -283,7 +283,8 @@ def try_file_lock(path: Path) -> Iterator[bool]:
             yield locked  # the file of one who gave up the lock meanwhile is no lock any more
         finally:
             if locked:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # an empty file that nobody locks is no lock, and what was done is done
+                    path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from blobstore.digest import Content, Hasher
 from blobstore.durable import make_folders, sync_folder
-from blobstore.errors import translated
+from blobstore.errors import BlobError, translated
 from blobstore.sqlitefile import file_lock
 
 T = TypeVar("T")
@@ -58,15 +58,18 @@ class StagedFile:
 
     def discard(self) -> None:
         """Close and remove the file. Harmless after publishing, and when called twice."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-        with suppress(FileNotFoundError):
-            self.path.unlink()
+        descriptor, self._descriptor = self._descriptor, None
+        with translated("staging"):
+            if descriptor is not None:
+                os.close(descriptor)
+            self.path.unlink(missing_ok=True)
 
 
 class Staging:
-    """The staging folder of this process, beside those of others. Calls block."""
+    """The staging folder of this process, beside those of others.
+
+    Calls block, and raise `StorageUnavailable` or `OutOfSpace`.
+    """
 
     def __init__(self, root: Path, process: str, lock: int) -> None:
         self._root = root
@@ -76,15 +79,16 @@ class Staging:
     @classmethod
     def open(cls, root: Path) -> Self:
         """Make this process's folder under `root`, durably, and lock it."""
-        make_folders(root)
         process = secrets.token_hex(8)
-        # Under the common lock: a folder whose own lock is not taken yet must not look like a dead one.
-        with file_lock(_registry(root)):
-            (root / process).mkdir()
-            descriptor = os.open(root / process / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Before the first lease: after a power cut one without its folder would not be known to be over.
-        sync_folder(root)
+        with translated("staging"):
+            make_folders(root)
+            # Under the common lock: a folder whose own lock is not taken yet must not look like a dead one.
+            with file_lock(_registry(root)):
+                (root / process).mkdir()
+                descriptor = os.open(root / process / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Before the first lease: after a power cut one without its folder would not be known to be over.
+            sync_folder(root)
         return cls(root, process, descriptor)
 
     def create(self, lease: str) -> StagedFile:
@@ -94,16 +98,17 @@ class Staging:
     def nameless(self, opened: Callable[[Path], T]) -> T:
         """What `opened` makes of the path of a new, empty file that loses its name as soon as that returns."""
         path = self._root / self.process / secrets.token_hex(16)
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            return opened(path)
-        finally:
-            path.unlink(missing_ok=True)
+        with translated("staging"):
+            try:
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+                return opened(path)
+            finally:
+                path.unlink(missing_ok=True)
 
     def remove(self, process: str, lease: str) -> None:
         """Remove one staged file of any process. Absent is no error."""
-        with suppress(FileNotFoundError):
-            (self._root / process / lease).unlink()
+        with translated("staging"):
+            (self._root / process / lease).unlink(missing_ok=True)
 
     def files(self) -> Iterator[tuple[str, str, int]]:
         """(process, lease, size) of every staged file of every process; what has no name of ours is left out.
@@ -131,7 +136,7 @@ class Staging:
         Give the processes of leases and pins: these are read first, and a process has a folder from before its first
         one until its end. So what is left of one whose folder somebody buried, or lost, is known to be over as well.
         """
-        with file_lock(_registry(self._root)):
+        with translated("staging"), file_lock(_registry(self._root)):
             folders = self._processes()
             dead = [folder.name for folder in folders if folder.name != self.process and _is_free(folder)]
         return dead + sorted(set(named) - {folder.name for folder in folders})
@@ -139,17 +144,18 @@ class Staging:
     def bury(self, process: str) -> None:
         """Remove the folder of a dead process; what still lies in it keeps it for the next time. Absent is no error."""
         folder = self._root / process
-        with file_lock(_registry(self._root)), suppress(FileNotFoundError):
+        with translated("staging"), file_lock(_registry(self._root)), suppress(FileNotFoundError):
             if _is_free(folder) and [entry.name for entry in folder.iterdir()] in ([_LOCK], []):
                 (folder / _LOCK).unlink(missing_ok=True)
                 folder.rmdir()
 
     def close(self) -> None:
-        """Give up this process's folder. Harmless when called twice."""
+        """Give up this process's folder; where it cannot be removed it is a dead process's. Harmless when repeated."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-            self.bury(self.process)
+            with suppress(BlobError):
+                self.bury(self.process)
 
     def _processes(self) -> list[Path]:
         with translated("staging"):  # also where it is gone: no process would seem to live any more

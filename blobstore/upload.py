@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from blobstore.catalogue import Lease, Stored
 from blobstore.digest import Content, Digest
-from blobstore.errors import ContentMismatch
+from blobstore.errors import BlobError, ContentMismatch
 from blobstore.reservation import Reservation
 from blobstore.staging import StagedFile
 
@@ -120,12 +120,14 @@ class Upload:
         except BaseException:
             await self._discard()
             raise
-        await self._store.submit(self._staged.discard)
+        with suppress(BlobError):  # what stays of the staged file is debris: the upload is stored, and said to be
+            await self._store.submit(self._staged.discard)
         return stored
 
     async def _discard(self) -> None:
         """Staged file first, lease after: a file without a lease would be debris, a lease without a file is nothing."""
         with suppress(Exception):  # the worker's error was raised to whoever wrote; here only its end matters
             await self._written()
-        await self._store.submit(self._staged.discard)
+        with suppress(BlobError):  # what cannot be removed now is debris once its lease is gone
+            await self._store.submit(self._staged.discard)
         await self._store.end(self._lease)

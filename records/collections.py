@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from blobstore.catalogue import Removal
-from blobstore.errors import BlobError
+from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.gc import Collected, Collector, Told, Wanted
 from blobstore.sqlitefile import try_file_lock
 from records import spine
@@ -24,7 +24,8 @@ def removal_event(removal: Removal) -> bytes | None:
 
 
 class Collections:
-    """Collects one store. `stopped` says why the last tick of this process was stopped; None: it was not."""
+    """Collects one store. `stopped` says why the last tick of this process was stopped, and waits for
+    somebody to look at it; None: it was not."""
 
     def __init__(self, lock: Path, collector: Collector, erasures: Erasures) -> None:
         self._lock = lock
@@ -51,7 +52,8 @@ class Collections:
             try:
                 collected = await self.run(wanted)
             except (BlobError, RecordError) as error:
-                self.stopped = str(error)
+                if type(error) is not StorageUnavailable:  # that passes by itself, what is more special does not
+                    self.stopped = str(error)
                 raise
             self.stopped = None
             return collected

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from blobstore.catalogue import Catalogue
+from blobstore.errors import translated
 from blobstore.gc import Collector
 from blobstore.sqlitefile import try_file_lock
 from records import receipts, spine, times
@@ -30,6 +31,8 @@ from records.previews import Previews
 from records.registry import Registry
 from records.report import Covered, Kept, Kind, Preview, Report
 from records.scope import Scope, Selector
+
+_PREFIX = "era_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Erasures:
         # What was acknowledged before stands before it on the spine, too.
         await self._audit.drain(owner)
         kept = (await self.preview(owner, covered)).kept
-        report = Report("era_" + secrets.token_hex(12), covered, times.now(), kept=kept)
+        report = Report(_PREFIX + secrets.token_hex(12), covered, times.now(), kept=kept)
         # Shielded: a caller that hangs up must not stop an erasure half-way.
         return await asyncio.shield(asyncio.ensure_future(self._begin(owner, report, wait)))
 
@@ -144,7 +147,17 @@ class Erasures:
         for begun in await self._central.unfinished_erasures():
             taken = asyncio.ensure_future(self._take_up(owners[begun.owner], begun.id, wait))
             remaining += not await asyncio.shield(taken)
+        await self._drop_locks()
         return remaining
+
+    async def _drop_locks(self) -> None:
+        """Remove the locks of erasures that are over, which a crash or a failing disk left behind."""
+        with translated("locks"):
+            names = {path.name for path in self._locks.iterdir() if path.name.startswith(_PREFIX)}
+        if names:
+            for name in names - {job.id for job in await self._central.unfinished_erasures()}:
+                with try_file_lock(self._locks / name):
+                    pass
 
     # -- what was done ---------------------------------------------------------------------------------------------
 

@@ -179,7 +179,9 @@ def _append(path: Path, end: int, text: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, end)
-        os.pwrite(descriptor, text, end)
+        rest = memoryview(text)
+        while rest:  # a disk that fills up takes a part of it first
+            rest = rest[os.pwrite(descriptor, rest, end + len(text) - len(rest)) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -7,10 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from blobstore.errors import BlobError
 from blobstore.gc import Wanted
 from blobstore.scrub import scrub
-from records.errors import RecordError
 from records.store import RecordStore
 
 log = logging.getLogger(__name__)
@@ -76,8 +74,9 @@ class Upkeep:
             sooner = None
             try:
                 sooner = await work()
-            except (BlobError, RecordError):
-                # Storage does not answer: requests say so to whoever asks; upkeep tries again later.
+            except Exception:
+                # Mostly storage that does not answer: requests say so to whoever asks. Whatever it is, upkeep tries
+                # again later: a server that never collects any more would be worse.
                 log.exception("upkeep failed")
             await asyncio.sleep(every if sooner is None else min(every, sooner))
 

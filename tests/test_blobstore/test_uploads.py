@@ -1,6 +1,7 @@
 """Uploads that end early, are fenced off or meet a medium that fails leave nothing half-done."""
 
 import asyncio
+import errno
 import os
 import random
 import threading
@@ -23,7 +24,7 @@ from blobstore.errors import (
     StorageUnavailable,
 )
 from blobstore.staging import Staging
-from blobstore.store import BlobStore
+from blobstore.store import BlobStore, Expected
 from blobstore.upload import BUFFER
 from tests.fakes.stores import OWNER, SLOT, collect, nothing_is_left, put, read_all, still
 
@@ -320,4 +321,23 @@ async def test_a_blob_that_is_healed_between_looking_and_opening_is_opened(tmp_p
     store = BlobStore(MemoryBackend(), Healing(), Staging.open(tmp_path / "staging"))
     stored = await put(store, b"data")
     assert await read_all(store, stored.name.digest) == b"data"
+    await store.close()
+
+
+async def test_an_upload_is_stored_though_its_staged_file_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await BlobStore.open(tmp_path / "data")
+    with monkeypatch.context() as failing:
+
+        def unlink(path: Path, missing_ok: bool = False) -> None:
+            raise OSError(errno.EIO, "not this time")
+
+        failing.setattr(Path, "unlink", unlink)
+        stored = await put(store, b"data")
+        with pytest.raises(ContentMismatch):
+            await put(store, b"data", expected=Expected(size=5))
+    assert await read_all(store, stored.name.digest) == b"data"
+    assert len(list(store.staging.files())) == 2  # debris, and known as such: no lease names it
+    assert await store.catalogue.leases() == []
     await store.close()

@@ -114,3 +114,13 @@ async def test_a_claim_that_is_dropped_under_a_hold_that_never_linked_keeps_no_b
     report = await erase(store, ann, await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", "9"))
     assert report.blobs == 1
     assert await stored(store, ann) == set()
+
+
+async def test_locks_that_were_left_behind_go_with_the_next_collection(store: RecordStore, ann: Owner) -> None:
+    await record(store, ann, "1", LETTER)
+    report = await erase(store, ann, await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", "1"))
+    locks = store.directory / "locks"
+    (locks / report.id).touch()
+    (locks / "somebody's").touch()
+    await store.collect(0)
+    assert [path.name for path in locks.iterdir()] == ["somebody's"]
