@@ -59,7 +59,7 @@ class Relinking:
         """Link what the record names; nothing is done where that cannot be, or the record changes meanwhile."""
         for _ in range(RETRIES):
             release_epoch = await self._engine.release_epoch(place.connector)
-            found = await self._engine.get([place], key)
+            found = await self._engine.get([place], [key])
             refs = await asyncio.to_thread(named, found[0].data) if found else None
             wanted = None if refs is None else await self.links(refs)
             if wanted is None or not await self._hold(place.connector, {link.digest for link in wanted}):

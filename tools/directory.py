@@ -3,6 +3,8 @@
 To open a store makes what it does not find, so what is missing must be seen before.
 """
 
+import asyncio
+import os
 import re
 import stat
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 import click
 
 from blobstore.findings import Finding, Severity, Suspicion, certain
+from blobstore.space import Floor, Space
 from records.store import RESTORING
 
 PARTS = ("central.db", "catalogue.db", "store-id", "secret", "blobs")
@@ -60,9 +63,24 @@ async def foreign_entries(data: Path, owners: Iterable[str]) -> AsyncIterator[Su
 
 
 async def permissions(data: Path) -> AsyncIterator[Suspicion]:
-    """Personal data: nobody but the server's own user should look."""
+    """Personal data: nobody but the server's own user should look, and that user must be able to write."""
     if _is_open(data):
         yield partial(_judge_permissions, data)
+    user = data.stat().st_uid
+    for path in (*_entries(data), *_entries(data / "records")):
+        if _fault(path, user) is not None:
+            yield partial(_judge_access, data, path)
+
+
+async def space(data: Path, floor: Floor) -> AsyncIterator[Suspicion]:
+    """Is there room for what comes?"""
+
+    async def judge() -> Finding | None:
+        lacking = await asyncio.to_thread(Space(data, floor).lacking)
+        message = f"{lacking}: uploads and records are refused until there is room; collect, or give the disk more"
+        return None if lacking is None else Finding("low_space", Severity.ERROR, ".", message)
+
+    yield judge
 
 
 async def _judge_permissions(data: Path) -> Finding | None:
@@ -73,6 +91,38 @@ async def _judge_permissions(data: Path) -> Finding | None:
         return None
     message = "other users of this machine may look into the data directory"
     return Finding("open_permissions", Severity.NOTE, ".", message, "close it to others (chmod 700)", close)
+
+
+async def _judge_access(data: Path, path: Path) -> Finding | None:
+    async def mend() -> None:
+        status, user = path.stat(), data.stat()
+        if status.st_uid != user.st_uid:
+            os.chown(path, user.st_uid, user.st_gid)
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | _needed(path))
+
+    fault = _fault(path, data.stat().st_uid)
+    if fault is None:
+        return None
+    repair = "give it to the directory's user, and let that user read and write it"
+    return Finding("no_access", Severity.ERROR, str(path.relative_to(data)), fault, repair, mend)
+
+
+def _fault(path: Path, user: int) -> str | None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(status.st_mode) or not (_TOP.fullmatch(path.name) or _RECORDS.fullmatch(path.name)):
+        return None
+    if status.st_uid != user:
+        return "it belongs to another user than the directory (was a command run as root?): the server cannot write it"
+    if status.st_mode & _needed(path) != _needed(path):
+        return "its own user may not read or write it"
+    return None
+
+
+def _needed(path: Path) -> int:
+    return stat.S_IRWXU if path.is_dir() else stat.S_IRUSR | stat.S_IWUSR
 
 
 def _is_open(data: Path) -> bool:

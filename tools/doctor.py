@@ -91,7 +91,8 @@ class Examination:
         """Everything that is wrong. Raises `click.ClickException` where there is no store."""
         directory.require_store(self._data)
         missing = directory.missing_parts(self._data)
-        async for found in confirmed(_chain(directory.permissions(self._data), _certain(missing))):
+        around = (directory.permissions(self._data), directory.space(self._data, self._opening.floor))
+        async for found in confirmed(_chain(*around, _certain(missing))):
             yield found
         if missing:
             return
@@ -227,5 +228,10 @@ def _unopened(error: Exception) -> Finding:
             return Finding("newer_version", Severity.ERROR, subject, f"{error}; it was not checked")
         case _MissingError():
             return Finding("missing_part", Severity.ERROR, subject, f"{error}; restore it from a backup")
+        case _ if subject.endswith(".ledger"):
+            message = (
+                f"{error}; without one, move it aside: a new one begins, and older snapshots are then restored without"
+            )
+            return Finding("damaged_file", Severity.ERROR, subject, message)
         case _:
             return Finding("damaged_file", Severity.ERROR, subject, f"{error}; restore it from a backup")

@@ -617,6 +617,40 @@ def test_a_directory_that_others_may_read_is_noted_and_closed(stored: Stored) ->
     assert stored.data.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("name", ["central.db", "records", "erasures.ledger", "secret"])
+def test_a_part_that_its_own_user_may_not_write_is_found_and_mended(stored: Stored, name: str) -> None:
+    (stored.data / name).chmod(0o500 if name == "records" else 0o400)
+    [found] = stored.doctor()
+    assert (found["kind"], found["subject"]) == ("no_access", name)
+    stored.doctor("--repair", exit_code=0)
+    assert stored.kinds(exit_code=0) == NOTHING
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_part_that_a_command_made_as_another_user_is_found_and_mended(stored: Stored) -> None:
+    path = stored.data / "records" / f"{stored.ann}.db"
+    mode = path.stat().st_mode
+    os.chown(path, 12345, 12345)
+    [found] = stored.doctor()
+    assert (found["kind"], found["subject"]) == ("no_access", f"records/{stored.ann}.db")
+    stored.doctor("--repair", exit_code=0)
+    assert (path.stat().st_uid, path.stat().st_mode) == (stored.data.stat().st_uid, mode)
+
+
+@pytest.mark.parametrize("option", ["--min-free=9000TiB", "--min-free-inodes=9000000000000"])
+def test_a_disk_without_room_is_found(stored: Stored, option: str) -> None:
+    [found] = stored.doctor(option)
+    assert (found["kind"], found["subject"], found["repair"]) == ("low_space", ".", None)
+    assert "must stay free" in found["message"]
+
+
+def test_a_damaged_ledger_is_found(stored: Stored) -> None:
+    path = stored.data / "erasures.ledger"
+    path.write_bytes(path.read_bytes().replace(b"ledger_of", b"ledger_if"))
+    [found] = stored.doctor("--repair")
+    assert (found["kind"], found["subject"], found["repair"]) == ("damaged_file", "erasures.ledger", None)
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_directory_that_is_no_store_cannot_be_checked_and_does_not_become_one(tmp_path: Path, exists: bool) -> None:
     data = tmp_path / "data"
