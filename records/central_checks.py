@@ -1,14 +1,11 @@
-"""Checks of the central store: its files, the owners' spines and what waits for them, erasures that were cut off."""
+"""Checks of the central store: its files, the owners' spines and what waits for them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from blobstore.catalogue import Catalogue
 from blobstore.findings import Finding, Severity, Suspicion, certain
-from records import times
-from records.central import ErasureJob, Owner
+from records.central import Owner
 from records.engine import Engine
 from records.store import RecordStore
 
@@ -16,9 +13,6 @@ PAGE = 500
 
 DRAIN_WAIT = 3.0
 """Seconds in which a running server drains its outboxes."""
-
-UNDER_WAY = timedelta(minutes=5)
-"""An erasure that was begun less long ago may still be at work."""
 
 
 class CentralChecks:
@@ -58,18 +52,6 @@ class CentralChecks:
         for subject, seq in waiting.items():
             if await _oldest(outboxes[subject]) == seq:
                 yield certain(Finding("outbox_waiting", Severity.NOTE, subject, _WAITING))
-
-    async def erasures(self) -> AsyncIterator[Suspicion]:
-        """Erasures that were begun and not completed."""
-        for job in await self._central.unfinished_erasures():
-            yield partial(self._judge_erasure, job)
-
-    async def _judge_erasure(self, job: ErasureJob) -> Finding | None:
-        under_way = datetime.now(UTC) - times.parse(job.requested_at) < UNDER_WAY
-        if under_way or all(each.id != job.id for each in await self._central.unfinished_erasures()):
-            return None
-        message = f"begun {job.requested_at} and not completed; a running server, or a collection, finishes it"
-        return Finding("erasure_unfinished", Severity.DEBRIS, job.id, message)
 
 
 async def _oldest(place: Engine | Catalogue) -> int | None:

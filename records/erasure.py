@@ -8,7 +8,7 @@ from a record to a whole owner, take this one way.
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,9 @@ from records.report import Covered, Kept, Kind, Preview, Report
 from records.scope import Scope, Selector
 
 _PREFIX = "era_"
+
+PAGE = 500
+"""Erasures that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,8 @@ class Erasures:
         `key` is that of the record that goes; None where there is none of it, or more than one record goes.
         """
         covered = Covered(
-            *(entry.kind, entry.connector, entry.instances, entry.stream, key or entry.record, entry.consent_field)
+            *(entry.kind, entry.connector, entry.instances, entry.stream, key or entry.record, entry.consent_field),
+            everywhere=entry.everywhere,
         )
         nothing = entry.kind == "record" and key is None
         kept = Kept() if nothing else (await self.preview(owner, covered)).kept
@@ -171,6 +175,18 @@ class Erasures:
     async def listed(self, owner: Owner, after: str | None, limit: int) -> Sequence[Erasure]:
         """The owner's erasures, newest first, beyond the one with the id `after`."""
         return [await self._told(owner, job) for job in await self._central.erasures(owner.id, after, limit)]
+
+    async def jobs(self, owner: Owner) -> AsyncIterator[ErasureJob]:
+        """Every erasure of the owner that was begun, newest first."""
+        after = None
+        while jobs := await self._central.erasures(owner.id, after, PAGE):
+            for job in jobs:
+                yield job
+            after = jobs[-1].id
+
+    def entry(self, owner: Owner, job: ErasureJob) -> Entry:
+        """The erasure as the ledger must have it. Raises `msgspec.MsgspecError` where it is damaged."""
+        return self._entry(owner, msgspec.json.decode(job.result or job.target, type=Report))
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -246,11 +262,15 @@ class Erasures:
 
     def _entry(self, owner: Owner, report: Report) -> Entry:
         covered = report.covered
+        key = covered.key
+        if key is not None and not (report.gone or report.state == "done"):
+            key = self._keyring.key_digest(owner.id, key)
         return Entry(
             *(report.id, report.requested_at, covered.kind, owner.id, covered.connector, tuple(covered.instances)),
             stream=covered.stream,
-            record=None if covered.key is None else self._keyring.key_digest(owner.id, covered.key),
+            record=key,
             consent_field=covered.consent_field,
+            everywhere=covered.everywhere,
         )
 
     def _digest(self, owner: Owner) -> str:

@@ -33,7 +33,7 @@ _MAX_LINE = 16 << 20
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One erasure: its id and time, and what it covers. `record` is the keyed digest of a record's key."""
+    """One erasure: its id and time, and what it covers (`records.report.Covered`); `record` is the digest of a key."""
 
     erasure: str
     requested_at: str
@@ -44,6 +44,7 @@ class Entry(msgspec.Struct, frozen=True):
     stream: str | None = None
     record: str | None = None
     consent_field: str | None = None
+    everywhere: bool = False
 
 
 class _First(msgspec.Struct, frozen=True):
@@ -143,6 +144,10 @@ class Ledger:
         """Put the erasure on the ledger, durably; once, however often it is written. Raises as `open` does."""
         if entry.erasure not in self._ids:
             await asyncio.to_thread(self._write, entry)
+
+    def has(self, erasure: str) -> bool:
+        """Whether the erasure was on it when this process last looked."""
+        return erasure in self._ids
 
     async def position(self) -> Position:
         """How far it has come now."""

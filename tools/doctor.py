@@ -20,6 +20,7 @@ from records.central import Owner
 from records.central_checks import CentralChecks
 from records.checks import RecordChecks
 from records.engine import Engine
+from records.erasure_checks import ErasureChecks
 from records.errors import RecordError
 from records.holdings import Holdings
 from records.store import RecordStore
@@ -129,7 +130,10 @@ class Examination:
             checks = RecordChecks(store, owners[id], engine)
             async for each in _until_damaged(_chain(checks.files(), checks.references(), checks.holders())):
                 yield each
-        async for each in _chain(*map(central.spine, owners.values()), central.erasures(), central.outboxes(engines)):
+        erasures = ErasureChecks(store)
+        async for each in _chain(
+            *map(central.spine, owners.values()), *map(erasures.of, owners.values()), central.outboxes(engines)
+        ):
             yield each
 
     async def _engine(self, store: RecordStore, owner: Owner) -> Engine:

@@ -49,6 +49,9 @@ async def settle(data: Path, found: Manifest, folder: Path, ledger: Path, entrie
             await store.audit.drain(owner)
             await settling.recount(owner)
         erased = await replay(store, entries)
+        for owner in owners:  # a ledger that begins anew must know what the snapshot knows
+            async for job in store.erasures.jobs(owner):
+                await store.ledger.write(store.erasures.entry(owner, job))
         for owner in owners:
             await settling.begin_anew(owner)
         await store.collector.remove_condemned()

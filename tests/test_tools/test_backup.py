@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from blobstore.backends.filesystem import FilesystemBackend
 from blobstore.errors import OutOfSpace
-from records.erasure import Erasures
+from records.erasing import Erasing
 from records.ledger import NAME
 from records.model import Order
 from records.snapshots import restore as restoring
@@ -424,6 +424,31 @@ def test_what_was_written_after_an_erasure_and_is_in_the_snapshot_is_not_erased_
     assert again.file(b"written later").exists()
 
 
+def test_what_was_erased_in_all_accounts_of_a_connector_stays_erased_in_all(
+    stored: Stored, out: Path, tmp_path: Path
+) -> None:
+    async def work(store: RecordStore) -> None:
+        await ingest(store, await store.access.owner("ann"), "9", [], instance="second")
+
+    in_store(stored.data, work)
+    back_up(stored, out)
+    erase(stored, "stream")
+    again = restored(stored, out, tmp_path / "new")
+    assert keys(again) == keys(stored) == {("photos", "2")}
+    assert again.doctor("--deep", exit_code=0) == []
+
+
+def test_an_owner_who_was_erased_stays_erased(stored: Stored, out: Path, tmp_path: Path) -> None:
+    back_up(stored, out)
+    assert stored.run("erase", "--owner", "ann").exit_code == 0
+    again = restored(stored, out, tmp_path / "new")
+    assert keys(again) == set()
+    assert blobs(again) == set()
+    for path in again.data.rglob("*"):
+        assert not path.is_file() or b'"ann"' not in path.read_bytes(), path
+    assert again.doctor("--deep", exit_code=0) == []
+
+
 def test_an_erasure_that_was_carried_out_again_is_known_to_later_snapshots(
     stored: Stored, out: Path, tmp_path: Path
 ) -> None:
@@ -442,11 +467,12 @@ def test_an_erasure_that_was_carried_out_again_is_known_to_later_snapshots(
     assert ("documents", "5") in keys(newest)
 
 
+@pytest.mark.parametrize("where", ["_fence", "_drop_claims", "_remove_former"])
 def test_an_erasure_that_was_cut_off_when_the_snapshot_was_made_is_finished(
-    stored: Stored, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stored: Stored, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Erasures, "_erase_rows", die)
+        patch.setattr(Erasing, where, die)
         with pytest.raises(Killed):
             erase(stored, "stream")
     back_up(stored, out)

@@ -149,7 +149,9 @@ def stage(stored: Stored, number: int) -> None:
 
 
 def expire_lease(stored: Stored, number: int) -> None:
-    sql = "INSERT INTO leases (id, namespace, holder, scope, process, expires_at) VALUES (?, ?, ?, 'x', ?, 1)"
+    sql = (
+        "INSERT INTO leases (id, namespace, holder, scope, slot, process, expires_at) VALUES (?, ?, ?, 'x', 's', ?, 1)"
+    )
     stored.catalogue(sql, f"{number:032x}", stored.ann, CONNECTOR, "0" * 16)
 
 
