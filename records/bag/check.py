@@ -44,6 +44,9 @@ from records.slots import WHOLE_RECORD
 from records.spine import Fault, Verifier
 
 MAX_CONNECTORS = 1000
+MAX_MANIFESTS = 64 << 20
+"""Bytes of all manifests: they are held while the bag is looked at and loaded."""
+
 MAX_INSTANCES = 100_000
 MAX_STATE = 16 << 20
 MAX_EVENT = 16 << 20
@@ -165,12 +168,16 @@ class _Checker:
         return self._found
 
     def _connectors(self) -> None:
+        held = 0
         for raw in self._survey.lines(layout.CONNECTORS):
             line = read(raw, ConnectorLine)
             if line.connector in self._found.manifests or len(self._found.manifests) >= MAX_CONNECTORS:
                 raise BadBag(f"a connector is in it twice, or there are over {MAX_CONNECTORS:,}")
             self._explained(line.manifest, layout.manifest(line.connector))
             manifest = self._survey.whole(line.manifest, MAX_BYTES)
+            held += len(manifest)
+            if held > MAX_MANIFESTS:
+                raise BadBag(f"its manifests have over {MAX_MANIFESTS:,} bytes")
             if (decoded(manifest).connector_id, decoded(manifest).key) != (line.connector_id, line.connector):
                 raise BadBag(f"{line.manifest} is the manifest of another connector")
             self._found.manifests[line.connector] = manifest

@@ -4,6 +4,7 @@ While one is open the owner's garbage is held back, so that no file which the pl
 sent. An erasure is not held back: the export breaks off, and with it goes what its scratch files still hold.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -130,6 +131,7 @@ class Exports:
         self._checkpoints = checkpoints
         self._signer = signer
         self._open = 0
+        self._visiting = asyncio.Lock()
 
     @asynccontextmanager
     async def open(
@@ -199,7 +201,8 @@ class Exports:
         submit = self._blobs.submit
         plan = await to_the_end(submit(Plan, contents, selected))
         engine = await self._engines.of(owner.id)
-        await to_the_end(engine.visit(selected.places, plan.see), plan.stop)
+        async with self._visiting:  # a visit takes one of the few readers of its engine, for as long as it takes
+            await to_the_end(engine.visit(selected.places, plan.see), plan.stop)
         for connector in selected.connectors:
             await self._claims(owner, connector, plan)
         await self._stored(owner, contents, plan)

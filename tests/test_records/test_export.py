@@ -11,11 +11,15 @@ from pathlib import Path
 import bagit
 import pytest
 
+from blobstore.digest import Content
 from blobstore.errors import ContentMismatch, OutOfSpace, StorageUnavailable
 from blobstore.scratch import ScratchDatabase, ScratchFile
 from records.bag import layout, watch
+from records.bag.contents import Member, Source
 from records.bag.layout import file_name
 from records.bag.lines import SpineLine, read
+from records.bag.tar import header
+from records.bag.untar import TarArchive
 from records.central import ErasureJob, Owner
 from records.errors import BadBag, Unknown
 from records.heads import embedded
@@ -35,6 +39,7 @@ from tests.fakes.bags import (
     SHARED,
     WAITING,
     WHEN,
+    InMemory,
     Writer,
     bag_of,
     files_of,
@@ -434,12 +439,25 @@ def test_different_names_are_different_files() -> None:
     assert len({file_name(name) for name in names}) == len(names)
 
 
-async def test_headers_of_long_names_and_large_files_are_what_tar_readers_expect(
-    store: RecordStore, owner: Owner, tmp_path: Path
-) -> None:
+async def test_headers_depend_on_path_and_size_alone(store: RecordStore, owner: Owner, tmp_path: Path) -> None:
     path = tmp_path / "x.tar"
     path.write_bytes(await bag_of(store, owner))
     with tarfile.open(path) as archive:
         members = archive.getmembers()
     assert max(len(each.name) for each in members) > 100
     assert {(each.mtime, each.uid, each.uname, each.mode) for each in members} == {(0, 0, "", 0o644)}
+
+
+@pytest.mark.parametrize("size", [0, 8**11 - 1, 8**11, 1 << 45])
+def test_a_file_of_any_size_has_a_header_that_readers_take(size: int) -> None:
+    head = header(Member("data/blobs/large", Content(digest_of(b""), bytes(32), size), Source.BLOB))
+
+    class Archive(InMemory):
+        def read(self, offset: int, length: int) -> bytes:
+            return super().read(offset, length).ljust(length, b"\0")
+
+    source = Archive(head)
+    source.size = len(head) + size + 1024
+    (found,) = TarArchive(source).files()
+    assert (found.path, found.size, int(found.where)) == ("data/blobs/large", size, len(head))
+    assert tarfile.TarInfo.frombuf(head[-512:], "utf-8", "strict").type == tarfile.REGTYPE

@@ -1,5 +1,6 @@
 """Imports: what was exported comes back byte for byte, and whatever is not a whole bag of ours is refused whole."""
 
+import asyncio
 import json
 import os
 import tarfile
@@ -10,7 +11,7 @@ import pytest
 
 from blobstore.errors import StorageUnavailable
 from records.bag import archive as archives
-from records.bag import layout
+from records.bag import check, layout
 from records.bag.folder import FolderArchive
 from records.bag.untar import TarArchive
 from records.central import Owner
@@ -122,6 +123,20 @@ async def test_the_default_instance_is_the_default_again(store: RecordStore) -> 
     await Writer(store, await store.access.owner("third"), CHAT, None).put("messages", "c", '{"id":"c"}')
     with pytest.raises(Conflict, match="another default"):
         await take(store, "third", archive)
+
+
+async def test_a_collection_without_grace_takes_nothing_from_an_import(
+    store: RecordStore, bags: Mapping[str | None, bytes]
+) -> None:
+    importing = asyncio.ensure_future(take(store, "somebody", bags[None]))
+    collections = 0
+    while not importing.done():
+        await store.collect(0)
+        collections += 1
+        await asyncio.sleep(0)
+    await importing
+    assert collections > 3
+    assert await bag_of(store, await store.access.owner("somebody")) == bags[None]
 
 
 async def test_an_empty_bag_is_imported(store: RecordStore) -> None:
@@ -311,6 +326,15 @@ async def test_a_size_that_the_archive_does_not_have_is_refused(store: RecordSto
         huge = member("export/x", size=0, pax_headers={"size": size})
         with pytest.raises(BadBag):
             await take(store, "somebody", tar_of(good, (huge, b"")))
+    assert await is_empty(store)
+
+
+async def test_manifests_that_are_too_long_together_are_refused(
+    store: RecordStore, good: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "MAX_MANIFESTS", len(manifest(CHAT)) - 1)
+    with pytest.raises(BadBag, match="manifests"):
+        await take(store, "somebody", tar_of(good))
     assert await is_empty(store)
 
 

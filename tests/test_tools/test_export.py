@@ -79,6 +79,19 @@ def test_what_cannot_be_is_told(stored: Stored, options: list[str], message: str
     assert message in result.output
 
 
+def test_an_export_that_is_killed_leaves_nothing_that_a_collection_does_not_find(stored: Stored) -> None:
+    command = [sys.executable, "-m", "tools", "export", "--data", stored.data, "--owner", "ann", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1)  # it is sending; the rest does not fit into the pipe
+        process.kill()
+    assert process.returncode < 0
+    assert not [path for path in (stored.data / "staging").rglob("*") if path.is_file() and path.name != "lock"]
+    assert stored.run("gc", "--grace", "1d").exit_code == 0
+    assert list((stored.data / "staging").iterdir()) == []
+    assert stored.kinds(exit_code=0) == []
+
+
 def test_an_export_is_on_the_spine(stored: Stored, tmp_path: Path) -> None:
     printed = stored.run("export", "--owner", "ann", "--connector", "files", str(tmp_path / "out.tar")).output
     bag = printed.split()[-1]
