@@ -3,15 +3,20 @@
 import logging
 from pathlib import Path
 
-from blobstore.catalogue import Removal
+from blobstore.catalogue import Catalogue, Forecast, Removal
 from blobstore.errors import BlobError, StorageUnavailable
+from blobstore.fuse import Fuse
 from blobstore.gc import Collected, Collector, Told, Wanted
 from blobstore.sqlitefile import try_file_lock
 from records import spine
+from records.central import Owner
 from records.erasure import Erasures
 from records.errors import RecordError
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 20.0
+"""Seconds after which a collection that somebody waits for ends, finished or not."""
 
 
 def removal_event(removal: Removal) -> bytes | None:
@@ -27,8 +32,9 @@ class Collections:
     """Collects one store. `stopped` says why the last tick of this process was stopped, and waits for
     somebody to look at it; None: it was not."""
 
-    def __init__(self, lock: Path, collector: Collector, erasures: Erasures) -> None:
+    def __init__(self, lock: Path, catalogue: Catalogue, collector: Collector, erasures: Erasures) -> None:
         self._lock = lock
+        self._catalogue = catalogue
         self._collector = collector
         self._erasures = erasures
         self.stopped: str | None = None
@@ -57,3 +63,19 @@ class Collections:
                 raise
             self.stopped = None
             return collected
+
+    async def of(self, owner: Owner, grace: float, max_share: float) -> Collected:
+        """Collect one owner's garbage, for about `PATIENCE` seconds. Raises what `Collector.collect` raises."""
+        wanted = Wanted(grace, owner.id, Fuse(max_share), seconds=PATIENCE)
+        collected = await self._collector.collect(wanted)
+        log.info("collection %s removed %d blobs of %s", collected.id, collected.blobs, owner.id)
+        return collected
+
+    async def foresee(self, owner: Owner, grace: float) -> Forecast:
+        """What `of` would remove, with no regard to the fuse; nothing is removed."""
+        await self._collector.prepare(owner.id)
+        blobs = size = 0
+        async for plan in self._collector.plans(Wanted(grace, owner.id)):
+            blobs += len(plan.orphans)
+            size += sum(orphan.stored.size for orphan in plan.orphans)
+        return Forecast(blobs, size, (await self._catalogue.volume(owner.id)).stored)

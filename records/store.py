@@ -95,7 +95,7 @@ class RecordStore:
             keyring,
             ledger,
         )
-        self.collections = Collections(directory / "collect.lock", self.collector, self.erasures)
+        self.collections = Collections(directory / "collect.lock", blobs.catalogue, self.collector, self.erasures)
 
     @classmethod
     async def open(

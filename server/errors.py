@@ -26,6 +26,7 @@ from aiohttp.web import HTTPNotFound, RequestPayloadError, Response
 from blobstore.errors import (
     BlobNotFound,
     ContentMismatch,
+    FuseBlown,
     InvalidBlobId,
     LargerThanQuota,
     LeaseLost,
@@ -139,6 +140,7 @@ TABLE: Mapping[type[Exception], Shape] = {
     Ambiguous: Shape(409, "conflict_error", "ambiguous_connection"),
     Conflict: Shape(409, "conflict_error", "conflict"),
     LeaseLost: Shape(409, "conflict_error", "conflict", "erased while the upload ran; nothing of it is kept"),
+    FuseBlown: Shape(409, "conflict_error", "conflict"),
     CursorExpired: Shape(410, "gone_error", "cursor_expired"),
     PreconditionFailed: Shape(412, _INVALID, "precondition_failed"),
     TooLarge: Shape(413, "request_entity_too_large_error", "payload_too_large"),

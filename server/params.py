@@ -104,6 +104,14 @@ def integer(values: Mapping[str, str], name: str, default: int, minimum: int) ->
     return int(text)
 
 
+def flag(values: Mapping[str, str], name: str) -> bool:
+    """`true` or `false`; false when it is not given. Raises `Invalid` for anything else."""
+    text = values.get(name, "false")
+    if text not in ("true", "false"):
+        raise Invalid(f"{name} must be true or false", param=name)
+    return text == "true"
+
+
 def prefers_async(request: web.Request) -> bool:
     """Whether the client asks not to be kept waiting (`Prefer: respond-async`, RFC 7240)."""
     preferences = ",".join(request.headers.getall("Prefer", [])).split(",")

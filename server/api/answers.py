@@ -121,6 +121,19 @@ _CONTEXT: dict[str, Schema] = {
 
 _IDENTITY: dict[str, Schema] = {"grant_id": TEXT, "client_id": TEXT, "subject_id": TEXT}
 
+_SPOT: dict[str, Schema] = {
+    "connector_id": TEXT,
+    "connector_instance_id": TEXT,
+    "stream": TEXT,
+    "record_key": TEXT,
+    "json_path": TEXT,
+    "mime_type": TEXT,
+}
+
+_AMOUNTS: dict[str, Schema] = dict.fromkeys(
+    ("record_count", "record_bytes", "blob_count", "blob_bytes", "saved_bytes"), COUNT
+)
+
 ANSWERS: dict[str, Schema] = {
     "Freshness": _FRESHNESS,
     "Stream": tagged(
@@ -258,6 +271,51 @@ ANSWERS: dict[str, Schema] = {
         {"connector_id": TEXT, "blobs": COUNT, "bytes": COUNT}, connector_instance_id=TEXT, stream=TEXT
     ),
     "Receipt": _RECEIPT,
+    "BlobExplanation": tagged(
+        "blob_explanation",
+        {
+            "blob_id": BLOB_ID,
+            "verdict": TEXT,
+            "size_bytes": optional(COUNT),
+            "sha256": optional(DIGEST),
+            "orphaned_at": optional(MOMENT),
+            "holders": _TEXTS,
+            "links": array_of(record_of(_SPOT)),
+            "has_more_links": FLAG,
+            "claims": array_of(record_of({**_SPOT, "expires_at": MOMENT})),
+            "uploads": array_of(record_of({"connector_id": TEXT, "connector_instance_id": TEXT, "expires_at": MOMENT})),
+            "removals": array_of(
+                record_of(
+                    {
+                        "removed_at": MOMENT,
+                        "size_bytes": COUNT,
+                        "reason": {"enum": ["garbage", "erasure", "abandoned", "duplicate", "healed"]},
+                        "collection_id": optional(TEXT),
+                        "erasure_id": optional(TEXT),
+                    }
+                )
+            ),
+        },
+    ),
+    "Collection": tagged(
+        "collection",
+        {
+            "collection_id": optional(TEXT),
+            "dry_run": FLAG,
+            "finished": FLAG | {"description": "Else send it again: there is more."},
+            "blob_count": COUNT,
+            "bytes": COUNT,
+        },
+    ),
+    "Usage": tagged(
+        "usage",
+        {
+            **_AMOUNTS,
+            "orphan_count": COUNT,
+            "orphan_bytes": COUNT,
+            "streams": array_of(record_of({"connector_id": TEXT, "stream": TEXT, **_AMOUNTS})),
+        },
+    ),
     "SpineEvent": tagged(
         "spine_event",
         {

@@ -161,6 +161,24 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "/v1/owner/connectors/{connector_id}": {
         "DELETE": _erasing("erase_connector", "Erase all that a connector brought.", {200: "ConnectionErased"})
     },
+    "/v1/owner/blobs/{blob_id}": {
+        "GET": Operation(
+            "explain",
+            "Why a blob is there, or what removed it.",
+            {200: "BlobExplanation"},
+            (*_OWNED, "blob_not_found"),
+        )
+    },
+    "/v1/owner/collect": {
+        "POST": Operation(
+            "collect",
+            "Remove the owner's garbage now; with `dry_run`, only count it.",
+            {200: "Collection"},
+            (*_OWNED, "conflict"),
+            query.COLLECT,
+        )
+    },
+    "/v1/owner/usage": {"GET": Operation("usage", "How much is kept, and what deduplication saves.", {200: "Usage"})},
     "/v1/owner/connections": {
         "GET": Operation("connections", "Living instances of all connectors.", {200: "ConnectionList"})
     },

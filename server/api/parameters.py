@@ -55,6 +55,19 @@ ERASURES = (
     Parameter("after", "The id of the erasure beyond which to begin."),
     Parameter("limit", "Erasures; 25 where it is not given, 100 at most.", _SOME),
 )
+COLLECT = (
+    Parameter(
+        "grace",
+        "Spares what became an orphan more recently: 0 where it is not given, else as `12h` or `30d`.",
+        {"type": "string", "pattern": "^(0|[1-9][0-9]{0,3}[smhdw])$"},
+    ),
+    Parameter("dry_run", "Only count what would go.", {"enum": ["true", "false"]}),
+    Parameter(
+        "max_share",
+        "Refuse to remove more than this share of all that the owner stores; 0.5 where it is not given.",
+        {"type": "string", "pattern": r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$"},
+    ),
+)
 DISCLOSURES = (
     Parameter("grant", "Only through this grant."),
     Parameter("connector", "Only of this connector.", ID),

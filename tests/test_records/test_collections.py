@@ -16,7 +16,7 @@ from records.central import Owner
 from records.engine import Engine
 from records.store import RecordStore
 from records.upkeep import Schedule, Upkeep
-from tests.fakes.data_directory import CONNECTOR, LETTER, PHOTO, delete, digest_of, ingest, upload, vandal
+from tests.fakes.data_directory import CONNECTOR, LETTER, MANIFEST, PHOTO, delete, digest_of, ingest, upload, vandal
 
 TOUCHY = Fuse(min_blobs=1)
 
@@ -100,7 +100,8 @@ async def test_what_is_spared_by_the_grace_period_does_not_blow_the_fuse(store: 
 async def test_an_erasure_has_no_fuse(store: RecordStore, ann: Owner) -> None:
     for number in range(120):
         await keep(store, ann, b"%d" % number, f"{number}")
-    report = await store.erasures.connector(ann, CONNECTOR, wait=10)
+    covered = await store.erasures.of_connector(ann, CONNECTOR)
+    report = (await store.erasures.erase(ann, covered, wait=10)).report
     assert (report.state, report.blobs) == ("done", 120)
 
 
@@ -147,6 +148,21 @@ async def test_a_staging_folder_that_cannot_be_listed_stops_the_collection(store
     staging.unlink()
     elsewhere.rename(staging)
     assert await store.blobs.catalogue.find(ann.id, digest_of(body)) is not None
+
+
+async def test_an_owners_own_collection_has_a_fuse_of_its_own_and_leaves_others_alone(
+    store: RecordStore, ann: Owner
+) -> None:
+    bob = await store.access.owner("bob")
+    await store.registry.register(bob, msgspec.json.encode(MANIFEST))
+    await keep(store, bob, PHOTO * 20, "1")
+    await litter(store, bob, 1)
+    await litter(store, ann, 120)
+    assert (await store.collections.foresee(ann, 0)).blobs == 120
+    with pytest.raises(FuseBlown):
+        await store.collections.of(ann, 0, 0.5)
+    assert (await store.collections.of(ann, 0, 1)).blobs == 120
+    assert (await store.collections.foresee(bob, 0)).blobs == 1
 
 
 # -- ticks -------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ READS = (
     "/v1/owner/connections",
     "/v1/owner/spine",
     "/v1/owner/spine/checkpoint",
+    "/v1/owner/usage",
 )
 OWNER_ROUTES = (
     *(("GET", path) for path in READS),
@@ -23,6 +24,8 @@ OWNER_ROUTES = (
     ("GET", "/v1/blobs/x"),
     ("GET", "/v1/owner/erasures/x"),
     ("GET", "/v1/owner/export"),
+    ("GET", "/v1/owner/blobs/x"),
+    ("POST", "/v1/owner/collect"),
     ("GET", "/v1/owner/grants"),
     ("POST", "/v1/owner/grants"),
     ("POST", "/v1/owner/grants/x/revoke"),
