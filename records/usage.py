@@ -21,7 +21,8 @@ class Row:
     """One stream; or, without connector and stream, all that an owner has.
 
     `blobs` are those that the stream's records link, each counted once, in the owner's row those that are stored.
-    `saved_bytes` is what one copy for each link would take in addition. Sizes in bytes.
+    `saved_bytes` is what one copy for each link would take in addition. `reserved_bytes` is the room of uploads under
+    way, `quota_bytes` what may be kept in all (None: any number); both are the owner's. Sizes in bytes.
     """
 
     owner: str
@@ -34,6 +35,8 @@ class Row:
     saved_bytes: int = 0
     orphans: int | None = None
     orphan_bytes: int | None = None
+    reserved_bytes: int | None = None
+    quota_bytes: int | None = None
 
 
 async def usage_of(store: RecordStore, owner: Owner) -> list[Row]:
@@ -60,6 +63,8 @@ class _Usage:
         totals = await self._catalogue.totals(self._owner.id)
         self._total.blobs, self._total.blob_bytes = totals.blobs, totals.bytes
         self._total.orphans, self._total.orphan_bytes = totals.orphan_blobs, totals.orphan_bytes
+        volume = await self._catalogue.volume(self._owner.id)
+        self._total.reserved_bytes, self._total.quota_bytes = volume.reserved, volume.limit
         rows = [self._streams[stream] for stream in sorted(self._streams)]
         return [*(row for row in rows if row.records), self._total]
 

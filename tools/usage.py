@@ -12,7 +12,7 @@ from tools.output import json_option, listing
 
 COLUMNS = (
     *("owner", "connector", "stream", "records", "record_bytes", "blobs", "blob_bytes", "saved_bytes"),
-    *("orphans", "orphan_bytes"),
+    *("orphans", "orphan_bytes", "reserved_bytes", "quota_bytes"),
 )
 
 

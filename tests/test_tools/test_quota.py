@@ -73,6 +73,14 @@ def test_the_list_shows_what_is_used(stored: Stored) -> None:
     assert whole["record_bytes"] > 0
 
 
+def test_usage_tells_an_owner_their_quota(stored: Stored) -> None:
+    quota(stored, "set", "5MiB")
+    quota(stored, "set", "--owner", "ann", "7MiB")
+    rows = json.loads(stored.run("usage", "--json").stdout)
+    told = {row["owner"]: (row["quota_bytes"], row["reserved_bytes"]) for row in rows if row["connector"] is None}
+    assert told == {"ann": (7 << 20, 0), "bob": (5 << 20, 0)}
+
+
 def test_what_is_not_there_is_an_error(stored: Stored) -> None:
     assert "no such quota" in stored.run("quota", "clear", "--owner", "ann").output
     assert "no owner" in stored.run("quota", "set", "--owner", "nobody", "1").output

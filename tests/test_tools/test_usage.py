@@ -114,9 +114,9 @@ def test_an_owner_with_nothing_has_zeros(stored: Stored) -> None:
 
     in_store(stored.data, work)
     [carl] = [each for each in usage(stored) if each["owner"] == "carl"]
-    numbers = [carl[name] for name in carl if name not in ("owner", "connector", "stream")]
+    numbers = [carl[name] for name in carl if name not in ("owner", "connector", "stream", "quota_bytes")]
     assert set(numbers) == {0}
-    assert (carl["connector"], carl["stream"]) == (None, None)
+    assert (carl["connector"], carl["stream"], carl["quota_bytes"]) == (None, None, None)
 
 
 def test_people_get_a_table(stored: Stored) -> None:
