@@ -37,6 +37,9 @@ _PREFIX = "era_"
 PAGE = 500
 """Erasures that are read at once."""
 
+PAUSE = 0.05
+"""Seconds between two looks at an erasure that another process carries out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
@@ -233,10 +236,31 @@ class Erasures:
         if not report.gone:
             await self._ledger.write(self._entry(owner, report))
             report = await self._erasing.remove(owner, report)
-        if not await self._sanitized(owner, deadline):
+        if not (await self._earlier_are_gone(owner, report, deadline) and await self._sanitized(owner, deadline)):
             await self._central.pause_erasure(report.id)
             return Erasure((await self._erasing.counted(owner, report))[0], None)
         return await self._finish(owner, report)
+
+    async def _earlier_are_gone(self, owner: Owner, report: Report, deadline: float) -> bool:
+        """Whether every erasure that was begun before this one has taken all that it covers.
+
+        Otherwise one that a crash cut off, and that its sender asked for again, would later take what was written after
+        the second answer. Each waits only for earlier ones, so there is always one that waits for none.
+        """
+        while earlier := await self._earlier(owner, report):
+            for job in earlier:
+                await self._take_up(owner, job.id, 0.0)
+            if await self._earlier(owner, report):  # another process is at it
+                if time.monotonic() >= deadline:
+                    return False
+                await asyncio.sleep(PAUSE)
+        return True
+
+    async def _earlier(self, owner: Owner, report: Report) -> list[ErasureJob]:
+        unfinished = [job for job in await self._central.unfinished_erasures() if job.owner == owner.id]
+        ids = [job.id for job in unfinished]
+        before = unfinished[: ids.index(report.id)] if report.id in ids else []
+        return [job for job in before if not msgspec.json.decode(job.target, type=Report).gone]
 
     async def _sanitized(self, owner: Owner, deadline: float) -> bool:
         """Whether no file shows any more what was removed."""

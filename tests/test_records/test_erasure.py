@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from blobstore.digest import Digest
+from blobstore.sqlitefile import try_file_lock
 from records.central import Owner
 from records.report import Covered, Report
 from records.scope import Selector
@@ -124,3 +125,51 @@ async def test_locks_that_were_left_behind_go_with_the_next_collection(store: Re
     (locks / "somebody's").touch()
     await store.collect(0)
     assert [path.name for path in locks.iterdir()] == ["somebody's"]
+
+
+async def begin_and_die(store: RecordStore, owner: Owner, covered: Covered, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An erasure that is written down, and whose process ends then."""
+
+    class Killed(Exception): ...
+
+    async def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.erasures, "_run", killed)
+        with pytest.raises(Killed):
+            await store.erasures.erase(owner, covered, wait=5)
+
+
+@pytest.mark.parametrize("key", ["1", None])
+async def test_an_erasure_that_was_cut_off_and_asked_for_again_takes_nothing_that_is_written_after_the_answer(
+    store: RecordStore, ann: Owner, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    await record(store, ann, "1", LETTER)
+    covered = await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", key)
+    await begin_and_die(store, ann, covered, monkeypatch)
+
+    assert (await erase(store, ann, covered)).state == "done"
+    await record(store, ann, "1", PHOTO)
+    await store.erasures.resume()
+
+    assert await store.central.unfinished_erasures() == []
+    assert await stored(store, ann) == {digest_of(PHOTO)}
+    (place,) = await (await store.engines.of(ann.id)).stats(CONNECTOR)
+    assert [each.key for each in await (await store.engines.of(ann.id)).get([place], "1")] == ["1"]
+
+
+async def test_an_erasure_waits_for_an_earlier_one_that_another_process_carries_out(
+    store: RecordStore, ann: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record(store, ann, "1", LETTER)
+    covered = await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", "1")
+    await begin_and_die(store, ann, covered, monkeypatch)
+    (earlier,) = await store.central.unfinished_erasures()
+
+    with try_file_lock(store.directory / "locks" / earlier.id) as locked:
+        assert locked
+        answer = (await store.erasures.erase(ann, covered, wait=0.1)).report
+    assert answer.state == "running"
+    assert await store.erasures.resume() == 0
+    assert (await store.erasures.find(ann, answer.id)).report.state == "done"
