@@ -313,6 +313,8 @@ ANSWERS: dict[str, Schema] = {
             **_AMOUNTS,
             "orphan_count": COUNT,
             "orphan_bytes": COUNT,
+            "reserved_bytes": COUNT,
+            "quota_bytes": optional(COUNT),
             "streams": array_of(record_of({"connector_id": TEXT, "stream": TEXT, **_AMOUNTS})),
         },
     ),
