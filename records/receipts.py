@@ -22,10 +22,12 @@ COVERED = (
     "records, their history and their links",
     "claims and leases of uploads",
     "stored bytes, staging files and quarantine",
-    "sync state",
     "databases, their unused pages and write-ahead logs",
 )
 """Classes of storage from which what was erased is gone."""
+
+BEYOND_RECORDS = ("sync state",)
+"""And this, where more than one record was erased."""
 
 OF_OWNER = ("manifests, instances, grants, tokens and the subject's name",)
 """And these, where all of an owner was erased."""
@@ -86,7 +88,7 @@ def make(
             "bytes": kept.bytes,
             "with": [keeper(each) for each in kept.keepers],
         },
-        "covers": [*COVERED, *(OF_OWNER if report.covered.kind == "owner" else ())],
+        "covers": _covers(report.covered),
         "does_not_cover": list(NOT_COVERED),
     }
     if residue is not None:
@@ -119,6 +121,11 @@ def keeper(each: Keeper) -> dict[str, object]:
     if each.stream is not None:
         named["stream"] = each.stream
     return named | {"blobs": each.blobs, "bytes": each.bytes}
+
+
+def _covers(covered: Covered) -> list[str]:
+    beyond = () if covered.kind == "record" else BEYOND_RECORDS
+    return [*COVERED, *beyond, *(OF_OWNER if covered.kind == "owner" else ())]
 
 
 def digest(receipt: bytes) -> str:
