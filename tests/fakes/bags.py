@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from records.bag.export import Export
-from records.bag.imports import Imported
+from records.bag.imports import AS_THEY_ARE, Imported
 from records.bag.untar import TarArchive
 from records.bag.unzip import ZipArchive
 from records.central import Owner
@@ -206,11 +206,17 @@ class InMemory:
         return self.data[offset : offset + length]
 
 
-async def take(store: RecordStore, owner: str, archive: bytes, connector: str | None = None) -> Imported:
+async def take(
+    store: RecordStore,
+    owner: str,
+    archive: bytes,
+    connector: str | None = None,
+    renamed: Mapping[str, str] = AS_THEY_ARE,
+) -> Imported:
     """Import an archive."""
     source = InMemory(archive)
     checked = await store.imports.check(ZipArchive(source) if archive[:2] == b"PK" else TarArchive(source))
     try:
-        return await store.imports.load(await store.access.owner(owner), checked, connector)
+        return await store.imports.load(await store.access.owner(owner), checked, connector, renamed)
     finally:
         checked.close()
