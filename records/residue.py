@@ -40,7 +40,7 @@ _NONCE = bytes(12)  # each key seals one text
 _PAGE = 500
 _DATABASE = re.compile(r"[a-z0-9]+\.db(-wal|-shm|-journal)?")
 _CENTRAL = {(f"{name}.db{suffix}",) for name in ("central", "catalogue") for suffix in ("", "-wal", "-shm", "-journal")}
-_SETTINGS = re.compile(r"locks/.*|records/[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id")
+_SETTINGS = re.compile(r"locks/.*|records/[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id|erasures\.ledger")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -96,19 +96,21 @@ class Residues:
         self._central = central
         self._engines = engines
 
-    async def prepare(self, owner: Owner, erasure: str, going: Sequence[Going], texts: Iterable[bytes] = ()) -> None:
-        """Take samples of what the erasure is about to take, and of `texts`; durable when this returns.
-
-        Harmless when they were taken already. Before the first row goes: what is gone cannot be sampled.
-        """
-        if await self._central.samples(erasure) is not None:
-            return
+    async def take(self, owner: Owner, going: Sequence[Going], texts: Iterable[bytes] = ()) -> Sequence[Sample]:
+        """Samples of what an erasure is about to take, and of `texts`: what is gone cannot be sampled."""
         engine = await self._engines.of(owner.id)
         sampler = Sampler(owner.id, engine, self._blobs, self._central, secrets.token_bytes(32))
-        taken = msgspec.msgpack.encode(await sampler.take(going, texts))
+        return await sampler.take(going, texts)
+
+    async def keep(self, erasure: str, samples: Sequence[Sample]) -> None:
+        """Keep them sealed with the erasure; durable when this returns. Where some are kept, those stay."""
         key = ChaCha20Poly1305.generate_key()
-        sealed = ChaCha20Poly1305(key).encrypt(_NONCE, taken, erasure.encode())
-        await self._central.keep_samples(erasure, key, sealed)
+        text = msgspec.msgpack.encode(samples)
+        await self._central.keep_samples(erasure, key, ChaCha20Poly1305(key).encrypt(_NONCE, text, erasure.encode()))
+
+    async def are_kept(self, erasure: str) -> bool:
+        """Whether samples are kept with the erasure, if only none of nothing."""
+        return await self._central.samples(erasure) is not None
 
     async def scan(
         self, owner: Owner, erasure: str, *, whole: bool, reason: str, again: Callable[[], Awaitable[object]]

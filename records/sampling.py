@@ -172,27 +172,33 @@ class Sampler:
     # -- blobs -----------------------------------------------------------------------------------------------------
 
     async def _chosen(self, going: Going) -> list[Digest]:
-        """Some of the blobs that lose a link or a claim."""
+        """Some of the blobs that lose a link or a claim, and some that lost their last one before."""
         claimed = sorted({each.digest for each in await self._claimed(going)})
         found = set(self._rng.sample(claimed, min(CLAIMS, len(claimed))))
+        found |= set(await self._blobs.catalogue.former(self._owner, going.connector, None, CLAIMS))
         if going.key is not None:
             for place in await self._engine.stats(going.connector):
                 if going.covers(place):
                     found |= {each.link.digest for each in await self._engine.links_in(place, going.key)}
         else:
-            for _ in range(BLOBS):
-                found |= await self._anywhere(going)
+            found |= {digest for digest in await self._linked(going.connector) if await self._goes(going, digest)}
         some = sorted(found)
         return self._rng.sample(some, min(BLOBS, len(some)))
 
-    async def _anywhere(self, going: Going) -> set[Digest]:
-        """The first blob beyond a random digest, if what goes links it. Digests are spread evenly."""
-        beyond = Digest(self._rng.randbytes(32).hex())
-        for after in (beyond, None):
-            for digest, _ in await self._engine.linked(going.connector, after, 1):
-                links = await self._engine.links_of(digest, limit=_LOOKS)
-                return {digest} if any(going.covers(each.partition, each.key) for each in links) else set()
-        return set()
+    async def _linked(self, connector: str) -> set[Digest]:
+        """All blobs that the connector links where they are few, else those beyond random digests."""
+        first = await self._engine.linked(connector, None, BLOBS)
+        found = {digest for digest, _ in first}
+        if len(first) == BLOBS:
+            found = set()
+            for _ in range(BLOBS):  # digests are spread evenly
+                beyond = Digest(self._rng.randbytes(32).hex())
+                found |= {digest for digest, _ in await self._engine.linked(connector, beyond, 1)}
+        return found
+
+    async def _goes(self, going: Going, digest: Digest) -> bool:
+        links = await self._engine.links_of(digest, limit=_LOOKS)
+        return any(going.covers(each.partition, each.key) for each in links)
 
     async def _windows(self, digest: Digest) -> AsyncIterator[bytes]:
         stored = await self._blobs.catalogue.find(self._owner, digest)
