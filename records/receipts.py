@@ -12,7 +12,7 @@ import msgspec
 
 from blobstore.digest import Digest, Hasher
 from records import jsontext
-from records.report import Covered, Keeper, Report
+from records.report import Covered, Keeper, Report, Residue
 from records.signing import NotGenuine, SignedDocument, Signer
 
 KIND = "erasure_receipt"
@@ -37,6 +37,14 @@ NOT_COVERED = (
     "snapshots, journals and unused blocks of the file system and of the disk",
     "copies that clients and readers made before",
 )
+
+
+METHOD = (
+    "Samples of what was to be erased were chosen by a secret key of one use. Afterwards every file was searched for 32"
+    " bytes of any of them, at every offset; stored blobs were looked for by name, for the name is the digest of what a"
+    " file holds. What living data show as well is shared, and proves nothing."
+)
+"""How traces were looked for (`records.residue`)."""
 
 
 class Removed:
@@ -64,12 +72,11 @@ def make(
     report: Report,
     removed: str,
     embedded: Mapping[str, object],
-    residue: Mapping[str, object] | None = None,
+    residue: Residue,
 ) -> bytes:
     """The receipt of an erasure that is complete, as canonical JSON.
 
-    `removed` as `Removed.digest`, `embedded` as `records.heads.members`, `residue` what a search for traces found;
-    without one the receipt says nothing of any.
+    `removed` as `Removed.digest`, `embedded` as `records.heads.members`.
     """
     kept = report.kept
     document: dict[str, object] = {
@@ -90,9 +97,8 @@ def make(
         },
         "covers": _covers(report.covered),
         "does_not_cover": list(NOT_COVERED),
+        "residue": {**residue.member(), "method": METHOD},
     }
-    if residue is not None:
-        document["residue"] = residue
     return jsontext.canonical(signer.sign(document))
 
 
@@ -149,6 +155,14 @@ class _Scope(msgspec.Struct, frozen=True):
     record: str | None = None
 
 
+class _Residue(msgspec.Struct, frozen=True):
+    result: str
+    samples: int
+    shared: int
+    files: int
+    found: Mapping[str, int]
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """What a receipt says, as far as it is shown."""
 
@@ -161,6 +175,7 @@ class Receipt(msgspec.Struct, frozen=True):
     resumed: int
     erased: _Counts
     spine_head: Mapping[str, Any] | None
+    residue: _Residue
 
 
 def verify(text: bytes, public_key: str | None = None) -> tuple[Receipt, str]:
