@@ -305,10 +305,17 @@ def _close_unused(opening: asyncio.Future[Reader]) -> None:
 async def _require_blobs(folder: Path, catalogue: Catalogue) -> None:
     """Raise `WrongStore` where all bytes are gone: a disk that is not mounted must not look like an empty one.
 
-    The folder of a blob's namespace is made before the blob is live, and is there as long as it is.
+    The folder of a blob's namespace is made before the blob is live, and is there as long as it is. Asked again after
+    the look: another process may have removed the last blob in between, and its folder with it.
     """
-    if await catalogue.stalest(math.inf, 1) and not await asyncio.to_thread(_has_folders, folder):
-        raise WrongStore("blobs/ is empty, but the catalogue knows blobs: is its disk mounted? Else restore a backup")
+    for stored in await catalogue.stalest(math.inf, 1):
+        if await asyncio.to_thread(_has_folders, folder):
+            return
+        live = await catalogue.find(stored.name.namespace, stored.name.digest)
+        if live is not None and live.name == stored.name:
+            raise WrongStore(
+                "blobs/ is empty, but the catalogue knows blobs: is its disk mounted? Else restore a backup"
+            )
 
 
 def _has_folders(folder: Path) -> bool:

@@ -94,7 +94,6 @@ class RecordStore:
             self.checkpoints,
             keyring,
             ledger,
-            self.residues,
         )
         self.collections = Collections(directory / "collect.lock", blobs.catalogue, self.collector, self.erasures)
 

@@ -1,18 +1,16 @@
-"""The state machine: hypothesis chooses what is asked for, who does the next steps, and who dies.
+"""The machine: a seed chooses what is asked for, who does the next steps, and who dies.
 
-A rule begins an operation and does some steps of it, or goes on with one that was left somewhere in between: few
-changes of turn at places that are anywhere, which is where interleavings go wrong. After each step `model` looks.
+A run is a list of actions that is made before it begins; whatever it finds, it finds again, and with the actions that
+have nothing to do with it left out. Requests race at one hot place, with few changes of turn between them at points
+that are anywhere: that is where interleavings go wrong. After each step `model` looks.
 """
 
 import os
+import random
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis import seed as seeded
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from records.central import Owner
 from tests.fakes.data_directory import digest_of
@@ -21,15 +19,31 @@ from tests.interleavings.world import MEMORY, Operation, Place, Process, World, 
 
 CONNECTORS = ("a", "b")
 INSTANCES = ("one", "two")
-STREAMS = ("documents", "photos")
 KEYS = ("1", "2")
 CONTENTS = (b"letter", b"photo")
 DAY = 24 * 3600.0
 
-numbers = st.integers(0, 7)
-turns = st.sampled_from([1, 1, 2, 3, 4, 6, 9, 14, 1000])
-places = st.tuples(st.sampled_from(CONNECTORS), st.integers(0, 1), st.sampled_from(STREAMS), st.sampled_from(KEYS))
-contents = st.sampled_from(CONTENTS)
+TURNS = (1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 8, 12, 1000)
+"""How many steps somebody does before it is another's turn."""
+
+KINDS = {"upload": 3, "put": 4, "delete": 3, "erase": 2, "collect": 4, "scrub": 1, "drain": 1}
+"""What is asked for, and how often."""
+
+ACTIONS = {
+    "alone": 20,
+    "link": 10,
+    "race": 40,
+    "take_turns": 10,
+    "spoil": 2,
+    "wait": 4,
+    "hang_up": 4,
+    "die": 9,
+    "start": 3,
+    "rest": 3,
+}
+WAITS = (1.0, 1.0, 61.0, 301.0, 3601.0, 8 * DAY)
+
+Action = tuple[str, dict[str, Any]]
 
 
 class Directory:
@@ -47,19 +61,16 @@ class Directory:
         self._folder.cleanup()
 
 
-class Machine(RuleBasedStateMachine):
-    """One run. `template` is set by who runs it; `steps` counts those of all runs."""
+class Machine:
+    """One run. A context manager; every method without an underscore is an action."""
 
-    template: Directory
-    steps = 0
-
-    @initialize()
-    def begin(self) -> None:
-        self.folder = self.template.fresh()
-        self.world = World(self.template.path, self.template.owner, Path(self.folder.name))
+    def __init__(self, template: Directory) -> None:
+        self.folder = template.fresh()
+        self.world = World(template.path, template.owner, Path(self.folder.name))
         self.world.__enter__()
         self.model = Model(self.world)
         self.erased = 0
+        self.ending: list[tuple[Operation, str, Sequence[int]]] = []
         self.unregistered: set[str] = set()
         self.names: dict[tuple[str, int], int] = {}
         for data in CONTENTS:
@@ -85,28 +96,40 @@ class Machine(RuleBasedStateMachine):
         started = self.world.started()
         return started[number % len(started)] if started else None
 
-    @rule(number=numbers, turns=turns)
-    def go_on(self, number: int, turns: int) -> None:
-        waiting = self.world.waiting()
-        if waiting:
-            self.go(waiting[number % len(waiting)], turns)
+    def alone(self, demand: dict[str, Any]) -> None:
+        """Something is asked for, and nobody comes between."""
+        operation = self.ask(**demand)
+        if operation is not None:
+            self.do(operation)
 
-    @rule(number=numbers, turns=turns)
-    def go_on_with_the_last(self, number: int, turns: int) -> None:
-        waiting = self.world.waiting()
-        if waiting:
-            self.go(waiting[-1 - number % min(2, len(waiting))], turns)
+    def link(self, who: int, where: Any, data: bytes) -> None:
+        """A record with an attachment comes, and nobody comes between."""
+        for kind in ("upload", "put"):
+            self.alone({"kind": kind, "who": who, "where": where, "data": {data}, "depth": 4})
 
-    @rule(some=st.lists(st.tuples(numbers, turns), min_size=2, max_size=6))
-    def take_turns(self, some: list[tuple[int, int]]) -> None:
-        for number, turns in some:
-            self.go_on(number, turns)
+    def race(self, demands: list[dict[str, Any]], schedule: bytes) -> None:
+        """Several things are asked for at once; who is in between when the turns are over stays there."""
+        for demand in demands:
+            self.ask(**demand)
+        self.take_turns(schedule)
+
+    def take_turns(self, schedule: bytes) -> None:
+        for turn in schedule:
+            waiting = self.world.waiting()
+            if waiting:
+                self.go(waiting[-1 - (turn & 7) % len(waiting)], TURNS[turn >> 4])
 
     # -- what is asked for -----------------------------------------------------------------------------------------
 
     def place(self, drawn: tuple[str, int, str, str]) -> Place:
         """The place that is meant; an erased instance's name is never used again."""
         connector, instance, stream, key = drawn
+        for ended in [each for each in self.ending if each[0].over]:
+            self.ending.remove(ended)
+            self.erased += 1
+            self.names |= {(ended[1], number): self.erased for number in ended[2]}
+            if len(ended[2]) > 1:
+                self.unregistered.add(ended[1])
         if connector in self.unregistered and (process := self.process(0)) is not None:
             self.unregistered.discard(connector)
             self.do(self.world.register(process, connector))
@@ -116,96 +139,57 @@ class Machine(RuleBasedStateMachine):
         """What the instance is called now."""
         return f"{connector}-{INSTANCES[number]}-{self.names.get((connector, number), 0)}"
 
-    @rule(who=numbers, where=places, data=contents, turns=turns)
-    def upload(self, who: int, where: Any, data: bytes, turns: int) -> None:
-        place, process = self.place(where), self.process(who)
-        if process is not None:
-            operation = self.world.upload(process, place, data)
-            digest = digest_of(data).hex
-            self.model.asked(Asked(operation, lambda each: each == place, place=place, digests=frozenset({digest})))
-            self.go(operation, turns)
-
-    @rule(who=numbers, where=places, data=st.sets(contents, max_size=2), turns=turns)
-    def put(self, who: int, where: Any, data: set[bytes], turns: int) -> None:
-        place, process = self.place(where), self.process(who)
-        if process is not None:
-            value = len(self.model.values)
-            digests = sorted(digest_of(each) for each in data)
-            self.model.values[value] = frozenset(each.hex for each in digests)
-            operation = self.world.put(process, place, value, digests)
-            asked = Asked(operation, lambda each: each == place, value, True, place=place)
-            asked.digests = self.model.values[value]
-            self.model.asked(asked)
-            self.go(operation, turns)
-
-    @rule(who=numbers, where=places, data=contents, turns=turns)
-    def upload_and_put(self, who: int, where: Any, data: bytes, turns: int) -> None:
-        self.upload(who, where, data, 1000)
-        self.put(who, where, {data}, turns)
-
-    @rule(who=numbers, where=places, turns=turns)
-    def delete(self, who: int, where: Any, turns: int) -> None:
-        place, process = self.place(where), self.process(who)
-        if process is not None:
-            operation = self.world.delete(process, place)
-            self.model.asked(Asked(operation, lambda each: each == place, None, True, place=place))
-            self.go(operation, turns)
-
-    @rule(who=numbers, where=places, depth=st.integers(3, 4), turns=turns)
-    def erase(self, who: int, where: Any, depth: int, turns: int) -> None:
-        place, process = self.place(where), self.process(who)
+    def ask(self, kind: str, who: int, where: Any, data: set[bytes], depth: int) -> Operation | None:
+        """Begin it; None when there is nobody to ask."""
+        process = self.process(who)
         if process is None:
-            return
+            return None
+        place = self.place(where)
+        if kind == "upload":
+            asked = self._upload(process, place, min(data))
+        elif kind == "put":
+            asked = self._put(process, place, data)
+        elif kind == "delete":
+            asked = Asked(self.world.delete(process, place), lambda each: each == place, None, True, place=place)
+        elif kind == "erase":
+            asked = self._erase(process, place, where[1], depth)
+        else:
+            ask = {"collect": self.world.collect, "scrub": self.world.scrub, "drain": self.world.drain}[kind]
+            asked = Asked(ask(process))
+        self.model.asked(asked)
+        self.model.look()
+        return asked.operation
+
+    def _upload(self, process: Process, place: Place, data: bytes) -> Asked:
+        operation = self.world.upload(process, place, data)
+        digests = frozenset({digest_of(data).hex})
+        return Asked(operation, lambda each: each == place, place=place, digests=digests)
+
+    def _put(self, process: Process, place: Place, data: set[bytes]) -> Asked:
+        value = len(self.model.values)
+        digests = sorted(digest_of(each) for each in data)
+        self.model.values[value] = frozenset(each.hex for each in digests)
+        operation = self.world.put(process, place, value, digests)
+        return Asked(operation, lambda each: each == place, value, True, place=place, digests=self.model.values[value])
+
+    def _erase(self, process: Process, place: Place, number: int, depth: int) -> Asked:
+        """`depth`: a connector (1), an instance of it, a stream of that, or one record (4)."""
         target: tuple[str | None, ...] = (place.connector, place.instance, place.stream, place.key)
         target = (*target[:depth], None, None, None)[:4]
+        living = {self.instance(place.connector, each) for each in range(len(INSTANCES))}
 
         def covers(each: Place) -> bool:
             these = (each.connector, each.instance, each.stream, each.key)
-            return all(wanted in (None, this) for wanted, this in zip(target, these, strict=True))
-
-        if depth <= 2:
-            self.erased += 1
-            instances = range(len(INSTANCES)) if depth == 1 else [where[1]]
-            living = {self.instance(place.connector, each) for each in instances}
-            for each in instances:
-                self.names[place.connector, each] = self.erased
-        if depth == 1:
-            self.unregistered.add(place.connector)
-
-        def covers_now(each: Place) -> bool:
-            return covers(each) and (depth > 2 or each.instance in living)
+            named = all(wanted in (None, this) for wanted, this in zip(target, these, strict=True))
+            return named and (depth != 1 or each.instance in living)
 
         operation = self.world.erase(process, place.connector, *target[1:])
-        self.model.asked(Asked(operation, covers_now, None, True, depth <= 2, True))
-        self.go(operation, turns)
-
-    @rule(who=numbers, grace=st.sampled_from([0.0, 0.0, 3600.0]), turns=turns)
-    def collect(self, who: int, grace: float, turns: int) -> None:
-        self._ask(who, lambda process: self.world.collect(process, grace), turns)
-
-    @rule(who=numbers, turns=turns)
-    def collect_now(self, who: int, turns: int) -> None:
-        self.world.loop.pass_time(1)
-        self._ask(who, lambda process: self.world.collect(process, 0.0), turns)
-
-    @rule(who=numbers, turns=turns)
-    def scrub(self, who: int, turns: int) -> None:
-        self._ask(who, self.world.scrub, turns)
-
-    @rule(who=numbers, turns=turns)
-    def drain(self, who: int, turns: int) -> None:
-        self._ask(who, self.world.drain, turns)
-
-    def _ask(self, who: int, ask: Any, turns: int) -> None:
-        process = self.process(who)
-        if process is not None:
-            operation = ask(process)
-            self.model.asked(Asked(operation))
-            self.go(operation, turns)
+        if depth <= 2:
+            self.ending.append((operation, place.connector, range(len(INSTANCES)) if depth == 1 else [number]))
+        return Asked(operation, covers, None, True, depth <= 2, True)
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
-    @rule(which=numbers)
     def spoil(self, which: int) -> None:
         """The disk changes the bytes of a blob."""
         live = [each for each in self.model.see().generations if each[2] == "live"]
@@ -216,12 +200,10 @@ class Machine(RuleBasedStateMachine):
             path.write_bytes(bytes(path.stat().st_size))
             self.model.spoiled.add(generation)
 
-    @rule(seconds=st.sampled_from([1.0, 1.0, 61.0, 301.0, 3601.0, 8 * DAY]))
     def wait(self, seconds: float) -> None:
         self.world.loop.pass_time(seconds)
         self.model.look()
 
-    @rule(which=numbers, begun=st.booleans())
     def hang_up(self, which: int, begun: bool) -> None:
         """Who asked for an upload or a batch goes away."""
         asked = [each for each in self.world.waiting() if each.what.startswith(("upload", "ingest"))]
@@ -229,7 +211,6 @@ class Machine(RuleBasedStateMachine):
             self.world.cancel(asked[which % len(asked)], begun=begun)
             self.model.look()
 
-    @rule(which=numbers, calls=st.integers(-1, 9))
     def die(self, which: int, calls: int) -> None:
         """A process dies, between two steps or inside one."""
         waiting = self.world.waiting()
@@ -239,12 +220,11 @@ class Machine(RuleBasedStateMachine):
             self.world.kill(process)
         self.model.look()
 
-    @rule(turns=turns)
-    def start(self, turns: int) -> None:
+    def start(self, schedule: bytes) -> None:
         if sum(process.alive for process in self.world.processes) < 3:
-            self.go(self.world.start(), turns)
+            self.world.start()
+            self.take_turns(schedule)
 
-    @rule()
     def rest(self) -> None:
         """Everybody comes to an end, and all garbage is collected."""
         self._finish()
@@ -267,33 +247,123 @@ class Machine(RuleBasedStateMachine):
             if not operation.over:
                 raise Violation(f"{operation} waits for something that never comes")
 
-    def teardown(self) -> None:
-        if hasattr(self, "world"):
-            type(self).steps += self.world.taken
-            self.model.close()
-            self.world.__exit__()
-            self.folder.cleanup()
+    def __enter__(self) -> "Machine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.model.close()
+        self.world.__exit__()
+        self.folder.cleanup()
 
 
-def run(template: Directory, examples: int, rules: int, seed: int, *, shrink: bool = True) -> int:
-    """Run the machine so many times, so many rules each; how many steps were done.
+# -- runs --------------------------------------------------------------------------------------------------------------
 
-    Raises `Violation`, with the shortest run that shows it where it is to `shrink`.
-    """
 
-    class Run(Machine):
-        pass
+class Choices:
+    """Makes the actions of one run."""
 
-    Run.template = template
-    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
-    profile = settings(
-        max_examples=examples,
-        stateful_step_count=rules,
-        deadline=None,
-        database=None,
-        phases=phases,
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
-    run_state_machine_as_test(seeded(seed)(Run), settings=profile)
-    return Run.steps
+    def __init__(self, rng: random.Random, deepest: int = 1) -> None:
+        self._rng = rng
+        self._deepest = deepest
+        self._hot = self._place()
+        self._content = rng.choice(CONTENTS)
+
+    def actions(self) -> list[Action]:
+        names = self._rng.choices(list(ACTIONS), list(ACTIONS.values()), k=self._rng.randint(5, 25))
+        return [(name, getattr(self, f"_{name}")()) for name in names] + [("rest", {})]
+
+    def _place(self) -> tuple[str, int, str, str]:
+        choice = self._rng.choice
+        return choice(CONNECTORS), choice((0, 0, 0, 1)), choice(("documents", "documents", "photos")), choice(KEYS)
+
+    def _where(self) -> Any:
+        """The hot place, or one that differs in something."""
+        other = self._place()
+        return (
+            self._hot if self._rng.random() < 0.5 else tuple(map(self._rng.choice, zip(self._hot, other, strict=True)))
+        )
+
+    def _data(self) -> bytes:
+        return self._content if self._rng.random() < 0.7 else self._rng.choice(CONTENTS)
+
+    def _schedule(self) -> bytes:
+        return self._rng.randbytes(self._rng.randint(3, 30))
+
+    def _number(self) -> int:
+        return self._rng.randrange(8)
+
+    def _demand(self) -> dict[str, Any]:
+        (kind,) = self._rng.choices(list(KINDS), list(KINDS.values()))
+        data = {self._data()} if self._rng.random() < 0.8 else set(CONTENTS)
+        depth = self._rng.choice([each for each in (1, 2, 2, 3, 3, 4, 4, 4) if each >= self._deepest])
+        return {"kind": kind, "who": self._number(), "where": self._where(), "data": data, "depth": depth}
+
+    def _alone(self) -> dict[str, Any]:
+        return {"demand": self._demand()}
+
+    def _link(self) -> dict[str, Any]:
+        return {"who": self._number(), "where": self._where(), "data": self._data()}
+
+    def _race(self) -> dict[str, Any]:
+        demands = [self._demand() for _ in range(self._rng.randint(2, 4))]
+        return {"demands": demands, "schedule": self._schedule()}
+
+    def _take_turns(self) -> dict[str, Any]:
+        return {"schedule": self._schedule()}
+
+    def _spoil(self) -> dict[str, Any]:
+        return {"which": self._number()}
+
+    def _wait(self) -> dict[str, Any]:
+        return {"seconds": self._rng.choice(WAITS)}
+
+    def _hang_up(self) -> dict[str, Any]:
+        return {"which": self._number(), "begun": self._rng.random() < 0.5}
+
+    def _die(self) -> dict[str, Any]:
+        return {"which": self._number(), "calls": self._rng.randint(-1, 9)}
+
+    def _start(self) -> dict[str, Any]:
+        return {"schedule": self._schedule()}
+
+    def _rest(self) -> dict[str, Any]:
+        return {}
+
+
+def play(template: Directory, actions: Sequence[Action]) -> int:
+    """Do these; how many steps they were. Raises `Violation`."""
+    with Machine(template) as machine:
+        try:
+            for name, arguments in actions:
+                getattr(machine, name)(**arguments)
+        except Violation as violation:
+            violation.steps = machine.world.taken
+            raise
+        return machine.world.taken
+
+
+def run(template: Directory, seed: object) -> int:
+    """One run of this seed; how many steps it was. Raises `Violation`."""
+    return play(template, Choices(random.Random(str(seed))).actions())
+
+
+def shortest(template: Directory, seed: object) -> Violation | None:
+    """The violation that a seed leads to, by as few actions as it takes; None where it leads to none."""
+    actions = Choices(random.Random(str(seed))).actions()
+    found = _violation(template, actions)
+    at = len(actions)
+    while found is not None and (at := at - 1) >= 0:
+        fewer = actions[:at] + actions[at + 1 :]
+        if (still := _violation(template, fewer)) is not None:
+            found, actions = still, fewer
+    if found is not None:
+        found.add_note("\n".join(map(str, actions)))
+    return found
+
+
+def _violation(template: Directory, actions: Sequence[Action]) -> Violation | None:
+    try:
+        play(template, actions)
+    except Violation as violation:
+        return violation
+    return None

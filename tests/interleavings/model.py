@@ -27,7 +27,9 @@ LEASE_SECONDS = 300.0
 
 
 class Violation(AssertionError):
-    """Something that must hold does not."""
+    """Something that must hold does not; found after so many steps."""
+
+    steps = 0
 
 
 NOTED = 80
@@ -258,9 +260,9 @@ class Model:
             return "released all the time" in str(error)
         if isinstance(error, LeaseLost):
             slept = self.world.loop.now - asked.began >= LEASE_SECONDS
-            return slept or any(each.whole and each.covers(_require(asked.place)) for each in asked.beside)
+            return slept or any(each.erases and each.covers(_require(asked.place)) for each in asked.beside)
         if isinstance(error, Fenced):
-            return any(each.whole and each.covers(_require(asked.place)) for each in asked.beside)
+            return any(each.erases and each.covers(_require(asked.place)) for each in asked.beside)
         if isinstance(error, Unknown | Conflict):
             return asked.erases or any(each.whole for each in self._erasures)
         return False

@@ -97,6 +97,13 @@ class ScheduledLoop(asyncio.AbstractEventLoop):
     def do(self, step: Step) -> None:
         """As `take`, but nobody goes on yet."""
         self.now += TICK
+        token = WHO.set(step.who)  # whatever it calls back is its process's, and dies with it
+        try:
+            self._do(step)
+        finally:
+            WHO.reset(token)
+
+    def _do(self, step: Step) -> None:
         if step.file is None or step.job is None:
             self.steps.remove(step)
             step.run()

@@ -5,10 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interleavings.machine import Directory, run
+from tests.interleavings.machine import Directory, run, shortest
+from tests.interleavings.model import Violation
+from tests.interleavings.mutants import MUTANTS, Mutant
 
 STEPS = 100_000
 """Statements and file calls of a full run; `model` looks at everything after each."""
+
+RUNS = 400
+"""Runs in which a mutant must be found, counted from the one that is known to find it: that one, as a rule."""
 
 
 @pytest.mark.long
@@ -16,9 +21,25 @@ STEPS = 100_000
 def test_no_interleaving_loses_or_leaks(
     template: Directory, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
-    done = 0
+    done = runs = 0
     while done < sized(8_000, STEPS):
         seed = rng.getrandbits(32)
-        print(f"seed {seed}, after {done} steps")
-        done += run(template, 30, 60, seed)
-    print(f"{done} steps")
+        try:
+            done += run(template, seed)
+        except Violation as violation:
+            violation.add_note(f"seed {seed}")
+            raise shortest(template, seed) or violation from None
+        runs += 1
+    print(f"{done} steps in {runs} runs")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mistake_is_found(template: Directory, monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:
+    mutant.plant(monkeypatch)
+
+    def find() -> None:
+        for seed in range(mutant.seed, mutant.seed + RUNS):
+            run(template, seed)
+
+    with pytest.raises(Violation):
+        find()

@@ -25,7 +25,6 @@ import pytest
 from blobstore.digest import Digest
 from blobstore.scrub import scrub
 from blobstore.sqlite import sqlite3
-from blobstore.tracing import Found, Search, look
 from records.central import Owner
 from records.scope import Selector
 from records.store import RecordStore
@@ -124,30 +123,23 @@ class World:
         self._numbers = itertools.count()
         self._patched = pytest.MonkeyPatch()
         self._locks: dict[int, Process] = {}
-        self._stepping: Operation | None = None
 
     def __enter__(self) -> "World":
         for module in MODULES:
             self._patched.setattr(f"{module}.SqliteFile", SteppedFile)
         self._patched.setattr(time, "time", lambda: self.loop.now)
         self._patched.setattr(secrets, "token_hex", lambda size=16: self._rng.randbytes(size).hex())
-        self._patched.setattr(secrets, "token_bytes", self._rng.randbytes)
-        # The child process of a search would be outside of this world; nobody here has locks that it could drop.
-        self._patched.setattr("records.residue.search", self._search)
         flock = fcntl.flock
 
         def noted(descriptor: int, how: int) -> None:
             flock(descriptor, how)
-            who = WHO.get() or self._stepping
+            who = WHO.get()
             if how & fcntl.LOCK_EX and isinstance(who, Operation):
                 self._locks[descriptor] = who.process
 
         self._flock = flock
         self._patched.setattr(fcntl, "flock", noted)
         return self
-
-    async def _search(self, what: Search) -> Found:
-        return await self.loop.run_in_executor(None, look, what)
 
     def __exit__(self, *_: object) -> None:
         for process in self.processes:
@@ -223,9 +215,7 @@ class World:
         if step is None:
             return False
         self._log(step)
-        self._stepping = operation
         self.loop.take(step)
-        self._stepping = None
         return True
 
     def die_inside(self, operation: Operation, calls: int) -> None:
@@ -233,10 +223,8 @@ class World:
         step = self.next(operation)
         if step is not None:
             self._log(step)
-            self._stepping = operation
             with _dying_after(calls), suppress(Died):
                 self.loop.do(step)
-            self._stepping = None
         self.kill(operation.process)
 
     def cancel(self, operation: Operation, *, begun: bool) -> None:
@@ -246,9 +234,7 @@ class World:
         step = self.next(operation)
         if step is not None and begun:
             self._log(step)
-            self._stepping = operation
             self.loop.do(step)
-            self._stepping = None
         self.loop.settle()
 
     def _log(self, step: Step) -> None:
@@ -328,18 +314,14 @@ class World:
         key: str | None = None,
     ) -> Operation:
         async def work(store: RecordStore) -> Any:
+            erasures = store.erasures
             if stream is not None:
-                selector = Selector(connector, instance)
-                return await store.erasures.erase(
-                    self.owner, await store.erasures.of_records(self.owner, selector, stream, key), wait=0
-                )
-            if instance is not None:
-                return await store.erasures.erase(
-                    self.owner, await store.erasures.of_instance(self.owner, instance), wait=0
-                )
-            return await store.erasures.erase(
-                self.owner, await store.erasures.of_connector(self.owner, connector), wait=0
-            )
+                covered = await erasures.of_records(self.owner, Selector(connector, instance), stream, key)
+            elif instance is not None:
+                covered = await erasures.of_instance(self.owner, instance)
+            else:
+                covered = await erasures.of_connector(self.owner, connector)
+            return await erasures.erase(self.owner, covered, wait=0)
 
         named = [each for each in (connector, instance, stream, key) if each is not None]
         return self._ask(process, f"erase {'/'.join(named)}", work)
