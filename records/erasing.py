@@ -22,6 +22,7 @@ from records.keyring import Keyring
 from records.model import Target
 from records.receipts import Removed
 from records.report import Covered, Report
+from records.sampling import Going
 from records.slots import beginning
 
 ROWS = 1000
@@ -68,6 +69,20 @@ class Erasing:
         await self._central.redact_erasure(report.id, msgspec.json.encode(done))
         return done
 
+    async def going(self, owner: Owner, covered: Covered) -> list[Going]:
+        """What goes, to take samples of it."""
+        if covered.connector is not None:
+            return [Going(covered.connector, covered.instances, covered.stream, covered.key)]
+        targets = await self._targets(owner, await self._engines.of(owner.id), covered)
+        return [Going(target.connector) for target in targets]
+
+    async def texts(self, owner: Owner, covered: Covered) -> list[bytes]:
+        """What goes beside it, as JSON: what the manifests of an owner declare. Their ids stand in the audit log."""
+        if covered.kind != "owner":
+            return []
+        manifests = [each.manifest for each in await self._central.connectors(owner.id)]
+        return [bytes(msgspec.json.decode(each, type=dict[str, msgspec.Raw]).get("streams", b"")) for each in manifests]
+
     async def release_noted(self, owner: Owner, engine: Engine, connector: str) -> None:
         """Release what the connector holds though it lost its last link: the catalogue knows it as let go of then."""
         while waiting := await engine.unlinked(BATCH, connector):
@@ -77,7 +92,7 @@ class Erasing:
         """The report with what went until now, whoever removed it; and a digest over the blobs (`receipts.Removed`)."""
         records = await (await self._engines.of(owner.id)).erased(report.id)
         removed, size, last = Removed(), 0, None
-        while page := await self._catalogue.removed(owner.id, _reason(report), last, BATCH):
+        while page := await self._catalogue.removed(owner.id, reason(report), last, BATCH):
             for gone in page:
                 removed.add(gone.name.digest)
                 size += gone.size
@@ -141,7 +156,7 @@ class Erasing:
         while digests := await self._catalogue.former(owner.id, connector, after, BATCH):
             # A writer that died after its hold left a holder without a link.
             await self._collector.release(owner.id, connector, digests)
-            await self._collector.erase(owner.id, digests, _reason(report))
+            await self._collector.erase(owner.id, digests, reason(report))
             after = digests[-1]
         while report.covered.kind == "connector" and await self._catalogue.forget_former(owner.id, connector, BATCH):
             pass
@@ -149,14 +164,15 @@ class Erasing:
     async def _remove_everything(self, owner: Owner, report: Report) -> None:
         """Remove what no connector is known to have held, too."""
         async for digests in self._stored(owner):
-            await self._collector.erase(owner.id, digests, _reason(report))
+            await self._collector.erase(owner.id, digests, reason(report))
 
     async def _stored(self, owner: Owner) -> AsyncIterator[Sequence[Digest]]:
         async for page in survey(self._catalogue, owner.id):
             yield [each.stored.name.digest for each in page if each.stored.state is not State.CONDEMNED]
 
 
-def _reason(report: Report) -> str:
+def reason(report: Report) -> str:
+    """Why blobs that an erasure removed are gone."""
     return f"erasure {report.id}"
 
 

@@ -6,10 +6,12 @@ from a record to a whole owner, take this one way.
 """
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,14 +25,18 @@ from records.audit import Audit
 from records.central import Central, ErasureJob, Owner
 from records.checkpoints import Checkpoints
 from records.engine import Engines
-from records.erasing import Erasing
+from records.erasing import Erasing, reason
 from records.errors import Conflict, Unknown
 from records.keyring import Keyring
 from records.ledger import Entry, Ledger
 from records.previews import Previews
 from records.registry import Registry
-from records.report import Covered, Kept, Kind, Preview, Report
+from records.report import Covered, Kept, Kind, Preview, Report, Residue
+from records.residue import Residues
+from records.sampling import Sample
 from records.scope import Scope, Selector
+
+log = logging.getLogger(__name__)
 
 _PREFIX = "era_"
 
@@ -64,6 +70,7 @@ class Erasures:
         checkpoints: Checkpoints,
         keyring: Keyring,
         ledger: Ledger,
+        residues: Residues,
     ) -> None:
         self._locks = locks
         self._central = central
@@ -74,6 +81,7 @@ class Erasures:
         self._checkpoints = checkpoints
         self._keyring = keyring
         self._ledger = ledger
+        self._residues = residues
         self._signer = keyring.signer()
         self._previews = Previews(catalogue)
         self._erasing = Erasing(central, engines, catalogue, collector, keyring)
@@ -216,7 +224,10 @@ class Erasures:
             instance=covered.instances[0] if covered.kind == "instance" else None,
             owner_digest=self._digest(owner) if covered.kind == "owner" else None,
         )
+        # Before: some of it goes in the step that marks the rest.
+        samples = [] if report.gone else await self._sampled(owner, covered)
         await self._central.begin_erasure(job, spine.body("erasure.begin", self._facts(owner, report)))
+        await self._residues.keep(job.id, samples)
         with try_file_lock(self._locks / job.id) as locked:
             # Who looks for what was cut off may have been faster.
             return await self._run(owner, job, wait) if locked else await self.find(owner, job.id)
@@ -234,12 +245,36 @@ class Erasures:
         deadline = time.monotonic() + wait
         report = replace(msgspec.json.decode(job.target, type=Report), resumed=job.resumed)
         if not report.gone:
+            if not await self._residues.are_kept(job.id):  # cut off before its first step
+                await self._residues.keep(job.id, await self._sampled(owner, report.covered))
             await self._ledger.write(self._entry(owner, report))
             report = await self._erasing.remove(owner, report)
-        if not (await self._earlier_are_gone(owner, report, deadline) and await self._sanitized(owner, deadline)):
+        complete = await self._earlier_are_gone(owner, report, deadline) and await self._sanitized(owner, deadline)
+        if complete:
+            report = await self._searched(owner, report, deadline)
+            # Of the samples, and of the key that they were sealed with, no file shows anything either.
+            complete = await self._central.sanitize(max(0.0, deadline - time.monotonic()))
+        if not complete or report.residue is None:
             await self._central.pause_erasure(report.id)
             return Erasure((await self._erasing.counted(owner, report))[0], None)
-        return await self._finish(owner, report)
+        return await self._finish(owner, report, report.residue)
+
+    async def _sampled(self, owner: Owner, covered: Covered) -> Sequence[Sample]:
+        going, texts = await self._erasing.going(owner, covered), await self._erasing.texts(owner, covered)
+        return await self._residues.take(owner, going, texts)
+
+    async def _searched(self, owner: Owner, report: Report, deadline: float) -> Report:
+        """Look once for traces of what went; what was found is durable before the samples go."""
+        if report.residue is None:
+            again = partial(self._sanitized, owner, deadline)
+            whole = report.covered.whole
+            residue = await self._residues.scan(owner, report.id, whole=whole, reason=reason(report), again=again)
+            for place in residue.places:
+                log.error("erasure %s left a trace in %s, at byte %d", report.id, place.path, place.offset)
+            report = replace(report, residue=residue)
+            await self._central.redact_erasure(report.id, msgspec.json.encode(report))
+        await self._residues.forget(report.id)
+        return report
 
     async def _earlier_are_gone(self, owner: Owner, report: Report, deadline: float) -> bool:
         """Whether every erasure that was begun before this one has taken all that it covers.
@@ -269,13 +304,14 @@ class Erasures:
                 return False
         return True
 
-    async def _finish(self, owner: Owner, report: Report) -> Erasure:
+    async def _finish(self, owner: Owner, report: Report, residue: Residue) -> Erasure:
         counted, removed = await self._erasing.counted(owner, report)
         embedded = await self._checkpoints.members(owner)
         now = times.now()
         done = replace(counted, state="done", completed_at=now)
-        receipt = receipts.make(self._signer, done, removed, embedded)
-        facts = self._facts(owner, done) | receipts.counts(done) | {"receipt": receipts.digest(receipt)}
+        receipt = receipts.make(self._signer, done, removed, embedded, residue)
+        facts = self._facts(owner, done) | receipts.counts(done) | {"clean": done.clean}
+        facts["receipt"] = receipts.digest(receipt)
         event = spine.body("erasure.done", facts)
         await self._central.finish_erasure(done.id, msgspec.json.encode(done), receipt, now, event)
         # Another run may have been first: there is one receipt.

@@ -12,7 +12,7 @@ import msgspec
 
 from blobstore.digest import Digest, Hasher
 from records import jsontext
-from records.report import Covered, Keeper, Report
+from records.report import Covered, Keeper, Report, Residue
 from records.signing import NotGenuine, SignedDocument, Signer
 
 KIND = "erasure_receipt"
@@ -22,10 +22,12 @@ COVERED = (
     "records, their history and their links",
     "claims and leases of uploads",
     "stored bytes, staging files and quarantine",
-    "sync state",
     "databases, their unused pages and write-ahead logs",
 )
 """Classes of storage from which what was erased is gone."""
+
+BEYOND_RECORDS = ("sync state",)
+"""And this, where more than one record was erased."""
 
 OF_OWNER = ("manifests, instances, grants, tokens and the subject's name",)
 """And these, where all of an owner was erased."""
@@ -35,6 +37,14 @@ NOT_COVERED = (
     "snapshots, journals and unused blocks of the file system and of the disk",
     "copies that clients and readers made before",
 )
+
+
+METHOD = (
+    "Samples of what was to be erased were chosen by a secret key of one use. Afterwards every file was searched for 32"
+    " bytes of any of them, at every offset; stored blobs were looked for by name, for the name is the digest of what a"
+    " file holds. What living data show as well is shared, and proves nothing."
+)
+"""How traces were looked for (`records.residue`)."""
 
 
 class Removed:
@@ -62,12 +72,11 @@ def make(
     report: Report,
     removed: str,
     embedded: Mapping[str, object],
-    residue: Mapping[str, object] | None = None,
+    residue: Residue,
 ) -> bytes:
     """The receipt of an erasure that is complete, as canonical JSON.
 
-    `removed` as `Removed.digest`, `embedded` as `records.heads.members`, `residue` what a search for traces found;
-    without one the receipt says nothing of any.
+    `removed` as `Removed.digest`, `embedded` as `records.heads.members`.
     """
     kept = report.kept
     document: dict[str, object] = {
@@ -86,11 +95,10 @@ def make(
             "bytes": kept.bytes,
             "with": [keeper(each) for each in kept.keepers],
         },
-        "covers": [*COVERED, *(OF_OWNER if report.covered.kind == "owner" else ())],
+        "covers": _covers(report.covered),
         "does_not_cover": list(NOT_COVERED),
+        "residue": {**residue.member(), "method": METHOD},
     }
-    if residue is not None:
-        document["residue"] = residue
     return jsontext.canonical(signer.sign(document))
 
 
@@ -121,6 +129,11 @@ def keeper(each: Keeper) -> dict[str, object]:
     return named | {"blobs": each.blobs, "bytes": each.bytes}
 
 
+def _covers(covered: Covered) -> list[str]:
+    beyond = () if covered.kind == "record" else BEYOND_RECORDS
+    return [*COVERED, *beyond, *(OF_OWNER if covered.kind == "owner" else ())]
+
+
 def digest(receipt: bytes) -> str:
     """What stands for a receipt on the spine: the SHA-256 of its bytes, 64 hexadecimal digits."""
     hasher = Hasher()
@@ -142,6 +155,14 @@ class _Scope(msgspec.Struct, frozen=True):
     record: str | None = None
 
 
+class _Residue(msgspec.Struct, frozen=True):
+    result: str
+    samples: int
+    shared: int
+    files: int
+    found: Mapping[str, int]
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """What a receipt says, as far as it is shown."""
 
@@ -154,6 +175,7 @@ class Receipt(msgspec.Struct, frozen=True):
     resumed: int
     erased: _Counts
     spine_head: Mapping[str, Any] | None
+    residue: _Residue
 
 
 def verify(text: bytes, public_key: str | None = None) -> tuple[Receipt, str]:

@@ -1,7 +1,7 @@
 """What an erasure covers, what it would do, and what it did: values that go into answers, events and receipts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 Kind = Literal["record", "stream", "instance", "connector", "owner"]
@@ -79,11 +79,47 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a trace was found, for the operator: the class of storage, a path in the data directory, an offset."""
+
+    kind: str
+    path: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Residue:
+    """What the search for traces of an erasure found (`records.residue`).
+
+    `samples` were taken before it, `shared` of them stand in living data too and prove nothing. `files` and `bytes`
+    were searched, `classes` are these files by the class of their storage. `named` blobs that went were looked for by
+    name. `found`: traces by class; `places` are for the operator alone. `unread` files could not be looked into.
+    """
+
+    result: Literal["clean", "residue", "incomplete"]
+    samples: int
+    shared: int
+    files: int
+    bytes: int
+    named: int
+    classes: dict[str, int]
+    found: dict[str, int]
+    unread: int
+    places: Sequence[Place] = ()
+
+    def member(self) -> dict[str, object]:
+        """What a receipt, or an answer, says of it."""
+        told = asdict(self)
+        del told["places"]
+        return told
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What an erasure did; sizes in bytes. `state` is `running` until all of it is gone, then `done`.
 
     `kept` is what was shared when it began. `resumed`: how often it was taken up again after it was cut off. `gone`:
-    nothing is left to remove but traces in files.
+    nothing is left to remove but traces in files. `residue`: which of these are left, once they were looked for.
     """
 
     id: str
@@ -98,3 +134,9 @@ class Report:
     resumed: int = 0
     gone: bool = False
     completed_at: str | None = None
+    residue: Residue | None = None
+
+    @property
+    def clean(self) -> bool:
+        """It is complete, and no trace was found."""
+        return self.state == "done" and self.residue is not None and self.residue.result == "clean"

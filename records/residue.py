@@ -29,9 +29,8 @@ from blobstore.store import BlobStore
 from blobstore.tracing import Found, Search, search
 from records.central import Central, Owner
 from records.engine import Engines
+from records.report import Place, Residue
 from records.sampling import Going, Sample, Sampler
-
-CLEAN, RESIDUE, INCOMPLETE = "clean", "residue", "incomplete"
 
 SILENT = ("spine", "outbox", "noted", "delivered", "checkpoints", "erasures", "gone")
 """Tables that must never show what an owner stored, so that their rows excuse nothing."""
@@ -40,43 +39,7 @@ _NONCE = bytes(12)  # each key seals one text
 _PAGE = 500
 _DATABASE = re.compile(r"[a-z0-9]+\.db(-wal|-shm|-journal)?")
 _CENTRAL = {(f"{name}.db{suffix}",) for name in ("central", "catalogue") for suffix in ("", "-wal", "-shm", "-journal")}
-_SETTINGS = re.compile(r"locks/.*|records/[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id")
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a sample was found: for the operator. `path` is relative to the data directory."""
-
-    kind: str
-    path: str
-    offset: int
-
-
-class Residue(msgspec.Struct, frozen=True):
-    """What a scan found. `places` are for the operator alone; everything else may stand in a receipt."""
-
-    result: str
-    """`clean`; `residue` where something is left; `incomplete` where a file could not be read."""
-    samples: int
-    shared: int
-    """Samples that were not looked at, for living data show them too."""
-    files: int
-    bytes: int
-    """Searched byte by byte."""
-    named: int
-    """Removed blobs of which no stored file has the name, or else `found` says so."""
-    classes: dict[str, int]
-    """Files by the class of storage."""
-    found: dict[str, int]
-    """Places of residue by the class of storage."""
-    unread: int
-    """Files that could not be read."""
-    places: Sequence[Place]
-
-    def member(self) -> dict[str, object]:
-        """What a receipt says of it."""
-        told = msgspec.to_builtins(self)
-        del told["places"]
-        return told  # type: ignore[no-any-return]
+_SETTINGS = re.compile(r"locks/.*|records/[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id|erasures\.ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +59,21 @@ class Residues:
         self._central = central
         self._engines = engines
 
-    async def prepare(self, owner: Owner, erasure: str, going: Sequence[Going], texts: Iterable[bytes] = ()) -> None:
-        """Take samples of what the erasure is about to take, and of `texts`; durable when this returns.
-
-        Harmless when they were taken already. Before the first row goes: what is gone cannot be sampled.
-        """
-        if await self._central.samples(erasure) is not None:
-            return
+    async def take(self, owner: Owner, going: Sequence[Going], texts: Iterable[bytes] = ()) -> Sequence[Sample]:
+        """Samples of what an erasure is about to take, and of `texts`: what is gone cannot be sampled."""
         engine = await self._engines.of(owner.id)
         sampler = Sampler(owner.id, engine, self._blobs, self._central, secrets.token_bytes(32))
-        taken = msgspec.msgpack.encode(await sampler.take(going, texts))
+        return await sampler.take(going, texts)
+
+    async def keep(self, erasure: str, samples: Sequence[Sample]) -> None:
+        """Keep them sealed with the erasure; durable when this returns. Where some are kept, those stay."""
         key = ChaCha20Poly1305.generate_key()
-        sealed = ChaCha20Poly1305(key).encrypt(_NONCE, taken, erasure.encode())
-        await self._central.keep_samples(erasure, key, sealed)
+        text = msgspec.msgpack.encode(samples)
+        await self._central.keep_samples(erasure, key, ChaCha20Poly1305(key).encrypt(_NONCE, text, erasure.encode()))
+
+    async def are_kept(self, erasure: str) -> bool:
+        """Whether samples are kept with the erasure, if only none of nothing."""
+        return await self._central.samples(erasure) is not None
 
     async def scan(
         self, owner: Owner, erasure: str, *, whole: bool, reason: str, again: Callable[[], Awaitable[object]]
@@ -121,7 +86,7 @@ class Residues:
         """
         samples, scope = await self._samples(erasure), _Scope(whole, reason)
         looked = await self._look(owner, samples, scope)
-        if looked.result == RESIDUE:
+        if looked.result == "residue":
             await again()
             looked = await self._look(owner, samples, scope)
         return looked
@@ -141,18 +106,12 @@ class Residues:
     async def _look(self, owner: Owner, samples: Sequence[Sample], scope: _Scope) -> Residue:
         stays = {blob: await self._stays(owner, blob) for blob in sorted({each.blob for each in samples if each.blob})}
         sought = [each.text for each in samples if not stays.get(each.blob or "")]
-        files = await asyncio.to_thread(lambda: list(_files(self._directory, owner.id, whole=scope.whole)))
-        if scope.whole:
-            files += [("quarantine", path) async for path in self._quarantined(owner)]
-            files += [("other", path) for path in await asyncio.to_thread(self._foreign)]
-        databases = [path for kind, path in files if kind == "databases"]
-        paths = [path for _, path in files]
-        found = await search(Search(str(self._directory), sought, paths, databases, SILENT))
+        kinds = await self._paths(owner, scope) if sought else {}
+        found = await self._search(sought, kinds)
         named, kept = await self._removed(owner, scope.reason)
-        kinds = {path: kind for kind, path in files}
         places = [*await self._left(found, kinds), *(Place("blobs", _path(name), 0) for name in kept)]
         return Residue(
-            result=RESIDUE if places else INCOMPLETE if found.unread else CLEAN,
+            result="residue" if places else "incomplete" if found.unread else "clean",
             samples=len(samples),
             shared=len(samples) - len(sought) + len(found.living),
             files=found.files,
@@ -163,6 +122,20 @@ class Residues:
             unread=len(found.unread),
             places=places,
         )
+
+    async def _paths(self, owner: Owner, scope: _Scope) -> dict[str, str]:
+        """What is to be searched, each with the class of its storage."""
+        found = await asyncio.to_thread(lambda: dict(_files(self._directory, owner.id, whole=scope.whole)))
+        if scope.whole:
+            found |= {path: "quarantine" async for path in self._quarantined(owner)}
+            found |= dict.fromkeys(await asyncio.to_thread(self._foreign), "other")
+        return found
+
+    async def _search(self, sought: Sequence[bytes], kinds: Mapping[str, str]) -> Found:
+        if not sought:
+            return Found(0, 0, [], [], [])
+        databases = [path for path, kind in kinds.items() if kind == "databases"]
+        return await search(Search(str(self._directory), sought, list(kinds), databases, SILENT))
 
     async def _stays(self, owner: Owner, blob: str) -> bool:
         rows = await self._blobs.catalogue.generations(owner.id, Digest(blob))
@@ -210,7 +183,7 @@ def _path(name: ObjectName) -> str:
 
 
 def _files(directory: Path, owner: str, *, whole: bool) -> Iterator[tuple[str, str]]:
-    """(class, path) of every file but the stored blobs; of databases with records the owner's, or all."""
+    """(path, class) of every file but the stored blobs; of databases with records the owner's, or all."""
     for folder, folders, names in os.walk(directory):
         here = Path(folder).relative_to(directory)
         if here == Path():
@@ -222,7 +195,7 @@ def _files(directory: Path, owner: str, *, whole: bool) -> Iterator[tuple[str, s
             kind = _kind(path)
             others = here == Path("records") and kind in ("databases", "logs") and not name.startswith(f"{owner}.db")
             if whole or not others:
-                yield kind, str(path)
+                yield str(path), kind
 
 
 def _kind(path: Path) -> str:

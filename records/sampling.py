@@ -15,7 +15,7 @@ from blobstore.catalogue import ClaimedBlob
 from blobstore.digest import PREFIX, SHA256_PREFIX, Digest
 from blobstore.errors import BlobNotFound, ContentMismatch
 from blobstore.store import BlobStore
-from blobstore.traces import LONGEST, SHORTEST, is_distinctive
+from blobstore.traces import LONGEST, SHORTEST, Traces, is_distinctive
 from records.central import Central
 from records.engine import Engine
 from records.model import Partition, PartitionStats
@@ -29,6 +29,9 @@ BLOBS, WINDOWS = 48, 2
 
 CLAIMS, TEXTS = 16, 48
 """Claims whose slots are taken, and texts of everything else (sync state, what the caller brings)."""
+
+MOST = 512
+"""Samples of one erasure, however much goes."""
 
 MAX_BYTES = 16 << 20
 """Bytes of records that are looked into, but for the last one."""
@@ -50,10 +53,10 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """What goes of a connector: all of these instances, or one stream of them, or one record."""
+    """What goes of a connector: all of these instances (None: of all), or one stream of them, or one record."""
 
     connector: str
-    instances: Sequence[str]
+    instances: Sequence[str] | None = None
     stream: str | None = None
     key: str | None = None
 
@@ -61,7 +64,7 @@ class Going:
         """Whether this place, or the record with the key in it, is among what goes."""
         return (
             place.connector == self.connector
-            and place.instance in self.instances
+            and (self.instances is None or place.instance in self.instances)
             and self.stream in (None, place.stream)
             and (self.key is None or key is None or self.key == key)
         )
@@ -78,7 +81,7 @@ class Sampler:
         self._rng = random.Random(key)  # noqa: S311 - it chooses, and hides nothing
 
     async def take(self, going: Sequence[Going], texts: Iterable[bytes] = ()) -> list[Sample]:
-        """Samples of all that goes, and of other `texts` of it."""
+        """Samples of all that goes, and of other `texts` of it; `MOST` at most."""
         taken = dict[bytes, Sample]()
         others = list(texts)
         for each in going:
@@ -87,7 +90,21 @@ class Sampler:
             others += [text async for text in self._states(each)]
         for text in self._some(self._values(others), TEXTS):
             taken.setdefault(text, Sample(text))
-        return list(taken.values())
+        named = await self._named(list(taken))
+        kept = [sample for sample in taken.values() if sample.text not in named]
+        return self._rng.sample(kept, min(MOST, len(kept)))
+
+    async def _named(self, pieces: Sequence[bytes]) -> set[bytes]:
+        """Those that are part of a name which stays: events name connectors, instances, streams, clients, fields."""
+        owner, central = self._owner, self._central
+        names = {
+            name for place in await self._engine.stats() for name in (place.connector, place.instance, place.stream)
+        }
+        names |= {connector.id for connector in await central.connectors(owner)}
+        names |= {name for each in await central.instances(owner) for name in (each.id, each.connector)}
+        texts = [name.encode() for name in names] + [grant.document for grant in await central.grants(owner)]
+        traces = Traces(pieces, every=True)
+        return {pieces[number] for text in texts for _, number in traces.in_text(text)}
 
     async def _of(self, going: Going) -> AsyncIterator[Sample]:
         for data in await self._records(going):
@@ -150,7 +167,10 @@ class Sampler:
         if going.key is not None:
             return
         grants = [None, *(grant.id for grant in await self._central.grants(self._owner))]
-        for instance in going.instances:
+        instances = going.instances
+        if instances is None:
+            instances = [each.id for each in await self._central.instances(self._owner, going.connector)]
+        for instance in instances:
             for grant in grants:
                 state, _ = await self._central.state(self._owner, going.connector, instance, grant)
                 for stream, value in state.items():
@@ -172,27 +192,33 @@ class Sampler:
     # -- blobs -----------------------------------------------------------------------------------------------------
 
     async def _chosen(self, going: Going) -> list[Digest]:
-        """Some of the blobs that lose a link or a claim."""
+        """Some of the blobs that lose a link or a claim, and some that lost their last one before."""
         claimed = sorted({each.digest for each in await self._claimed(going)})
         found = set(self._rng.sample(claimed, min(CLAIMS, len(claimed))))
+        found |= set(await self._blobs.catalogue.former(self._owner, going.connector, None, CLAIMS))
         if going.key is not None:
             for place in await self._engine.stats(going.connector):
                 if going.covers(place):
                     found |= {each.link.digest for each in await self._engine.links_in(place, going.key)}
         else:
-            for _ in range(BLOBS):
-                found |= await self._anywhere(going)
+            found |= {digest for digest in await self._linked(going.connector) if await self._goes(going, digest)}
         some = sorted(found)
         return self._rng.sample(some, min(BLOBS, len(some)))
 
-    async def _anywhere(self, going: Going) -> set[Digest]:
-        """The first blob beyond a random digest, if what goes links it. Digests are spread evenly."""
-        beyond = Digest(self._rng.randbytes(32).hex())
-        for after in (beyond, None):
-            for digest, _ in await self._engine.linked(going.connector, after, 1):
-                links = await self._engine.links_of(digest, limit=_LOOKS)
-                return {digest} if any(going.covers(each.partition, each.key) for each in links) else set()
-        return set()
+    async def _linked(self, connector: str) -> set[Digest]:
+        """All blobs that the connector links where they are few, else those beyond random digests."""
+        first = await self._engine.linked(connector, None, BLOBS)
+        found = {digest for digest, _ in first}
+        if len(first) == BLOBS:
+            found = set()
+            for _ in range(BLOBS):  # digests are spread evenly
+                beyond = Digest(self._rng.randbytes(32).hex())
+                found |= {digest for digest, _ in await self._engine.linked(connector, beyond, 1)}
+        return found
+
+    async def _goes(self, going: Going, digest: Digest) -> bool:
+        links = await self._engine.links_of(digest, limit=_LOOKS)
+        return any(going.covers(each.partition, each.key) for each in links)
 
     async def _windows(self, digest: Digest) -> AsyncIterator[bytes]:
         stored = await self._blobs.catalogue.find(self._owner, digest)

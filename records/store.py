@@ -94,6 +94,7 @@ class RecordStore:
             self.checkpoints,
             keyring,
             ledger,
+            self.residues,
         )
         self.collections = Collections(directory / "collect.lock", blobs.catalogue, self.collector, self.erasures)
 

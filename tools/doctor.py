@@ -12,8 +12,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from blobstore.checks import BlobChecks, volumes
 from blobstore.digest import Digest
-from blobstore.errors import BlobError, Damaged, NewerVersion, WrongStore
+from blobstore.errors import BlobError, Damaged, FuseBlown, NewerVersion, WrongStore
 from blobstore.findings import Finding, Severity, Suspicion, certain, confirmed
+from blobstore.gc import Wanted
 from blobstore.remains import Remains
 from blobstore.scrub import Pace
 from records.central import Owner
@@ -22,6 +23,7 @@ from records.checks import RecordChecks
 from records.engine import Engine
 from records.erasure_checks import ErasureChecks
 from records.errors import RecordError
+from records.explanation import GRACE
 from records.holdings import Holdings
 from records.store import RecordStore
 from tools import directory
@@ -152,7 +154,8 @@ class Examination:
         known = await namespaces()
         claims = [remains.claims(*party) for party in await catalogue.parties() if party[0] in known]
         async for each in _chain(
-            checks.files(), checks.generations(), checks.objects(), remains.leases(), remains.staging(), *claims
+            *(checks.files(), checks.generations(), checks.objects(), remains.leases(), remains.staging()),
+            *(*claims, _garbage(store)),
         ):
             yield each
         if self._deep:
@@ -160,6 +163,14 @@ class Examination:
             with _bar() as bar:
                 async for each in checks.contents(_Shown(bar, total)):
                     yield each
+
+
+async def _garbage(store: RecordStore) -> AsyncIterator[Suspicion]:
+    """Whether a collection would be stopped by its fuse."""
+    try:
+        await store.collector.check_fuse(Wanted(GRACE))
+    except FuseBlown as error:
+        yield certain(Finding("collection_stopped", Severity.NOTE, "catalogue.db", f"no garbage is collected: {error}"))
 
 
 class _CannotRun(click.ClickException):

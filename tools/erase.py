@@ -10,7 +10,7 @@ import msgspec
 from records.central import Owner
 from records.erasure import Erasure
 from records.errors import Unknown
-from records.report import Covered, Kept, Preview
+from records.report import Covered, Kept, Preview, Residue
 from records.scope import Scope, Selector
 from records.store import RecordStore
 from tools.opening import Opening, run_with_store, store_options
@@ -19,8 +19,8 @@ from tools.output import json_option, size
 WAIT = 30.0
 """Seconds to wait for readers whose snapshots keep erased rows in a log."""
 
-UNFINISHED = 3
-"""Exit code when it goes on in the background."""
+UNFINISHED, UNCLEAN = 3, 4
+"""Exit codes: it goes on in the background; it is done and left traces, or files could not be searched for them."""
 
 
 @click.command()
@@ -44,7 +44,10 @@ def erase(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Erase, wait until nothing is left, and print the receipt. Exit code 3: it goes on in the background."""
+    """Erase, wait until nothing is left, and print the receipt.
+
+    Exit code 3: it goes on in the background; 4: it is done, and a file that is named still shows some of it.
+    """
     if connector is None and (instance, stream, key) != (None, None, None):
         raise click.UsageError("--instance, --stream and --key need --connector")
     if key is not None and stream is None:
@@ -66,6 +69,8 @@ def erase(
     _show(found, as_json)
     if found.receipt is None:
         raise click.exceptions.Exit(UNFINISHED)
+    if not found.report.clean:
+        raise click.exceptions.Exit(UNCLEAN)
 
 
 async def _known_owner(store: RecordStore, subject: str) -> Owner:
@@ -125,7 +130,23 @@ def _show(done: Erasure, as_json: bool) -> None:
             f" ({size(report.bytes)}) erased from {what}; erasure {report.id}",
             err=True,
         )
+        _show_residue(report.residue)
         if receipt is not None:
             click.echo(receipt)
     if receipt is None:
         click.echo("a reader still sees the erased rows; a running server, or `blobstore gc`, finishes this", err=True)
+
+
+def _show_residue(of: Residue | None) -> None:
+    """The operator's part of it: where a trace was found."""
+    if of is None:
+        return
+    click.echo(
+        f"{of.result}: {of.samples - of.shared:,} samples were looked for in {of.files:,} files ({size(of.bytes)})"
+        f" and {of.named:,} blobs by their names; {of.shared:,} more stand in living data too",
+        err=True,
+    )
+    for place in of.places:
+        click.echo(f"  a trace in {place.path}, at byte {place.offset:,} ({place.kind})", err=True)
+    if of.unread:
+        click.echo(f"  {of.unread:,} files could not be read", err=True)

@@ -20,13 +20,30 @@ from tools.opening import Opening, run_with_store, store_options
 from tools.output import size
 
 
+def _pairs(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [each.partition("=")[::2] for each in given]
+    if any(not old or not new for old, new in pairs) or len({old for old, _ in pairs}) < len(pairs):
+        raise click.BadParameter("each is OLD=NEW, and no OLD twice")
+    return dict(pairs)
+
+
 @click.command("import")
 @store_options
 @click.option("--owner", required=True, help="Whose it becomes; made if need be.")
 @click.option("--connector", help="Only what this connector brought, by id or key.")
+@click.option(
+    "--instance",
+    "renamed",
+    multiple=True,
+    metavar="OLD=NEW",
+    callback=_pairs,
+    help="Another name for an account: one that was erased here is never written to again.",
+)
 @click.option("--limit", default=LIMIT, show_default=True, help="Bytes of all files, beyond which it is refused.")
 @click.argument("bag")
-def import_bag(opening: Opening, owner: str, connector: str | None, limit: int, bag: str) -> None:
+def import_bag(
+    opening: Opening, owner: str, connector: str | None, renamed: dict[str, str], limit: int, bag: str
+) -> None:
     """Take what `blobstore export` wrote: BAG is a tar or zip archive, a folder, or - for an archive on standard
     input.
 
@@ -37,7 +54,7 @@ def import_bag(opening: Opening, owner: str, connector: str | None, limit: int, 
         with _opened(store, bag, limit) as archive:
             checked = await store.imports.check(archive, limit)
             try:
-                return await store.imports.load(await store.access.owner(owner), checked, connector)
+                return await store.imports.load(await store.access.owner(owner), checked, connector, renamed)
             finally:
                 checked.close()
 

@@ -40,6 +40,11 @@ def verify(file: Path, public_key: str | None) -> None:
     click.echo(
         f"{erased.records:,} records of {erased.streams:,} streams, {erased.blobs:,} blobs ({size(erased.bytes)})"
     )
+    residue = found.residue
+    samples = residue.samples - residue.shared
+    click.echo(f"traces: {residue.result}; {samples:,} samples were looked for in {residue.files:,} files")
+    for kind, count in sorted(residue.found.items()):
+        click.echo(f"  {count:,} left in {kind}")
     if found.spine_head is not None:
         click.echo(f"audit log at event {found.spine_head['seq']}, {found.spine_head['hash']}")
 

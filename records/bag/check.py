@@ -1,6 +1,6 @@
 """Whether a bag is one that an export made, to the last file and the last line; nothing is stored meanwhile.
 
-Manifests are held against the files both ways. Lists and records are read as what they will become; what follows from
+After its manifests (`manifests`), lists and records are read as what they will become; what follows from
 records and files (the lists of attachments and blobs) is made again and must be the same.
 """
 
@@ -21,27 +21,23 @@ from records.bag.lines import (
     ConnectorLine,
     InstanceLine,
     Placed,
-    SpineLine,
     StateLine,
     StreamLine,
     WaitingLine,
-    digest_in,
     line_of,
     read,
     written,
 )
-from records.bag.survey import MAX_LINE as MAX_LINE_OF_LISTS
+from records.bag.manifests import check_manifests
+from records.bag.spine import check_spine
 from records.bag.survey import Survey
 from records.errors import BadBag, Invalid
-from records.heads import embedded
 from records.keys import MAX_BYTES as MAX_KEY
 from records.lines import MAX_LINE, ParsedPut, Rejected, parse_line
 from records.links import BlobRef, find, media_type
 from records.manifest import MAX_BYTES, Manifest, StreamDeclaration, decode, require_id
 from records.model import Partition
-from records.signing import NotGenuine, SignedDocument
 from records.slots import WHOLE_RECORD
-from records.spine import Fault, Verifier
 
 MAX_CONNECTORS = 1000
 MAX_MANIFESTS = 64 << 20
@@ -49,7 +45,6 @@ MAX_MANIFESTS = 64 << 20
 
 MAX_INSTANCES = 100_000
 MAX_STATE = 16 << 20
-MAX_EVENT = 16 << 20
 LONGEST = MAX_LINE + 4096
 """Bytes of a line of records: an export may spell a key a little longer than it came."""
 
@@ -68,7 +63,6 @@ _LISTS = (
 )
 
 _EXPLAINED = 4
-_LISTED = {"blake3": 1, "sha256": 2}
 
 
 @dataclass(slots=True)
@@ -102,48 +96,14 @@ def decoded(raw: bytes) -> Manifest:
 
 def check(survey: Survey) -> Checked:
     """Look at everything. Raises `BadBag`."""
-    _check_tags(survey)
-    for algorithm, mark in _LISTED.items():
-        for path in (f"manifest-{algorithm}.txt", f"tagmanifest-{algorithm}.txt"):
-            _check_manifest(survey, path, algorithm, mark)
-        forgotten = survey.unmarked(layout.DATA, mark) or next(
-            (tag for tag in TAGS if not survey.said(tag, mark)), None
-        )
-        if forgotten is not None:
-            raise BadBag(f"no manifest-{algorithm}.txt lists {forgotten}")
+    check_manifests(survey)
+    for path in (*TAGS, *layout.TAG_MANIFESTS):
+        survey.mark(path, _EXPLAINED)
     checked = _Checker(survey).run()
     unexplained = survey.unmarked("", _EXPLAINED)
     if unexplained is not None:
         raise BadBag(f"nothing in it explains {unexplained}")
     return checked
-
-
-def _check_tags(survey: Survey) -> None:
-    if survey.whole(layout.DECLARATION, _SHORT) != layout.DECLARED:
-        raise BadBag("bagit.txt is not that of an export")
-    info = survey.whole(layout.INFO, _SHORT).decode("utf-8", "replace").splitlines()
-    if layout.FORMAT_LINE not in info:
-        raise BadBag("it is no export of this program, or of a newer one")
-    count, size = survey.totals(layout.DATA)
-    if layout.oxum(size, count) not in info:
-        raise BadBag("its files are not as many, or not as long, as bag-info.txt says")
-    for path in (*TAGS, *layout.TAG_MANIFESTS):
-        survey.mark(path, _EXPLAINED)
-
-
-def _check_manifest(survey: Survey, manifest: str, algorithm: str, mark: int) -> None:
-    for line in survey.lines(manifest):
-        digest, gap, path = line.decode("utf-8", "replace").partition("  ")
-        if not gap:
-            raise BadBag(f"{manifest} has a line that lists nothing")
-        if path.startswith(layout.DATA) is manifest.startswith("tag") or (
-            path not in TAGS and manifest.startswith("tag")
-        ):
-            raise BadBag(f"{manifest} lists {path[:_SHORT]!r}, which does not belong there")
-        if digest_in(algorithm, survey.content(path)) != digest:
-            raise BadBag(f"{path} is not what {manifest} lists")
-        if not survey.mark(path, mark):
-            raise BadBag(f"{manifest} lists {path} twice")
 
 
 class _Checker:
@@ -164,7 +124,9 @@ class _Checker:
         self._waiting()
         self._blobs()
         if self._survey.has(layout.SPINE) or self._survey.has(layout.CHECKPOINT):
-            self._spine()
+            for path in (layout.SPINE, layout.CHECKPOINT):
+                self._explained(path)
+            check_spine(self._survey)
         return self._found
 
     def _connectors(self) -> None:
@@ -278,25 +240,6 @@ class _Checker:
         if listed.finish() != self._survey.content(layout.BLOBS):
             raise BadBag(f"{layout.BLOBS} is not the list of its blobs")
 
-    def _spine(self) -> None:
-        """The log is not loaded, for it tells of another server; but what is in a bag is right."""
-        for path in (layout.SPINE, layout.CHECKPOINT):
-            self._explained(path)
-        try:
-            document = SignedDocument.verify(self._survey.whole(layout.CHECKPOINT, MAX_LINE_OF_LISTS))
-            head = embedded(document).spine_head
-        except NotGenuine as error:
-            raise BadBag(f"{layout.CHECKPOINT}: {error}") from None
-        known = {} if head is None else {head.seq: bytes.fromhex(head.hash)}
-        verifier, last = Verifier(known=known), 0
-        for raw in self._survey.lines(layout.SPINE, MAX_EVENT):
-            event = read(raw, SpineLine).event()
-            _require_sound(verifier.feed(event))
-            last = event.seq
-        _require_sound(verifier.finish())
-        if last not in known:
-            raise BadBag(f"{layout.SPINE} does not end where {layout.CHECKPOINT} says")
-
     def _blob(self, digest: Digest | None, sha256: bytes | None) -> Digest:
         """The digest of a blob that is named, and thereby explained."""
         if digest is None:
@@ -331,11 +274,6 @@ def _record(raw: bytes, declaration: StreamDeclaration, where: str) -> ParsedPut
     if not isinstance(record, ParsedPut) or line_of(record.key, record.data, record.emitted_at) != raw + b"\n":
         raise BadBag(f"{where}: it is spelled in another way than an export does")
     return record
-
-
-def _require_sound(faults: Sequence[Fault]) -> None:
-    if faults:
-        raise BadBag(f"{layout.SPINE}: {faults[0].message}")
 
 
 def _is_place(text: str) -> bool:

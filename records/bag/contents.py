@@ -204,7 +204,7 @@ CREATE TABLE wanted (digest BLOB PRIMARY KEY) WITHOUT ROWID
 """
 
 _PLACED = """
-SELECT p.start, m.* FROM places p JOIN members m ON m.path = p.path
+SELECT p.start, m.* FROM places p CROSS JOIN members m ON m.path = p.path
 WHERE p.start >= (SELECT coalesce(max(start), 0) FROM places WHERE start <= ?) AND p.start < ?
 ORDER BY p.start
 """

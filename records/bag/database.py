@@ -179,5 +179,5 @@ _WAITING = "INSERT INTO waiting (stream, key, place, blob, media_type) VALUES (?
 _WAITINGS = "SELECT stream, key, place, blob, media_type FROM waiting ORDER BY id"
 _ATTACHMENTS = """
 SELECT r.stream, r.key, a.pointer, a.blob, a.media_type, a.filename
-FROM attachments a JOIN records r ON r.id = a.record ORDER BY a.id
+FROM attachments a CROSS JOIN records r ON r.id = a.record ORDER BY a.id
 """

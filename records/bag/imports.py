@@ -7,8 +7,9 @@ cut off is done again: what is there already stays as it is, so it goes on about
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ParamSpec, TypeVar
 
 from blobstore.digest import Digest
@@ -22,9 +23,9 @@ from records.bag.check import LONGEST, MAX_STATE, Checked, check
 from records.bag.lines import AttachmentLine, Placed, StateLine, StreamLine, WaitingLine, read
 from records.bag.survey import MAX_LINE, Survey
 from records.central import About, Central, Instance, Owner
-from records.errors import BadBag, Conflict
+from records.errors import BadBag, Conflict, Invalid
 from records.ingest import Ingests
-from records.manifest import connector_key
+from records.manifest import connector_key, require_id
 from records.registry import Registry
 from records.scope import Selector
 from records.slots import WHOLE_RECORD
@@ -37,6 +38,8 @@ P = TypeVar("P", bound=Placed)
 LINES = 500
 LINES_BYTES = 8 << 20
 """Records that are stored together, and bytes of them after which there are fewer."""
+
+AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
 
 LIMIT = 1 << 40
 """Bytes of all files of a bag, unless told otherwise."""
@@ -99,8 +102,16 @@ class Imports:
             survey.close()
             raise
 
-    async def load(self, owner: Owner, bag: CheckedBag, connector: str | None = None) -> Imported:
+    async def load(
+        self,
+        owner: Owner,
+        bag: CheckedBag,
+        connector: str | None = None,
+        renamed: Mapping[str, str] = AS_THEY_ARE,
+    ) -> Imported:
         """Store what a checked bag holds, or one connector of it. Again is harmless.
+
+        `renamed` are other names for instances of the bag: one that was erased here takes no writes any more.
 
         Raises `Conflict` before anything is stored: a connector is here with another manifest, or an instance is
         another connector's, was erased, or would be a second default. Raises `BadBag` where the archive is not any
@@ -110,10 +121,15 @@ class Imports:
         chosen = sorted(found.manifests) if connector is None else [connector_key(connector)]
         if not found.manifests.keys() >= set(chosen):
             raise BadBag(f"there is no connector {connector!r} in it")
-        await self._require_room(owner, found, chosen)
-        return await _Loading(self._ways, owner, bag, frozenset(chosen)).run()
+        names = {name: require_id(renamed.get(name, name), "instance") for name in found.instances}
+        if len(set(names.values())) < len(names) or not names.keys() >= renamed.keys():
+            raise Invalid("instances are renamed that are not in the bag, or two of it to the same")
+        await self._require_place(owner, found, chosen, names)
+        return await _Loading(self._ways, owner, bag, frozenset(chosen), names).run()
 
-    async def _require_room(self, owner: Owner, found: Checked, chosen: list[str]) -> None:
+    async def _require_place(
+        self, owner: Owner, found: Checked, chosen: Collection[str], names: Mapping[str, str]
+    ) -> None:
         for key in chosen:
             there = await self._ways.central.connector(owner.id, key)
             if there is not None and there.erased_at is None and there.manifest != found.manifests[key]:
@@ -122,22 +138,28 @@ class Imports:
         for name, (key, default) in found.instances.items():
             if key not in chosen:
                 continue
-            instance = await self._ways.central.instance(owner.id, name)
+            instance = await self._ways.central.instance(owner.id, names[name])
             if instance is not None and (instance.connector != key or instance.erased_at is not None):
-                raise Conflict(f"the instance {name!r} is another connector's, or was erased, and takes no writes")
-            if default and defaults.get(key, name) != name:
-                raise Conflict(f"{key!r} has another default instance here")
+                raise Conflict(
+                    f"the instance {names[name]!r} is another connector's here, or was erased, and takes no writes;"
+                    " give it another name (--instance OLD=NEW)"
+                )
+            if default and defaults.get(key, names[name]) != names[name]:
+                raise Conflict(f"{key!r} has another default instance here: {defaults[key]!r} (--instance OLD=NEW)")
 
 
 class _Loading:
     """One bag on its way in."""
 
-    def __init__(self, ways: Ways, owner: Owner, bag: CheckedBag, chosen: frozenset[str]) -> None:
+    def __init__(
+        self, ways: Ways, owner: Owner, bag: CheckedBag, chosen: frozenset[str], names: Mapping[str, str]
+    ) -> None:
         self._ways = ways
         self._owner = owner
         self._survey = bag.survey
         self._bag = bag
         self._chosen = chosen
+        self._names = names
         self._imported = Imported(sorted(chosen), skipped=bag.found.skipped)
 
     async def run(self) -> Imported:
@@ -151,7 +173,7 @@ class _Loading:
         async for batch in self._lines(layout.STATES):
             for state in self._read(batch, StateLine):
                 value = await to_the_end(self._submit(self._survey.whole, state.path, MAX_STATE))
-                await self._ways.states.merge(self._owner, _selector(state), {state.stream: value})
+                await self._ways.states.merge(self._owner, self._selector(state), {state.stream: value})
         async for batch in self._lines(layout.WAITING):
             for waiting in self._read(batch, WaitingLine):
                 await self._upload(waiting, waiting.key, waiting.place, waiting.blob_id, waiting.media_type)
@@ -168,7 +190,7 @@ class _Loading:
                 await self._ways.registry.register(self._owner, found.manifests[key])
         for name, (key, default) in found.instances.items():
             if key in self._chosen:
-                await central.add_instance(self._owner.id, Instance(name, key, default, times.now(), None))
+                await central.add_instance(self._owner.id, Instance(self._names[name], key, default, times.now(), None))
 
     async def _attach(self, lines: Sequence[AttachmentLine]) -> None:
         """Bytes that these lines name and their connector does not hold or claim yet."""
@@ -186,7 +208,7 @@ class _Loading:
         content = await to_the_end(self._submit(self._survey.content, path))
         receiving = await self._ways.attachments.receive(
             self._owner,
-            _selector(line),
+            self._selector(line),
             stream=line.stream,
             record_key=key,
             json_path=place,
@@ -201,7 +223,7 @@ class _Loading:
         self._imported.blobs += 1
 
     async def _ingest(self, line: StreamLine) -> None:
-        ingest = await self._ways.ingests.begin(self._owner, line.stream, _selector(line))
+        ingest = await self._ways.ingests.begin(self._owner, line.stream, self._selector(line))
         async for batch in self._lines(line.path, LONGEST):
             await ingest.apply(batch)
             if ingest.rejections:
@@ -219,6 +241,9 @@ class _Loading:
         lines = [read(raw, kind) for raw in batch]
         mine = [line for line in lines if line.connector in self._chosen]
         return [line for line in mine if self._bag.found.declaration(line) is not None]
+
+    def _selector(self, line: Placed) -> Selector:
+        return Selector(line.connector, self._names[line.instance])
 
     async def _note(self, kind: str, counts: Mapping[str, int]) -> None:
         facts = {"bag": self._bag.name, "connectors": self._imported.connectors, **counts}
@@ -241,7 +266,3 @@ def _take(lines: Iterator[bytes]) -> list[bytes]:
 def _checked(survey: Survey, limit: int) -> Checked:
     survey.read_all(limit)
     return check(survey)
-
-
-def _selector(line: Placed) -> Selector:
-    return Selector(line.connector, line.instance)

@@ -78,13 +78,15 @@ class _Backup:
 
     async def make(self) -> Manifest:
         """Most bytes first, while no snapshot of a database is held; then a moment, and what it knows beyond them."""
-        catalogue = self._store.blobs.catalogue
-        async for page in _live(catalogue):
-            await asyncio.gather(*map(self._copy, page))
+        await self._copy_ahead()
         for _ in range(TRIES):
             with suppress(_Overtaken):
                 return await self._moment()
         raise StorageUnavailable("erasures took away what was being copied each time; try again when fewer run")
+
+    async def _copy_ahead(self) -> None:
+        async for page in _live(self._store.blobs.catalogue):
+            await asyncio.gather(*map(self._copy, page))
 
     async def _moment(self) -> Manifest:
         folder = await asyncio.to_thread(self._repository.begin)

@@ -40,6 +40,17 @@ _KEPT: dict[str, Schema] = {
     "kept_bytes": COUNT,
     "kept_with": array_of(ref("Keeper")),
 }
+_RESIDUE: dict[str, Schema] = {
+    "result": {"enum": ["clean", "residue", "incomplete"]},
+    "samples": COUNT | {"description": "Taken of what was to go, before it went."},
+    "shared": COUNT | {"description": "Of these, samples that living data show too: they prove nothing."},
+    "files": COUNT | {"description": "Searched for the others, byte by byte."},
+    "bytes": COUNT,
+    "named": COUNT | {"description": "Blobs that went, and were looked for by their names."},
+    "classes": map_of(COUNT) | {"description": "The files by the class of their storage."},
+    "found": map_of(COUNT) | {"description": "Traces by the class of storage."},
+    "unread": COUNT | {"description": "Files that could not be searched."},
+}
 _RECEIPT = record_of(
     {
         "kind": {"const": "erasure_receipt"},
@@ -59,6 +70,7 @@ _RECEIPT = record_of(
         "kept": record_of({"blobs": COUNT, "bytes": COUNT, "with": array_of(ref("Keeper"))}),
         "covers": _TEXTS,
         "does_not_cover": _TEXTS,
+        "residue": record_of({**_RESIDUE, "method": TEXT}),
         "signature": record_of({"algorithm": {"const": "Ed25519"}, "public_key": _KEY, "value": TEXT}),
     }
 ) | {"description": "A signed document (`blobstore receipt verify`)."}
@@ -251,6 +263,7 @@ ANSWERS: dict[str, Schema] = {
             "resumed": COUNT | {"description": "How often it was taken up again after it was cut off."},
             "requested_at": MOMENT,
             "completed_at": optional(MOMENT),
+            "residue": optional(record_of(_RESIDUE)),
             "receipt": optional(ref("Receipt")),
         },
     ),
@@ -313,6 +326,8 @@ ANSWERS: dict[str, Schema] = {
             **_AMOUNTS,
             "orphan_count": COUNT,
             "orphan_bytes": COUNT,
+            "reserved_bytes": COUNT,
+            "quota_bytes": optional(COUNT),
             "streams": array_of(record_of({"connector_id": TEXT, "stream": TEXT, **_AMOUNTS})),
         },
     ),

@@ -45,7 +45,7 @@ async def erase(request: web.Request) -> web.Response:
     if asked.preview:
         return wire.reply(_preview(await erasures.preview(owner, goes)))
     done = await erasures.erase(owner, goes, wait=patience(request))
-    return wire.reply(told(done)) if done.receipt is not None else accepted(request, done)
+    return wire.reply(told(done)) if done.report.clean else accepted(request, done)
 
 
 async def one(request: web.Request) -> web.Response:
@@ -70,7 +70,7 @@ def patience(request: web.Request) -> float:
 
 
 def accepted(request: web.Request, begun: Erasure) -> web.Response:
-    """202: the erasure goes on; where to ask for it."""
+    """202: the erasure goes on, or left traces that the operator has to remove; where to ask for it."""
     headers = {"Location": f"/v1/owner/erasures/{begun.report.id}"}
     if params.prefers_async(request):
         headers["Preference-Applied"] = "respond-async"
@@ -93,12 +93,13 @@ def told(of: Erasure) -> dict[str, object]:
         "resumed": report.resumed,
         "requested_at": report.requested_at,
         "completed_at": report.completed_at,
+        "residue": None if report.residue is None else report.residue.member(),
         "receipt": _receipt(of),
     }
 
 
 def _deleted(request: web.Request, done: Erasure) -> web.Response:
-    if done.receipt is None:
+    if not done.report.clean:
         return accepted(request, done)
     covered, instances = done.report.covered, done.report.covered.instances
     return wire.reply(

@@ -51,7 +51,7 @@ async def collect(request: web.Request) -> web.Response:
 
 
 async def usage(request: web.Request) -> web.Response:
-    """`GET /v1/owner/usage`: records, blobs, bytes, what deduplication saves, and orphans."""
+    """`GET /v1/owner/usage`: records, blobs, bytes, what deduplication saves, orphans, and the quota."""
     params.query(request)
     *streams, total = await usage_of(request.app[STORE], request[CALLER].owner)
     return wire.reply(
@@ -60,6 +60,8 @@ async def usage(request: web.Request) -> web.Response:
             **_counts(total),
             "orphan_count": total.orphans,
             "orphan_bytes": total.orphan_bytes,
+            "reserved_bytes": total.reserved_bytes,
+            "quota_bytes": total.quota_bytes,
             "streams": [{"connector_id": each.connector, "stream": each.stream, **_counts(each)} for each in streams],
         }
     )

@@ -46,7 +46,7 @@ async def _erase(request: web.Request, key: str | None) -> web.Response:
     owner, all_erasures = request[CALLER].owner, request.app[STORE].erasures
     goes = await all_erasures.of_records(owner, selector, params.path_part(request, "stream"), key)
     done = await all_erasures.erase(owner, goes, wait=erasures.patience(request))
-    return web.Response(status=204) if done.receipt is not None else erasures.accepted(request, done)
+    return web.Response(status=204) if done.report.clean else erasures.accepted(request, done)
 
 
 def _members(stream: str, page: RecordPage, wanted: Listing, limit: int) -> dict[str, object]:

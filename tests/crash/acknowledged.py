@@ -104,6 +104,9 @@ class Acknowledged:
     puts: dict[str, Count] = field(default_factory=dict)
     deletes: dict[str, Count] = field(default_factory=dict)
     blobs: dict[str, Count] = field(default_factory=dict)
+    grants: dict[str, set[str]] = field(default_factory=dict)
+    """What the status of a grant may be."""
+    backups: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     """How often each kind of request was acknowledged."""
 

@@ -5,6 +5,7 @@ is looked at as it is, then the service is started again on it, asked for everyt
 """
 
 import asyncio
+import json
 import os
 import pickle
 import random
@@ -24,10 +25,17 @@ from tools.cli import main
 from tools.opening import Opening, configure
 
 
-async def check(data: Path, known: Acknowledged, owner: str) -> None:
+def check(data: Path, known: Acknowledged, owner: str) -> None:
     """Raise `AssertionError` for what is lost, back, or left over."""
     back = known.erased & marks_in(data)
     assert not back, f"the disk still shows what was erased: {back}"
+    asyncio.run(serve(data, known))
+    # Not in the same run: what the server does in the background ends with it.
+    asyncio.run(look_at_files(data, known, owner))
+
+
+async def serve(data: Path, known: Acknowledged) -> None:
+    """Start again, and ask for everything."""
     configure(Opening(data, None, None))
     store = await RecordStore.open(data)
     config = Config(host="127.0.0.1", port=0)
@@ -36,10 +44,29 @@ async def check(data: Path, known: Acknowledged, owner: str) -> None:
             await Look(Client(session, OneServer(url), token, random.Random(0)), known).at_all()
     await store.close()
 
+
+async def look_at_files(data: Path, known: Acknowledged, owner: str) -> None:
+    """What is left when no server runs, and in a backup."""
+
     async def run(*arguments: str) -> tuple[int, str]:
         return await asyncio.to_thread(_command, data, arguments)
 
     await nothing_is_left(run, data, known, owner if known.tokens else None)
+    if known.backups and os.environ["CRASH_MODEL"] == "strict":  # a restore takes as long as all the rest
+        await restored(data.with_name("backup"), data, known)
+
+
+async def restored(backup: Path, data: Path, known: Acknowledged) -> None:
+    """An acknowledged backup is whole, and what was erased since does not come back with it."""
+    fresh = data.with_name("restored")
+    ledger = data / "erasures.ledger"
+    replayed = ["--ledger", str(ledger)] if ledger.exists() else ["--without-ledger"]
+    assert (await asyncio.to_thread(_command, fresh, ("restore", str(backup), *replayed)))[0] == 0
+    back = known.erased & marks_in(fresh)
+    assert not back, f"the backup brought back what was erased: {back}"
+    code, found = await asyncio.to_thread(_command, fresh, ("doctor", "--deep", "--json"))
+    errors = [each for each in json.loads(found) if each["severity"] == "error"]
+    assert (code, errors) == (0, []), found
 
 
 def _command(data: Path, arguments: tuple[str, ...]) -> tuple[int, str]:
@@ -58,4 +85,4 @@ def acknowledged() -> Acknowledged:
 
 if __name__ == "__main__":
     owner_name, place = sys.argv[1:]
-    asyncio.run(check(Path(os.environ["CRASH_DIR"]) / place, acknowledged(), owner_name))
+    check(Path(os.environ["CRASH_DIR"]) / place, acknowledged(), owner_name)

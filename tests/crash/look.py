@@ -43,6 +43,10 @@ class Look:
             status, body = await self._client.ask("GET", f"/v1/state/{connector}", 200, 404)
             found = json.loads(body)["state"].get("files") if status == 200 else None
             assert found in states, f"the state of {connector} is {found}"
+        _, body = await self._client.ask("GET", "/v1/owner/grants", 200)
+        grants = {each["grant_id"]: each["status"] for each in json.loads(body)["data"]}
+        for grant, allowed in self._known.grants.items():
+            assert grants.get(grant) in allowed, f"{grant} is {grants.get(grant)}"
         wrong = wrong_on_spine(self._known, [each async for each in self._events()])
         assert wrong == [], f"on the spine is not: {wrong}"
 

@@ -17,7 +17,7 @@ from tests.crash.acknowledged import Acknowledged
 from tests.crash.erasers import Eraser
 from tests.crash.fleet import Fleet
 from tests.crash.look import clients
-from tests.crash.workers import Client, Ingester, Uploader
+from tests.crash.workers import Client, Granter, Ingester, Uploader
 from tests.fakes.power import Disk
 from tests.fakes.warm import asking
 
@@ -73,7 +73,7 @@ async def test_what_was_acknowledged_survives_a_power_cut_at_any_moment(
     assert "Traceback" not in fleet.log.read_text(), fleet.log.read_text()[-5000:]
     print(f"acknowledged {dict(known.kinds)}")
     check = asking(forks, "tests.crash.after_cut", OWNER, "data")
-    assert disk.after_every_cut(check, "strict,ext4,random", sized(4, 120)) == ""
+    assert disk.after_every_cut(check, "strict,ext4,random", sized(3, 120)) == ""
 
 
 @pytest.mark.long
@@ -94,6 +94,15 @@ async def test_a_directory_that_a_power_cut_left_half_made_is_completed(
     assert disk.after_every_cut(check, "strict,ext4", sized(8, 100_000)) == ""
 
 
+async def back_up_for_ever(fleet: Fleet, known: Acknowledged) -> None:
+    """On the same disk; each one that is acknowledged can be restored."""
+    while True:
+        code, _ = await fleet.command("backup", str(fleet.data.with_name("backup")), "--keep", "2")
+        assert code == 0, fleet.log.read_text()
+        known.backups += 1
+        known.kinds["backup"] += 1
+
+
 async def work(fleet: Fleet, client: Marking, known: Acknowledged, rng: random.Random, requests: int) -> None:
     """So many requests, by several at once."""
     work = [
@@ -102,6 +111,8 @@ async def work(fleet: Fleet, client: Marking, known: Acknowledged, rng: random.R
         Uploader(client, known, rng, "uploads").work(),
         Ingester(client, known, rng, "records").work(),
         Eraser(client, known, rng, "doomed", fleet, OWNER).work(),
+        Granter(client, known, rng, "records").work(),
+        back_up_for_ever(fleet, known),
     ]
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each) for each in work]

@@ -181,6 +181,28 @@ class Ingester(Worker):
         self.acknowledged.kinds["state"] += 1
 
 
+class Granter(Worker):
+    """Grants what an ingester writes, and revokes some of it."""
+
+    async def work(self) -> None:
+        """For ever."""
+        await self.register()
+        grants = self.acknowledged.grants
+        stream = {"name": "files", "fields": ["id"]}
+        wanted = json.dumps({"client_id": "app", "connector_id": self.connector, "streams": [stream]}).encode()
+        while True:
+            _, body = await until_told(lambda: self.client.ask("POST", "/v1/owner/grants", 201, data=wanted))
+            grant = json.loads(body)["grant_id"]
+            grants[grant] = {"active"}
+            self.acknowledged.kinds["grant"] += 1
+            if self.rng.random() < 0.5:
+                grants[grant] = {"active", "revoked"}
+                path = f"/v1/owner/grants/{grant}/revoke"
+                await until_told(lambda path=path: self.client.ask("POST", path, 200, data=b""))
+                grants[grant] = {"revoked"}
+                self.acknowledged.kinds["revocation"] += 1
+
+
 async def until_told(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask again until a server lives long enough to answer."""
     while True:

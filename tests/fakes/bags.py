@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from records.bag.export import Export
-from records.bag.imports import Imported
+from records.bag.imports import AS_THEY_ARE, Imported
 from records.bag.untar import TarArchive
 from records.bag.unzip import ZipArchive
 from records.central import Owner
@@ -66,9 +66,12 @@ class Writer:
         return {"blob_id": str(stored.name.digest), "mime_type": "image/png", "name": f"{key[:9]}.png"}
 
     async def put(self, stream: str, key: object, data: str) -> None:
-        line = f'{{"key":{json.dumps(key)},"data":{data},"emitted_at":"{WHEN}"}}'
+        await self.put_all(stream, (key, data))
+
+    async def put_all(self, stream: str, *records: tuple[object, str]) -> None:
+        lines = [f'{{"key":{json.dumps(key)},"data":{data},"emitted_at":"{WHEN}"}}' for key, data in records]
         ingest = await self.store.ingests.begin(self.owner, stream, self.selector)
-        await ingest.apply([line.encode()])
+        await ingest.apply([line.encode() for line in lines])
         assert ingest.rejected == 0, ingest.rejections
 
     async def delete(self, stream: str, key: str) -> None:
@@ -78,17 +81,18 @@ class Writer:
 
     async def fill(self, only: bytes) -> None:
         """Odd keys, odd spellings, compound keys, attachments, records that changed and that are gone."""
-        for key in KEYS:
-            await self.put("messages", key, f'{{ "id": {json.dumps(key)},\t"text":"old", "n": 1.0e2}}')
-            spelled = json.dumps({"id": key, "text": "\u00e4", 'odd "name': [1], "$x": "dollar", "1": 1, "at": None})
-            await self.put("messages", key, spelled)
-        await self.put("messages", "gone", '{"id":"gone"}')
+        old = [(key, f'{{ "id": {json.dumps(key)},\t"text":"old", "n": 1.0e2}}') for key in KEYS]
+        await self.put_all("messages", *old, ("gone", '{"id":"gone"}'))
+        now = {"text": "\u00e4", 'odd "name': [1], "$x": "dollar", "1": 1, "at": None}
+        await self.put_all("messages", *((key, json.dumps({"id": key, **now})) for key in KEYS))
         await self.delete("messages", "gone")
-        await self.put("pairs", ["l", "r/\0"], '{"left":"l","right":"r/\\u0000","at":7}')
-        await self.put("pairs", ["l", "r"], '{"right":"r","left":"l"}')
-        for key, data in (("1", SHARED), ("2", only), ("3", EMPTY)):
-            ref = await self.upload(data, "records", key)
-            await self.put("records", key, json.dumps({"id": key, "blob_ref": ref, "more": [{"deep": ref}]}))
+        odd = (["l", "r/\0"], '{"left":"l","right":"r/\\u0000","at":7}')
+        await self.put_all("pairs", odd, (["l", "r"], '{"right":"r","left":"l"}'))
+        refs = {
+            key: await self.upload(data, "records", key) for key, data in (("1", SHARED), ("2", only), ("3", EMPTY))
+        }
+        whole = [(key, json.dumps({"id": key, "blob_ref": ref, "more": [{"deep": ref}]})) for key, ref in refs.items()]
+        await self.put_all("records", *whole)
         ref = await self.upload(SHARED, "log", "once")
         await self.put("log", "once", json.dumps({"id": "once", "blob_ref": ref, "Text": "upper"}))
         await self.upload(WAITING, "records", "not yet")
@@ -202,11 +206,17 @@ class InMemory:
         return self.data[offset : offset + length]
 
 
-async def take(store: RecordStore, owner: str, archive: bytes, connector: str | None = None) -> Imported:
+async def take(
+    store: RecordStore,
+    owner: str,
+    archive: bytes,
+    connector: str | None = None,
+    renamed: Mapping[str, str] = AS_THEY_ARE,
+) -> Imported:
     """Import an archive."""
     source = InMemory(archive)
     checked = await store.imports.check(ZipArchive(source) if archive[:2] == b"PK" else TarArchive(source))
     try:
-        return await store.imports.load(await store.access.owner(owner), checked, connector)
+        return await store.imports.load(await store.access.owner(owner), checked, connector, renamed)
     finally:
         checked.close()

@@ -5,6 +5,8 @@ import runpy
 import subprocess
 from pathlib import Path
 
+MEMORY = Path("/dev/shm")
+
 
 class Disk:
     """Wraps the `powercut` tool of the shared directory; needs root and /dev/fuse."""
@@ -38,6 +40,8 @@ class Disk:
         """
         self.unmount()
         options = ["--models", models, "--max", str(most), "--jobs", "2", "--check", check]
+        if MEMORY.is_dir():  # what a check writes need not survive anything
+            options += ["--tmp", str(MEMORY)]
         done = subprocess.run([self._tool, "explore", self._work, *options], capture_output=True, text=True)
         print(*done.stdout.splitlines()[-1:])
         return "" if done.returncode == 0 else done.stdout + done.stderr

@@ -25,6 +25,7 @@ import pytest
 from blobstore.digest import Digest
 from blobstore.scrub import scrub
 from blobstore.sqlite import sqlite3
+from blobstore.tracing import Found, Search, look
 from records.central import Owner
 from records.scope import Selector
 from records.store import RecordStore
@@ -129,6 +130,9 @@ class World:
             self._patched.setattr(f"{module}.SqliteFile", SteppedFile)
         self._patched.setattr(time, "time", lambda: self.loop.now)
         self._patched.setattr(secrets, "token_hex", lambda size=16: self._rng.randbytes(size).hex())
+        self._patched.setattr(secrets, "token_bytes", self._rng.randbytes)
+        # The child process of a search would be outside of this world; nobody here has locks that it could drop.
+        self._patched.setattr("records.residue.search", self._search)
         flock = fcntl.flock
 
         def noted(descriptor: int, how: int) -> None:
@@ -140,6 +144,9 @@ class World:
         self._flock = flock
         self._patched.setattr(fcntl, "flock", noted)
         return self
+
+    async def _search(self, what: Search) -> Found:
+        return await self.loop.run_in_executor(None, look, what)
 
     def __exit__(self, *_: object) -> None:
         for process in self.processes:

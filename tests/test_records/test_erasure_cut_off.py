@@ -20,6 +20,7 @@ from records.erasure import Erasure, Erasures
 from records.errors import Conflict, Fenced, Unknown
 from records.holdings import Holdings
 from records.report import Covered
+from records.residue import Residues
 from records.scope import Selector
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, WHEN, delete, digest_of, ingest, upload
@@ -56,7 +57,7 @@ class Dying:
 WRITES = {
     *("begin_erasure", "redact_erasure", "finish_erasure", "forget_owner", "drop_state", "pause_erasure"),
     *("fence", "erase", "drop_claims", "forget_former", "sanitize", "recount", "forget_notes", "release", "condemn"),
-    *("buried", "of"),
+    *("buried", "of", "keep_samples", "drop_samples"),
 }
 
 
@@ -99,6 +100,7 @@ def dying(store: RecordStore, plan: Plan) -> Erasures:
         store.checkpoints,
         store.keyring,
         store.ledger,
+        Residues(store.directory, store.blobs, central, engines),
     )
 
 

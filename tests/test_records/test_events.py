@@ -74,10 +74,16 @@ async def do_everything(store: RecordStore, owner: Owner) -> None:
     await sending.end("whole", [(0, 3)])
     await store.disclosures.refused(scope, "not_found", "/v1/streams/{stream}/records/{key}")
     await store.consents.revoke(owner, made.id)
+    await ingest(
+        store, owner, f"{SECRET} unneeded", [await upload(store, owner, SECRET.encode() * 2, f"{SECRET} unneeded")]
+    )
+    await delete(store, owner, f"{SECRET} unneeded")
+    await store.collect(0.0)
+    await store.access.revoke((await store.access.tokens())[0].digest.hex())
     await store.erasures.erase(owner, await store.erasures.of_records(owner, selector, "documents", key), wait=5)
     await store.erasures.erase(owner, await store.erasures.of_connector(owner, CONNECTOR), wait=5)
-    await store.access.revoke((await store.access.tokens())[0].digest.hex())
     assert token
+    await store.erasures.erase(owner, await store.erasures.of_owner(owner), wait=5)
 
 
 async def test_no_kind_of_event_tells_content_keys_or_names(store: RecordStore, owner: Owner) -> None:

@@ -122,6 +122,8 @@ async def test_links_of_an_owner_that_the_central_store_has_lost_still_count(sto
         db.execute("UPDATE blobs SET orphaned_at = 1")
     with vandal(store.directory / "records" / f"{ann.id}.db") as db:
         db.execute("VACUUM INTO ?", (str(store.directory / "records" / "lost.db"),))
+    with vandal(store.directory / "records" / "lost.db") as db:
+        db.execute("UPDATE bound SET name = replace(name, ?, 'lost')", (ann.id,))
 
     assert (await store.collect(0)).blobs == 1
 

@@ -15,7 +15,7 @@ from records.bag import check, layout
 from records.bag.folder import FolderArchive
 from records.bag.untar import TarArchive
 from records.central import Owner
-from records.errors import BadBag, Conflict
+from records.errors import BadBag, Conflict, Invalid
 from records.model import Partition
 from records.scope import Scope, Selector
 from records.store import RecordStore
@@ -204,6 +204,25 @@ async def test_what_is_here_otherwise_is_a_conflict_before_anything_is_stored(
     await store.erasures.erase(owner, await store.erasures.of_instance(owner, "chat-one"), wait=10)
     with pytest.raises(Conflict, match="was erased"):
         await take(store, "somebody", bags[CHAT])
+
+
+async def test_what_was_exported_and_erased_comes_back_under_another_name(
+    store: RecordStore, bags: Mapping[str | None, bytes]
+) -> None:
+    await take(store, "somebody", bags[None])
+    owner = await store.access.owner("somebody")
+    await store.erasures.erase(owner, await store.erasures.of_connector(owner, CHAT), wait=10)
+    with pytest.raises(Conflict, match="OLD=NEW"):
+        await take(store, "somebody", bags[None])
+    assert await bag_of(store, owner) == bags[MAIL]
+    await take(store, "somebody", bags[None], renamed={"chat-one": "chat-two"})
+    files, before = files_of(await bag_of(store, owner, CHAT)), files_of(bags[CHAT])
+    assert files[RECORDS.replace("chat-one", "chat-two")] == before[RECORDS]
+    assert files[layout.BLOBS] == before[layout.BLOBS]
+    assert files[layout.WAITING] == before[layout.WAITING].replace(b"chat-one", b"chat-two")
+    for wrong in ({"nobody": "x"}, {"home": "Home"}, {"home": " "}):
+        with pytest.raises(Invalid):
+            await take(store, "somebody", bags[None], renamed=wrong)
 
 
 @pytest.mark.parametrize(("old", "new"), [(SHARED[:9_999], SHARED[:9_998] + b"X"), (b'"dollar"', b'"pounds"')])

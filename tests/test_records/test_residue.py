@@ -50,7 +50,8 @@ class Filled:
         going = Going(CONNECTOR, instances, stream, key)
         job = ErasureJob(ERASURE, self.ann.id, b"{}", "running", MOMENT, None, None)
         await self.store.central.begin_erasure(job, b"{}")
-        await self.store.residues.prepare(self.ann, ERASURE, [going])
+        samples = await self.store.residues.take(self.ann, [going])
+        await self.store.residues.keep(ERASURE, samples)
         return going
 
     async def scan(self, *, whole: bool = True, reason: str = "") -> Residue:
@@ -268,7 +269,8 @@ async def test_the_samples_outlive_the_process_and_are_no_residue_themselves(fil
     going = await filled.prepare()
     kept = await filled.store.central.samples(ERASURE)
     assert kept is not None
-    await filled.store.residues.prepare(filled.ann, ERASURE, [going])
+    await filled.store.residues.keep(ERASURE, await filled.store.residues.take(filled.ann, [going]))
+    assert await filled.store.residues.are_kept(ERASURE)
     assert await filled.store.central.samples(ERASURE) == kept
     await filled.erase()
     store = await RecordStore.open(filled.data)

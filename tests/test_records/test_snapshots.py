@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -13,10 +13,12 @@ import pytest
 from blobstore.errors import LeaseLost
 from records.accounts import accounts
 from records.central import Owner
-from records.errors import Conflict, Unknown
+from records.errors import Conflict, CursorExpired, Unknown
 from records.ledger import NAME
-from records.scope import Selector
-from records.snapshots.backup import back_up
+from records.model import Partition
+from records.query import Listing
+from records.scope import Scope, Selector
+from records.snapshots.backup import _Backup, back_up
 from records.snapshots.restore import restore
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
@@ -137,3 +139,138 @@ async def test_every_snapshot_of_a_busy_store_has_all_bytes_of_its_records(
                 links += await require_whole(again)
     assert min(links, busy.written, busy.erased) > 0, "nothing happened: the test proved nothing"
     print(f"{busy.written} records written, {busy.erased} erasures, {links} links in snapshots")
+
+
+# -- versions and tokens -----------------------------------------------------------------------------------------------
+
+
+async def token_of(store: RecordStore, owner: Owner, stream: str = "documents") -> str:
+    """A change token: all that is there now is known."""
+    page = await store.reads.page(Scope.of_owner(owner), stream, Selector(CONNECTOR), Listing(100))
+    assert page.next_changes_since is not None
+    return page.next_changes_since
+
+
+async def told(store: RecordStore, owner: Owner, token: str, stream: str = "documents") -> list[str]:
+    listing = Listing(100, changes_since=token)
+    page = await store.reads.page(Scope.of_owner(owner), stream, Selector(CONNECTOR), listing)
+    return [each.key for each in page.records]
+
+
+async def versions(store: RecordStore, owner: Owner) -> dict[Partition, int]:
+    stats = await (await store.engines.of(owner.id)).stats()
+    return {place: of.version for place, of in stats.items()}
+
+
+async def test_change_tokens_from_before_a_restore_are_too_old_and_versions_never_run_backwards(
+    tmp_path: Path,
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    async with opened(data) as store:
+        ann = await owner_of(store, "ann")
+        await ingest(store, ann, "1", [])
+        tokens = {"documents": [await token_of(store, ann)], "photos": []}
+        await back_up(store, out)
+        for number in range(2, 6):
+            await ingest(store, ann, str(number), [])
+            tokens["documents"].append(await token_of(store, ann))
+        await ingest(store, ann, "1", [], "photos")
+        tokens["photos"].append(await token_of(store, ann, "photos"))
+        before = await versions(store, ann)
+    await restore(out, tmp_path / "new", ledger=data / NAME)
+    async with opened(tmp_path / "new") as store:
+        # Other changes than those that the tokens know of, and as many: each version would come a second time.
+        for number in range(10, 20):
+            await ingest(store, ann, str(number), [])
+            await ingest(store, ann, str(number), [], "photos")
+        after = await versions(store, ann)
+        assert all(after[place] > version for place, version in before.items())
+        for stream, known in tokens.items():
+            for token in known:
+                with pytest.raises(CursorExpired):
+                    await told(store, ann, token, stream)
+        fresh = await token_of(store, ann)
+        await ingest(store, ann, "99", [])
+        assert await told(store, ann, fresh) == ["99"]
+
+
+async def test_claims_outlive_a_restore_and_uploads_under_way_do_not(tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    async with opened(data) as store:
+        ann = await owner_of(store, "ann")
+        blob = await upload(store, ann, b"its record comes later", "1")
+        receiving = await store.attachments.receive(
+            ann, Selector(CONNECTOR), stream="documents", record_key="2", json_path="@record", media="text/plain"
+        )
+        async with receiving as incoming:
+            await incoming.write(b"half of")
+            await back_up(store, out)
+    await restore(out, tmp_path / "new", ledger=data / NAME)
+    async with opened(tmp_path / "new") as store:
+        assert await store.blobs.catalogue.leases() == []
+        assert await store.blobs.catalogue.pins() == []
+        await ingest(store, ann, "1", [blob])
+        await store.collect(0)
+        assert await require_whole(store) == 1
+
+
+# -- between a moment and its bytes ------------------------------------------------------------------------------------
+
+
+class Interrupted:
+    """Something happens after the moment of each snapshot, before any bytes are copied."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, event: Callable[[], Awaitable[object]]) -> None:
+        self.moments = 0
+        original = _Backup._copy_blobs
+
+        async def copy_blobs(backup: _Backup, folder: Path) -> None:
+            self.moments += 1
+            await event()
+            await original(backup, folder)
+
+        async def nothing_yet(_: _Backup) -> None:
+            pass
+
+        monkeypatch.setattr(_Backup, "_copy_blobs", copy_blobs)
+        monkeypatch.setattr(_Backup, "_copy_ahead", nothing_yet)
+
+
+async def test_a_moment_whose_bytes_were_erased_is_given_up_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path / "data") as store:
+        ann = await owner_of(store, "ann")
+        for key in ("1", "2"):
+            await ingest(store, ann, key, [await upload(store, ann, b"of " + key.encode(), key)])
+
+        async def erase() -> None:
+            covered = await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", "1")
+            await store.erasures.erase(ann, covered, wait=0.0)
+
+        interrupted = Interrupted(monkeypatch, erase)
+        made = await back_up(store, tmp_path / "out")
+    assert interrupted.moments == 2
+    assert (made.manifest.blobs, made.manifest.missing) == (1, 0)
+    await restore(tmp_path / "out", tmp_path / "new", ledger=tmp_path / "data" / NAME)
+    async with opened(tmp_path / "new") as store:
+        assert await require_whole(store) == 1
+
+
+async def test_a_collection_leaves_the_bytes_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(tmp_path / "data") as store:
+        ann = await owner_of(store, "ann")
+        await ingest(store, ann, "1", [await upload(store, ann, b"deleted meanwhile", "1")])
+
+        async def collect() -> None:
+            await delete(store, ann, "1")
+            assert (await store.collect(0)).blobs == 0
+
+        interrupted = Interrupted(monkeypatch, collect)
+        made = await back_up(store, tmp_path / "out")
+        assert (await store.collect(0)).blobs == 1
+    assert interrupted.moments == 1
+    assert (made.manifest.blobs, made.manifest.missing) == (1, 0)
+    await restore(tmp_path / "out", tmp_path / "new", ledger=tmp_path / "data" / NAME)
+    async with opened(tmp_path / "new") as store:
+        assert await require_whole(store) == 1

@@ -123,6 +123,16 @@ async def test_deleting_needs_no_room_and_makes_some(limited: Running) -> None:
     assert (await upload(limited, b"x" * 600))[0] == 200
 
 
+async def test_an_owner_sees_what_they_may_keep_and_what_is_reserved(limited: Running) -> None:
+    _, _, told = await ask(limited, limited.head("GET /v1/owner/usage"))
+    assert (told["quota_bytes"], told["reserved_bytes"]) == (None, 0)
+    await limit(limited, 1000)
+    with await begin(limited, "a", 600):
+        await until_reserved(limited, 600)
+        _, _, told = await ask(limited, limited.head("GET /v1/owner/usage"))
+    assert (told["quota_bytes"], told["reserved_bytes"]) == (1000, 600)
+
+
 async def test_another_owner_has_a_quota_of_their_own(limited: Running) -> None:
     await limit(limited, 10)
     other = await limited.store.access.create_owner_token("bob", None)

@@ -83,8 +83,10 @@ def test_the_fuse_removes_nothing_until_somebody_who_looked_says_so(stored: Stor
     assert (summary["blobs"], summary["collection"]) == (0, None)
     assert "120 blobs with 600000 of all" in summary["stopped"]
     assert "stopped: 120 blobs" in stored.run("gc", "--grace", "0").output
+    assert "collection_stopped" in stored.kinds()
     *_, summary = gc(stored, "--max-share", "1")
     assert summary["blobs"] == 120
+    assert "collection_stopped" not in stored.kinds(exit_code=0)
 
 
 def test_a_directory_of_another_store_is_not_collected(stored: Stored) -> None:

@@ -83,6 +83,11 @@ def test_what_is_refused_leaves_nothing_and_says_why(archive: Path, tmp_path: Pa
 def test_a_new_directory_gets_one_connector(archive: Path, tmp_path: Path) -> None:
     result = run("import", "--data", str(tmp_path / "new"), "--owner", "bob", "--connector", "chat", str(archive))
     assert "imported chat: 17 records" in result.output
+    arguments = ("import", "--data", str(tmp_path / "new"), "--owner", "rob", "--connector", "chat", str(archive))
+    assert run(*arguments, "--instance", "chat-one=else").exit_code == 0
+    assert b"data/records/chat/else/" in exported(tmp_path / "new", "rob")
+    for wrong in ("chat-one", "=x", "chat-one="):
+        assert run(*arguments, "--instance", wrong).exit_code == 2
 
 
 @pytest.mark.long

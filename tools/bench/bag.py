@@ -5,6 +5,7 @@ nothing: what is more grows with the data, or is a buffer.
 """
 
 import asyncio
+import filecmp
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from records.store import RecordStore
 from tools.bench.bare import batches
 from tools.bench.messages import MANIFEST, messages
 from tools.output import json_option, listing
+from tools.running import serving
 
 MIB = 1 << 20
 LIMIT = 64 * MIB
@@ -55,6 +57,17 @@ def _measure(scratch: Path, records: int, blobs: int, size: int) -> list[dict[st
     rows.append(_row(f"import of {full.stat().st_size:,} bytes", seconds, idle, peak))
     seconds, peak = _run("import", "--data", copy, "--owner", "bench", full)
     rows.append(_row("the same again", seconds, idle, peak))
+    with serving(data, "bench") as server:
+        idle = server.idle()
+        server.reset_peak()
+        begun = time.monotonic()
+        token = f"Authorization: Bearer {server.token}"
+        url = f"{server.url}/v1/owner/export"
+        subprocess.run(["curl", "-sSf", "-H", token, "-o", scratch / "sent.tar", url], check=True)
+        seconds = time.monotonic() - begun
+        rows.append(_row("export over HTTP", seconds, idle, server.peak()))
+    if not filecmp.cmp(full, scratch / "sent.tar", shallow=False):
+        raise click.ClickException("the two exports differ")
     return rows
 
 
