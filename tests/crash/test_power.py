@@ -68,7 +68,7 @@ async def test_what_was_acknowledged_survives_a_power_cut_at_any_moment(
     async with clients() as session:
         client = Marking(session, fleet, token.strip(), rng, known, disk, tmp_path / "notes")
         await client.note()
-        await work(fleet, client, known, rng, sized(100, 150))
+        await work(fleet, client, known, rng, sized(100, 200))
         await client.note()
     assert "Traceback" not in fleet.log.read_text(), fleet.log.read_text()[-5000:]
     print(f"acknowledged {dict(known.kinds)}")

@@ -201,6 +201,7 @@ class Granter(Worker):
                 await until_told(lambda path=path: self.client.ask("POST", path, 200, data=b""))
                 grants[grant] = {"revoked"}
                 self.acknowledged.kinds["revocation"] += 1
+            await asyncio.sleep(0.3)  # others write more often
 
 
 async def until_told(ask: Callable[[], Awaitable[T]]) -> T:
