@@ -14,7 +14,7 @@ from blobstore.catalogues.sqlite.holders import Holders
 from blobstore.catalogues.sqlite.uploads import _claim_live
 from blobstore.gc import Collector
 from records.engines.sqlite.writes import _apply
-from records.ingest import Ingest, Ingests
+from records.ingest import Ingest
 
 PACKAGES = ("blobstore", "records")
 
@@ -97,7 +97,7 @@ MUTANTS = [
                 "AND state != 'quarantined'",
             )
         ],
-        191,
+        50,
     ),
     Mutant(
         "holders and claims are not looked for again when a blob is condemned",
@@ -141,10 +141,5 @@ MUTANTS = [
         "the epoch of a batch is ignored",
         [Edit(_apply, "batch.epoch != found.epoch", "False")],
         121,
-    ),
-    Mutant(
-        "nobody looks again whether an instance lives, once the epoch is read",
-        [Edit(Ingests.begin, "await self._registry.require_living(owner, destination.instance)", "pass")],
-        136,
     ),
 ]

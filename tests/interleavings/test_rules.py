@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from records.errors import Conflict
+from records.ingest import Ingests
 from tests.fakes.data_directory import digest_of
 from tests.interleavings.machine import CONNECTORS, Directory
 from tests.interleavings.model import Model
+from tests.interleavings.mutants import Edit, Mutant
 from tests.interleavings.world import Place, World
 
 PLACE = Place(CONNECTORS[0], "one", "documents", "1")
@@ -60,6 +62,17 @@ def test_p4_a_batch_that_found_its_instance_before_it_was_erased_is_refused(worl
     world.run(world.erase(second, PLACE.connector, PLACE.instance))
     with pytest.raises(Conflict):
         world.run(batch)
+
+
+def test_p4_without_a_second_look_at_the_instance_the_batch_comes_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Mutant("nobody looks again", [Edit(Ingests.begin, _LOOK, "pass")]).plant(monkeypatch)
+    with pytest.raises(pytest.fail.Exception):
+        test_p4_a_batch_that_found_its_instance_before_it_was_erased_is_refused(world)
+
+
+_LOOK = "await self._registry.require_living(owner, destination.instance)"
 
 
 def test_p4_an_upload_that_found_its_instance_before_it_was_erased_is_refused(world: World) -> None:
