@@ -236,7 +236,7 @@ class Model:
             raise Violation(f"{asked.operation} stored other bytes")
         beside = [each for each in asked.beside if each.writes and each.covers(asked.place)]
         taken = any(each.erases or digest in each.digests for each in beside)
-        if self._ended(asked.place):
+        if self._ended(asked.place) and not any(each.erases for each in beside):
             raise Violation(f"{asked.operation} was taken though its instance was erased before")
         if not taken:
             self._claims[asked.place, digest] = Claimed(asked.place, digest, asked.began + CLAIM_SECONDS)
