@@ -4,6 +4,7 @@ from server.api.schema import (
     FLAG,
     ID,
     MOMENT,
+    NOT_BLANK,
     OBJECT,
     SOME_TEXT,
     TEXT,
@@ -49,6 +50,16 @@ _KEY: Schema = {
     "anyOf": [SOME_TEXT, array_of({"type": ["string", "number", "boolean"]}, minItems=1)],
     "description": "A string, or for a compound primary key the array of its parts.",
 }
+
+_INSTANCE = ("connection_id", "connector_instance_id")
+"""Two names of one thing: both may be given, if they say the same."""
+
+
+def _erasure(scope: str, *optionally: str, **needed: Schema) -> Schema:
+    """A request for an erasure of this scope: nothing else may be named."""
+    more = dict.fromkeys(optionally, NOT_BLANK)
+    return closed(record_of({"scope": {"const": scope}, **needed}, **more, preview=FLAG))
+
 
 BODIES: dict[str, Schema] = {
     "Manifest": open_to_others(
@@ -101,20 +112,21 @@ BODIES: dict[str, Schema] = {
         )
     )
     | {"description": "A stream, and what of it: everything where nothing less is said."},
-    "ErasureRequest": closed(
-        record_of(
-            {"scope": {"enum": ["owner", "connector", "instance", "stream", "record"]}},
-            connector_id=optional(TEXT),
-            connector_instance_id=optional(TEXT),
-            connection_id=optional(TEXT),
-            stream=optional(TEXT),
-            key={"anyOf": [TEXT, array_of(TEXT), {"type": "null"}]},
-            preview=FLAG,
-        )
-    )
-    | {
-        "description": "A connector needs `connector_id`, an instance `connection_id`, a stream `connector_id` and "
-        "`stream`, a record its `key` too; of these a `connection_id` names one instance. Nothing else may be named."
+    "ErasureRequest": {
+        "anyOf": [ref(f"{scope}Erasure") for scope in ("Owner", "Connector", "Instance", "Stream", "Record")],
+        "description": "What is to go. Nothing that is left out makes an erasure larger.",
     },
+    "OwnerErasure": _erasure("owner"),
+    "ConnectorErasure": _erasure("connector", connector_id=NOT_BLANK),
+    "InstanceErasure": _erasure("instance", "connector_id", *_INSTANCE)
+    | {"anyOf": [{"required": [name]} for name in _INSTANCE]},
+    "StreamErasure": _erasure("stream", *_INSTANCE, connector_id=NOT_BLANK, stream=NOT_BLANK),
+    "RecordErasure": _erasure(
+        "record",
+        *_INSTANCE,
+        connector_id=NOT_BLANK,
+        stream=NOT_BLANK,
+        key={"anyOf": [NOT_BLANK, array_of(TEXT, minItems=1)]},
+    ),
     "TokenForm": record_of({"token": SOME_TEXT}, token_type_hint=TEXT),
 }

@@ -49,13 +49,21 @@ def before_call(context: Any, case: schemathesis.Case, kwargs: dict[str, Any]) -
 def _spare(case: schemathesis.Case) -> None:
     """Erase and register elsewhere than where there is something to read: soon there would be nothing."""
     if case.method == "DELETE":
-        for names, instead in ((case.path_parameters, "another"), (case.query, "doomed")):
-            if names.get("connector_id") in (*_TO_STAY, "doomed"):
-                names["connector_id"] = instead
-            if str(names.get("connection_id", "")).startswith(("home", "work", "cin_")):
-                names["connection_id"] = "far"
-    elif isinstance(case.body, dict) and "client_id" not in case.body and case.body.get("connector_id") in _TO_STAY:
-        case.body["connector_id"] = "another"
+        _point_elsewhere(case.path_parameters, "another")
+        _point_elsewhere(case.query, "doomed")
+    elif isinstance(case.body, dict) and case.body.get("scope") == "owner":
+        case.body["preview"] = True
+    elif isinstance(case.body, dict) and "client_id" not in case.body:
+        _point_elsewhere(case.body, "another")
+
+
+def _point_elsewhere(names: dict[str, Any], connector: str) -> None:
+    """Name nothing that is to stay."""
+    if names.get("connector_id") in (*_TO_STAY, "doomed"):
+        names["connector_id"] = connector
+    for name in ("connection_id", "connector_instance_id"):
+        if str(names.get(name, "")).startswith(("home", "work", "cin_")):
+            names[name] = "far"
 
 
 def _agree(case: schemathesis.Case) -> None:
@@ -76,6 +84,8 @@ def _agree(case: schemathesis.Case) -> None:
     for name in ("Content-Digest", "Repr-Digest"):  # of which bytes?
         case.headers.pop(name, None)
     if isinstance(case.body, dict):
+        if "connector_instance_id" in case.body:
+            case.body.pop("connection_id", None)
         for member, mend in (("client_id", _grant), ("streams", _declare), ("state", _remember)):
             if member in case.body:
                 mend(case.body)
