@@ -29,7 +29,8 @@ NAME = "erasures.ledger"
 
 _CONTEXT = "blobstore 2026-11 line of an erasure ledger"
 _GENESIS = bytes(32)
-_MAX_LINE = 16 << 20
+_MAX_LINE = 256 << 20
+"""Bytes: an erasure names every instance of a connector, and a bag may bring 100,000."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -65,12 +66,11 @@ class Position(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A ledger as it was read: of which store, the hashes of its lines, and where the last whole line ends."""
+    """A ledger as it was read: of which store, and the hashes of its lines."""
 
     store: str
     entries: list[Entry]
     hashes: list[str]
-    end: int
 
     def reaches(self, position: Position) -> bool:
         """Whether it has come so far, along the same lines."""
@@ -79,48 +79,72 @@ class Read:
 
 def read(path: Path) -> Read:
     """The whole ledger. Blocks. Raises `Damaged` where a line is not what was written, `StorageUnavailable`."""
-    entries, hashes, end, store = list[Entry](), list[str](), 0, None
-    for text, found in _lines(path):
-        end += len(text)
-        hashes.append(found.hash)
+    walk, entries, hashes = _Walk(path), list[Entry](), list[str]()
+    for entry in walk.on():
+        hashes.append(walk.hash)
+        if entry is not None:
+            entries.append(entry)
+    return Read(walk.store, entries, hashes)
+
+
+class _Walk:
+    """Reads a ledger line by line, later on from where it has come to; holds none of them. Every call blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.store = ""
+        self.first = ""
+        """The hash of the first line, which names the store."""
+        self.lines = 0
+        self.hash = _GENESIS.hex()
+        """Of the last line."""
+        self.end = 0
+        """Where the last whole line ends, in bytes: what follows is what a crash left of one that nobody acted on."""
+
+    def on(self) -> Iterator[Entry | None]:
+        """The entries that follow, as they are read; None for the first line. Raises as `read`."""
+        with translated(self._path.name), self._path.open("rb") as file:
+            file.seek(self.end)
+            while (text := file.readline(_MAX_LINE)).endswith(b"\n"):
+                yield self._entry(text)
+            if len(text) == _MAX_LINE:
+                raise self._damaged()
+        if not self.lines:
+            raise Damaged(f"{self._path.name} is not an erasure ledger: its first line is missing")
+
+    def _entry(self, text: bytes) -> Entry | None:
         try:
-            if store is None:
-                store = msgspec.json.decode(found.entry, type=_First).ledger_of
+            line = msgspec.json.decode(text, type=_Line)
+            if line.hash != _hash(self.hash, bytes(line.entry)):
+                raise self._damaged()
+            entry = None
+            if self.lines:
+                entry = msgspec.json.decode(line.entry, type=Entry)
             else:
-                entries.append(msgspec.json.decode(found.entry, type=Entry))
+                self.store, self.first = msgspec.json.decode(line.entry, type=_First).ledger_of, line.hash
         except msgspec.MsgspecError as error:
-            raise _damaged(path, len(hashes)) from error
-    if store is None:
-        raise Damaged(f"{path.name} is not an erasure ledger: its first line is missing")
-    return Read(store, entries, hashes, end)
+            raise self._damaged() from error
+        self.lines, self.hash, self.end = self.lines + 1, line.hash, self.end + len(text)
+        return entry
 
-
-def _lines(path: Path) -> Iterator[tuple[bytes, _Line]]:
-    previous, number = _GENESIS.hex(), 0
-    with translated(path.name), path.open("rb") as file:
-        while (text := file.readline(_MAX_LINE)).endswith(b"\n"):
-            number += 1
-            try:
-                found = msgspec.json.decode(text, type=_Line)
-            except msgspec.MsgspecError as error:
-                raise _damaged(path, number) from error
-            if found.hash != _hash(previous, bytes(found.entry)):
-                raise _damaged(path, number)
-            previous = found.hash
-            yield text, found
-
-
-def _damaged(path: Path, number: int) -> Damaged:
-    return Damaged(f"{path.name} was changed at line {number}, or a line before it was taken out; bring back a copy")
+    def _damaged(self) -> Damaged:
+        number = self.lines + 1
+        return Damaged(
+            f"{self._path.name} was changed at line {number}, or a line before it was taken out; bring back a copy"
+        )
 
 
 class Ledger:
-    """The ledger of one store. Any number of processes may write to it at once."""
+    """The ledger of one store. Any number of processes may write to it at once.
 
-    def __init__(self, path: Path, known: Read) -> None:
+    To write costs the same however long it is: what was read once is read again only where the file is another one.
+    """
+
+    def __init__(self, path: Path, walk: _Walk, ids: set[str], looked: os.stat_result) -> None:
         self.path = path
-        self._known = known
-        self._ids = {entry.erasure for entry in known.entries}
+        self._walk = walk
+        self._ids = ids
+        self._looked = looked
 
     @classmethod
     async def open(cls, path: Path, store: str) -> Self:
@@ -135,10 +159,12 @@ class Ledger:
                 if not path.exists() or path.stat().st_size == 0:
                     first = _line(_GENESIS.hex(), msgspec.json.encode(_First(store)))
                     _append(path, 0, msgspec.json.encode(first) + b"\n")
-                known = read(path)
-        if known.store != store:
+                walk = _Walk(path)
+                ids = {entry.erasure for entry in walk.on() if entry is not None}
+                looked = path.stat()
+        if walk.store != store:
             raise WrongStore(f"{path.name} is the erasure ledger of another store")
-        return cls(path, known)
+        return cls(path, walk, ids, looked)
 
     async def write(self, entry: Entry) -> None:
         """Put the erasure on the ledger, durably; once, however often it is written. Raises as `open` does."""
@@ -150,21 +176,42 @@ class Ledger:
         return erasure in self._ids
 
     async def position(self) -> Position:
-        """How far it has come now."""
-        known = await asyncio.to_thread(read, self.path)
-        return Position(len(known.hashes), known.hashes[-1])
+        """How far it has come now, all of it read and found right."""
+        walk = _Walk(self.path)
+
+        def read_all() -> None:
+            for _ in walk.on():
+                pass
+
+        await asyncio.to_thread(read_all)
+        return Position(walk.lines, walk.hash)
 
     def _write(self, entry: Entry) -> None:
         with translated(self.path.name), _locked(self.path):
             if not self.path.exists():
                 raise StorageUnavailable(f"{self.path.name} was removed while it was in use; start again")
-            known = read(self.path)  # others have written, too
-            if known.hashes[0] != self._known.hashes[0]:
-                raise StorageUnavailable(f"{self.path.name} was replaced while it was in use; start again")
-            if all(each.erasure != entry.erasure for each in known.entries):
-                line = _line(known.hashes[-1], msgspec.json.encode(entry))
-                _append(self.path, known.end, msgspec.json.encode(line) + b"\n")
-        self._ids.add(entry.erasure)
+            self._catch_up()  # others have written, too
+            if entry.erasure not in self._ids:
+                line = _line(self._walk.hash, msgspec.json.encode(entry))
+                _append(self.path, self._walk.end, msgspec.json.encode(line) + b"\n")
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Read what was added. Where it may be more than that, read all of it."""
+        now, before = self.path.stat(), self._looked
+        if _seen(now) == _seen(before):
+            return
+        walk = self._walk if now.st_ino == before.st_ino and now.st_size > before.st_size else _Walk(self.path)
+        ids = {entry.erasure for entry in walk.on() if entry is not None}
+        if walk.first != self._walk.first or walk.lines < self._walk.lines:
+            raise StorageUnavailable(f"{self.path.name} was replaced, or cut off, while it was in use; start again")
+        self._ids |= ids
+        self._walk, self._looked = walk, now
+
+
+def _seen(status: os.stat_result) -> tuple[int, int, int]:
+    """What differs where a file was written to, or is another one."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _line(previous: str, entry: bytes) -> _Line:

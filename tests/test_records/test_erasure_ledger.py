@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from blobstore.errors import Damaged, StorageUnavailable, WrongStore
+from records import ledger as ledgers
 from records.ledger import Entry, Ledger, Position, read
+from records.manifest import MAX_ID
 
 STORE = "5" * 32
 
@@ -106,6 +108,41 @@ async def test_nothing_is_added_to_a_ledger_that_is_damaged_removed_or_replaced(
     await Ledger.open(path, "6" * 32)
     with pytest.raises(StorageUnavailable, match="replaced"):
         await ledger.write(entry(2))
+
+
+async def test_nothing_is_added_to_a_ledger_that_was_cut_off_under_it(path: Path) -> None:
+    ledger = await written(path, 3)
+    lines = path.read_bytes().splitlines(True)
+    with path.open("r+b") as file:
+        file.truncate(len(lines[0]) + len(lines[1]))
+    with pytest.raises(StorageUnavailable, match="cut off"):
+        await ledger.write(entry(3))
+
+
+async def test_a_write_costs_the_same_however_long_the_ledger_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line is hashed when it is written, and when it is read: that tells how many were."""
+    hashed: list[bytes] = []
+    real = ledgers._hash
+
+    def noting(previous: str, text: bytes) -> str:
+        hashed.append(text)
+        return real(previous, text)
+
+    first, second = await written(path, 60), await Ledger.open(path, STORE)
+    monkeypatch.setattr(ledgers, "_hash", noting)
+    for number, ledger in ((60, first), (61, first), (62, second), (63, second), (64, first)):
+        await ledger.write(entry(number))
+    added = [2, 2, 4, 2, 4]  # its own, and those of the other
+    assert len(hashed) == sum(added)
+    assert ids(path) == [f"era_{number}" for number in range(65)]
+
+
+async def test_a_line_may_name_every_account_of_a_connector_that_a_bag_brings(path: Path) -> None:
+    ledger = await Ledger.open(path, STORE)
+    many = tuple(f"{number:06}".ljust(MAX_ID, "x") for number in range(40_000))
+    await ledger.write(Entry("era_many", "2026-11-24T00:00:00.000000Z", "connector", "o1", "files", many))
+    await ledger.write(entry(1))
+    assert ids(path) == ["era_many", "era_1"]
 
 
 async def test_the_ledger_of_another_store_is_refused(path: Path) -> None:
