@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blobstore.errors import translated
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import translate
+from blobstore.sqlite.connection import translate
 from blobstore.staging import Staging
 
 CACHE_KIB = 4096

@@ -24,7 +24,7 @@ from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost
 from blobstore.quota import NOTHING_BESIDE, Beside
 from blobstore.reservation import Reservation
 from blobstore.space import NO_FLOOR, Floor, Space
-from blobstore.sqlitefile import file_lock
+from blobstore.sqlite.file import file_lock
 from blobstore.staging import StagedFile, Staging
 from blobstore.upload import Expected, Slot, Upload
 

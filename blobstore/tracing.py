@@ -17,7 +17,7 @@ import msgspec
 
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import connect
+from blobstore.sqlite.connection import connect
 from blobstore.traces import Traces
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blobstore.catalogue import Catalogue, Numbering
 from blobstore.errors import WrongStore
-from records.audit import BLOBS, RECORDS
+from records.audit.outboxes import BLOBS, RECORDS
 from records.central import Central
 from records.engine import Engine
 

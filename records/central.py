@@ -89,7 +89,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class SpineEvent:
-    """One link of an owner's audit chain: `hash` covers `previous`, `seq`, `at` and `body` (see records.spine)."""
+    """One link of an owner's audit chain: `hash` covers the other four members (`records.audit.spine`)."""
 
     seq: int
     at: str

@@ -7,10 +7,10 @@ from blobstore.catalogue import Catalogue, Forecast, Removal
 from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.fuse import Fuse
 from blobstore.gc import Collected, Collector, Told, Wanted
-from blobstore.sqlitefile import try_file_lock
-from records import spine
+from blobstore.sqlite.file import try_file_lock
+from records.audit import spine
 from records.central import Owner
-from records.erasure import Erasures
+from records.erasure.erasures import Erasures
 from records.errors import RecordError
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ RecordError
 │   └── BadBag           what was brought is no bag as an export makes it; nothing of it is taken
 ├── CursorExpired        a change token older than what is remembered
 ├── Forbidden            the grant does not allow it; carries the contract's code and the parameter
-│   └── GrantEnded       (records.access) it was revoked or has expired; carries the scope that it gave
+│   └── GrantEnded       (records.consent.access) it was revoked or has expired; carries the scope that it gave
 └── Conflict             an erasure came in between, or the thing is not in the state that this needs
     ├── Fenced           the engine: the instance's epoch has moved on
     └── Released         the engine: a release came between hold and link; hold again

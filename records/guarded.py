@@ -5,7 +5,7 @@ It would release every blob of its owner, and its events, numbered from the star
 
 from blobstore.errors import StorageUnavailable
 from records.agreement import require_own
-from records.audit import RECORDS
+from records.audit.outboxes import RECORDS
 from records.central import Central
 from records.engine import Engine, Engines
 

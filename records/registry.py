@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from records import manifest, spine, times
+from records import manifest, times
+from records.audit import spine
 from records.central import Central, Connector, Instance, Owner
+from records.consent.scope import Scope, Selector
 from records.errors import Ambiguous, Conflict, Invalid, Unknown
 from records.manifest import Manifest, StreamDeclaration, connector_key, require_id
-from records.scope import Scope, Selector
 
 _decoded = lru_cache(maxsize=256)(manifest.decode)
 

@@ -10,32 +10,32 @@ from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.gc import Collected, Collector, Wanted
 from blobstore.space import NO_FLOOR, Floor
 from blobstore.store import BlobStore
-from records.access import Access
 from records.agreement import require_agreement
-from records.attachments import Attachments
-from records.audit import Audit
+from records.audit.checkpoints import Checkpoints
+from records.audit.disclosures import Disclosures
+from records.audit.outboxes import Audit
 from records.bag.export import Exports
 from records.bag.imports import Imports, Ways
 from records.central import Central
 from records.centrals.sqlite import SqliteCentral
-from records.checkpoints import Checkpoints
 from records.collections import Collections, removal_event
-from records.consents import Consents
-from records.disclosures import Disclosures
+from records.consent.access import Access
+from records.consent.consents import Consents
 from records.engine import Engines
 from records.engines.sqlite import SingleFileEngines
-from records.erasure import Erasures
+from records.erasure.erasures import Erasures
+from records.erasure.ledger import NAME, Ledger
+from records.erasure.residue import Residues
 from records.guarded import GuardedEngines
 from records.holdings import Holdings
-from records.ingest import Ingests
 from records.keyring import Keyring
-from records.ledger import NAME, Ledger
-from records.reach import Reaches
-from records.reads import Reads
+from records.reading.reach import Reaches
+from records.reading.reads import Reads
 from records.registry import Registry
-from records.residue import Residues
-from records.room import Room
-from records.state import States
+from records.writing.attachments import Attachments
+from records.writing.ingest import Ingests
+from records.writing.room import Room
+from records.writing.state import States
 
 _PARTS = ("secret", "central.db", "catalogue.db", "store-id", "blobs")
 """What a data directory is made of, in the order in which `RecordStore.open` makes it."""

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from blobstore.catalogue import Catalogue
-from records.accounts import Account, accounts
 from records.central import Owner
+from records.checks.accounts import Account, accounts
 from records.engine import Engine
 from records.store import RecordStore
 

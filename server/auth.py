@@ -6,9 +6,9 @@ from functools import wraps
 from aiohttp import hdrs, web
 
 from blobstore.errors import BlobNotFound
-from records.access import GrantEnded
+from records.consent.access import GrantEnded
+from records.consent.scope import Scope
 from records.errors import Forbidden, Unknown
-from records.scope import Scope
 from server import basic
 from server.address import base_url
 from server.errors import Unauthenticated, code_of, shape

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from blobstore.space import NO_FLOOR, Floor
-from records.introspection import Expected
+from records.consent.introspection import Expected
 
 PDPP_VERSION = "2026-04-06"
 """The one version of the protocol that is spoken here."""

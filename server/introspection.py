@@ -16,9 +16,10 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import hdrs
 
-from records import introspection, jsontext, tokens
-from records.access import Access
-from records.scope import Scope
+from records import jsontext
+from records.consent import introspection, tokens
+from records.consent.access import Access
+from records.consent.scope import Scope
 from server import basic
 from server.config import Introspect
 from server.errors import NoAuthorization

@@ -7,7 +7,7 @@ from typing import Protocol
 from aiohttp import web
 
 from records.central import Owner
-from records.scope import Scope
+from records.consent.scope import Scope
 from records.store import RecordStore
 from server.config import Config
 from server.slots import Slots

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from records.errors import Invalid
 from records.model import Order
-from records.query import Filter, Listing, Operator, Shape
+from records.reading.query import Filter, Listing, Operator, Shape
 from server import params
 from server.params import Pair
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from records.ingest import Ingest
-from records.lines import Line, Splitter, TooLong
+from records.writing.ingest import Ingest
+from records.writing.lines import Line, Splitter, TooLong
 from server.errors import TooLarge
 
 BATCH_LINES = 500

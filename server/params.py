@@ -5,8 +5,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from aiohttp import web
 
+from records.consent.scope import Selector
 from records.errors import Invalid
-from records.scope import Selector
 
 CONNECTOR = ("connector_id",)
 INSTANCE = ("connector_instance_id", "connection_id")

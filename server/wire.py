@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from records.errors import Invalid
-from records.lens import Related, Removed, Shown
+from records.reading.lens import Related, Removed, Shown
 from server.body import require_type, whole
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from records.introspection import Expected
+from records.consent.introspection import Expected
 from server.config import Introspect
 
 F = TypeVar("F", bound=Callable[..., object])

@@ -18,10 +18,10 @@ from blobstore.gc import Wanted
 from blobstore.remains import Remains
 from blobstore.scrub import Pace
 from records.central import Owner
-from records.central_checks import CentralChecks
-from records.checks import RecordChecks
+from records.checks.central import CentralChecks
+from records.checks.erasures import ErasureChecks
+from records.checks.records import RecordChecks
 from records.engine import Engine
-from records.erasure_checks import ErasureChecks
 from records.errors import RecordError
 from records.explanation import GRACE
 from records.holdings import Holdings

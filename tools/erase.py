@@ -8,10 +8,10 @@ import click
 import msgspec
 
 from records.central import Owner
-from records.erasure import Erasure
+from records.consent.scope import Scope, Selector
+from records.erasure.erasures import Erasure
+from records.erasure.report import Covered, Kept, Preview, Residue
 from records.errors import Unknown
-from records.report import Covered, Kept, Preview, Residue
-from records.scope import Scope, Selector
 from records.store import RecordStore
 from tools.opening import Opening, run_with_store, store_options
 from tools.output import json_option, size

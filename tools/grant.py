@@ -3,8 +3,8 @@
 import click
 
 from records import jsontext
+from records.consent.grant_request import GrantRequest, StreamRequest, TimeRequest
 from records.errors import Unknown
-from records.grant_request import GrantRequest, StreamRequest, TimeRequest
 from records.store import RecordStore
 from tools.opening import Opening, run_with_store, store_options
 from tools.output import json_option, listing

@@ -10,8 +10,8 @@ import msgspec
 from blobstore.errors import BlobError, LargerThanQuota
 from blobstore.store import Expected
 from records.central import Owner
+from records.consent.scope import Selector
 from records.errors import Invalid, RecordError
-from records.scope import Selector
 from records.slots import WHOLE_RECORD
 from records.store import RecordStore
 from tools.opening import Opening, open_store

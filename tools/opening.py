@@ -19,9 +19,9 @@ import click
 from blobstore.durable import make_folders, write_durably
 from blobstore.errors import BlobError, translated
 from blobstore.space import Floor
-from blobstore.sqlitefile import file_lock
+from blobstore.sqlite.file import file_lock
+from records.erasure.ledger import NAME
 from records.errors import Invalid, RecordError
-from records.ledger import NAME
 from records.store import RecordStore
 from tools.sizes import SIZE
 

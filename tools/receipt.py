@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from records import receipts
+from records.erasure import receipts
 from records.errors import Unknown
 from records.signing import MAX_SIZE, NotGenuine
 from records.store import RecordStore

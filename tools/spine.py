@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from records import heads
+from records.audit import heads
+from records.audit.checkpoints import Checkpoints
+from records.audit.verification import PAGE, Verification
 from records.central import Checkpoint, Owner
-from records.checkpoints import Checkpoints
 from records.signing import MAX_SIZE, NotGenuine, SignedDocument
 from records.store import RecordStore
-from records.verification import PAGE, Verification
 from tools.json_array import JsonArray
 from tools.looking import known_owner, run_looking
 from tools.opening import Opening, run_with_store, store_options

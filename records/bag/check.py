@@ -33,11 +33,11 @@ from records.bag.spine import check_spine
 from records.bag.survey import Survey
 from records.errors import BadBag, Invalid
 from records.keys import MAX_BYTES as MAX_KEY
-from records.lines import MAX_LINE, ParsedPut, Rejected, parse_line
-from records.links import BlobRef, find, media_type
 from records.manifest import MAX_BYTES, Manifest, StreamDeclaration, decode, require_id
 from records.model import Partition
 from records.slots import WHOLE_RECORD
+from records.writing.lines import MAX_LINE, ParsedPut, Rejected, parse_line
+from records.writing.links import BlobRef, find, media_type
 
 MAX_CONNECTORS = 1000
 MAX_MANIFESTS = 64 << 20

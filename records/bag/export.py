@@ -16,7 +16,9 @@ from blobstore.errors import StorageUnavailable
 from blobstore.pinned import pinned
 from blobstore.store import BlobStore
 from blobstore.threads import to_the_end
-from records import jsontext, spine, times
+from records import jsontext, times
+from records.audit import spine
+from records.audit.checkpoints import Checkpoints
 from records.bag import layout
 from records.bag.contents import Contents, Member
 from records.bag.plan import Plan, Selected
@@ -24,11 +26,10 @@ from records.bag.reading import CopyGone, MemberReader
 from records.bag.tar import Tar, ordered
 from records.bag.watch import Watch
 from records.central import About, Central, Owner
-from records.checkpoints import Checkpoints
+from records.consent.scope import Scope, Selector
 from records.engine import Engines
 from records.model import Partition
 from records.registry import Registration, Registry
-from records.scope import Scope, Selector
 from records.signing import Signer
 
 P = ParamSpec("P")

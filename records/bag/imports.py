@@ -15,21 +15,22 @@ from typing import ParamSpec, TypeVar
 from blobstore.digest import Digest
 from blobstore.store import BlobStore, Expected
 from blobstore.threads import to_the_end
-from records import spine, times
-from records.attachments import Attachments
+from records import times
+from records.audit import spine
 from records.bag import layout
 from records.bag.archive import Archive
 from records.bag.check import LONGEST, MAX_STATE, Checked, check
 from records.bag.lines import AttachmentLine, Placed, StateLine, StreamLine, WaitingLine, read
 from records.bag.survey import MAX_LINE, Survey
 from records.central import About, Central, Instance, Owner
+from records.consent.scope import Selector
 from records.errors import BadBag, Conflict, Invalid
-from records.ingest import Ingests
 from records.manifest import connector_key, require_id
 from records.registry import Registry
-from records.scope import Selector
 from records.slots import WHOLE_RECORD
-from records.state import States
+from records.writing.attachments import Attachments
+from records.writing.ingest import Ingests
+from records.writing.state import States
 
 T = TypeVar("T")
 A = ParamSpec("A")

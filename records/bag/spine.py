@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from records.audit.heads import embedded
+from records.audit.spine import Fault, Verifier
 from records.bag import layout
 from records.bag.lines import SpineLine, read
 from records.bag.survey import MAX_LINE, Survey
 from records.errors import BadBag
-from records.heads import embedded
 from records.signing import NotGenuine, SignedDocument
-from records.spine import Fault, Verifier
 
 MAX_EVENT = 16 << 20
 """Bytes of a line."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from records import spine
+from records.audit import spine
 from records.central import About, Checkpoint, Connector, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
 from records.errors import Conflict, Unknown
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from blobstore.catalogue import Catalogue, State, Stored
 from blobstore.catalogues.sqlite import SqliteCatalogue
 from blobstore.copying import copy_object
-from blobstore.cut import Cut, cut
 from blobstore.durable import sync_file, write_durably
 from blobstore.errors import BlobNotFound, ContentMismatch, StorageUnavailable, WrongStore
 from blobstore.pinned import pinned
+from blobstore.sqlite.cut import Cut, cut
 from records import times
-from records.ledger import Position
+from records.erasure.ledger import Position
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.repository import BATCH, Repository

@@ -15,7 +15,7 @@ from blobstore.backend import ObjectName
 from blobstore.catalogue import State, Stored
 from blobstore.digest import Digest
 from blobstore.errors import Damaged
-from records.ledger import Position
+from records.erasure.ledger import Position
 from records.signing import NotGenuine, SignedDocument, Signer
 
 MANIFEST = "manifest.json"

@@ -20,8 +20,8 @@ from blobstore.catalogue import Stored
 from blobstore.copying import copy_object, verify_object
 from blobstore.durable import make_folders, sync_folder, write_durably
 from blobstore.errors import BlobError, Damaged, StorageUnavailable, WrongStore, translated
+from records.erasure.ledger import NAME, Read, read
 from records.keyring import Keyring
-from records.ledger import NAME, Read, read
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.repository import BATCH, Repository

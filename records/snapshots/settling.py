@@ -2,7 +2,7 @@
 
 1. leases and pins of the old life go; blobs that the store had lost when the snapshot was made are quarantined
 2. what waits for a spine is drained, and links are counted against holders, in both directions, as `doctor` does
-3. what was erased since the snapshot was made is erased again, as the erasure ledger says (`records.replay`)
+3. what was erased since the snapshot was made is erased again, as the erasure ledger says (`records.erasure.replay`)
 4. versions leap, so that change tokens given out after the snapshot are too old instead of missing changes
 5. every spine says that its owner's data came back from a backup
 
@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blobstore.errors import Damaged
-from records import spine, times
-from records.accounts import accounts
+from records import times
+from records.audit import spine
 from records.central import Owner
-from records.ledger import Entry
-from records.replay import replay
+from records.checks.accounts import accounts
+from records.erasure.ledger import Entry
+from records.erasure.replay import replay
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.repository import BATCH

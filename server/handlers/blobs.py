@@ -7,8 +7,8 @@ from aiohttp import hdrs, web
 from blobstore.errors import BlobNotFound, ContentMismatch
 from blobstore.store import Expected
 from records.errors import Invalid
-from records.links import DEFAULT_MEDIA_TYPE, media_type
 from records.slots import WHOLE_RECORD
+from records.writing.links import DEFAULT_MEDIA_TYPE, media_type
 from server import params, wire
 from server.body import pieces, require_identity
 from server.digests import MalformedDigest, parse_digest

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
+from records.consent.scope import Selector
 from records.manifest import MAX_BYTES
-from records.reads import StreamSummary
-from records.scope import Selector
+from records.reading.reads import StreamSummary
 from server import params, wire
 from server.handlers import streams
 from server.keys import CALLER, STORE

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 
-from records import receipts
-from records.erasure import Erasure
-from records.erasure_request import ErasureRequest, covered
-from records.report import Kept, Preview, Report
+from records.erasure import receipts
+from records.erasure.erasures import Erasure
+from records.erasure.report import Kept, Preview, Report
+from records.erasure.request import ErasureRequest, covered
 from server import params, wire
 from server.keys import CALLER, STORE
 

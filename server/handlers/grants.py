@@ -4,8 +4,8 @@ import msgspec
 from aiohttp import web
 
 from records.central import StoredGrant
+from records.consent.grant_request import GrantRequest
 from records.errors import Conflict
-from records.grant_request import GrantRequest
 from server import params, wire
 from server.keys import CALLER, CONFIG, STORE
 

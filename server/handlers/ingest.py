@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from records.ingest import Ingest, LineRejection
+from records.writing.ingest import Ingest, LineRejection
 from server import ndjson, params, wire
 from server.body import pieces, require_identity, require_type
 from server.keys import CALLER, INGESTS, STORE

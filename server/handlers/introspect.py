@@ -5,9 +5,10 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from records import introspection, jsontext
-from records.access import GrantEnded, Standing
+from records import jsontext
 from records.central import Owner
+from records.consent import introspection
+from records.consent.access import GrantEnded, Standing
 from records.errors import Forbidden, Invalid
 from server import wire
 from server.address import base_url

@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from records.query import Listing
-from records.reads import RecordPage
+from records.reading.query import Listing
+from records.reading.reads import RecordPage
 from server import listing, params, wire
 from server.handlers import erasures
 from server.keys import CALLER, STORE

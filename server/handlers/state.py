@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from records.scope import Selector
-from records.state import SyncState
+from records.consent.scope import Selector
+from records.writing.state import SyncState
 from server import params, wire
 from server.keys import CALLER, STORE
 

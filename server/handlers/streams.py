@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from records.reads import StreamSummary
+from records.reading.reads import StreamSummary
 from server import params, wire
 from server.keys import CALLER, STORE
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from records import spine
+from records.audit import spine
 from records.central import About, Central, Checkpoint, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
 from records.errors import Conflict, Unknown
 

@@ -9,7 +9,7 @@ import pytest
 from records.engine import Engine
 from records.model import Link, Order, Page, Partition, PartitionStats, Position, StoredRecord
 from records.order import sort_key
-from records.paging import MAX_LOOKED_BYTES, MAX_LOOKS, position
+from records.reading.paging import MAX_LOOKED_BYTES, MAX_LOOKS, position
 from tests.conformance.engine_values import (
     GMAIL,
     MAILS,

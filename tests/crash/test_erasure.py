@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from records import receipts
 from records.central import Owner
-from records.report import Preview
+from records.erasure import receipts
+from records.erasure.report import Preview
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, ingest, upload
 
@@ -22,9 +22,9 @@ RECORDS = 40
 ERASE = """
 import asyncio, sys
 from pathlib import Path
-import records.erasing
+import records.erasure.erasing
 from records.store import RecordStore
-records.erasing.ROWS = 3
+records.erasure.erasing.ROWS = 3
 async def main():
     store = await RecordStore.open(Path(sys.argv[1]))
     print("open", flush=True)

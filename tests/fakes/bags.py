@@ -13,7 +13,7 @@ from records.bag.imports import AS_THEY_ARE, Imported
 from records.bag.untar import TarArchive
 from records.bag.unzip import ZipArchive
 from records.central import Owner
-from records.scope import Selector
+from records.consent.scope import Selector
 from records.store import RecordStore
 from tests.fakes.data_directory import chunks, digest_of, sha256_of
 

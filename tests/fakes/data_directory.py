@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from blobstore.digest import Digest, Hasher
 from blobstore.sqlite import sqlite3
 from records.central import Owner
-from records.scope import Selector
+from records.consent.scope import Selector
 from records.store import RecordStore
 from tools.cli import main
 from tools.opening import Opening, configure

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from blobstore.sqliteconnection import connect
+from blobstore.sqlite.connection import connect
 
 PIECE = 16
 """Whatever 31 bytes of a text are left somewhere, they hold one of its pieces of 16 at a multiple of 16."""

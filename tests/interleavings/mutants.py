@@ -14,7 +14,7 @@ from blobstore.catalogues.sqlite.holders import Holders
 from blobstore.catalogues.sqlite.uploads import _claim_live
 from blobstore.gc import Collector
 from records.engines.sqlite.writes import _apply
-from records.ingest import Ingest
+from records.writing.ingest import Ingest
 
 PACKAGES = ("blobstore", "records")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqlitefile import SqliteFile, _Job
+from blobstore.sqlite.file import SqliteFile, _Job
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from records.errors import Conflict
-from records.ingest import Ingests
+from records.writing.ingest import Ingests
 from tests.fakes.data_directory import digest_of
 from tests.interleavings.machine import CONNECTORS, Directory
 from tests.interleavings.model import Model

@@ -27,7 +27,7 @@ from blobstore.scrub import scrub
 from blobstore.sqlite import sqlite3
 from blobstore.tracing import Found, Search, look
 from records.central import Owner
-from records.scope import Selector
+from records.consent.scope import Selector
 from records.store import RecordStore
 from tests.fakes.data_directory import MANIFEST, WHEN
 from tests.interleavings.scheduler import WHO, ScheduledLoop, Step, SteppedFile
@@ -132,7 +132,7 @@ class World:
         self._patched.setattr(secrets, "token_hex", lambda size=16: self._rng.randbytes(size).hex())
         self._patched.setattr(secrets, "token_bytes", self._rng.randbytes)
         # The child process of a search would be outside of this world; nobody here has locks that it could drop.
-        self._patched.setattr("records.residue.search", self._search)
+        self._patched.setattr("records.erasure.residue.search", self._search)
         flock = fcntl.flock
 
         def noted(descriptor: int, how: int) -> None:

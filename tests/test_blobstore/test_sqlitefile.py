@@ -14,8 +14,8 @@ from sqlite_utils import Database, Migrations
 
 from blobstore.errors import Damaged, NewerVersion, OutOfSpace, StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import rewrite_table
-from blobstore.sqlitefile import SqliteFile, file_lock, try_file_lock
+from blobstore.sqlite.connection import rewrite_table
+from blobstore.sqlite.file import SqliteFile, file_lock, try_file_lock
 
 MIGRATIONS = Migrations("test")
 
@@ -357,7 +357,7 @@ async def test_nothing_is_acknowledged_by_a_file_that_lost_its_name(file: Sqlite
 HOLDER = """
 import sys
 from pathlib import Path
-from blobstore.sqlitefile import file_lock
+from blobstore.sqlite.file import file_lock
 with file_lock(Path(sys.argv[1])):
     print("locked", flush=True)
     sys.stdin.readline()

@@ -9,8 +9,8 @@ import pytest
 from sqlite_utils import Database, Migrations
 
 from blobstore.errors import StorageUnavailable
-from blobstore.sqliteconnection import rewrite_table
-from blobstore.sqlitefile import SqliteFile
+from blobstore.sqlite.connection import rewrite_table
+from blobstore.sqlite.file import SqliteFile
 from tests.fakes.power import Disk
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 from blobstore import tracing
 from blobstore.errors import StorageUnavailable
-from blobstore.sqliteconnection import connect
+from blobstore.sqlite.connection import connect
 from blobstore.tracing import Found, Hit, Search
 
 RNG = random.Random(4)

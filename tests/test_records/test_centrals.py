@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from blobstore.sqlite import sqlite3
-from records import spine, tokens
+from records.audit import spine
 from records.central import About, Central, ErasureJob, Instance, Owner, Token
 from records.centrals.memory import MemoryCentral
 from records.centrals.sqlite import SqliteCentral
 from records.centrals.sqlite.chain import noted_sql
+from records.consent import tokens
 from tests.conformance.central_suite import EVENT, T1, T2, CentralSuite, added, granted, job_of, registered
 
 

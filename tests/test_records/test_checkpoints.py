@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from blobstore.errors import Damaged
-from records import jsontext, spine
+from records import jsontext
+from records.audit import spine
 from records.central import Checkpoint, Owner
 from records.errors import Unknown
 from records.keyring import Keyring
@@ -119,7 +120,7 @@ async def test_one_that_stands_for_another_event_is_void(store: RecordStore, ann
 async def test_a_spine_longer_than_a_page_is_held_against_every_one(
     store: RecordStore, ann: Owner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("records.verification.PAGE", 3)
+    monkeypatch.setattr("records.audit.verification.PAGE", 3)
     for number in range(1, 12):
         await store.central.append(ann.id, "tests", [(number, spine.body("test"))], MOMENT)
         await store.checkpoints.newest(ann)

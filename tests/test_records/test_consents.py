@@ -9,18 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from records import grants, jsontext, tokens
-from records.access import Access, GrantEnded
+from records import jsontext
 from records.central import Central, Instance, Owner
 from records.centrals.memory import MemoryCentral
 from records.centrals.sqlite import SqliteCentral
-from records.consents import Consents
+from records.consent import grants, tokens
+from records.consent.access import Access, GrantEnded
+from records.consent.consents import Consents
+from records.consent.grant_request import GrantRequest
+from records.consent.scope import Scope, TimeWindow
+from records.consent.tokens import PREFIX
 from records.errors import Forbidden, Invalid, Unknown
-from records.grant_request import GrantRequest
 from records.keyring import Keyring
 from records.registry import Registry
-from records.scope import Scope, TimeWindow
-from records.tokens import PREFIX
 from tests.conformance.central_suite import EVENT, grant_of, job_of, token_for, token_of
 
 NOW = "2026-11-23T10:00:00.000000Z"

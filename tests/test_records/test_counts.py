@@ -3,10 +3,10 @@
 import asyncio
 
 from records.central import Owner
-from records.counts import Count, Counts
+from records.consent.scope import Grant, Scope, StreamGrant
 from records.engines.memory import MemoryEngine
 from records.model import Page
-from records.scope import Grant, Scope, StreamGrant
+from records.reading.counts import Count, Counts
 from tests.conformance.engine_values import MESSAGES, SLACK, T1, apply, put
 
 

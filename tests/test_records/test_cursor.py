@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from records import changes, cursor
-from records.cursor import Binding
 from records.errors import InvalidCursor
 from records.model import Partition, Position, SortKey
+from records.reading import changes, cursor
+from records.reading.cursor import Binding
 
 KEY = bytes(range(32))
 BINDING = Binding("page", "owner1", "messages", "desc", "grant1", [("connector_id", "slack"), ("filter[a]", "1")])

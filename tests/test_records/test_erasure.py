@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from blobstore.digest import Digest
-from blobstore.sqlitefile import try_file_lock
+from blobstore.sqlite.file import try_file_lock
 from records.central import Owner
-from records.report import Covered, Report
-from records.scope import Selector
+from records.consent.scope import Selector
+from records.erasure.report import Covered, Report
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, MANIFEST, PHOTO, delete, digest_of, ingest, upload
 

@@ -14,14 +14,14 @@ import pytest
 from blobstore.digest import Digest
 from blobstore.errors import LeaseLost
 from blobstore.gc import Collector
-from records import receipts
 from records.central import Owner
-from records.erasure import Erasure, Erasures
+from records.consent.scope import Selector
+from records.erasure import receipts
+from records.erasure.erasures import Erasure, Erasures
+from records.erasure.report import Covered
+from records.erasure.residue import Residues
 from records.errors import Conflict, Fenced, Unknown
 from records.holdings import Holdings
-from records.report import Covered
-from records.residue import Residues
-from records.scope import Selector
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, WHEN, delete, digest_of, ingest, upload
 
@@ -138,7 +138,7 @@ async def test_an_erasure_that_is_cut_off_at_any_step_ends_with_the_true_totals(
     sized: Callable[[int, int], int],
     scope: str,
 ) -> None:
-    monkeypatch.setattr("records.erasing.ROWS", 2)
+    monkeypatch.setattr("records.erasure.erasing.ROWS", 2)
     whole = await cut_off(tmp_path / "whole", scope, NEVER)
     assert not whole.dead
     steps = range(1, whole.count + 1)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from blobstore.errors import Damaged, StorageUnavailable, WrongStore
-from records import ledger as ledgers
-from records.ledger import Entry, Ledger, Position, read
+from records.erasure import ledger as ledgers
+from records.erasure.ledger import Entry, Ledger, Position, read
 from records.manifest import MAX_ID
 
 STORE = "5" * 32

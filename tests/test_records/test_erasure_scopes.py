@@ -5,13 +5,13 @@ import hashlib
 import msgspec
 import pytest
 
-from records import receipts
 from records.central import Owner
-from records.erasure import Erasure
+from records.consent.scope import Selector
+from records.erasure import receipts
+from records.erasure.erasures import Erasure
+from records.erasure.report import Covered, Keeper
 from records.errors import Conflict, Unknown
 from records.model import Order
-from records.report import Covered, Keeper
-from records.scope import Selector
 from records.signing import NotGenuine
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, digest_of, ingest, upload

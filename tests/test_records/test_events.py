@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 import records
-from records import grants, spine
+from records.audit import spine
 from records.central import Owner
-from records.grant_request import GrantRequest, StreamRequest
+from records.consent import grants
+from records.consent.grant_request import GrantRequest, StreamRequest
+from records.consent.scope import Scope, Selector
 from records.model import Partition
-from records.scope import Scope, Selector
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
 

@@ -14,6 +14,8 @@ import pytest
 from blobstore.digest import Content
 from blobstore.errors import ContentMismatch, OutOfSpace, StorageUnavailable
 from blobstore.scratch import ScratchDatabase, ScratchFile
+from records.audit.heads import embedded
+from records.audit.spine import body, verify
 from records.bag import layout, watch
 from records.bag.contents import Member, Source
 from records.bag.layout import file_name
@@ -21,12 +23,10 @@ from records.bag.lines import SpineLine, read
 from records.bag.tar import header
 from records.bag.untar import TarArchive
 from records.central import ErasureJob, Owner
+from records.consent.scope import Selector
 from records.errors import BadBag, Unknown
-from records.heads import embedded
 from records.model import Partition
-from records.scope import Selector
 from records.signing import SignedDocument
-from records.spine import body, verify
 from records.store import RecordStore
 from tests.fakes.bags import (
     CHAT,

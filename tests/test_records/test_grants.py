@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from records import grants, introspection, jsontext
+from records import jsontext
+from records.consent import grants, introspection
+from records.consent.introspection import Expected
+from records.consent.scope import Grant, StreamGrant, TimeWindow
 from records.errors import Forbidden, Invalid
-from records.introspection import Expected
-from records.scope import Grant, StreamGrant, TimeWindow
 
 NOW = "2026-11-23T10:00:00.000000Z"
 LATER = "2026-11-24T10:00:00.000000Z"

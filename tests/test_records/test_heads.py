@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from records import heads, jsontext
+from records import jsontext
+from records.audit import heads
 from records.central import SpineEvent
 from records.keyring import Keyring
 from records.signing import NotGenuine, SignedDocument

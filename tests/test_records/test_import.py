@@ -15,9 +15,9 @@ from records.bag import check, layout
 from records.bag.folder import FolderArchive
 from records.bag.untar import TarArchive
 from records.central import Owner
+from records.consent.scope import Scope, Selector
 from records.errors import BadBag, Conflict, Invalid
 from records.model import Partition
-from records.scope import Scope, Selector
 from records.store import RecordStore
 from tests.fakes.bags import (
     CHAT,

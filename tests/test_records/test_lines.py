@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from records import jsontext, lines, manifest
+from records import jsontext, manifest
 from records.history import same_content
-from records.lines import Line, ParsedPut, Rejected, Splitter, TooLong, parse_line
 from records.manifest import StreamDeclaration
 from records.model import Delete, Link
+from records.writing import lines
+from records.writing.lines import Line, ParsedPut, Rejected, Splitter, TooLong, parse_line
 
 AT = "2026-11-23T10:00:00Z"
 HEX = "0123456789abcdef" * 4

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blobstore.digest import Digest
-from records import links
 from records.errors import Invalid
-from records.links import BlobRef
 from records.model import Link
+from records.writing import links
+from records.writing.links import BlobRef
 
 HEX = "0123456789abcdef" * 4
 ID, ALIAS = "blob_b3_" + HEX, "blob_sha256_" + HEX

@@ -1,7 +1,7 @@
 """Random ingests, deletions and erasures, read by several clients, against the specification in plain Python.
 
 The model keeps every state that ever was. What a caller sees of a state is decided here from the words of the
-specification: no line of `records.lens`, `records.changes` or `records.scan` is used.
+specification: no line of `records.reading.lens`, `records.reading.changes` or `records.reading.scan` is used.
 """
 
 import asyncio
@@ -20,23 +20,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from blobstore.catalogues.memory import MemoryCatalogue
+from records.audit.disclosures import Disclosures
 from records.central import Instance, Owner
 from records.centrals.memory import MemoryCentral
-from records.disclosures import Disclosures
+from records.consent.scope import Grant, Scope, Selector, StreamGrant, TimeWindow
 from records.engine import Engines
 from records.engines.memory import MemoryEngines
 from records.engines.sqlite import SingleFileEngines
 from records.errors import Unknown
-from records.ingest import Ingests
 from records.keyring import Keyring
-from records.lens import Removed, Shown
 from records.model import Order, Target
-from records.query import Listing, Shape
-from records.reach import Reaches
-from records.reads import Reads
+from records.reading.lens import Removed, Shown
+from records.reading.query import Listing, Shape
+from records.reading.reach import Reaches
+from records.reading.reads import Reads
 from records.registry import Registry
-from records.room import Room
-from records.scope import Grant, Scope, Selector, StreamGrant, TimeWindow
+from records.writing.ingest import Ingests
+from records.writing.room import Room
 
 CONNECTOR, STREAM = "made", "things"
 INSTANCES = ("one", "two")

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 
 from records.central import Owner
+from records.checks.relinking import Relinking
 from records.engines.sqlite import SqliteEngine
 from records.model import Link, Partition
-from records.relinking import Relinking
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, LETTER, delete, digest_of, ingest, upload
 

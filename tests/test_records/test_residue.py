@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from blobstore.catalogue import Lease
-from blobstore.sqliteconnection import connect
+from blobstore.sqlite.connection import connect
 from records.central import ErasureJob, Owner
-from records.residue import Residue
-from records.sampling import Going
-from records.scope import Selector
+from records.consent.scope import Selector
+from records.erasure.residue import Residue
+from records.erasure.sampling import Going
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, digest_of, ingest, upload
 

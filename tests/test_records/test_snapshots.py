@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from blobstore.errors import LeaseLost
-from records.accounts import accounts
 from records.central import Owner
+from records.checks.accounts import accounts
+from records.consent.scope import Scope, Selector
+from records.erasure.ledger import NAME
 from records.errors import Conflict, CursorExpired, Unknown
-from records.ledger import NAME
 from records.model import Partition
-from records.query import Listing
-from records.scope import Scope, Selector
+from records.reading.query import Listing
 from records.snapshots.backup import _Backup, back_up
 from records.snapshots.restore import restore
 from records.store import RecordStore

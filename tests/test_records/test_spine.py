@@ -8,7 +8,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from records import spine
+from records.audit import spine
 from records.central import SpineEvent
 
 AT = "2026-11-23T10:00:00.000000Z"

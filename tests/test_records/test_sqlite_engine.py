@@ -11,7 +11,7 @@ import pytest
 
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqlitefile import SqliteFile
+from blobstore.sqlite.file import SqliteFile
 from records.engine import Engine
 from records.engines.sqlite import SingleFileEngines, SqliteEngine
 from records.engines.sqlite.schema import MIGRATIONS

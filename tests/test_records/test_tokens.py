@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blobstore.errors import StorageUnavailable
-from records import times, tokens
+from records import times
+from records.consent import tokens
 from records.keyring import Keyring
 
 

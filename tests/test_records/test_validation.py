@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from records.consent.scope import Selector
 from records.errors import Invalid
 from records.manifest import StreamDeclaration, decode
-from records.scope import Selector
 from records.store import RecordStore
-from records.validation import checker
+from records.writing.validation import checker
 
 
 def manifest(schema: Mapping[str, Any]) -> bytes:

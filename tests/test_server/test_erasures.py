@@ -6,7 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from records import receipts
+from records.erasure import receipts
 from records.store import RecordStore
 from tests.conformance.http.api import Api, Connector, fresh_name, note, refused
 from tests.conformance.http.own_server import serving

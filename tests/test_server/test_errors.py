@@ -12,11 +12,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from blobstore.errors import BlobError, OutOfSpace, StorageUnavailable, WrongStore
-from records.access import GrantEnded
 from records.central import Owner
+from records.consent.access import GrantEnded
+from records.consent.scope import Scope
 from records.errors import Ambiguous, Forbidden, Invalid, RecordError
-from records.lines import Rejected, TooLong
-from records.scope import Scope
+from records.writing.lines import Rejected, TooLong
 from server import logs, middleware
 from server.errors import TABLE, UNEXPECTED, ServerError, answer, shape
 from server.logs import JsonFormatter

@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from records.access import Access
 from records.centrals.memory import MemoryCentral
+from records.consent.access import Access
+from records.consent.introspection import Expected
+from records.consent.scope import Scope
 from records.errors import Forbidden, Invalid
-from records.introspection import Expected
-from records.scope import Scope
 from server.config import Introspect
 from server.errors import NoAuthorization
 from server.introspection import MAX_BYTES, MAX_REMEMBERED, Introspection, connected

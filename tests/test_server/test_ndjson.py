@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from records.ingest import Ingest
-from records.lines import MAX_LINE
+from records.writing.ingest import Ingest
+from records.writing.lines import MAX_LINE
 from server.errors import TooLarge
 from server.ndjson import BATCH_BYTES, BATCH_LINES, feed
 

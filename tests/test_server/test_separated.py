@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from records.introspection import Expected
+from records.consent.introspection import Expected
 from server.config import Introspect
 from tests.conformance.http.api import Answer, Api, Connector, note, refused
 from tests.fakes.authorization_server import (

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from blobstore.backends.filesystem import FilesystemBackend
 from blobstore.errors import OutOfSpace
-from records.erasing import Erasing
-from records.ledger import NAME
+from records.erasure.erasing import Erasing
+from records.erasure.ledger import NAME
 from records.model import Order
 from records.snapshots import restore as restoring
 from records.snapshots.repository import Repository
@@ -49,7 +49,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 @pytest.fixture
 def stored(template: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
     monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
-    monkeypatch.setattr("records.central_checks.DRAIN_WAIT", 0.0)
+    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
     shutil.copytree(template.data, tmp_path / "data")
     return Stored(tmp_path / "data", template.ann)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from records.ledger import NAME
-from records.scope import Selector
+from records.consent.scope import Selector
+from records.erasure.ledger import NAME
 from records.snapshots.backup import back_up
 from records.snapshots.restore import restore
 from records.store import RecordStore

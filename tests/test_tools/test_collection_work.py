@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from blobstore.gc import Wanted
-from blobstore.sqliteconnection import connect
+from blobstore.sqlite.connection import connect
 from records.store import RecordStore
 from tools.bench.counting import Counts, counting
 from tools.bench.gc import EVERYTHING, Place

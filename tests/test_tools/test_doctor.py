@@ -45,7 +45,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 def stored(template: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
     """A directory that nobody else uses, so nothing needs to be waited for."""
     monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
-    monkeypatch.setattr("records.central_checks.DRAIN_WAIT", 0.0)
+    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
     shutil.copytree(template.data, tmp_path / "data")
     return Stored(tmp_path / "data", template.ann)
 

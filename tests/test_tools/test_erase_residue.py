@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from records.residue import Residues
+from records.erasure.residue import Residues
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, Stored, in_store, ingest, upload
 from tools.cli import main

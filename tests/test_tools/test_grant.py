@@ -10,8 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from records.consent.scope import Scope
 from records.errors import Forbidden
-from records.scope import Scope
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, Stored, in_store, make
 from tools.authorization import Authorization, authorization_options

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from records import jsontext
+from records.audit.spine import GENESIS, chain
 from records.keyring import Keyring
 from records.signing import SignedDocument, Signer
-from records.spine import GENESIS, chain
 from records.store import RecordStore
 from tests.fakes.data_directory import Stored, in_store, make, vandal
 

@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from records.central import Owner
-from records.scope import Selector
+from records.consent.scope import Selector
 from records.slots import WHOLE_RECORD
 from records.store import RecordStore
 from tools.bench.bare import batches

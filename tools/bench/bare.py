@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import connect, prepare
+from blobstore.sqlite.connection import connect, prepare
 from records.engines.sqlite.schema import MIGRATIONS
-from records.lines import ParsedPut, parse_line
 from records.model import Partition, Position, Put
+from records.writing.lines import ParsedPut, parse_line
 from tools.bench.messages import declaration
 
 BATCH = 500

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqlitefile import SqliteFile
+from blobstore.sqlite.file import SqliteFile
 
 READERS = 3
 """Reading connections of each file, as `SqliteFile.open` makes them."""

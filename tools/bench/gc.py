@@ -12,7 +12,7 @@ import click
 
 from blobstore.fuse import Fuse
 from blobstore.gc import Wanted
-from blobstore.sqlitefile import SqliteFile
+from blobstore.sqlite.file import SqliteFile
 from records.central import Owner
 from records.store import RecordStore
 from tools.bench.bare import row

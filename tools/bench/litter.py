@@ -11,7 +11,7 @@ from pathlib import Path
 from blobstore.backend import ObjectName
 from blobstore.digest import Digest, Hasher
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import connect
+from blobstore.sqlite.connection import connect
 from records.central import Owner
 
 CONNECTOR = "bench"

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteconnection import connect
+from blobstore.sqlite.connection import connect
 from records.engine import Engine
 from records.engines.sqlite import SqliteEngine
 from records.history import Recorder

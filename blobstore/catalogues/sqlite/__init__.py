@@ -16,8 +16,8 @@ from blobstore.catalogues.sqlite.schema import CONTENT, MIGRATIONS
 from blobstore.catalogues.sqlite.shares import Shares
 from blobstore.catalogues.sqlite.standing import Standings
 from blobstore.catalogues.sqlite.uploads import Uploads
-from blobstore.sqlitefile import SqliteFile
-from blobstore.sqliteslack import sanitize
+from blobstore.sqlite.file import SqliteFile
+from blobstore.sqlite.slack import sanitize
 
 __all__ = ["SqliteCatalogue"]
 

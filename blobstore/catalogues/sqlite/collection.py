@@ -24,7 +24,7 @@ from blobstore.catalogues.sqlite.schema import (
 )
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteslack import mark_stale
+from blobstore.sqlite.slack import mark_stale
 
 _NAMED = "namespace = ? AND digest = ? AND generation = ?"
 

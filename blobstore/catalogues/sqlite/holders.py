@@ -7,7 +7,7 @@ from blobstore.catalogues.sqlite.counting import joined
 from blobstore.catalogues.sqlite.schema import HOLDER, OnFile, Row, let_go, next_count, to_holder
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteslack import mark_stale
+from blobstore.sqlite.slack import mark_stale
 
 
 class Holders(OnFile):

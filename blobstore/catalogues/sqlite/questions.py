@@ -20,7 +20,7 @@ from blobstore.catalogues.sqlite.schema import (
 )
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteoutbox import NUMBERING
+from blobstore.sqlite.outbox import NUMBERING
 
 
 class Questions(OnFile):

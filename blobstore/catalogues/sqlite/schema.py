@@ -10,8 +10,8 @@ from blobstore.catalogue import Claim, ClaimedBlob, Condemned, Holder, Lease, St
 from blobstore.catalogues.sqlite.counting import TABLES, came, left
 from blobstore.digest import Content, Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqlitefile import SqliteFile
-from blobstore.sqliteslack import SLACK, mark_stale
+from blobstore.sqlite.file import SqliteFile
+from blobstore.sqlite.slack import SLACK, mark_stale
 
 MIGRATIONS = Migrations("catalogue")
 

@@ -12,7 +12,7 @@ from blobstore.digest import Content
 from blobstore.errors import LeaseLost
 from blobstore.quota import NOTHING_BESIDE, Beside
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteslack import mark_stale
+from blobstore.sqlite.slack import mark_stale
 
 
 class Uploads(OnFile):

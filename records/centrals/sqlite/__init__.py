@@ -6,9 +6,9 @@
 from pathlib import Path
 from typing import Self
 
-from blobstore.sqlitebinding import bind
-from blobstore.sqlitefile import SqliteFile
-from blobstore.sqliteslack import sanitize
+from blobstore.sqlite.binding import bind
+from blobstore.sqlite.file import SqliteFile
+from blobstore.sqlite.slack import sanitize
 from records.centrals.sqlite.access import Access
 from records.centrals.sqlite.chain import Chain
 from records.centrals.sqlite.erasures import Erasures

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from blobstore.sqlite import sqlite3
-from records import spine
+from records.audit import spine
 from records.central import About, Checkpoint, SpineEvent
 from records.centrals.sqlite.schema import OnFile, require_owner
 

@@ -1,7 +1,7 @@
 """Erasures from decision to receipt, in SQLite."""
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteslack import mark_stale
+from blobstore.sqlite.slack import mark_stale
 from records.central import ErasureJob, Instance
 from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.registry import INSTANCE, to_instance

@@ -5,8 +5,8 @@ from typing import Any
 from sqlite_utils import Database, Migrations
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqlitefile import SqliteFile
-from blobstore.sqliteslack import SLACK
+from blobstore.sqlite.file import SqliteFile
+from blobstore.sqlite.slack import SLACK
 from records.errors import Conflict, Unknown
 
 MIGRATIONS = Migrations("central")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteslack import mark_stale
+from blobstore.sqlite.slack import mark_stale
 from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, Row
 from records.errors import Conflict, Unknown

@@ -32,7 +32,7 @@ from records.model import (
     StoredRecord,
     Target,
 )
-from records.paging import take, up_to
+from records.reading.paging import take, up_to
 
 __all__ = ["MemoryEngine", "MemoryEngines"]
 

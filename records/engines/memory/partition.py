@@ -20,7 +20,7 @@ from records.model import (
     Target,
     Tombstone,
 )
-from records.paging import State, take_states
+from records.reading.paging import State, take_states
 
 EMPTY = PartitionStats(0, 0, 0, 0, None)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from blobstore.errors import StorageUnavailable
-from blobstore.sqlitefile import SqliteFile
+from blobstore.sqlite.file import SqliteFile
 from records.engine import Engine
 from records.engines.sqlite.changes import History
 from records.engines.sqlite.check import disagreements

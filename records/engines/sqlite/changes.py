@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteslack import mark_stale
+from blobstore.sqlite.slack import mark_stale
 from records.engine import NOTHING_OWED
 from records.engines.sqlite.reads import COLUMNS, record
 from records.engines.sqlite.schema import OnFile, in_lists, part_of, record_id
 from records.model import Change, Changes, Overtaken, Partition, Tombstone
-from records.paging import State, take_states
+from records.reading.paging import State, take_states
 
 
 class History(OnFile):

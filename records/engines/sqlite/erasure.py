@@ -1,11 +1,11 @@
-"""Taking records away for good: fences, rows, and (`blobstore.sqliteslack`) what pages still show of rows gone."""
+"""Taking records away for good: fences, rows, and (`blobstore.sqlite.slack`) what pages still show of rows gone."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteslack import mark_stale, sanitize
+from blobstore.sqlite.slack import mark_stale, sanitize
 from records.engine import LEAP
 from records.engines.sqlite.schema import (
     CONTENT,

@@ -1,8 +1,8 @@
 """Events on their way to the spine."""
 
 from blobstore.catalogue import Numbering
-from blobstore.sqlitebinding import bind
-from blobstore.sqliteoutbox import NUMBERING
+from blobstore.sqlite.binding import bind
+from blobstore.sqlite.outbox import NUMBERING
 from records.engines.sqlite.schema import OnFile
 from records.model import OutboxEvent
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteslack import mark_stale
+from blobstore.sqlite.slack import mark_stale
 from records.engines.sqlite.schema import (
     LINK,
     OnFile,

@@ -10,7 +10,7 @@ from blobstore.sqlite import sqlite3
 from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, record_id, version_of
 from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
 from records.order import split
-from records.paging import take, up_to
+from records.reading.paging import take, up_to
 from records.times import unpacked
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from sqlite_utils import Database, Migrations
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqlitefile import SqliteFile
-from blobstore.sqliteslack import SLACK
+from blobstore.sqlite.file import SqliteFile
+from blobstore.sqlite.slack import SLACK
 from records.model import Link, Partition, Tombstone
 
 MIGRATIONS = Migrations("records")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqliteslack import mark_stale
+from blobstore.sqlite.slack import mark_stale
 from records.engines.plan import New, Plan, Present, plan
 from records.engines.sqlite.schema import (
     LINK,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from records import receipts
+from records.erasure import receipts
 from tests.conformance.http.api import Answer, Api, Connector, fresh_name, note, part, refused
 
 pytestmark = pytest.mark.ours

@@ -1,0 +1,294 @@
+"""One SQLite file, used by many tasks and processes at once: one writer with group commit, pooled readers.
+
+A transaction is a plain function handed to `read` or `write`: it cannot await, so it cannot hold a lock across the
+network. Writers of one process queue up in a thread that commits many of them with one fsync; writers of other
+processes are waited for. SQLITE_BUSY never reaches a caller.
+"""
+
+import asyncio
+import fcntl
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
+
+from sqlite_utils import Migrations
+
+from blobstore.errors import Damaged, StorageUnavailable
+from blobstore.sqlite import sqlite3
+from blobstore.sqlite.connection import begin, connect, identity, make_place, prepare, translate, translated, truncate
+
+T = TypeVar("T")
+Transaction = Callable[[sqlite3.Connection], T]
+
+MAX_GROUP = 256
+"""Requests that share one commit; bounds how long the first of them waits."""
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    run: Transaction[T]
+    result: Future[T]
+    alone: bool = False
+    """Runs outside any transaction, between two groups."""
+
+
+class SqliteFile:
+    """An open database file. Make one with `open`; every method may be called from many tasks at once."""
+
+    def __init__(self, path: Path, writer: sqlite3.Connection, readers: int) -> None:
+        self.path = path
+        self._identity = identity(path)
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._local = threading.local()
+        self._reader_connections: list[sqlite3.Connection] = []
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"read-{path.name}")
+        self._closed = False
+        self._thread = threading.Thread(target=self._write_loop, args=(writer,), name=f"write-{path.name}", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    async def open(cls, path: Path, migrations: Migrations, *, readers: int = 3) -> Self:
+        """Open the file, made and migrated if need be; any number of processes may do so at once.
+
+        Raises `Damaged`, `NewerVersion`, or another `StorageUnavailable` when it cannot be opened.
+        """
+        writer = await asyncio.to_thread(_open_writer, path, migrations)
+        return cls(path, writer, readers)
+
+    async def read(self, transaction: Transaction[T]) -> T:
+        """Run the function on one snapshot. It must not write, and must fetch what it gives back."""
+        if self._closed:
+            raise StorageUnavailable(f"{self.path.name} is closed")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, transaction)
+
+    async def write(self, transaction: Transaction[T]) -> T:
+        """Run the function in a transaction of its own; when this returns, it is durable.
+
+        What the function raises undoes it alone and is raised here. When the commit fails nothing was written.
+        """
+        return await self._submit(transaction, alone=False)
+
+    async def write_alone(self, transaction: Transaction[T]) -> T:
+        """As `write`, but shares its commit with nobody and needs no memory to undo single statements.
+
+        For what touches much of the file. Other writers wait; readers do not.
+        """
+        return await self._submit(partial(_alone, transaction), alone=True)
+
+    async def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """One statement in a transaction of its own; the number of rows that it changed."""
+        return await self.write(lambda db: db.execute(sql, parameters).rowcount)
+
+    async def executemany(self, sql: str, rows: Sequence[Sequence[object]]) -> int:
+        """One statement for each of the rows, in one transaction; the number of rows that they changed."""
+        return await self.write(lambda db: db.executemany(sql, rows).rowcount)
+
+    async def truncate_wal(self, timeout: float) -> bool:
+        """Move everything from the write-ahead log into the file and cut the log to nothing.
+
+        False when, for `timeout` seconds, a reader's snapshot (of any process) stood in the way.
+        """
+        deadline = time.monotonic() + timeout
+        while not await self._submit(partial(truncate, self.path), alone=True):
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    async def check(self) -> list[str]:
+        """What SQLite finds wrong with the file; empty when it is sound."""
+        try:
+            rows = await self.read(lambda db: db.execute("PRAGMA integrity_check").fetchall())
+        except Damaged as error:  # too much so to be looked through
+            return [str(error)]
+        return [row[0] for row in rows if row[0] != "ok"]
+
+    async def close(self) -> None:
+        """Finish the queued writes and close. Harmless when called twice."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+            await asyncio.to_thread(self._close)
+
+    # -- readers ---------------------------------------------------------------------------------------------------
+
+    def _read(self, transaction: Transaction[T]) -> T:
+        with translated(self.path):
+            self._require_in_place()  # before a connection makes a file of the name that is free
+            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+            if connection is None:
+                connection = self._local.connection = connect(self.path)
+                connection.execute("PRAGMA query_only = ON")
+                self._reader_connections.append(connection)
+            connection.execute("BEGIN")
+            try:
+                return transaction(connection)
+            finally:
+                if connection.in_transaction:  # an I/O error ends it by itself
+                    connection.execute("ROLLBACK")
+
+    # -- the writer ------------------------------------------------------------------------------------------------
+
+    async def _submit(self, run: Transaction[T], *, alone: bool) -> T:
+        if self._closed:
+            raise StorageUnavailable(f"{self.path.name} is closed")
+        job = _Job(run, Future[T](), alone)
+        self._jobs.put(job)
+        return await asyncio.wrap_future(job.result)
+
+    def _write_loop(self, connection: sqlite3.Connection) -> None:
+        held: _Job[Any] | None = None
+        stopping = False
+        while not stopping:
+            job = held or self._jobs.get()
+            held = None
+            if job is None:
+                break
+            if job.alone:
+                self._run_alone(connection, job)
+                continue
+            group = [job]
+            while len(group) < MAX_GROUP and not self._jobs.empty():
+                following = self._jobs.get()
+                if following is None:
+                    stopping = True
+                    break
+                if following.alone:
+                    held = following
+                    break
+                group.append(following)
+            self._run_group(connection, group)
+        connection.close()
+
+    def _run_alone(self, connection: sqlite3.Connection, job: _Job[Any]) -> None:
+        if not job.result.set_running_or_notify_cancel():
+            return
+        try:
+            with translated(self.path):
+                self._require_in_place()
+                result = job.run(connection)
+        except Exception as error:
+            job.result.set_exception(error)
+        else:
+            job.result.set_result(result)
+
+    def _run_group(self, connection: sqlite3.Connection, jobs: list[_Job[Any]]) -> None:
+        """Each job in a savepoint of its own, one commit for all; nobody is told before the commit is durable."""
+        group = [job for job in jobs if job.result.set_running_or_notify_cancel()]
+        outcomes: list[tuple[_Job[Any], Any, Exception | None]] = []
+        try:
+            with translated(self.path):
+                begin(connection)
+                try:
+                    outcomes = [(job, *self._in_savepoint(connection, job.run)) for job in group]
+                    self._require_in_place()
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+        except Exception as error:
+            outcomes = [(job, None, error) for job in group]
+        for job, result, failure in outcomes:
+            if failure is None:
+                job.result.set_result(result)
+            else:
+                job.result.set_exception(failure)
+
+    def _in_savepoint(self, connection: sqlite3.Connection, run: Transaction[T]) -> tuple[T | None, Exception | None]:
+        connection.execute("SAVEPOINT request")
+        try:
+            result = run(connection)
+        except Exception as error:
+            if not connection.in_transaction:
+                raise  # SQLite gave the whole transaction up (disk full, I/O error): nobody must be told "done"
+            connection.execute("ROLLBACK TO request")
+            connection.execute("RELEASE request")
+            return None, translate(error, self.path.name)
+        connection.execute("RELEASE request")
+        return result, None
+
+    def _require_in_place(self) -> None:
+        """Raise `StorageUnavailable` when the file has lost its name: what is committed to it would end with us."""
+        if identity(self.path) != self._identity:
+            raise StorageUnavailable(f"{self.path.name} was removed or replaced while it was open; start again")
+
+    def _close(self) -> None:
+        self._thread.join()
+        self._readers.shutdown(wait=True)
+        for connection in self._reader_connections:
+            connection.close()
+
+
+def _alone(transaction: Transaction[T], connection: sqlite3.Connection) -> T:
+    begin(connection)
+    try:
+        result = transaction(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _open_writer(path: Path, migrations: Migrations) -> sqlite3.Connection:
+    # The switch to WAL is not retried by SQLite's busy handler, and racing migrations fail: hence the lock.
+    with translated(path):
+        make_place(path)
+        with file_lock(path.with_name(path.name + ".lock")):
+            connection = connect(path)
+            try:
+                prepare(path, connection, migrations)
+            except BaseException:
+                connection.close()
+                raise
+    return connection
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock between processes for the length of the block; the lock's file stays, empty.
+
+    Raises `StorageUnavailable` when the file cannot be made.
+    """
+    descriptor = _lock_file(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def try_file_lock(path: Path) -> Iterator[bool]:
+    """As `file_lock`, but does not wait: False where another holds it. The file goes when the lock is given up."""
+    descriptor = _lock_file(path)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino
+        except BlockingIOError:
+            locked = False
+        try:
+            yield locked  # the file of one who gave up the lock meanwhile is no lock any more
+        finally:
+            if locked:
+                with suppress(OSError):  # an empty file that nobody locks is no lock, and what was done is done
+                    path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_file(path: Path) -> int:
+    with translated(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

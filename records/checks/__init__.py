@@ -1,0 +1,1 @@
+"""What can be checked at rest, and what mends it."""

@@ -1,0 +1,353 @@
+"""Erasure: content, history, links, claims, state and orphaned bytes go, and the answer is given when they are gone.
+
+What goes is looked at first (`previews`), written down before its first step, on the erasure ledger too, then done
+(`erasing`): every step may be repeated, so one that a crash cut off is finished by `resume`. All scopes, from a record
+to a whole owner, take this one way.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from blobstore.catalogue import Catalogue
+from blobstore.errors import translated
+from blobstore.gc import Collector
+from blobstore.sqlite.file import try_file_lock
+from records import times
+from records.audit import spine
+from records.audit.checkpoints import Checkpoints
+from records.audit.outboxes import Audit
+from records.central import Central, ErasureJob, Owner
+from records.consent.scope import Scope, Selector
+from records.engine import Engines
+from records.erasure import receipts
+from records.erasure.erasing import Erasing, reason
+from records.erasure.ledger import Entry, Ledger
+from records.erasure.previews import Previews
+from records.erasure.report import Covered, Kept, Kind, Preview, Report, Residue
+from records.erasure.residue import Residues
+from records.erasure.sampling import Sample
+from records.errors import Conflict, Unknown
+from records.keyring import Keyring
+from records.registry import Registry
+
+log = logging.getLogger(__name__)
+
+_PREFIX = "era_"
+
+PAGE = 500
+"""Erasures that are read at once."""
+
+PAUSE = 0.05
+"""Seconds between two looks at an erasure that another process carries out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """How an erasure stands; `receipt` is a signed document's JSON text, None until it is done."""
+
+    report: Report
+    receipt: bytes | None
+
+
+class Erasures:
+    """Shows what erasures would do, erases, and finishes what was begun."""
+
+    def __init__(
+        self,
+        locks: Path,
+        central: Central,
+        engines: Engines,
+        catalogue: Catalogue,
+        collector: Collector,
+        registry: Registry,
+        audit: Audit,
+        checkpoints: Checkpoints,
+        keyring: Keyring,
+        ledger: Ledger,
+        residues: Residues,
+    ) -> None:
+        self._locks = locks
+        self._central = central
+        self._engines = engines
+        self._catalogue = catalogue
+        self._registry = registry
+        self._audit = audit
+        self._checkpoints = checkpoints
+        self._keyring = keyring
+        self._ledger = ledger
+        self._residues = residues
+        self._signer = keyring.signer()
+        self._previews = Previews(catalogue)
+        self._erasing = Erasing(central, engines, catalogue, collector, keyring)
+
+    @property
+    def public_key(self) -> str:
+        """Whose signature the receipts of this server have."""
+        return self._signer.public_key
+
+    # -- what goes -------------------------------------------------------------------------------------------------
+
+    async def of_owner(self, owner: Owner) -> Covered:
+        """All that is the owner's. Raises `Conflict` when it is erased already."""
+        if owner.erased_at is not None:
+            raise Conflict("the owner was erased")
+        return Covered("owner")
+
+    async def of_connector(self, owner: Owner, name: str) -> Covered:
+        """All that a connector brought. Raises `Unknown`."""
+        key = (await self._registry.connector(Scope.of_owner(owner), name)).key
+        return Covered("connector", key, await self._instances(owner, key))
+
+    async def of_instance(self, owner: Owner, instance: str) -> Covered:
+        """One account of a connector. Raises `Unknown`."""
+        found = await self._central.instance(owner.id, instance)
+        if found is None or found.erased_at is not None:
+            raise Unknown("no such connection")
+        return Covered("instance", found.connector, [found.id])
+
+    async def of_records(self, owner: Owner, selector: Selector, stream: str, key: str | None = None) -> Covered:
+        """A stream's records, or the one record with this key; none there is no error. Raises `Invalid`, `Unknown`."""
+        registration, declaration = await self._registry.declared(owner, stream, selector)
+        if selector.instance is None:
+            instances = await self._instances(owner, registration.key)
+        else:
+            named = await self._registry.existing(owner, registration.key, selector.instance)
+            instances = [] if named is None else [named.id]
+        kind: Kind = "stream" if key is None else "record"
+        field, everywhere = declaration.consent_time_field, selector.instance is None
+        return Covered(kind, registration.key, instances, stream, key, field, everywhere)
+
+    # -- looking, erasing ------------------------------------------------------------------------------------------
+
+    async def preview(self, owner: Owner, covered: Covered) -> Preview:
+        """What erasing this would do now. It removes nothing."""
+        engine = await self._engines.of(owner.id)
+        if covered.connector is not None:
+            await self._erasing.release_noted(owner, engine, covered.connector)
+        return await self._previews.preview(owner, engine, covered)
+
+    async def erase(self, owner: Owner, covered: Covered, *, wait: float) -> Erasure:
+        """Erase; complete when the state is `done`. A reader that stands in the way is waited for `wait` seconds."""
+        # What was acknowledged before stands before it on the spine, too.
+        await self._audit.drain(owner)
+        kept = (await self.preview(owner, covered)).kept
+        report = Report(_PREFIX + secrets.token_hex(12), covered, times.now(), kept=kept)
+        # Shielded: a caller that hangs up must not stop an erasure half-way.
+        return await asyncio.shield(asyncio.ensure_future(self._begin(owner, report, wait)))
+
+    async def again(self, owner: Owner, entry: Entry, key: str | None) -> Erasure:
+        """Carry out, under its id, an erasure that another life of the store carried out (`records.erasure.replay`).
+
+        `key` is that of the record that goes; None where there is none of it, or more than one record goes.
+        """
+        covered = Covered(
+            *(entry.kind, entry.connector, entry.instances, entry.stream, key or entry.record, entry.consent_field),
+            everywhere=entry.everywhere,
+        )
+        nothing = entry.kind == "record" and key is None
+        kept = Kept() if nothing else (await self.preview(owner, covered)).kept
+        report = Report(entry.erasure, covered, entry.requested_at, kept=kept, gone=nothing)
+        return await self._begin(owner, report, 0.0)
+
+    async def resume(self, wait: float = 0.0) -> int:
+        """Go on with erasures that were begun and not completed, unless another process is at them; how many remain."""
+        remaining = 0
+        owners = {owner.id: owner for owner in await self._central.owners()}
+        for begun in await self._central.unfinished_erasures():
+            taken = asyncio.ensure_future(self._take_up(owners[begun.owner], begun.id, wait))
+            remaining += not await asyncio.shield(taken)
+        await self._drop_locks()
+        return remaining
+
+    async def _drop_locks(self) -> None:
+        """Remove the locks of erasures that are over, which a crash or a failing disk left behind."""
+        with translated("locks"):
+            names = {path.name for path in self._locks.iterdir() if path.name.startswith(_PREFIX)}
+        if names:
+            for name in names - {job.id for job in await self._central.unfinished_erasures()}:
+                with try_file_lock(self._locks / name):
+                    pass
+
+    # -- what was done ---------------------------------------------------------------------------------------------
+
+    async def find(self, owner: Owner, erasure: str) -> Erasure:
+        """How an erasure stands, with its receipt once it is done. Raises `Unknown`."""
+        job = await self._central.erasure(owner.id, erasure)
+        if job is None:
+            raise Unknown("no such erasure")
+        return await self._told(owner, job)
+
+    async def listed(self, owner: Owner, after: str | None, limit: int) -> Sequence[Erasure]:
+        """The owner's erasures, newest first, beyond the one with the id `after`."""
+        return [await self._told(owner, job) for job in await self._central.erasures(owner.id, after, limit)]
+
+    async def jobs(self, owner: Owner) -> AsyncIterator[ErasureJob]:
+        """Every erasure of the owner that was begun, newest first."""
+        after = None
+        while jobs := await self._central.erasures(owner.id, after, PAGE):
+            for job in jobs:
+                yield job
+            after = jobs[-1].id
+
+    def entry(self, owner: Owner, job: ErasureJob) -> Entry:
+        """The erasure as the ledger must have it. Raises `msgspec.MsgspecError` where it is damaged."""
+        return self._entry(owner, msgspec.json.decode(job.result or job.target, type=Report))
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    async def _told(self, owner: Owner, job: ErasureJob) -> Erasure:
+        if job.result is not None:
+            return Erasure(msgspec.json.decode(job.result, type=Report), job.receipt)
+        report = replace(msgspec.json.decode(job.target, type=Report), resumed=job.resumed)
+        key = report.covered.key
+        if key is not None and not report.gone:
+            report = replace(report, covered=replace(report.covered, key=self._keyring.key_digest(owner.id, key)))
+        return Erasure((await self._erasing.counted(owner, report))[0], None)
+
+    async def _begin(self, owner: Owner, report: Report, wait: float) -> Erasure:
+        covered = report.covered
+        job = ErasureJob(
+            id=report.id,
+            owner=owner.id,
+            target=msgspec.json.encode(report),
+            state="running",
+            requested_at=report.requested_at,
+            completed_at=None,
+            result=None,
+            connector=covered.connector if covered.whole else None,
+            instance=covered.instances[0] if covered.kind == "instance" else None,
+            owner_digest=self._digest(owner) if covered.kind == "owner" else None,
+        )
+        # Before: some of it goes in the step that marks the rest.
+        samples = [] if report.gone else await self._sampled(owner, covered)
+        await self._central.begin_erasure(job, spine.body("erasure.begin", self._facts(owner, report)))
+        await self._residues.keep(job.id, samples)
+        with try_file_lock(self._locks / job.id) as locked:
+            # Who looks for what was cut off may have been faster.
+            return await self._run(owner, job, wait) if locked else await self.find(owner, job.id)
+
+    async def _take_up(self, owner: Owner, erasure: str, wait: float) -> bool:
+        """Whether the erasure is done now."""
+        with try_file_lock(self._locks / erasure) as locked:
+            # Read under the lock: who had it may have finished meanwhile.
+            job = await self._central.take_up_erasure(erasure) if locked else None
+            if job is None:
+                return locked
+            return (await self._run(owner, job, wait)).report.state == "done"
+
+    async def _run(self, owner: Owner, job: ErasureJob, wait: float) -> Erasure:
+        deadline = time.monotonic() + wait
+        report = replace(msgspec.json.decode(job.target, type=Report), resumed=job.resumed)
+        if not report.gone:
+            if not await self._residues.are_kept(job.id):  # cut off before its first step
+                await self._residues.keep(job.id, await self._sampled(owner, report.covered))
+            await self._ledger.write(self._entry(owner, report))
+            report = await self._erasing.remove(owner, report)
+        complete = await self._earlier_are_gone(owner, report, deadline) and await self._sanitized(owner, deadline)
+        if complete:
+            report = await self._searched(owner, report, deadline)
+            # Of the samples, and of the key that they were sealed with, no file shows anything either.
+            complete = await self._central.sanitize(max(0.0, deadline - time.monotonic()))
+        if not complete or report.residue is None:
+            await self._central.pause_erasure(report.id)
+            return Erasure((await self._erasing.counted(owner, report))[0], None)
+        return await self._finish(owner, report, report.residue)
+
+    async def _sampled(self, owner: Owner, covered: Covered) -> Sequence[Sample]:
+        going, texts = await self._erasing.going(owner, covered), await self._erasing.texts(owner, covered)
+        return await self._residues.take(owner, going, texts)
+
+    async def _searched(self, owner: Owner, report: Report, deadline: float) -> Report:
+        """Look once for traces of what went; what was found is durable before the samples go."""
+        if report.residue is None:
+            again = partial(self._sanitized, owner, deadline)
+            whole = report.covered.whole
+            residue = await self._residues.scan(owner, report.id, whole=whole, reason=reason(report), again=again)
+            for place in residue.places:
+                log.error("erasure %s left a trace in %s, at byte %d", report.id, place.path, place.offset)
+            report = replace(report, residue=residue)
+            await self._central.redact_erasure(report.id, msgspec.json.encode(report))
+        await self._residues.forget(report.id)
+        return report
+
+    async def _earlier_are_gone(self, owner: Owner, report: Report, deadline: float) -> bool:
+        """Whether every erasure that was begun before this one has taken all that it covers.
+
+        Otherwise one that a crash cut off, and that its sender asked for again, would later take what was written after
+        the second answer. Each waits only for earlier ones, so there is always one that waits for none.
+        """
+        while earlier := await self._earlier(owner, report):
+            for job in earlier:
+                await self._take_up(owner, job.id, 0.0)
+            if await self._earlier(owner, report):  # another process is at it
+                if time.monotonic() >= deadline:
+                    return False
+                await asyncio.sleep(PAUSE)
+        return True
+
+    async def _earlier(self, owner: Owner, report: Report) -> list[ErasureJob]:
+        unfinished = [job for job in await self._central.unfinished_erasures() if job.owner == owner.id]
+        ids = [job.id for job in unfinished]
+        before = unfinished[: ids.index(report.id)] if report.id in ids else []
+        return [job for job in before if not msgspec.json.decode(job.target, type=Report).gone]
+
+    async def _sanitized(self, owner: Owner, deadline: float) -> bool:
+        """Whether no file shows any more what was removed."""
+        for place in (await self._engines.of(owner.id), self._catalogue, self._central):
+            if not await place.sanitize(max(0.0, deadline - time.monotonic())):
+                return False
+        return True
+
+    async def _finish(self, owner: Owner, report: Report, residue: Residue) -> Erasure:
+        counted, removed = await self._erasing.counted(owner, report)
+        embedded = await self._checkpoints.members(owner)
+        now = times.now()
+        done = replace(counted, state="done", completed_at=now)
+        receipt = receipts.make(self._signer, done, removed, embedded, residue)
+        facts = self._facts(owner, done) | receipts.counts(done) | {"clean": done.clean}
+        facts["receipt"] = receipts.digest(receipt)
+        event = spine.body("erasure.done", facts)
+        await self._central.finish_erasure(done.id, msgspec.json.encode(done), receipt, now, event)
+        # Another run may have been first: there is one receipt.
+        return await self.find(owner, done.id)
+
+    async def _instances(self, owner: Owner, connector: str) -> list[str]:
+        return [each.id for each in await self._central.instances(owner.id, connector)]
+
+    def _entry(self, owner: Owner, report: Report) -> Entry:
+        covered = report.covered
+        key = covered.key
+        if key is not None and not (report.gone or report.state == "done"):
+            key = self._keyring.key_digest(owner.id, key)
+        return Entry(
+            *(report.id, report.requested_at, covered.kind, owner.id, covered.connector, tuple(covered.instances)),
+            stream=covered.stream,
+            record=key,
+            consent_field=covered.consent_field,
+            everywhere=covered.everywhere,
+        )
+
+    def _digest(self, owner: Owner) -> str:
+        return self._keyring.owner_digest(owner.id, owner.subject)
+
+    def _facts(self, owner: Owner, report: Report) -> dict[str, object]:
+        covered = report.covered
+        if covered.key is not None and not report.gone:
+            covered = replace(covered, key=self._keyring.key_digest(owner.id, covered.key))
+        if covered.kind == "owner":
+            return {"erasure": report.id, "scope": "owner"}
+        named = {"stream": covered.stream, "record": covered.key}
+        return {
+            "erasure": report.id,
+            "connector": covered.connector,
+            "instances": list(covered.instances),
+            **{name: value for name, value in named.items() if value is not None},
+        }

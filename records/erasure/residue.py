@@ -1,0 +1,207 @@
+"""The residue scan: after an erasure no file of the service shows any of it (I8), or the receipt says which one does.
+
+Before anything goes, samples are taken and kept with the erasure, sealed under a key of one use, so that they survive
+a crash and are no residue themselves; key and samples are overwritten when the scan is over. When all is gone every
+file under the data directory is searched for them: databases, their logs, staging, what is quarantined and whatever
+else lies there. Stored blobs are judged by name: what such a file holds is what the digest in its name says, so a blob
+that went has left nothing where no file has its name.
+
+A sample that a living row shows as well is somebody else's too, and proves nothing: it is counted as shared. So are
+windows of a blob that stays because others hold it, and what an upload that is under way brings anew.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from blobstore.backend import ForeignObject, ObjectName
+from blobstore.catalogue import State
+from blobstore.digest import Digest
+from blobstore.store import BlobStore
+from blobstore.tracing import Found, Search, search
+from records.central import Central, Owner
+from records.engine import Engines
+from records.erasure.report import Place, Residue
+from records.erasure.sampling import Going, Sample, Sampler
+
+SILENT = ("spine", "outbox", "noted", "delivered", "checkpoints", "erasures", "gone")
+"""Tables that must never show what an owner stored, so that their rows excuse nothing."""
+
+_NONCE = bytes(12)  # each key seals one text
+_PAGE = 500
+_DATABASE = re.compile(r"[a-z0-9]+\.db(-wal|-shm|-journal)?")
+_CENTRAL = {(f"{name}.db{suffix}",) for name in ("central", "catalogue") for suffix in ("", "-wal", "-shm", "-journal")}
+_SETTINGS = re.compile(r"locks/.*|records/[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id|erasures\.ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """How far a scan goes, and why the erasure's blobs were removed."""
+
+    whole: bool
+    reason: str
+
+
+class Residues:
+    """Takes samples before an erasure, and looks for them after it."""
+
+    def __init__(self, directory: Path, blobs: BlobStore, central: Central, engines: Engines) -> None:
+        self._directory = directory
+        self._blobs = blobs
+        self._central = central
+        self._engines = engines
+
+    async def take(self, owner: Owner, going: Sequence[Going], texts: Iterable[bytes] = ()) -> Sequence[Sample]:
+        """Samples of what an erasure is about to take, and of `texts`: what is gone cannot be sampled."""
+        engine = await self._engines.of(owner.id)
+        sampler = Sampler(owner.id, engine, self._blobs, self._central, secrets.token_bytes(32))
+        return await sampler.take(going, texts)
+
+    async def keep(self, erasure: str, samples: Sequence[Sample]) -> None:
+        """Keep them sealed with the erasure; durable when this returns. Where some are kept, those stay."""
+        key = ChaCha20Poly1305.generate_key()
+        text = msgspec.msgpack.encode(samples)
+        await self._central.keep_samples(erasure, key, ChaCha20Poly1305(key).encrypt(_NONCE, text, erasure.encode()))
+
+    async def are_kept(self, erasure: str) -> bool:
+        """Whether samples are kept with the erasure, if only none of nothing."""
+        return await self._central.samples(erasure) is not None
+
+    async def scan(
+        self, owner: Owner, erasure: str, *, whole: bool, reason: str, again: Callable[[], Awaitable[object]]
+    ) -> Residue:
+        """Search every file. `reason` is why the erasure's blobs were removed.
+
+        `whole`: also other owners' databases, what is quarantined, and what is foreign among the stored blobs: work
+        that grows with the store, and that one record is not worth. Where there is residue `again` is awaited and all
+        searched once more before it is reported: what others wrote and took back meanwhile is not ours.
+        """
+        samples, scope = await self._samples(erasure), _Scope(whole, reason)
+        looked = await self._look(owner, samples, scope)
+        if looked.result == "residue":
+            await again()
+            looked = await self._look(owner, samples, scope)
+        return looked
+
+    async def forget(self, erasure: str) -> None:
+        """The samples and their key go; unreadable after the central store's next `sanitize`."""
+        await self._central.drop_samples(erasure)
+
+    async def _samples(self, erasure: str) -> list[Sample]:
+        kept = await self._central.samples(erasure)
+        if kept is None:
+            return []
+        key, sealed = kept
+        text = ChaCha20Poly1305(key).decrypt(_NONCE, sealed, erasure.encode())
+        return msgspec.msgpack.decode(text, type=list[Sample])
+
+    async def _look(self, owner: Owner, samples: Sequence[Sample], scope: _Scope) -> Residue:
+        stays = {blob: await self._stays(owner, blob) for blob in sorted({each.blob for each in samples if each.blob})}
+        sought = [each.text for each in samples if not stays.get(each.blob or "")]
+        kinds = await self._paths(owner, scope) if sought else {}
+        found = await self._search(sought, kinds)
+        named, kept = await self._removed(owner, scope.reason)
+        places = [*await self._left(found, kinds), *(Place("blobs", _path(name), 0) for name in kept)]
+        return Residue(
+            result="residue" if places else "incomplete" if found.unread else "clean",
+            samples=len(samples),
+            shared=len(samples) - len(sought) + len(found.living),
+            files=found.files,
+            bytes=found.bytes,
+            named=named,
+            classes=dict(Counter(kinds.values())),
+            found=dict(Counter(place.kind for place in places)),
+            unread=len(found.unread),
+            places=places,
+        )
+
+    async def _paths(self, owner: Owner, scope: _Scope) -> dict[str, str]:
+        """What is to be searched, each with the class of its storage."""
+        found = await asyncio.to_thread(lambda: dict(_files(self._directory, owner.id, whole=scope.whole)))
+        if scope.whole:
+            found |= {path: "quarantine" async for path in self._quarantined(owner)}
+            found |= dict.fromkeys(await asyncio.to_thread(self._foreign), "other")
+        return found
+
+    async def _search(self, sought: Sequence[bytes], kinds: Mapping[str, str]) -> Found:
+        if not sought:
+            return Found(0, 0, [], [], [])
+        databases = [path for path, kind in kinds.items() if kind == "databases"]
+        return await search(Search(str(self._directory), sought, list(kinds), databases, SILENT))
+
+    async def _stays(self, owner: Owner, blob: str) -> bool:
+        rows = await self._blobs.catalogue.generations(owner.id, Digest(blob))
+        return any(row.state is not State.CONDEMNED for row in rows)
+
+    async def _left(self, found: Found, kinds: Mapping[str, str]) -> list[Place]:
+        """The places of what was found, but for uploads that are under way: these bring it anew."""
+        residue = found.residue
+        if any(kinds[hit.path] == "staging" for hit in residue):
+            leases = {lease.id for lease in await self._blobs.catalogue.leases()}
+            residue = [hit for hit in residue if kinds[hit.path] != "staging" or Path(hit.path).name not in leases]
+        return [Place(kinds[hit.path], hit.path, hit.offset) for hit in residue]
+
+    async def _removed(self, owner: Owner, reason: str) -> tuple[int, list[ObjectName]]:
+        """How many stored blobs were removed for this reason, and those whose names are there all the same."""
+        count, kept, after = 0, list[ObjectName](), None
+        while page := await self._blobs.catalogue.removed(owner.id, reason, after, _PAGE):
+            names = [gone.name for gone in page]
+            kept += await asyncio.to_thread(self._there, names)
+            count, after = count + len(names), names[-1]
+        return count, kept
+
+    def _there(self, names: Sequence[ObjectName]) -> list[ObjectName]:
+        return [name for name in names if self._blobs.backend.size(name) is not None]
+
+    async def _quarantined(self, owner: Owner) -> AsyncIterator[str]:
+        """Files that hold something else than their names say."""
+        after = ObjectName(owner.id, Digest("0" * 64), "")
+        while page := await self._blobs.catalogue.walk(after, _PAGE):
+            for stored in page:
+                if stored.name.namespace != owner.id:
+                    return
+                if stored.state is State.QUARANTINED:
+                    yield _path(stored.name)
+            after = page[-1].name
+
+    def _foreign(self) -> list[str]:
+        """What lies among the stored blobs and is none."""
+        return [f"blobs/{entry.where}" for entry in self._blobs.backend.list() if isinstance(entry, ForeignObject)]
+
+
+def _path(name: ObjectName) -> str:
+    digest = name.digest.hex
+    return f"blobs/{name.namespace}/{digest[:2]}/{digest[2:4]}/{digest}.{name.generation}"
+
+
+def _files(directory: Path, owner: str, *, whole: bool) -> Iterator[tuple[str, str]]:
+    """(path, class) of every file but the stored blobs; of databases with records the owner's, or all."""
+    for folder, folders, names in os.walk(directory):
+        here = Path(folder).relative_to(directory)
+        if here == Path():
+            folders[:] = [name for name in folders if name != "blobs"]
+        for name in names:
+            path = here / name
+            if (directory / path).is_symlink():
+                continue  # a name; what it leads to is no file of the service
+            kind = _kind(path)
+            others = here == Path("records") and kind in ("databases", "logs") and not name.startswith(f"{owner}.db")
+            if whole or not others:
+                yield str(path), kind
+
+
+def _kind(path: Path) -> str:
+    if path.parts[0] == "staging":
+        return "staging"
+    found = _DATABASE.fullmatch(path.name)
+    if found is not None and (path.parts[:-1] == ("records",) or path.parts in _CENTRAL):
+        return "logs" if found[1] else "databases"
+    return "settings" if _SETTINGS.fullmatch(str(path)) else "other"

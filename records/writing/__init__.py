@@ -1,0 +1,1 @@
+"""Writes: lines to records, references to links, uploads to claims, sync state."""
