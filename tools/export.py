@@ -40,14 +40,16 @@ def export(
 
     async def work(store: RecordStore) -> None:
         subject = await known_owner(store, owner)
-        async with store.exports.open(subject, connector, with_spine=with_spine) as bag:
-            await store.exports.note(subject, bag)
-            with _opened(out) as file:
+        # First a place for it: what cannot be written anywhere is not planned, and not on the spine as taken away.
+        with _opened(out) as file:
+            async with store.exports.open(subject, connector, with_spine=with_spine) as bag:
+                await store.exports.note(subject, bag)
                 async for piece in zip_of(bag) if Path(out).suffix == ".zip" else _tar_of(bag):
                     file.write(piece)
-            if receipt is not None:
-                write_durably(receipt, await store.exports.receipt(subject, bag))
-            click.echo(f"{bag.files:,} files; {bag.name}", err=True)
+                if receipt is not None:
+                    write_durably(receipt, await store.exports.receipt(subject, bag))
+                told = f"{bag.files:,} files; {bag.name}"
+        click.echo(told, err=True)
 
     run_with_store(opening, work)
 
@@ -61,6 +63,8 @@ async def _tar_of(bag: Export) -> AsyncIterator[bytes]:
 def _opened(out: str) -> Iterator[BinaryIO]:
     """A file to write to. It has its name once it is whole: what broke off must not look like a bag."""
     if out == "-":
+        if sys.stdout is None:
+            raise click.ClickException("standard output is closed; give a file, or open it")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

@@ -7,12 +7,12 @@ sent. An erasure is not held back: the export breaks off, and with it goes what 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 from blobstore.digest import Digest
-from blobstore.errors import StorageUnavailable
+from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.pinned import pinned
 from blobstore.store import BlobStore
 from blobstore.threads import to_the_end
@@ -20,6 +20,7 @@ from records import jsontext, times
 from records.audit import spine
 from records.audit.checkpoints import Checkpoints
 from records.bag import layout
+from records.bag import watch as watching
 from records.bag.contents import Contents, Member
 from records.bag.plan import Plan, Selected
 from records.bag.reading import CopyGone, MemberReader
@@ -33,6 +34,7 @@ from records.registry import Registration, Registry
 from records.signing import Signer
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 PAGE = 500
 """Blobs, claims or files that are asked for at once."""
@@ -66,6 +68,7 @@ class Export:
         self._reader = reader
         self._tar = tar
         self._watch = watch
+        self._using = asyncio.Lock()
         self.files, _ = contents.totals("")
         self.connectors = sorted(connectors)
         """Keys of what is in it."""
@@ -88,7 +91,7 @@ class Export:
     async def members(self) -> AsyncIterator[Member]:
         """The files of the bag, in the order in which archives have them."""
         coming = ordered(self._contents)
-        while some := await to_the_end(self._blobs.submit(lambda: list(islice(coming, PAGE)))):
+        while some := await self._read(lambda: list(islice(coming, PAGE))):
             for member in some:
                 yield member
 
@@ -96,13 +99,32 @@ class Export:
         """Bytes of one file, as `read` of the archive."""
         return await self._read(self._reader.read, member, offset, length)
 
-    async def _read(self, call: Callable[P, bytes], *args: P.args, **kwargs: P.kwargs) -> bytes:
-        await self._watch.require_unerased()
-        for _ in range(HEALED):
-            try:
-                return await to_the_end(self._blobs.submit(call, *args, **kwargs))
-            except CopyGone as gone:
-                await self._look_again(gone.digest)
+    async def watch(self) -> None:
+        """Until it is cancelled: let go of everything soon after some of it was erased, whether anybody reads or not.
+
+        Who took the first bytes and then waits must not keep on the disk what is said to be gone.
+        """
+        while not self._watch.erased:
+            await asyncio.sleep(watching.SECONDS)
+            async with self._using:
+                with suppress(BlobError):  # what failed is asked again
+                    await self._watch.ask()
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the room back. Harmless when called twice; nothing may be read afterwards."""
+        async with self._using:
+            self._reader.close()
+            await to_the_end(self._blobs.submit(self._contents.close))
+
+    async def _read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self._using:
+            await self._watch.require_unerased()
+            for _ in range(HEALED):
+                try:
+                    return await to_the_end(self._blobs.submit(call, *args, **kwargs))
+                except CopyGone as gone:
+                    await self._look_again(gone.digest)
         raise StorageUnavailable("a blob is being replaced all the time; try again")
 
     async def _look_again(self, digest: Digest) -> None:
@@ -179,7 +201,13 @@ class Exports:
             await self._plan(owner, await self._selected(owner, connectors), contents, with_spine)
             await watch.ask()
             tar = await to_the_end(submit(Tar, contents, reader))
-            yield Export(self._blobs, owner, connectors, contents, reader, tar, watch)
+            export = Export(self._blobs, owner, connectors, contents, reader, tar, watch)
+            watching_it = asyncio.create_task(export.watch())
+            try:
+                yield export
+            finally:
+                watching_it.cancel()
+                await asyncio.wait([watching_it])
         finally:
             reader.close()
             contents.close()

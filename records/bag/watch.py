@@ -22,6 +22,8 @@ class Watch:
         self._owner = owner
         self._connectors = frozenset(connectors)
         self._seen = seen
+        self.erased = False
+        """Whether something of these connectors was erased, as far as was asked."""
         self._asked_at = time.monotonic()
 
     @classmethod
@@ -37,16 +39,16 @@ class Watch:
 
     async def require_unerased(self) -> None:
         """Raise `StorageUnavailable` where something of these connectors is erased, `SECONDS` after it began."""
-        if time.monotonic() - self._asked_at >= SECONDS:
+        if self.erased or time.monotonic() - self._asked_at >= SECONDS:
             await self.ask()
 
     async def ask(self) -> None:
         """The same, at once."""
-        while events := await self._central.spine(self._owner.id, self._seen, PAGE):
-            for event in events:
-                if b'"kind":"erasure.begin"' in event.body and self._is_ours(event.body):
-                    raise StorageUnavailable("some of it was erased while it was exported; export again")
+        while not self.erased and (events := await self._central.spine(self._owner.id, self._seen, PAGE)):
+            self.erased = any(b'"kind":"erasure.begin"' in event.body and self._is_ours(event.body) for event in events)
             self._seen = events[-1].seq
+        if self.erased:
+            raise StorageUnavailable("some of it was erased while it was exported; export again")
         self._asked_at = time.monotonic()
 
     def _is_ours(self, body: bytes) -> bool:

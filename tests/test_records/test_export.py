@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import sqlite3
 import tarfile
@@ -285,6 +286,31 @@ async def test_an_erasure_does_not_wait_and_the_export_breaks_off(
         with pytest.raises(StorageUnavailable, match="export again"):
             await export.read(0, 1000)
         assert len(await whole(untouched)) == untouched.size
+
+
+@pytest.mark.parametrize("reading", ["bytes", "files"])
+async def test_an_export_that_nobody_reads_on_lets_go_of_what_is_erased(
+    store: RecordStore, owner: Owner, reading: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SECONDS", 0.01)
+    async with store.exports.open(owner) as export:
+        await export.read(0, 1000)
+        members = export.members()
+        await anext(members)
+        assert nameless(store) > 0
+        target = await store.erasures.of_connector(owner, CHAT)
+        await store.erasures.erase(owner, target, wait=10)
+        async with asyncio.timeout(20):
+            while nameless(store):
+                await asyncio.sleep(0.01)
+        with pytest.raises(StorageUnavailable, match="export again"):
+            await (export.read(0, 1000) if reading == "bytes" else anext(export.members()))
+
+
+def nameless(store: RecordStore) -> int:
+    """Scratch files that this process has open."""
+    links = [os.readlink(each.path) for each in os.scandir("/proc/self/fd") if os.path.islink(each.path)]
+    return sum(link.startswith(str(store.directory / "staging")) and link.endswith("(deleted)") for link in links)
 
 
 async def test_while_an_erasure_is_under_way_nothing_is_exported(store: RecordStore, owner: Owner) -> None:

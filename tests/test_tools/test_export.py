@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from records.store import RecordStore
 from tests.fakes import data_directory
 from tests.fakes.bags import files_of
-from tests.fakes.data_directory import LETTER, Stored, digest_of
+from tests.fakes.data_directory import LETTER, Stored, digest_of, in_store
 
 
 @pytest.fixture
@@ -90,6 +91,24 @@ def test_an_export_that_is_killed_leaves_nothing_that_a_collection_does_not_find
     assert stored.run("gc", "--grace", "1d").exit_code == 0
     assert list((stored.data / "staging").iterdir()) == []
     assert stored.kinds(exit_code=0) == []
+
+
+@pytest.mark.parametrize("out", ["x.rar", "nowhere/x.tar", "there.tar"])
+def test_what_can_be_written_nowhere_is_not_told_as_taken_away(stored: Stored, tmp_path: Path, out: str) -> None:
+    (tmp_path / "there.tar").touch()
+    assert stored.run("export", "--owner", "ann", str(tmp_path / out)).exit_code != 0
+
+    async def events(store: RecordStore) -> list[bytes]:
+        owner = await store.access.owner("ann")
+        return [event.body for event in await store.central.spine(owner.id, 0, 1000)]
+
+    assert not [each for each in in_store(stored.data, events) if b'"kind":"export"' in each]
+
+
+def test_a_receipt_that_can_be_written_nowhere_leaves_no_archive(stored: Stored, tmp_path: Path) -> None:
+    receipt = str(tmp_path / "nowhere" / "receipt.json")
+    assert stored.run("export", "--owner", "ann", "--receipt", receipt, str(tmp_path / "out.tar")).exit_code == 1
+    assert not (tmp_path / "out.tar").exists()
 
 
 def test_an_export_is_on_the_spine(stored: Stored, tmp_path: Path) -> None:
