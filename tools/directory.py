@@ -26,12 +26,19 @@ _TOP = re.compile(
     r"|blobs|records|locks|collect\.lock|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
 )
 _RECORDS = re.compile(rf"([a-z0-9]+){_DATABASE}")
+_LOCKS = re.compile(r"era_[0-9a-f]+")
 
 
 def require_store(data: Path) -> None:
     """Raise `click.ClickException` where nothing of a data directory is there."""
     if not any((data / part).exists() for part in PARTS):
         raise click.ClickException(f"{data} is no data directory: `blobstore serve --data DIR` makes one")
+
+
+def require_whole(data: Path) -> None:
+    """Raise `click.ClickException` where parts of a data directory are missing, or it is being restored."""
+    for missing in missing_parts(data):
+        raise click.ClickException(f"{data / missing.subject}: {missing.message}")
 
 
 def missing_parts(data: Path) -> list[Finding]:
@@ -52,7 +59,8 @@ def record_file(data: Path, owner: str) -> Path:
 
 async def foreign_entries(data: Path, owners: Iterable[str]) -> AsyncIterator[Suspicion]:
     """What lies in the directory and is not ours. `blobs/` is looked at with the blobs."""
-    for path in (*_strangers(data, _TOP), *_strangers(data / "records", _RECORDS), *_files(data / "staging")):
+    strangers = (*_strangers(data, _TOP), *_strangers(data / "records", _RECORDS))
+    for path in (*strangers, *_strangers(data / "locks", _LOCKS), *_files(data / "staging")):
         message = "not made by this program; it is never touched: remove it by hand if it is not needed"
         yield certain(Finding("foreign_file", Severity.NOTE, str(path.relative_to(data)), message))
     known = set(owners)

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,10 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from tools.http_sink import open_http_sink
+from tools.local_sink import open_local_sink
+from tools.opening import Opening, store_options_if_any
 from tools.sink import Sink, SinkError
+from tools.sizes import SIZE
 from tools.slack.hosts import Hosts
 from tools.slack.hydrate import Options
 from tools.slack.hydrate import hydrate as hydrate_slack
@@ -23,24 +25,6 @@ from tools.slack.progress import Progress, shown
 from tools.slack.report import Report
 from tools.slack.source import SourceError
 
-_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes: 1000000, 500MB, 2GiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        text = str(value).strip().lower().removesuffix("b")
-        digits = text.rstrip("kmgi ")
-        unit = text[len(digits) :].strip()
-        if not digits.isascii() or not digits.isdigit() or unit not in _SIZES:
-            self.fail(f"{value!r} is no size; write it like 500MB or 2GiB", param, ctx)
-        return int(digits) * _SIZES[unit]
-
 
 @dataclass(frozen=True, slots=True)
 class _Target:
@@ -48,7 +32,7 @@ class _Target:
 
     server: str | None
     token: str | None
-    data: Path | None
+    opening: Opening | None
     owner: str | None
     instance: str | None
 
@@ -56,12 +40,12 @@ class _Target:
         if self.server is not None:
             assert self.token is not None
             return open_http_sink(self.server, self.token, connector_id, self.instance)
-        # Imported when it is wanted: over HTTP there is no need of databases.
-        local = import_module("tools.local_sink").open_local_sink(self.data, self.owner, connector_id, self.instance)
-        return local  # type: ignore[no-any-return]  # the module is imported by name
+        assert self.opening is not None
+        assert self.owner is not None
+        return open_local_sink(self.opening, self.owner, connector_id, self.instance)
 
 
-def _target(context: click.Context, instance: str | None) -> _Target:
+def _target(context: click.Context, opening: Opening | None, instance: str | None) -> _Target:
     """The target that was named; what stands on the command line outdoes the environment."""
     given = {name: context.params[name] for name in ("server", "token", "data", "owner")}
     if given["server"] and given["data"]:
@@ -75,7 +59,7 @@ def _target(context: click.Context, instance: str | None) -> _Target:
         raise click.UsageError("--data needs --owner.")
     if not given["server"] and not given["data"]:
         raise click.UsageError("Say where to write to: --server URL --token T, or --data DIR --owner NAME.")
-    return _Target(**given, instance=instance)
+    return _Target(given["server"], given["token"], opening, given["owner"], instance)
 
 
 @click.group()
@@ -87,13 +71,8 @@ def hydrate() -> None:
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option("--server", metavar="URL", envvar="BLOBSTORE_SERVER", help="A running server's address.")
 @click.option("--token", metavar="T", envvar="BLOBSTORE_TOKEN", help="An owner token of that server.")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="BLOBSTORE_DATA",
-    help="A data directory, written to without a server.",
-)
-@click.option("--owner", metavar="NAME", envvar="BLOBSTORE_OWNER", help="Whose data it is, with --data.")
+@store_options_if_any
+@click.option("--owner", metavar="NAME", envvar="BLOBSTORE_OWNER", help="Whose data it becomes, with --data.")
 @click.option(
     "--connector",
     metavar="ID",
@@ -117,7 +96,7 @@ def hydrate() -> None:
     help="Treat this host as one of Slack's, also over http and at a private address; may be given again.",
 )
 @click.option("--no-download", is_flag=True, envvar="BLOBSTORE_NO_DOWNLOAD", help="Take what the source holds only.")
-@click.option("--max-file-size", type=Size(), envvar="BLOBSTORE_MAX_FILE_SIZE", help="Download no larger file.")
+@click.option("--max-file-size", type=SIZE, envvar="BLOBSTORE_MAX_FILE_SIZE", help="Download no larger file.")
 @click.option("--keep-deleted", is_flag=True, envvar="BLOBSTORE_KEEP_DELETED", help="Store files deleted in Slack too.")
 @click.option("--full", is_flag=True, help="Send everything again, whatever earlier runs have sent.")
 @click.option("--uploads", type=click.IntRange(1, 64), default=4, show_default=True, help="Uploads at once.")
@@ -125,13 +104,14 @@ def hydrate() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as an array of objects.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.pass_context
-def slack(context: click.Context, /, **given: Any) -> None:
+def slack(context: click.Context, /, opening: Opening | None, **given: Any) -> None:
     """Bring a Slack export or slackdump archive into a store, with its attachments.
 
-    SOURCE is a directory or a zip file and is only read. Running again sends only what is new; after an interruption
+    SOURCE is a directory or a zip file and is only read. It goes to a running --server, or, written without one, into
+    the data directory --data, which is made if need be. Running again sends only what is new; after an interruption
     it goes on. Exit code 0: every file is stored or cannot be had; 1: running again may store more; 130: interrupted.
     """
-    target = _target(context, given["instance"])
+    target = _target(context, opening, given["instance"])
     options = Options(
         connector_id=given["connector"],
         slack_token=given["slack_token"] or None,

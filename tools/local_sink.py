@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -71,11 +70,11 @@ class LocalSink:
 
 @asynccontextmanager
 async def open_local_sink(
-    data: Path, owner: str, connector_id: str, instance_id: str | None
+    opening: Opening, owner: str, connector_id: str, instance_id: str | None
 ) -> AsyncIterator[LocalSink]:
     """Open the data directory, made if need be, and write for this owner. Raises `SinkError`, also at the end."""
     with _translated():
-        async with open_store(Opening(data, None, None)) as store:
+        async with open_store(opening) as store:
             yield LocalSink(store, await store.access.owner(owner), connector_id, instance_id)
 
 

@@ -21,8 +21,7 @@ T = TypeVar("T")
 async def look_into(opening: Opening) -> AsyncIterator[RecordStore]:
     """The store, opened. Raises `click.ClickException` where there is none, or where parts of it are missing."""
     directory.require_store(opening.data)
-    for missing in directory.missing_parts(opening.data):
-        raise click.ClickException(f"{missing.subject} of {opening.data} is missing; restore it from a backup")
+    directory.require_whole(opening.data)
     configure(opening)
     store = await RecordStore.open(opening.data, ledger=opening.ledger)
     try:

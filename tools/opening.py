@@ -5,6 +5,7 @@ records and blobs are kept is decided by the first command that makes the direct
 """
 
 import asyncio
+import difflib
 import functools
 import json
 import tomllib
@@ -23,6 +24,7 @@ from blobstore.sqlite.file import file_lock
 from records.erasure.ledger import NAME
 from records.errors import Invalid, RecordError
 from records.store import RecordStore
+from tools.directory import require_store, require_whole
 from tools.sizes import SIZE
 
 T = TypeVar("T")
@@ -51,11 +53,19 @@ class Opening:
 
 def store_options(command: F) -> F:
     """Give a command `--data` and the options for records and blobs; it receives them as `opening`."""
+    return _with_options(command, required=True)
 
+
+def store_options_if_any(command: F) -> F:
+    """The same for a command that needs no data directory: without `--data`, `opening` is None."""
+    return _with_options(command, required=False)
+
+
+def _with_options(command: F, *, required: bool) -> F:
     @functools.wraps(command)
     def gathered(
         *args: Any,
-        data: Path,
+        data: Path | None,
         topology: str | None,
         blobs: str | None,
         ledger: Path | None,
@@ -63,7 +73,8 @@ def store_options(command: F) -> F:
         min_free_inodes: int,
         **options: Any,
     ) -> object:
-        opening = Opening(data, topology, blobs, Floor(min_free, min_free_inodes), ledger)
+        floor = Floor(min_free, min_free_inodes)
+        opening = None if data is None else Opening(data, topology, blobs, floor, ledger)
         return command(*args, opening=opening, **options)
 
     for option in (
@@ -94,7 +105,7 @@ def store_options(command: F) -> F:
         click.option(
             "--data",
             envvar="BLOBSTORE_DATA",
-            required=True,
+            required=required,
             is_eager=True,
             callback=_read_configuration,
             type=click.Path(path_type=Path, file_okay=False),
@@ -145,8 +156,9 @@ def _add(path: Path, name: str, value: str) -> None:
 @asynccontextmanager
 async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
     """Open a directory that is a store already; never makes one."""
-    if not (opening.data / "central.db").exists():
-        raise click.ClickException(f"{opening.data} is no data directory: `blobstore serve --data DIR` makes one")
+    require_store(opening.data)
+    if not (opening.data / "central.db").exists():  # to open it would make an empty one
+        require_whole(opening.data)
     async with open_store(opening) as store:
         yield store
 
@@ -176,7 +188,9 @@ def run_with_store(opening: Opening, work: Callable[[RecordStore], Awaitable[T]]
         raise click.ClickException(f"{error}{named}") from error
 
 
-def _read_configuration(context: click.Context, _: click.Parameter, data: Path) -> Path:
+def _read_configuration(context: click.Context, _: click.Parameter, data: Path | None) -> Path | None:
+    if data is None:
+        return None
     context.default_map = {**configured(data / CONFIGURATION), **(context.default_map or {})}
     return data
 
@@ -184,10 +198,27 @@ def _read_configuration(context: click.Context, _: click.Parameter, data: Path) 
 def configured(path: Path) -> dict[str, Any]:
     """What stands in a configuration file; nothing where there is none. Raises `click.ClickException`."""
     try:
-        return tomllib.loads(path.read_text())
+        found = tomllib.loads(path.read_text())
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} is not TOML: {error}") from error
+    for name in ("topology", "blobs", "ledger"):
+        if not isinstance(found.get(name, ""), str):
+            raise click.ClickException(f"{path}: {name} must be a text, in quotes")
+    return found
+
+
+def require_known_keys(data: Path, command: click.Command) -> None:
+    """Refuse a configuration in which something is no option of the command: a limit that is misspelt limits nothing.
+
+    Raises `click.ClickException`.
+    """
+    path = data / CONFIGURATION
+    names = [option.name for option in command.params if option.name is not None and option.name != "data"]
+    for key in configured(path).keys() - names:
+        close = difflib.get_close_matches(key.replace("-", "_"), names, 1)
+        meant = f"; do you mean `{close[0]}`?" if close else ""
+        raise click.ClickException(f"{path}: `{key}` is no option of `blobstore {command.name}`{meant}")

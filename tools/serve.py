@@ -10,13 +10,15 @@ from records.times import duration
 from server.config import Config
 from server.run import serve as run_server
 from tools.authorization import Authorization, authorization_options
-from tools.opening import Opening, configure, store_options
+from tools.opening import Opening, configure, require_known_keys, store_options
 
 
 @click.command()
 @store_options
 @authorization_options
-@click.option("--host", default="127.0.0.1", show_default=True, envvar="BLOBSTORE_HOST")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, envvar="BLOBSTORE_HOST", help="The address to listen at."
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -41,7 +43,14 @@ from tools.opening import Opening, configure, store_options
     envvar="BLOBSTORE_MAX_INGESTS",
     help="Bodies of records that are received at once.",
 )
-@click.option("--drain", default=30.0, show_default=True, envvar="BLOBSTORE_DRAIN", help="Seconds to finish requests.")
+@click.option(
+    "--drain",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    envvar="BLOBSTORE_DRAIN",
+    help="Seconds to finish requests.",
+)
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option("--history", default="90d", show_default=True, envvar="BLOBSTORE_HISTORY", help="Change tokens' life.")
 @click.option(
@@ -63,6 +72,7 @@ def serve(
     authorization: Authorization,
 ) -> None:
     """Serve DIR until SIGTERM or Ctrl-C; made on first start. Prints its URL when it is ready."""
+    require_known_keys(opening.data, click.get_current_context().command)
     try:
         remembered = duration(history).total_seconds()
     except ValueError as error:

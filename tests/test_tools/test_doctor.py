@@ -613,7 +613,7 @@ def test_records_of_an_unknown_owner_are_found(stored: Stored) -> None:
     assert [(each["kind"], each["subject"]) for each in stored.doctor()] == [("unknown_owner", "records/nobody.db")]
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "records/notes.txt", "staging/notes.txt"])
+@pytest.mark.parametrize("name", ["notes.txt", "records/notes.txt", "locks/notes.txt", "staging/notes.txt"])
 def test_a_foreign_file_beside_ours_is_noted_and_left_alone(stored: Stored, name: str) -> None:
     (stored.data / name).write_text("mine")
     [found] = stored.doctor("--repair", exit_code=0)

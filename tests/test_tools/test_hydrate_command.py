@@ -192,7 +192,11 @@ async def test_what_fails_is_one_line_and_exit_code_1(export: SlackExport, tmp_p
         (["--server", "http://x", "--token", "t", "--data", "d", "--owner", "o"], {}, "not both"),
         ([], {"BLOBSTORE_SERVER": "http://x", "BLOBSTORE_DATA": "d"}, "not both"),
         (["--data", "d"], {"BLOBSTORE_SERVER": "http://x"}, "--data needs --owner"),
-        (["--server", "http://x", "--token", "t", "--max-file-size", "much"], {}, "is no size"),
+        (
+            ["--server", "http://x", "--token", "t", "--max-file-size", "much"],
+            {},
+            "Invalid value for '--max-file-size'",
+        ),
     ],
 )
 def test_unclear_targets_are_usage_errors(
@@ -203,3 +207,15 @@ def test_unclear_targets_are_usage_errors(
     result = CliRunner().invoke(hydrate, ["slack", str(tmp_path), *arguments], env=clean)
     assert result.exit_code == 2
     assert said in result.output
+
+
+def test_a_data_directory_is_opened_as_its_configuration_says(tmp_path: Path, export: SlackExport) -> None:
+    data, ledger = tmp_path / "data", tmp_path / "kept" / "erasures.ledger"
+    ledger.parent.mkdir()
+    data.mkdir()
+    (data / "blobstore.toml").write_text(f'ledger = "{ledger}"\nmin_free = "1000TiB"\n')
+    arguments = ["slack", str(export.write()), "--data", str(data), "--owner", "me", "--quiet"]
+    full = CliRunner().invoke(hydrate, arguments)
+    assert (full.exit_code, "free" in full.output) == (1, True)
+    assert CliRunner().invoke(hydrate, [*arguments, "--min-free", "0"]).exit_code == 0
+    assert (ledger.exists(), (data / ledger.name).exists()) == (True, False)

@@ -39,9 +39,32 @@ def assert_told(result: Result, message: str) -> None:
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("gc", "--grace", "0"), ("token", "list")])
 def test_a_part_that_is_gone_is_not_replaced_by_an_empty_one(data: Path, part: str, command: tuple[str, ...]) -> None:
     (data / part).unlink()
-    result = run(*command, "--data", data)
-    assert_told(result, "is no data directory" if part == "central.db" and command[0] != "serve" else part)
+    assert_told(run(*command, "--data", data), part)
     assert not (data / part).exists()
+
+
+@pytest.mark.parametrize("command", ["usage", "explain", "backup"])
+def test_who_only_looks_is_told_what_is_wrong_with_a_part(data: Path, tmp_path: Path, command: str) -> None:
+    argument = {"usage": [], "explain": ["blob_b3_" + "0" * 64], "backup": [tmp_path / "out"]}[command]
+    (data / "secret").write_bytes(b"")
+    assert_told(run(command, *argument, "--data", data), "secret: it is empty")
+    (data / "restoring").touch()
+    assert_told(run(command, *argument, "--data", data), "run `blobstore restore` again")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('min-free = "1TiB"', "`min-free` is no option of `blobstore serve`; do you mean `min_free`?"),
+        ("max_upload = 5", "do you mean `max_uploads`?"),
+        ('[serve]\nhost = "::1"', "`serve` is no option of `blobstore serve`"),
+        ("ledger = 5", "ledger must be a text"),
+    ],
+)
+def test_a_configuration_that_would_not_be_obeyed_is_refused(data: Path, line: str, message: str) -> None:
+    path = data / "blobstore.toml"
+    path.write_text((path.read_text() if path.exists() else "") + line + "\n")
+    assert_told(run("serve", "--data", data, "--port", "0"), message)
 
 
 STEPS = [
