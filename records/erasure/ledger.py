@@ -1,8 +1,10 @@
 """The erasure ledger: what was erased, kept where no backup goes, so that no backup brings it back.
 
 One line per erasure, durable before its first row goes, without content: ids, and where one record was erased the
-keyed digest of its key. A restore erases again what the ledger names and the snapshot's central store has never heard
-of: that erasure was begun after the snapshot, so whatever of its target is in the snapshot is older. No clock decides.
+keyed digest of its key. A restore erases again what the ledger names beyond where it was at the snapshot, and the
+snapshot's central store has never heard of: that erasure was begun after the snapshot, so whatever of its target is in
+the snapshot is older. No clock decides. What stood there before and is unknown all the same was erased in another
+directory, a copy that was restored to try it: the data of the snapshot were never meant.
 
 A line is a JSON object `{"entry": …, "hash": …}`; the hash covers the entry's text and the hash of the line before, and
 the first line names the store. So a line that was changed or taken out is found. A cut-off end is not, by the file
@@ -75,6 +77,10 @@ class Read:
     def reaches(self, position: Position) -> bool:
         """Whether it has come so far, along the same lines."""
         return 0 < position.lines <= len(self.hashes) and self.hashes[position.lines - 1] == position.hash
+
+    def beyond(self, position: Position) -> list[Entry]:
+        """The entries that came after it."""
+        return self.entries[position.lines - 1 :]  # the first line is no entry
 
 
 def read(path: Path) -> Read:

@@ -76,7 +76,7 @@ async def restore(
         await asyncio.to_thread(_copy, repository, found, data, progress or (lambda _: None))
         if ledger is not None:
             await asyncio.to_thread(_copy_ledger, ledger, kept)
-        entries = [] if known is None else known.entries
+        entries = [] if known is None else known.beyond(found.ledger)
         restored = await settle(data, found, repository.folder(found.snapshot), kept, entries)
     await asyncio.to_thread(_end, data)
     return restored

@@ -534,3 +534,21 @@ def test_a_ledger_that_is_kept_elsewhere_is_found_by_the_restore(tmp_path: Path)
     assert not (tmp_path / "new" / NAME).exists()
     refused = stored.run("gc", "--ledger", str(tmp_path / "another"))
     assert (refused.exit_code, "to move it" in refused.output) == (1, True)
+
+
+def test_what_was_erased_only_in_a_copy_that_shares_the_ledger_is_not_erased_in_later_snapshots(tmp_path: Path) -> None:
+    """A restore was tried, and something erased in what came of it; the store itself went on, and was lost later."""
+    elsewhere, out, data = tmp_path / "elsewhere" / "ledger", tmp_path / "out", tmp_path / "data"
+    configure(Opening(data, None, None, ledger=elsewhere))
+    stored = Stored(data, in_store(data, fill, elsewhere))
+    back_up(stored, out)
+    copy = Stored(tmp_path / "copy", stored.ann)
+    for target, number in ((copy.data, "1"), (tmp_path / "new", "2")):
+        result = CliRunner().invoke(main, ["restore", str(out), "--data", str(target), "--snapshot", number])
+        assert result.exit_code == 0, result.output
+        if target == copy.data:
+            erase(copy, "connector")
+            assert keys(copy) != ALL
+            erase(stored, "record")
+            back_up(stored, out)
+    assert keys(Stored(tmp_path / "new", stored.ann)) == keys(stored) == ALL - GONE["record"]
