@@ -76,11 +76,6 @@ class RecordStore:
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
         self.room = Room(blobs.catalogue, engines, blobs.require_room)
-        self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, self.room, validate=validate)
-        self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring, self.room)
-        self.states = States(central, self.registry)
-        self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
-        self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer())
         self.residues = Residues(directory, blobs, central, engines)
         self.collector = Collector(blobs, Holdings(central, engines), removal_event)
         self.erasures = Erasures(
@@ -96,6 +91,15 @@ class RecordStore:
             ledger,
             self.residues,
         )
+        self.ingests = Ingests(
+            self.registry, engines, blobs.catalogue, keyring, self.room, self.erasures.settled, validate=validate
+        )
+        self.attachments = Attachments(
+            blobs, self.registry, reaches, engines, keyring, self.room, self.erasures.settled
+        )
+        self.states = States(central, self.registry, self.erasures.settled)
+        self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
+        self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer())
         self.collections = Collections(directory / "collect.lock", blobs.catalogue, self.collector, self.erasures)
 
     @classmethod
@@ -149,11 +153,12 @@ class RecordStore:
                 pass
 
     async def close(self) -> None:
-        """Drain what can be drained and let go of everything.
+        """Cut off erasures under way, drain what can be drained, and let go of everything.
 
         What cannot be drained waits in its outbox: all of it is durable, so nothing that was done is called failed.
         """
         try:
+            await self.erasures.close()
             with suppress(BlobError):
                 await self.audit.drain_all()
         finally:

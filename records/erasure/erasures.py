@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from blobstore.catalogue import Catalogue
-from blobstore.errors import translated
+from blobstore.errors import StorageUnavailable, translated
 from blobstore.gc import Collector
 from blobstore.sqlite.file import try_file_lock
 from records import times
@@ -34,8 +34,10 @@ from records.erasure.previews import Previews
 from records.erasure.report import Covered, Kept, Kind, Preview, Report, Residue
 from records.erasure.residue import Residues
 from records.erasure.sampling import Sample
+from records.erasure.underway import Tasks, takes, unfinished
 from records.errors import Conflict, Unknown
 from records.keyring import Keyring
+from records.model import Partition
 from records.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,9 @@ PAGE = 500
 
 PAUSE = 0.05
 """Seconds between two looks at an erasure that another process carries out."""
+
+SETTLING = 20.0
+"""Seconds that a write waits for an erasure of its place that was cut off before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Erasures:
         self._keyring = keyring
         self._ledger = ledger
         self._residues = residues
+        self._tasks = Tasks()
         self._signer = keyring.signer()
         self._previews = Previews(catalogue)
         self._erasing = Erasing(central, engines, catalogue, collector, keyring)
@@ -134,14 +140,43 @@ class Erasures:
             await self._erasing.release_noted(owner, engine, covered.connector)
         return await self._previews.preview(owner, engine, covered)
 
-    async def erase(self, owner: Owner, covered: Covered, *, wait: float) -> Erasure:
-        """Erase; complete when the state is `done`. A reader that stands in the way is waited for `wait` seconds."""
-        # What was acknowledged before stands before it on the spine, too.
-        await self._audit.drain(owner)
-        kept = (await self.preview(owner, covered)).kept
-        report = Report(_PREFIX + secrets.token_hex(12), covered, times.now(), kept=kept)
-        # Shielded: a caller that hangs up must not stop an erasure half-way.
-        return await asyncio.shield(asyncio.ensure_future(self._begin(owner, report, wait)))
+    async def erase(self, owner: Owner, covered: Covered, *, wait: float, within: float | None = None) -> Erasure:
+        """Erase; complete when the state is `done`. A reader that stands in the way is waited for `wait` seconds.
+
+        After `within` seconds, where they are given, it is told how the erasure stands once it is written down. It goes
+        on by itself then, as it does when the caller is cancelled; `close` cuts it off, and `resume` finishes it.
+        """
+        erasure = _PREFIX + secrets.token_hex(12)
+        written = asyncio.get_running_loop().create_future()
+        task = self._tasks.start(self._new(owner, erasure, covered, wait, written))
+        if not (await asyncio.wait({task}, timeout=within))[0]:
+            await asyncio.wait({task, written}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else await self.find(owner, erasure)
+
+    async def close(self) -> None:
+        """Cut off what is under way; `resume` finishes it, in this process's next life or in another one."""
+        await self._tasks.end()
+
+    async def settled(self, owner: Owner, place: Partition) -> None:
+        """Wait until nothing that is written there from now on is taken by an erasure that was cut off before.
+
+        Whoever asked for that one may never have had an answer, and may have begun anew. Raises `StorageUnavailable`
+        where it takes longer than `SETTLING` seconds. An erasure that is carried out by the one that began it is not
+        waited for: what is written meanwhile is wholly on one side of it (rule P4).
+        """
+        deadline = time.monotonic() + SETTLING
+        seen, tasks = set[str](), dict[str, asyncio.Task[bool]]()
+        while begun := [job for job in await self._taking(owner, place) if job.id not in seen or self._is_cut_off(job)]:
+            if time.monotonic() >= deadline:
+                raise StorageUnavailable("an erasure of this stream was cut off and is being finished: try again later")
+            for job in begun:
+                if job.id in tasks and tasks[job.id].done():
+                    tasks[job.id].result()  # raises what kept it from being finished
+                if job.id not in tasks or tasks[job.id].done():
+                    tasks[job.id] = self._tasks.start(self._take_up(owner, job.id, 0.0))
+            # Twice at least: who takes one up has its lock a moment before it says so.
+            seen |= {job.id for job in begun}
+            await asyncio.sleep(PAUSE)
 
     async def again(self, owner: Owner, entry: Entry, key: str | None) -> Erasure:
         """Carry out, under its id, an erasure that another life of the store carried out (`records.erasure.replay`).
@@ -162,7 +197,7 @@ class Erasures:
         remaining = 0
         owners = {owner.id: owner for owner in await self._central.owners()}
         for begun in await self._central.unfinished_erasures():
-            taken = asyncio.ensure_future(self._take_up(owners[begun.owner], begun.id, wait))
+            taken = self._tasks.start(self._take_up(owners[begun.owner], begun.id, wait))
             remaining += not await asyncio.shield(taken)
         await self._drop_locks()
         return remaining
@@ -212,7 +247,17 @@ class Erasures:
             report = replace(report, covered=replace(report.covered, key=self._keyring.key_digest(owner.id, key)))
         return Erasure((await self._erasing.counted(owner, report))[0], None)
 
-    async def _begin(self, owner: Owner, report: Report, wait: float) -> Erasure:
+    async def _new(
+        self, owner: Owner, erasure: str, covered: Covered, wait: float, written: asyncio.Future[None]
+    ) -> Erasure:
+        # What was acknowledged before stands before it on the spine, too.
+        await self._audit.drain(owner)
+        kept = (await self.preview(owner, covered)).kept
+        return await self._begin(owner, Report(erasure, covered, times.now(), kept=kept), wait, written)
+
+    async def _begin(
+        self, owner: Owner, report: Report, wait: float, written: asyncio.Future[None] | None = None
+    ) -> Erasure:
         covered = report.covered
         job = ErasureJob(
             id=report.id,
@@ -228,10 +273,12 @@ class Erasures:
         )
         # Before: some of it goes in the step that marks the rest.
         samples = [] if report.gone else await self._sampled(owner, covered)
-        await self._central.begin_erasure(job, spine.body("erasure.begin", self._facts(owner, report)))
-        await self._residues.keep(job.id, samples)
+        # Locked before anybody can see it: nobody takes it for one that was cut off.
         with try_file_lock(self._locks / job.id) as locked:
-            # Who looks for what was cut off may have been faster.
+            await self._central.begin_erasure(job, spine.body("erasure.begin", self._facts(owner, report)))
+            await self._residues.keep(job.id, samples)
+            if written is not None:
+                written.set_result(None)
             return await self._run(owner, job, wait) if locked else await self.find(owner, job.id)
 
     async def _take_up(self, owner: Owner, erasure: str, wait: float) -> bool:
@@ -294,10 +341,20 @@ class Erasures:
         return True
 
     async def _earlier(self, owner: Owner, report: Report) -> list[ErasureJob]:
-        unfinished = [job for job in await self._central.unfinished_erasures() if job.owner == owner.id]
-        ids = [job.id for job in unfinished]
-        before = unfinished[: ids.index(report.id)] if report.id in ids else []
-        return [job for job in before if not msgspec.json.decode(job.target, type=Report).gone]
+        begun = await unfinished(self._central, owner)
+        ids = [job.id for job, _ in begun]
+        before = begun[: ids.index(report.id)] if report.id in ids else []
+        return [job for job, earlier in before if not earlier.gone]
+
+    async def _taking(self, owner: Owner, place: Partition) -> list[ErasureJob]:
+        return [job for job, report in await unfinished(self._central, owner) if takes(report, place)]
+
+    def _is_cut_off(self, job: ErasureJob) -> bool:
+        """Whether nobody is at it, or somebody else than who began it."""
+        if job.resumed:
+            return True
+        with try_file_lock(self._locks / job.id) as locked:
+            return locked
 
     async def _sanitized(self, owner: Owner, deadline: float) -> bool:
         """Whether no file shows any more what was removed."""

@@ -15,6 +15,7 @@ from records.audit import spine
 from records.central import Owner
 from records.consent.scope import Scope, Selector, StreamGrant, projected
 from records.engine import Engine, Engines
+from records.erasure.underway import Settled
 from records.errors import Invalid, Unknown
 from records.keyring import Keyring
 from records.model import Partition, PlacedLink
@@ -50,7 +51,14 @@ class Attachments:
     """Receives bytes for records to come and opens what records name."""
 
     def __init__(
-        self, blobs: BlobStore, registry: Registry, reaches: Reaches, engines: Engines, keyring: Keyring, room: Room
+        self,
+        blobs: BlobStore,
+        registry: Registry,
+        reaches: Reaches,
+        engines: Engines,
+        keyring: Keyring,
+        room: Room,
+        settled: Settled,
     ) -> None:
         self._blobs = blobs
         self._registry = registry
@@ -58,6 +66,7 @@ class Attachments:
         self._engines = engines
         self._keyring = keyring
         self._room = room
+        self._settled = settled
 
     async def receive(
         self,
@@ -74,13 +83,15 @@ class Attachments:
 
         `size` is its length in bytes where that is known, so that there is room for all of it or none is begun.
 
-        Raises `Invalid`, `Unknown`, `Ambiguous`, `OverQuota` and other `OutOfSpace`, all before a byte is read.
+        Raises `Invalid`, `Unknown`, `Ambiguous`, `OverQuota` and other `OutOfSpace`, and what
+        `Erasures.settled` raises, all before a byte is read.
         """
         if json_path != WHOLE_RECORD and not json_path.startswith("/"):
             raise Invalid("json_path is @record or a JSON Pointer (RFC 6901)", param="json_path")
         checked = media_type(media)
         destination = await self._registry.destination(owner, stream, selector)
         connector, instance = destination.registration.key, destination.instance.id
+        await self._settled(owner, Partition(connector, instance, stream))
 
         def event(content: Content) -> bytes:
             facts = {

@@ -16,6 +16,7 @@ from records.audit import spine
 from records.central import Owner
 from records.consent.scope import Selector
 from records.engine import Engine, Engines
+from records.erasure.underway import Settled
 from records.errors import Released
 from records.history import Recorder
 from records.keyring import Keyring
@@ -65,6 +66,7 @@ class Ingests:
         catalogue: Catalogue,
         keyring: Keyring,
         room: Room,
+        settled: Settled,
         *,
         validate: bool = False,
     ) -> None:
@@ -73,12 +75,14 @@ class Ingests:
         self._catalogue = catalogue
         self._keyring = keyring
         self._room = room
+        self._settled = settled
         self._validate = validate
 
     async def begin(self, owner: Owner, stream: str, selector: Selector) -> "Ingest":
-        """Resolve where the lines go. Raises `Invalid`, `Unknown`, `Ambiguous`."""
+        """Resolve where the lines go. Raises `Invalid`, `Unknown`, `Ambiguous`, and what `Erasures.settled` raises."""
         destination = await self._registry.destination(owner, stream, selector)
         partition = Partition(destination.registration.key, destination.instance.id, stream)
+        await self._settled(owner, partition)
         engine = await self._engines.of(owner.id)
         epoch = await engine.epoch(partition)
         # After the epoch is read: an erasure that marks the instance later raises it later, too.

@@ -12,7 +12,9 @@ from records.audit import spine
 from records.central import Central, Instance, Owner, StoredGrant
 from records.consent import grants
 from records.consent.scope import Grant, Scope, Selector
+from records.erasure.underway import Settled
 from records.errors import Conflict, Invalid, Unknown
+from records.model import Partition
 from records.registry import Registration, Registry
 
 
@@ -29,9 +31,10 @@ class SyncState:
 class States:
     """Reads and merges the sync state of an instance."""
 
-    def __init__(self, central: Central, registry: Registry) -> None:
+    def __init__(self, central: Central, registry: Registry, settled: Settled) -> None:
         self._central = central
         self._registry = registry
+        self._settled = settled
 
     async def get(self, owner: Owner, selector: Selector, grant: str | None = None) -> SyncState:
         """The state; empty before the first merge. Raises `Unknown`, `Ambiguous`, `Invalid`."""
@@ -64,6 +67,8 @@ class States:
         elif state:
             instance = (await self._registry.destination(owner, next(iter(state)), selector)).instance
         if state:
+            for stream in state:
+                await self._settled(owner, Partition(registration.key, instance.id, stream))
             facts = {"connector": registration.key, "instance": instance.id, "streams": sorted(state)}
             event = spine.body("state.put", facts if grant is None else facts | {"grant": grant})
             await self._central.merge_state(

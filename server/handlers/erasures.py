@@ -7,13 +7,13 @@ from aiohttp import web
 
 from records.erasure import receipts
 from records.erasure.erasures import Erasure
-from records.erasure.report import Kept, Preview, Report
+from records.erasure.report import Covered, Kept, Preview, Report
 from records.erasure.request import ErasureRequest, covered
 from server import params, wire
 from server.keys import CALLER, STORE
 
 WAIT = 30.0
-"""Seconds that an erasure is waited for before it is answered with 202."""
+"""Seconds that an erasure is waited for before it is answered with 202, and that it waits for readers."""
 
 MAX_BYTES = 1 << 20
 DEFAULT_LIMIT = 25
@@ -25,7 +25,7 @@ async def erase_connector(request: web.Request) -> web.Response:
     params.query(request)
     owner, erasures = request[CALLER].owner, request.app[STORE].erasures
     goes = await erasures.of_connector(owner, params.path_part(request, "connector_id"))
-    return _deleted(request, await erasures.erase(owner, goes, wait=patience(request)))
+    return _deleted(request, await carried_out(request, goes))
 
 
 async def erase_connection(request: web.Request) -> web.Response:
@@ -33,7 +33,7 @@ async def erase_connection(request: web.Request) -> web.Response:
     params.query(request)
     owner, erasures = request[CALLER].owner, request.app[STORE].erasures
     goes = await erasures.of_instance(owner, params.path_part(request, "connection_id"))
-    return _deleted(request, await erasures.erase(owner, goes, wait=patience(request)))
+    return _deleted(request, await carried_out(request, goes))
 
 
 async def erase(request: web.Request) -> web.Response:
@@ -44,7 +44,7 @@ async def erase(request: web.Request) -> web.Response:
     goes = await covered(erasures, owner, asked)
     if asked.preview:
         return wire.reply(_preview(await erasures.preview(owner, goes)))
-    done = await erasures.erase(owner, goes, wait=patience(request))
+    done = await carried_out(request, goes)
     return wire.reply(told(done)) if done.report.clean else accepted(request, done)
 
 
@@ -64,9 +64,14 @@ async def listed(request: web.Request) -> web.Response:
     return wire.listing([told(each) for each in found[:limit]], has_more=len(found) > limit)
 
 
-def patience(request: web.Request) -> float:
-    """Seconds that this client wants to wait for an erasure."""
-    return 0.0 if params.prefers_async(request) else WAIT
+async def carried_out(request: web.Request, goes: Covered) -> Erasure:
+    """The erasure as it stands when this client's patience ends; it goes on by itself.
+
+    Of a whole owner the answer is waited for, whatever is preferred: nobody could ask for it later.
+    """
+    patient = goes.kind == "owner" or not params.prefers_async(request)
+    erasures = request.app[STORE].erasures
+    return await erasures.erase(request[CALLER].owner, goes, wait=WAIT, within=WAIT if patient else 0.0)
 
 
 def accepted(request: web.Request, begun: Erasure) -> web.Response:

@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from blobstore.digest import Digest
-from blobstore.errors import LeaseLost
+from blobstore.errors import LeaseLost, StorageUnavailable
 from blobstore.gc import Collector
+from blobstore.sqlite.file import try_file_lock
 from records.central import Owner
 from records.consent.scope import Selector
 from records.erasure import receipts
@@ -214,6 +215,93 @@ async def test_waiting_for_a_reader_is_no_resumption(store: RecordStore, ann: Ow
     assert (done.report.state, done.report.records, done.report.resumed) == ("done", 1, 0)
     left = {each.name.digest for each in await store.blobs.catalogue.walk(None, 10)}
     assert left == {digest_of(b"later"), digest_of(b"claimed later")}
+
+
+async def begun(store: RecordStore, owner: Owner, scope: str, *, steps: int) -> str:
+    """An erasure that was cut off so many steps after it was written down."""
+    at = 0
+    while not (jobs := await store.central.erasures(owner.id, None, 10)):
+        at += 1
+        with suppress(Killed):
+            await erase_with(dying(store, Plan(at + steps)), owner, scope)
+    assert [job.state for job in jobs] == ["running"]
+    return jobs[0].id
+
+
+async def erase_with(erasures: Erasures, owner: Owner, scope: str) -> Erasure:
+    return await erasures.erase(owner, await covered(erasures, owner, scope), wait=10)
+
+
+async def ended(store: RecordStore, owner: Owner, erasure: str) -> Erasure:
+    async with asyncio.timeout(60):
+        while (found := await store.erasures.find(owner, erasure)).report.state != "done":
+            await asyncio.sleep(0.01)
+    return found
+
+
+@pytest.mark.parametrize("scope", ["record", "stream"])
+@pytest.mark.parametrize("steps", [0, 3])
+async def test_what_is_written_after_an_erasure_was_cut_off_is_not_taken_by_it(
+    store: RecordStore, scope: str, steps: int
+) -> None:
+    """Its sender had no answer, and begins anew without asking again: with the same records, too."""
+    owner = await fill(store)
+    erasure = await begun(store, owner, scope, steps=steps)
+    await ingest(store, owner, "0", [await upload(store, owner, b"blob 0", "0")])
+    await upload(store, owner, b"claimed", "0")
+    await store.states.merge(owner, Selector(CONNECTOR), {"documents": b'"anew"'})
+    await store.erasures.resume(10)
+    done = (await ended(store, owner, erasure)).report
+    assert (done.clean, done.resumed, done.records) == (True, 1, 1 if scope == "record" else RECORDS)
+    stats = await (await store.engines.of(owner.id)).stats()
+    assert sum(of.records for of in stats.values()) == (RECORDS if scope == "record" else 1)
+    assert {digest_of(b"blob 0"), digest_of(b"claimed")} <= await held(store)
+    assert (await store.states.get(owner, Selector(CONNECTOR))).state == {"documents": b'"anew"'}
+
+
+async def test_a_write_gives_up_where_the_end_of_an_erasure_that_was_cut_off_takes_too_long(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = await fill(store)
+    erasure = await begun(store, owner, "stream", steps=0)
+    monkeypatch.setattr("records.erasure.erasures.SETTLING", 0.2)
+    with try_file_lock(store.directory / "locks" / erasure):  # another process is at it, and slow
+        await store.central.take_up_erasure(erasure)
+        with pytest.raises(StorageUnavailable, match="try again"):
+            await store.ingests.begin(owner, "documents", Selector(CONNECTOR))
+    monkeypatch.undo()
+    await ingest(store, owner, "0", [])
+
+
+# -- going on ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_an_erasure_goes_on_when_nobody_waits_for_it_any_more(store: RecordStore, scope: str) -> None:
+    owner = await fill(store)
+    found = await store.erasures.erase(owner, await covered(store.erasures, owner, scope), wait=10, within=0)
+    assert (found.report.state, found.receipt) == ("running", None)
+    done = (await ended(store, owner, found.report.id)).report
+    assert (done.clean, done.resumed) == (True, 0)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_a_store_that_is_closed_cuts_off_what_is_under_way_and_its_next_life_finishes_it(
+    tmp_path: Path, scope: str
+) -> None:
+    store = await RecordStore.open(tmp_path / "data")
+    owner = await fill(store)
+    found = await store.erasures.erase(owner, await covered(store.erasures, owner, scope), wait=10, within=0)
+    resuming = asyncio.create_task(store.erasures.resume(10))
+    await asyncio.sleep(0)
+    resuming.cancel()
+    await store.close()
+    assert [task for task in asyncio.all_tasks() if task not in (asyncio.current_task(), resuming)] == []
+    again = await RecordStore.open(tmp_path / "data")
+    assert await again.erasures.resume(10) == 0
+    (owner,) = await again.central.owners()
+    assert (await again.erasures.find(owner, found.report.id)).report.clean
+    await again.close()
 
 
 # -- races -------------------------------------------------------------------------------------------------------------
