@@ -75,7 +75,7 @@ async def restore(
         await asyncio.to_thread(_begin, data, found)
         await asyncio.to_thread(_copy, repository, found, data, progress or (lambda _: None))
         if ledger is not None:
-            await asyncio.to_thread(_copy_ledger, ledger, kept)
+            await asyncio.to_thread(_copy_ledger, ledger, kept, data)
         entries = [] if known is None else known.beyond(found.ledger)
         restored = await settle(data, found, repository.folder(found.snapshot), kept, entries)
     await asyncio.to_thread(_end, data)
@@ -190,11 +190,12 @@ def _copy_file(folder: Path, file: manifest.File, data: Path) -> None:
         raise Damaged(f"{file.path} changed while it was restored, or was not written as it was read")
 
 
-def _copy_ledger(ledger: Path, kept: Path) -> None:
+def _copy_ledger(ledger: Path, kept: Path, data: Path) -> None:
     with translated(str(kept)):
         if kept.exists() and kept.samefile(ledger):
             return
-        if kept.exists() and kept.read_bytes() != ledger.read_bytes():
+        # In the directory itself it is what a restore that was cut off was given, and may be older.
+        if kept.parent != data and kept.exists() and kept.read_bytes() != ledger.read_bytes():
             raise StorageUnavailable(
                 f"{kept} is there already, and is not the ledger that was given; which one is right?"
             )

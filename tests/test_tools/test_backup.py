@@ -552,3 +552,15 @@ def test_what_was_erased_only_in_a_copy_that_shares_the_ledger_is_not_erased_in_
             erase(stored, "record")
             back_up(stored, out)
     assert keys(Stored(tmp_path / "new", stored.ann)) == keys(stored) == ALL - GONE["record"]
+
+
+def test_a_restore_that_was_cut_off_is_begun_again_with_the_ledger_as_it_has_become(
+    stored: Stored, out: Path, tmp_path: Path
+) -> None:
+    back_up(stored, out)
+    new = tmp_path / "new"
+    assert restored(stored, out, new).data == new
+    marker = {"store": (new / "store-id").read_text(), "snapshot": 1}
+    (new / "restoring").write_text(json.dumps(marker))  # as if the last step had not come
+    erase(stored, "record")
+    assert keys(restored(stored, out, new)) == keys(stored) == ALL - GONE["record"]
