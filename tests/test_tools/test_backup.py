@@ -41,19 +41,6 @@ EVERYTHING = 4
 """Blobs in the directory."""
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return make(tmp_path_factory.mktemp("template") / "data")
-
-
-@pytest.fixture
-def stored(template: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
-    monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
-    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
-    shutil.copytree(template.data, tmp_path / "data")
-    return Stored(tmp_path / "data", template.ann)
-
-
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out"

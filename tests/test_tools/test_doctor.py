@@ -26,7 +26,6 @@ from tests.fakes.data_directory import (
     digest_of,
     in_store,
     ingest,
-    make,
     upload,
     vandal,
 )
@@ -34,20 +33,6 @@ from tools.cli import main
 
 GENERATION = "0123456789abcdef" * 2
 NOTHING: list[str] = []
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return make(tmp_path_factory.mktemp("template") / "data")
-
-
-@pytest.fixture
-def stored(template: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
-    """A directory that nobody else uses, so nothing needs to be waited for."""
-    monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
-    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
-    shutil.copytree(template.data, tmp_path / "data")
-    return Stored(tmp_path / "data", template.ann)
 
 
 def test_a_sound_store_has_no_findings(stored: Stored) -> None:

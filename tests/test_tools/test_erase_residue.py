@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     data = tmp_path_factory.mktemp("template") / "data"
     configure(Opening(data, None, None))
     return Stored(data, in_store(data, fill))
-
-
-@pytest.fixture
-def stored(template: Stored, tmp_path: Path) -> Stored:
-    shutil.copytree(template.data, tmp_path / "data")
-    return Stored(tmp_path / "data", template.ann)
 
 
 def erase(stored: Stored, *options: str, exit_code: int = 0) -> Mapping[str, Any]:

@@ -1,9 +1,7 @@
 """`explain` says why a blob is there, and after its deletion what removed it."""
 
 import json
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,20 +17,8 @@ from tests.fakes.data_directory import (
     delete,
     digest_of,
     in_store,
-    make,
     sha256_of,
 )
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return make(tmp_path_factory.mktemp("template") / "data")
-
-
-@pytest.fixture
-def stored(template: Stored, tmp_path: Path) -> Stored:
-    shutil.copytree(template.data, tmp_path / "data")
-    return Stored(tmp_path / "data", template.ann)
 
 
 def explain(stored: Stored, blob: Digest | str, *options: str) -> list[Mapping[str, Any]]:

@@ -1,27 +1,14 @@
 """`gc` shows what would go, removes it, and stops where that looks wrong."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from records.store import RecordStore
-from tests.fakes.data_directory import DRAFT, LETTER, PHOTO, Stored, delete, digest_of, in_store, make
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return make(tmp_path_factory.mktemp("template") / "data")
-
-
-@pytest.fixture
-def stored(template: Stored, tmp_path: Path) -> Stored:
-    shutil.copytree(template.data, tmp_path / "data")
-    return Stored(tmp_path / "data", template.ann)
+from tests.fakes.data_directory import DRAFT, LETTER, PHOTO, Stored, delete, digest_of, in_store
 
 
 def gc(stored: Stored, *options: str, exit_code: int = 0) -> list[Mapping[str, Any]]:

@@ -1,9 +1,7 @@
 """`quota` sets limits that hold at once, and shows what is used of them."""
 
 import json
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,21 +9,10 @@ import pytest
 
 from blobstore.errors import OverQuota
 from records.store import RecordStore
-from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, PHOTO, Stored, in_store, make, upload
+from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, PHOTO, Stored, in_store, upload
 from tools.sizes import SIZE
 
 KEPT = len(LETTER) + len(PHOTO) + len(DRAFT)
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return make(tmp_path_factory.mktemp("template") / "data")
-
-
-@pytest.fixture
-def stored(template: Stored, tmp_path: Path) -> Stored:
-    shutil.copytree(template.data, tmp_path / "data")
-    return Stored(tmp_path / "data", template.ann)
 
 
 def quota(stored: Stored, *arguments: str) -> str:

@@ -8,16 +8,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from records.store import RecordStore
-from tests.fakes.data_directory import Stored, make
+from tests.fakes.data_directory import Stored
 from tools.cli import main
 
 HYDRATE = ("hydrate", "slack", ".", "--owner", "ann", "--no-download")
 PARTS = ["secret", "central.db", "catalogue.db", "store-id"]
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return make(tmp_path_factory.mktemp("template") / "data")
 
 
 @pytest.fixture

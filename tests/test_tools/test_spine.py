@@ -1,7 +1,6 @@
 """`spine verify` tells an auditor whether the log is as it was chained."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,7 @@ from records.audit.spine import GENESIS, chain
 from records.keyring import Keyring
 from records.signing import SignedDocument, Signer
 from records.store import RecordStore
-from tests.fakes.data_directory import Stored, in_store, make, vandal
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return make(tmp_path_factory.mktemp("template") / "data")
-
-
-@pytest.fixture
-def stored(template: Stored, tmp_path: Path) -> Stored:
-    shutil.copytree(template.data, tmp_path / "data")
-    return Stored(tmp_path / "data", template.ann)
+from tests.fakes.data_directory import Stored, in_store, vandal
 
 
 def verify(stored: Stored, *options: str, exit_code: int = 0, owner: str = "ann") -> Mapping[str, Any]:

@@ -1,12 +1,9 @@
 """`usage` counts what is there, stream by stream."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from records.store import RecordStore
 from tests.fakes.data_directory import (
@@ -19,20 +16,8 @@ from tests.fakes.data_directory import (
     delete,
     in_store,
     ingest,
-    make,
     upload,
 )
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    return make(tmp_path_factory.mktemp("template") / "data")
-
-
-@pytest.fixture
-def stored(template: Stored, tmp_path: Path) -> Stored:
-    shutil.copytree(template.data, tmp_path / "data")
-    return Stored(tmp_path / "data", template.ann)
 
 
 def usage(stored: Stored) -> list[Mapping[str, Any]]:
