@@ -30,3 +30,20 @@ def test_every_behaviour_has_its_tests_or_a_reason_why_there_is_none() -> None:
         others = re.findall(r"\bA\d+\b", tests)
         assert "`test_" in tests or tests.startswith("None: ") or others, number
         assert all("`test_" in rows[other] for other in others), number
+
+
+def test_every_module_that_a_page_names_exists() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    named = {path for page in pages for path in re.findall(r"`((?:[\w-]+/)+[\w-]+\.py)`", page.read_text())}
+    assert len(named) > 20
+    assert {path for path in named if not (ROOT / path).is_file()} == set()
+
+
+def test_every_link_of_a_page_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), (page.name, path)
+            if anchor and target.suffix == ".md":
+                headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+                assert anchor in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}, anchor
