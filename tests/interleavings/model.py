@@ -82,6 +82,8 @@ class Seen:
     holders: set[tuple[str, str]]
     claims: set[tuple[str, str, str, str]]
     leases: int
+    versions: dict[tuple[str, ...], int]
+    """Of each partition that there ever was."""
 
     def kept(self) -> set[str]:
         """Digests with a generation that is not on its way out."""
@@ -110,6 +112,8 @@ class Model:
         """(connector, instance) whose erasure was answered as done."""
         self._possible: dict[Place, dict[int | None, set[Asked]]] = {}
         self._claims: dict[tuple[Place, str], Claimed] = {}
+        self._versions: dict[tuple[str, ...], int] = {}
+        self._puts: list[Asked] = []
         self._running: list[Asked] = []
         self._erasures: list[Asked] = []
         self._central, self._catalogue, self._records = (connected(path) for path in world.databases())
@@ -127,6 +131,8 @@ class Model:
             other.beside.add(asked)
             asked.beside.add(other)
         self._running.append(asked)
+        if asked.value is not None:
+            self._puts.append(asked)
         if asked.erases:
             self._erasures.append(asked)
             seen = self.see()
@@ -294,10 +300,12 @@ class Model:
             {(holder, digest.hex()) for holder, digest in ask("SELECT holder, digest FROM holders")},
             {(*row, digest.hex()) for *row, digest in ask("SELECT holder, scope, slot, digest FROM claims")},
             ask("SELECT count(*) FROM leases").fetchone()[0],
+            {tuple(place): version for *place, version in self._records.execute(_VERSIONS)},
         )
 
     def _check(self, seen: Seen) -> None:
         self._check_records(seen)
+        self._check_versions(seen)
         self._check_bytes(seen)
         self._check_claims(seen)
         for asked in self._running:
@@ -316,6 +324,12 @@ class Model:
             wanted_links = self.values[seen.records[place]] if place in seen.records else frozenset()
             if seen.links.get(place, set()) != wanted_links:
                 raise Violation(f"I1: the links of {place} are not those that its data name")
+
+    def _check_versions(self, seen: Seen) -> None:
+        for partition, version in self._versions.items():
+            if seen.versions.get(partition, -1) < version:
+                raise Violation(f"P6: the version of {partition} was {version}, and is {seen.versions.get(partition)}")
+        self._versions = seen.versions
 
     def _check_bytes(self, seen: Seen) -> None:
         kept = seen.kept()
@@ -410,8 +424,25 @@ class Model:
         for db in (self._records, self._catalogue):
             if db.execute("SELECT 1 FROM outbox").fetchone():
                 raise Violation("P7: an event was not drained")
+        self._told_once()
         if self._records.execute("SELECT 1 FROM unlinked").fetchone():
             raise Violation("I4: a blob that lost its last link still waits to be released")
+
+    def _told_once(self) -> None:
+        """On the spine is each batch that was stored, once; those that were acknowledged are among them."""
+        (stored,) = self._records.execute(_BATCHES).fetchone()
+        events = [msgspec.json.decode(body) for (body,) in self._central.execute("SELECT body FROM spine")]
+        told = [event for event in events if event["kind"] == "records.ingest"]
+        if len(told) != stored:
+            raise Violation(f"P7: {stored} batches were stored, and the spine has {len(told)}")
+        sure = sum(_is_done(each.operation) and not each.operation.result.rejected for each in self._puts)
+        puts = sum(event["puts"] for event in told)
+        if not sure <= puts <= len(self._puts):
+            raise Violation(f"P7: of {len(self._puts)} records {sure} were acknowledged, and the spine has {puts}")
+
+
+def _is_done(operation: Operation) -> bool:
+    return operation.task.done() and not operation.task.cancelled() and operation.error is None
 
 
 def _connector(erasure: Asked) -> str:
@@ -431,4 +462,8 @@ _LINKS = """
 SELECT c.name, p.instance, p.stream, l.key, l.digest
 FROM links l JOIN partitions p ON p.id = l.part JOIN connectors c ON c.id = p.connector
 """
+_VERSIONS = """
+SELECT c.name, p.instance, p.stream, p.version FROM partitions p JOIN connectors c ON c.id = p.connector
+"""
+_BATCHES = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'"
 _ERASED = "SELECT id, connector FROM instances WHERE erased_at IS NOT NULL"

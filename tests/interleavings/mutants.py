@@ -11,10 +11,17 @@ import pytest
 
 from blobstore.catalogues.sqlite.collection import Collection
 from blobstore.catalogues.sqlite.holders import Holders
-from blobstore.catalogues.sqlite.uploads import _claim_live
+from blobstore.catalogues.sqlite.schema import let_go
+from blobstore.catalogues.sqlite.uploads import Uploads, _claim_live
 from blobstore.gc import Collector
+from blobstore.sqlite.file import SqliteFile
+from blobstore.store import BlobStore
+from records.audit.outboxes import Audit
+from records.centrals.sqlite.chain import _append
+from records.engines.sqlite.erasure import _erase, _erase_for
 from records.engines.sqlite.writes import _apply
-from records.writing.ingest import Ingest
+from records.erasure.erasing import Erasing
+from records.writing.ingest import Ingest, Ingests
 
 PACKAGES = ("blobstore", "records")
 
@@ -30,11 +37,11 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake: its name, what is edited, and the seed of a run that shows it soon."""
+    """A mistake: its name, what is edited, and the scenario that shows it."""
 
     name: str
     edits: Sequence[Edit]
-    seed: int = 0
+    scenario: str
 
     def plant(self, patch: pytest.MonkeyPatch) -> None:
         """Make the mistake."""
@@ -86,28 +93,17 @@ MUTANTS = [
                 "        await self._catalogue.hold(self._owner.id, self._holder, wanted, time.time())\n",
             ),
         ],
-        0,
+        "p1: a collection while a batch links what lost its last link",
     ),
     Mutant(
-        "a condemned generation is claimed by an upload of the same bytes",
-        [
-            Edit(
-                _claim_live,
-                "AND state = 'live'",
-                "AND state != 'quarantined'",
-            )
-        ],
-        50,
-    ),
-    Mutant(
-        "holders and claims are not looked for again when a blob is condemned",
-        [Edit(Collection.condemn, "AND {UNUSED}", "AND 1")],
-        42,
+        "a batch is committed whatever was released since its blobs were held",
+        [Edit(_apply, "batch.release_epoch not in (None, found.release_epoch)", "False")],
+        "p1: a collection while a batch links what lost its last link",
     ),
     Mutant(
         "a holder goes whatever its version is",
         [Edit(Holders.release, "AND version = ?", "AND ? > 0")],
-        132,
+        "p1: a batch links what a collection releases",
     ),
     Mutant(
         "links are counted before the versions of holders are read",
@@ -124,22 +120,152 @@ MUTANTS = [
                 "gone",
             ),
         ],
-        44,
+        "p1: a batch links what a collection releases",
     ),
     Mutant(
-        "a batch is committed whatever was released since its blobs were held",
+        "a hold counts as confirmed before its link is there",
+        [Edit(("blobstore.catalogues.sqlite.holders", "_HOLD"), ":version, 0\n", ":version, 1\n")],
+        "p1: death in a batch that links",
+    ),
+    Mutant(
+        "holders and claims are not looked for again when a blob is condemned",
+        [Edit(Collection.condemn, "AND {UNUSED}", "AND 1")],
+        "p1: another connector links what an erasure removes",
+    ),
+    Mutant(
+        "the staged copy is dropped before the live one is claimed",
         [
             Edit(
-                _apply,
-                "batch.release_epoch not in (None, found.release_epoch)",
-                "False",
+                BlobStore.publish,
+                "stored = await self.catalogue.adopt(",
+                "if await self.catalogue.find(lease.namespace, content.digest) is not None:\n"
+                "        await self.submit(staged.path.unlink)\n"
+                "    stored = await self.catalogue.adopt(",
             )
         ],
-        7,
+        "p2: a collection while garbage is uploaded again",
+    ),
+    Mutant(
+        "a condemned generation is claimed by an upload of the same bytes",
+        [Edit(_claim_live, "AND state = 'live'", "AND state != 'quarantined'")],
+        "p2: garbage is uploaded again while it is collected",
+    ),
+    Mutant(
+        "of two uploads of the same bytes both become live",
+        [
+            Edit(
+                Uploads.publish, "existing = _claim_live(db, lease.namespace, content, claim)\n", "existing = None\n"
+            )
+        ],
+        "p2: the same bytes are uploaded twice at once",
+    ),
+    Mutant(
+        "an upload is published without its lease",
+        [
+            Edit(
+                Uploads.publish,
+                "        raise LeaseLost(LOST)\n        _end(db, lease)\n",
+                "        sql = \"DELETE FROM blobs WHERE generation = ? RETURNING digest, sha256, size\"\n"
+                "            raw, sha256, size = db.execute(sql, (lease.id,)).fetchone()\n"
+                "            from blobstore.digest import Digest\n"
+                "            content = Content(Digest.from_bytes(raw), sha256, size)\n"
+                "        db.execute(\"DELETE FROM leases WHERE id = ?\", (lease.id,))\n",
+            )
+        ],
+        "p3: a lease runs out while its upload sleeps",
+    ),
+    Mutant(
+        "leases are not ended by an erasure",
+        [Edit(Collection.fence, "return await self._file.write(lambda db: end_leases(db, where, values))", "return []")],
+        "p4: an erasure while an upload goes on",
     ),
     Mutant(
         "the epoch of a batch is ignored",
         [Edit(_apply, "batch.epoch != found.epoch", "False")],
-        121,
+        "p4: an erasure while a batch goes on",
+    ),
+    Mutant(
+        "a batch does not look again whether its instance lives",
+        [Edit(Ingests.begin, "await self._registry.require_living(owner, destination.instance)", "pass")],
+        "p4: an erasure while a batch goes on",
+    ),
+    Mutant(
+        "the erasure of a stream does not raise its epoch",
+        [Edit(_erase_for, "if target.key is None:", "if target.stream is None:")],
+        "p4: an erasure of a stream while a batch goes on",
+    ),
+    Mutant(
+        "former holders are forgotten",
+        [Edit(let_go, "db.executemany(_REMEMBER, rows)", "pass")],
+        "p4: an erasure of what its connector left before",
+    ),
+    Mutant(
+        "versions begin anew when an instance was erased",
+        [Edit(_erase, "SET floor = version WHERE", "SET floor = 0, version = 0 WHERE")],
+        "p6: a batch while an instance is erased",
+    ),
+    Mutant(
+        "versions go back by what an erasure took",
+        [
+            Edit(
+                ("records.engines.sqlite.erasure", "_COUNT_DOWN"),
+                "SET records = records - ?,",
+                "SET version = version - 1, records = records - ?,",
+            )
+        ],
+        "p6: a batch while a stream is erased",
+    ),
+    Mutant(
+        "events are marked as drained before they are on the spine",
+        [
+            Edit(
+                Audit.drain,
+                "while events := await engine.outbox(BATCH):\n",
+                "while events := await engine.outbox(BATCH):\n"
+                "            await engine.drained(events[-1].seq)\n",
+            )
+        ],
+        "p7: death of who drains",
+    ),
+    Mutant(
+        "the spine does not remember what was delivered",
+        [Edit(_append, "spine.risen(events, _delivered(db, owner, source))", "events")],
+        "p7: two drain at once",
+    ),
+    Mutant(
+        "one request's failure takes others down with it",
+        [
+            Edit(
+                SqliteFile._in_savepoint,
+                "if not connection.in_transaction:\n",
+                "if connection.in_transaction:\n",
+            )
+        ],
+        "p8: a batch that is refused shares its commit",
+    ),
+    Mutant(
+        "what a failed request had written is committed",
+        [Edit(SqliteFile._in_savepoint, 'connection.execute("ROLLBACK TO request")\n', "pass\n")],
+        "p8: an upload that is refused has claimed already",
+    ),
+    Mutant(
+        "a batch does not ask for the release epoch",
+        [Edit(Ingest._store, "await self._engine.release_epoch(self._holder) if refs else None", "None")],
+        "p10: claims run out while a batch links their blob",
+    ),
+    Mutant(
+        "claims end with the grace period",
+        [Edit(Collection.expire, "(now, limit)", "(now + 8 * 24 * 3600, limit)")],
+        "p10: claims live a week whatever the grace",
+    ),
+    Mutant(
+        "an upload again leaves the claim as old as it is",
+        [Edit(_claim_live, ", expires_at = excluded.expires_at", "")],
+        "p10: an upload again renews the claim",
+    ),
+    Mutant(
+        "claims stay when their record is erased",
+        [Edit(Erasing.remove, "await self._drop_claims(owner, target)", "pass")],
+        "p10: an erased record's claim goes",
     ),
 ]
