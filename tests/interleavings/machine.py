@@ -8,7 +8,8 @@ that are anywhere: that is where interleavings go wrong. After each step `model`
 import os
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ DAY = 24 * 3600.0
 TURNS = (1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 8, 12, 1000)
 """How many steps somebody does before it is another's turn."""
 
-KINDS = {"upload": 3, "put": 4, "delete": 3, "erase": 2, "collect": 4, "scrub": 1, "drain": 1}
+KINDS = {"upload": 3, "put": 4, "delete": 3, "erase": 2, "collect": 4, "release": 1, "scrub": 1, "drain": 1}
 """What is asked for, and how often."""
 
 ACTIONS = {
@@ -154,11 +155,16 @@ class Machine:
         elif kind == "erase":
             asked = self._erase(process, place, where[1], depth)
         else:
-            ask = {"collect": self.world.collect, "scrub": self.world.scrub, "drain": self.world.drain}[kind]
-            asked = Asked(ask(process))
+            asked = Asked(self._upkeep(kind)(process))
         self.model.asked(asked)
         self.model.look()
         return asked.operation
+
+    def _upkeep(self, kind: str) -> Callable[[Process], Operation]:
+        """`release`: a collection for which all garbage is too young."""
+        release = partial(self.world.collect, grace=365 * DAY)
+        world = self.world
+        return {"collect": world.collect, "release": release, "scrub": world.scrub, "drain": world.drain}[kind]
 
     def _upload(self, process: Process, place: Place, data: bytes) -> Asked:
         operation = self.world.upload(process, place, data)

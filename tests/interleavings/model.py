@@ -114,6 +114,8 @@ class Model:
         self._claims: dict[tuple[Place, str], Claimed] = {}
         self._versions: dict[tuple[str, ...], int] = {}
         self._puts: list[Asked] = []
+        self._former: dict[str, set[str]] = {}
+        """Connectors that linked or claimed a blob, for as long as it is there."""
         self._running: list[Asked] = []
         self._erasures: list[Asked] = []
         self._central, self._catalogue, self._records = (connected(path) for path in world.databases())
@@ -140,6 +142,7 @@ class Model:
                 digest
                 for digest in seen.kept()
                 if any(isinstance(user, Place) and asked.covers(user) for user in seen.users(digest))
+                or (asked.whole and _connector(asked) in self._former.get(digest, ()) and not any(seen.users(digest)))
             }
         if asked.place is not None:
             self._of(asked.place)
@@ -306,6 +309,11 @@ class Model:
     def _check(self, seen: Seen) -> None:
         self._check_records(seen)
         self._check_versions(seen)
+        users = {digest: [user for user in seen.users(digest) if isinstance(user, Place)] for digest in seen.kept()}
+        self._former = {
+            digest: self._former.get(digest, set()) | {place.connector for place in places}
+            for digest, places in users.items()
+        }
         self._check_bytes(seen)
         self._check_claims(seen)
         for asked in self._running:

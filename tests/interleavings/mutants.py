@@ -18,7 +18,7 @@ from blobstore.sqlite.file import SqliteFile
 from blobstore.store import BlobStore
 from records.audit.outboxes import Audit
 from records.centrals.sqlite.chain import _append
-from records.engines.sqlite.erasure import _erase, _erase_for
+from records.engines.sqlite.erasure import _erase
 from records.engines.sqlite.writes import _apply
 from records.erasure.erasing import Erasing
 from records.writing.ingest import Ingest, Ingests
@@ -37,11 +37,12 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A mistake: its name, what is edited, and the scenario that shows it."""
+    """A mistake: its name, what is edited, the scenario that shows it, and near which step it is looked for first."""
 
     name: str
     edits: Sequence[Edit]
-    scenario: str
+    scenario: str = ""
+    near: str = ""
 
     def plant(self, patch: pytest.MonkeyPatch) -> None:
         """Make the mistake."""
@@ -104,6 +105,7 @@ MUTANTS = [
         "a holder goes whatever its version is",
         [Edit(Holders.release, "AND version = ?", "AND ? > 0")],
         "p1: a batch links what a collection releases",
+        "Holders.release",
     ),
     Mutant(
         "links are counted before the versions of holders are read",
@@ -121,6 +123,7 @@ MUTANTS = [
             ),
         ],
         "p1: a batch links what a collection releases",
+        "Holders.release",
     ),
     Mutant(
         "a hold counts as confirmed before its link is there",
@@ -131,6 +134,7 @@ MUTANTS = [
         "holders and claims are not looked for again when a blob is condemned",
         [Edit(Collection.condemn, "AND {UNUSED}", "AND 1")],
         "p1: another connector links what an erasure removes",
+        "Collection.condemn",
     ),
     Mutant(
         "the staged copy is dropped before the live one is claimed",
@@ -149,14 +153,11 @@ MUTANTS = [
         "a condemned generation is claimed by an upload of the same bytes",
         [Edit(_claim_live, "AND state = 'live'", "AND state != 'quarantined'")],
         "p2: garbage is uploaded again while it is collected",
+        "Collector._remove",
     ),
     Mutant(
         "of two uploads of the same bytes both become live",
-        [
-            Edit(
-                Uploads.publish, "existing = _claim_live(db, lease.namespace, content, claim)\n", "existing = None\n"
-            )
-        ],
+        [Edit(Uploads.publish, "existing = _claim_live(db, lease.namespace, content, claim)\n", "existing = None\n")],
         "p2: the same bytes are uploaded twice at once",
     ),
     Mutant(
@@ -165,18 +166,23 @@ MUTANTS = [
             Edit(
                 Uploads.publish,
                 "        raise LeaseLost(LOST)\n        _end(db, lease)\n",
-                "        sql = \"DELETE FROM blobs WHERE generation = ? RETURNING digest, sha256, size\"\n"
+                '        sql = "DELETE FROM blobs WHERE generation = ? RETURNING digest, sha256, size"\n'
                 "            raw, sha256, size = db.execute(sql, (lease.id,)).fetchone()\n"
                 "            from blobstore.digest import Digest\n"
                 "            content = Content(Digest.from_bytes(raw), sha256, size)\n"
-                "        db.execute(\"DELETE FROM leases WHERE id = ?\", (lease.id,))\n",
+                '        db.execute("DELETE FROM leases WHERE id = ?", (lease.id,))\n',
             )
         ],
         "p3: a lease runs out while its upload sleeps",
+        "Uploads.publish",
     ),
     Mutant(
         "leases are not ended by an erasure",
-        [Edit(Collection.fence, "return await self._file.write(lambda db: end_leases(db, where, values))", "return []")],
+        [
+            Edit(
+                Collection.fence, "return await self._file.write(lambda db: end_leases(db, where, values))", "return []"
+            )
+        ],
         "p4: an erasure while an upload goes on",
     ),
     Mutant(
@@ -188,11 +194,6 @@ MUTANTS = [
         "a batch does not look again whether its instance lives",
         [Edit(Ingests.begin, "await self._registry.require_living(owner, destination.instance)", "pass")],
         "p4: an erasure while a batch goes on",
-    ),
-    Mutant(
-        "the erasure of a stream does not raise its epoch",
-        [Edit(_erase_for, "if target.key is None:", "if target.stream is None:")],
-        "p4: an erasure of a stream while a batch goes on",
     ),
     Mutant(
         "former holders are forgotten",
@@ -221,11 +222,11 @@ MUTANTS = [
             Edit(
                 Audit.drain,
                 "while events := await engine.outbox(BATCH):\n",
-                "while events := await engine.outbox(BATCH):\n"
-                "            await engine.drained(events[-1].seq)\n",
+                "while events := await engine.outbox(BATCH):\n            await engine.drained(events[-1].seq)\n",
             )
         ],
         "p7: death of who drains",
+        "Chain.append",
     ),
     Mutant(
         "the spine does not remember what was delivered",
@@ -242,16 +243,19 @@ MUTANTS = [
             )
         ],
         "p8: a batch that is refused shares its commit",
+        "Writes.apply",
     ),
     Mutant(
         "what a failed request had written is committed",
         [Edit(SqliteFile._in_savepoint, 'connection.execute("ROLLBACK TO request")\n', "pass\n")],
         "p8: an upload that is refused has claimed already",
+        "Uploads.adopt",
     ),
     Mutant(
         "a batch does not ask for the release epoch",
         [Edit(Ingest._store, "await self._engine.release_epoch(self._holder) if refs else None", "None")],
         "p10: claims run out while a batch links their blob",
+        "Writes.apply",
     ),
     Mutant(
         "claims end with the grace period",

@@ -8,12 +8,10 @@ import pytest
 from tests.interleavings.machine import Directory, run, shortest
 from tests.interleavings.model import Violation
 from tests.interleavings.mutants import MUTANTS, Mutant
+from tests.interleavings.scenarios import SCENARIOS
 
 STEPS = 100_000
 """Statements and file calls of a full run; `model` looks at everything after each."""
-
-RUNS = 400
-"""Runs in which a mutant must be found, counted from the one that is known to find it: that one, as a rule."""
 
 
 @pytest.mark.long
@@ -36,10 +34,5 @@ def test_no_interleaving_loses_or_leaks(
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mistake_is_found(template: Directory, monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:
     mutant.plant(monkeypatch)
-
-    def find() -> None:
-        for seed in range(mutant.seed, mutant.seed + RUNS):
-            run(template, seed)
-
     with pytest.raises(Violation):
-        find()
+        SCENARIOS[mutant.scenario].play(template, mutant.near)
