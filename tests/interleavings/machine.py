@@ -182,9 +182,13 @@ class Machine:
         """`depth`: a connector (1), an instance of it, a stream of that, or one record (4)."""
         target: tuple[str | None, ...] = (place.connector, place.instance, place.stream, place.key)
         target = (*target[:depth], None, None, None)[:4]
-        living = {self.instance(place.connector, each) for each in range(len(INSTANCES))}
+        living: set[str] = set()
 
         def covers(each: Place) -> bool:
+            if (
+                not operation.over
+            ):  # it marks its instances at some step: one that is named until then may be among them
+                living.update(self.instance(place.connector, number) for number in range(len(INSTANCES)))
             these = (each.connector, each.instance, each.stream, each.key)
             named = all(wanted in (None, this) for wanted, this in zip(target, these, strict=True))
             return named and (depth != 1 or each.instance in living)

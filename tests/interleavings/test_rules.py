@@ -19,7 +19,7 @@ from tests.interleavings.mutants import Edit, Mutant
 from tests.interleavings.scenarios import SCENARIOS, Scenario
 from tests.interleavings.world import Place, World
 
-GAPS, ALL = 3, 10_000
+GAPS, ALL = 5, 10_000
 """Steps at which a race is interrupted in the sample, and at full size."""
 
 PLACE = Place(CONNECTORS[0], "one", "documents", "1")
