@@ -42,6 +42,9 @@ ACTIONS = {
     "start": 3,
     "rest": 3,
 }
+PAUSES = 20
+"""Seconds that somebody may sleep at rest, when all that he can wait for is done."""
+
 WAITS = (1.0, 1.0, 61.0, 301.0, 3601.0, 8 * DAY)
 
 Action = tuple[str, dict[str, Any]]
@@ -250,12 +253,15 @@ class Machine:
         self.model.rest()
 
     def _finish(self) -> None:
-        while waiting := self.world.waiting():
-            for operation in waiting:
-                self.do(operation)
-        for operation in self.world.operations:
-            if not operation.over:
-                raise Violation(f"{operation} waits for something that never comes")
+        for _ in range(PAUSES):
+            while waiting := self.world.waiting():
+                for operation in waiting:
+                    self.do(operation)
+            if all(operation.over for operation in self.world.operations):
+                return
+            self.world.loop.pass_time(1)  # somebody looks again after a while
+        (operation, *_) = [each for each in self.world.operations if not each.over]
+        raise Violation(f"{operation} waits for something that never comes")
 
     def __enter__(self) -> "Machine":
         return self
