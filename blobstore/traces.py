@@ -19,6 +19,7 @@ LONGEST = 96
 BLOCK = 256 << 10
 """Bytes of a file that are in memory at once."""
 
+_NOTHING = bytes(BLOCK + LONGEST)
 _WORD, _STEP = 8, 2
 _HALF = SHORTEST // 2
 _DISTINCT = 3
@@ -81,7 +82,9 @@ class Traces:
         buffer, base, seen = b"", 0, set[int]()
         while block := os.read(descriptor, BLOCK):
             buffer += block
-            for offset, number in self.in_text(buffer, seen):
+            # Pages of a database that are free hold nothing else.
+            runs = () if buffer == _NOTHING[: len(buffer)] else self.in_text(buffer, seen)
+            for offset, number in runs:
                 if number not in seen:
                     seen.add(number)
                     yield base + offset, number

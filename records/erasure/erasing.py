@@ -61,6 +61,7 @@ class Erasing:
             await self._remove_former(owner, connector, report)
         if covered.kind == "owner":
             await self._remove_everything(owner, report)
+            await self._drop_limits(owner)
             await self._central.forget_owner(owner.id)
         # What a run before this one condemned, and did not come to remove.
         await self._collector.remove_condemned()
@@ -165,6 +166,11 @@ class Erasing:
         """Remove what no connector is known to have held, too."""
         async for digests in self._stored(owner):
             await self._collector.erase(owner.id, digests, reason(report))
+
+    async def _drop_limits(self, owner: Owner) -> None:
+        for limit in await self._catalogue.limits():
+            if limit.namespace == owner.id:
+                await self._catalogue.unlimit(owner.id, limit.holder)
 
     async def _stored(self, owner: Owner) -> AsyncIterator[Sequence[Digest]]:
         async for page in survey(self._catalogue, owner.id):

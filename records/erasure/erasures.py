@@ -38,7 +38,7 @@ from records.erasure.underway import Tasks, takes, unfinished
 from records.errors import Conflict, Unknown
 from records.keyring import Keyring
 from records.model import Partition
-from records.registry import Registry
+from records.registry import Registration, Registry
 
 log = logging.getLogger(__name__)
 
@@ -120,16 +120,18 @@ class Erasures:
         return Covered("instance", found.connector, [found.id])
 
     async def of_records(self, owner: Owner, selector: Selector, stream: str, key: str | None = None) -> Covered:
-        """A stream's records, or the one record with this key; none there is no error. Raises `Invalid`, `Unknown`."""
-        registration, declaration = await self._registry.declared(owner, stream, selector)
+        """A stream's records, or the one record with this key; none there is no error. Raises `Invalid`, `Unknown`.
+
+        Also of a stream that is not declared any more, as long as it was ever written to.
+        """
+        registration, field = await self._stream(owner, stream, selector)
         if selector.instance is None:
             instances = await self._instances(owner, registration.key)
         else:
             named = await self._registry.existing(owner, registration.key, selector.instance)
             instances = [] if named is None else [named.id]
         kind: Kind = "stream" if key is None else "record"
-        field, everywhere = declaration.consent_time_field, selector.instance is None
-        return Covered(kind, registration.key, instances, stream, key, field, everywhere)
+        return Covered(kind, registration.key, instances, stream, key, field, everywhere=selector.instance is None)
 
     # -- looking, erasing ------------------------------------------------------------------------------------------
 
@@ -237,6 +239,18 @@ class Erasures:
         return self._entry(owner, msgspec.json.decode(job.result or job.target, type=Report))
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    async def _stream(self, owner: Owner, stream: str, selector: Selector) -> tuple[Registration, str | None]:
+        """The connector, and the stream's consent-time field."""
+        try:
+            registration, declaration = await self._registry.declared(owner, stream, selector)
+        except Unknown:
+            registration = await self._registry.connector(Scope.of_owner(owner), selector.connector or "")
+            places = await (await self._engines.of(owner.id)).stats(registration.key)
+            if all(place.stream != stream for place in places):
+                raise
+            return registration, None
+        return registration, declaration.consent_time_field
 
     async def _told(self, owner: Owner, job: ErasureJob) -> Erasure:
         if job.result is not None:

@@ -90,3 +90,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 def test_filling_and_what_has_another_length_is_not_distinctive(sample: bytes) -> None:
     assert not is_distinctive(sample)
     assert is_distinctive(SAMPLES[0])
+
+
+def test_a_run_that_begins_in_a_stretch_of_zeros_is_found(tmp_path: Path) -> None:
+    sample = bytes(20) + SAMPLES[0][:20]
+    for before in (BLOCK, 2 * BLOCK, 3 * BLOCK + LONGEST):
+        (tmp_path / "file").write_bytes(bytes(before) + SAMPLES[0][:20] + bytes(2 * BLOCK))
+        assert in_file(Traces([sample]), tmp_path / "file") == {(before - 20, 0)}

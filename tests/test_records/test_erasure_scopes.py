@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 import pytest
 
+from blobstore.quota import EVERY, WHOLE, Limit
 from records.central import Owner
 from records.consent.scope import Selector
 from records.erasure import receipts
@@ -219,6 +220,30 @@ async def test_an_erased_owner_leaves_a_spine_under_a_digest_and_nothing_else(st
     anew = await store.access.owner("ann")
     assert anew.id != ann.id
     assert await store.central.spine(anew.id, 0, 10) == []
+
+
+async def test_the_quotas_of_an_erased_owner_go_with_everything_else(store: RecordStore, ann: Owner) -> None:
+    catalogue = store.blobs.catalogue
+    others = [Limit(EVERY, EVERY, 1 << 30), Limit("somebody else", WHOLE, 1 << 30)]
+    for limit in (*others, Limit(ann.id, WHOLE, 1 << 30), Limit(ann.id, CONNECTOR, None)):
+        await catalogue.limit(limit)
+    await store.erasures.erase(ann, await covered(store, ann, "owner"), wait=10)
+    assert await catalogue.limits() == others
+
+
+@pytest.mark.parametrize("scope", ["record", "stream"])
+async def test_what_is_in_a_stream_that_is_not_declared_any_more_can_be_erased(
+    store: RecordStore, ann: Owner, scope: str
+) -> None:
+    photos = [stream for stream in MANIFEST["streams"] if stream["name"] == "photos"]
+    await store.registry.register(ann, msgspec.json.encode({**MANIFEST, "streams": photos}))
+    goes = await covered(store, ann, scope)
+    preview = await store.erasures.preview(ann, goes)
+    done = (await store.erasures.erase(ann, goes, wait=10)).report
+    assert (done.clean, done.records) == (True, preview.records)
+    assert done.records > 0
+    with pytest.raises(Unknown):
+        await store.erasures.of_records(ann, Selector(CONNECTOR), "never there", None)
 
 
 async def test_an_owner_is_erased_once(store: RecordStore, ann: Owner) -> None:
