@@ -21,6 +21,7 @@ from records.centrals.sqlite import SqliteCentral
 from records.collections import Collections, removal_event
 from records.consent.access import Access
 from records.consent.consents import Consents
+from records.copies import Copies
 from records.engine import Engines
 from records.engines.sqlite import SingleFileEngines
 from records.erasure.erasures import Erasures
@@ -76,6 +77,7 @@ class RecordStore:
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
         self.room = Room(blobs.catalogue, engines, blobs.require_room)
+        copies = Copies(directory / "locks")
         self.residues = Residues(directory, blobs, central, engines)
         self.collector = Collector(blobs, Holdings(central, engines), removal_event)
         self.erasures = Erasures(
@@ -90,6 +92,7 @@ class RecordStore:
             keyring,
             ledger,
             self.residues,
+            copies,
         )
         self.ingests = Ingests(
             self.registry, engines, blobs.catalogue, keyring, self.room, self.erasures.settled, validate=validate
@@ -99,7 +102,7 @@ class RecordStore:
         )
         self.states = States(central, self.registry, self.erasures.settled)
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
-        self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer())
+        self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer(), copies)
         self.collections = Collections(directory / "collect.lock", blobs.catalogue, self.collector, self.erasures)
 
     @classmethod

@@ -26,7 +26,7 @@ _TOP = re.compile(
     r"|blobs|records|locks|collect\.lock|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
 )
 _RECORDS = re.compile(rf"([a-z0-9]+){_DATABASE}")
-_LOCKS = re.compile(r"era_[0-9a-f]+")
+_LOCKS = re.compile(r"(era|copy)_[0-9a-z_]+")
 
 
 def require_store(data: Path) -> None:

@@ -1,7 +1,8 @@
 """Exports: a bag planned in one pass over the records, then sent as bytes that follow from the plan.
 
 While one is open the owner's garbage is held back, so that no file which the plan names is collected before it is
-sent. An erasure is not held back: the export breaks off, and with it goes what its scratch files still hold.
+sent. An erasure is not held back: the export breaks off, and with it goes what its scratch files still hold. The
+erasure is complete after that (`records.copies`).
 """
 
 import asyncio
@@ -28,6 +29,7 @@ from records.bag.tar import Tar, ordered
 from records.bag.watch import Watch
 from records.central import About, Central, Owner
 from records.consent.scope import Scope, Selector
+from records.copies import Copies
 from records.engine import Engines
 from records.model import Partition
 from records.registry import Registration, Registry
@@ -146,6 +148,7 @@ class Exports:
         registry: Registry,
         checkpoints: Checkpoints,
         signer: Signer,
+        copies: Copies,
     ) -> None:
         self._blobs = blobs
         self._central = central
@@ -153,6 +156,7 @@ class Exports:
         self._registry = registry
         self._checkpoints = checkpoints
         self._signer = signer
+        self._copies = copies
         self._open = 0
         self._visiting = asyncio.Lock()
 
@@ -194,7 +198,8 @@ class Exports:
         self, owner: Owner, connectors: Mapping[str, Registration], with_spine: bool
     ) -> AsyncIterator[Export]:
         submit = self._blobs.submit
-        contents = await to_the_end(submit(Contents, self._blobs.staging, owner.id))
+        held = self._copies.making(owner.id, connectors)
+        contents = await to_the_end(submit(Contents, self._blobs.staging, owner.id, held))
         reader = MemberReader(contents, self._blobs.backend)
         try:
             watch = await Watch.begin(self._central, owner, connectors)

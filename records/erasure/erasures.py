@@ -26,6 +26,7 @@ from records.audit.checkpoints import Checkpoints
 from records.audit.outboxes import Audit
 from records.central import Central, ErasureJob, Owner
 from records.consent.scope import Scope, Selector
+from records.copies import Copies
 from records.engine import Engines
 from records.erasure import receipts
 from records.erasure.erasing import Erasing, reason
@@ -78,6 +79,7 @@ class Erasures:
         keyring: Keyring,
         ledger: Ledger,
         residues: Residues,
+        copies: Copies,
     ) -> None:
         self._locks = locks
         self._central = central
@@ -89,6 +91,7 @@ class Erasures:
         self._keyring = keyring
         self._ledger = ledger
         self._residues = residues
+        self._copies = copies
         self._tasks = Tasks()
         self._signer = keyring.signer()
         self._previews = Previews(catalogue)
@@ -212,6 +215,7 @@ class Erasures:
             for name in names - {job.id for job in await self._central.unfinished_erasures()}:
                 with try_file_lock(self._locks / name):
                     pass
+        await asyncio.to_thread(self._copies.drop_abandoned)
 
     # -- what was done ---------------------------------------------------------------------------------------------
 
@@ -312,7 +316,11 @@ class Erasures:
                 await self._residues.keep(job.id, await self._sampled(owner, report.covered))
             await self._ledger.write(self._entry(owner, report))
             report = await self._erasing.remove(owner, report)
-        complete = await self._earlier_are_gone(owner, report, deadline) and await self._sanitized(owner, deadline)
+        complete = (
+            await self._earlier_are_gone(owner, report, deadline)
+            and await self._copies_are_gone(owner, report, deadline)
+            and await self._sanitized(owner, deadline)
+        )
         if complete:
             report = await self._searched(owner, report, deadline)
             # Of the samples, and of the key that they were sealed with, no file shows anything either.
@@ -352,6 +360,14 @@ class Erasures:
                 if time.monotonic() >= deadline:
                     return False
                 await asyncio.sleep(PAUSE)
+        return True
+
+    async def _copies_are_gone(self, owner: Owner, report: Report, deadline: float) -> bool:
+        """Whether no export that is open holds anything of what went: each lets go as soon as it sees this erasure."""
+        while await asyncio.to_thread(self._copies.are_made, owner.id, report.covered.connector):
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(PAUSE)
         return True
 
     async def _earlier(self, owner: Owner, report: Report) -> list[ErasureJob]:

@@ -288,6 +288,28 @@ async def test_an_erasure_does_not_wait_and_the_export_breaks_off(
         assert len(await whole(untouched)) == untouched.size
 
 
+async def test_an_erasure_is_complete_when_no_open_export_holds_what_went(
+    store: RecordStore, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "SECONDS", 3600.0)  # they do not look by themselves
+    target = await store.erasures.of_records(owner, Selector(CHAT), "messages", "a")
+    async with store.exports.open(owner, MAIL):
+        async with store.exports.open(owner, CHAT):
+            begun = await store.erasures.erase(owner, target, wait=0.2)
+            assert begun.report.state == "running"
+            assert await store.erasures.resume() == 1
+        assert await store.erasures.resume() == 0
+    assert (await store.erasures.find(owner, begun.report.id)).report.state == "done"
+
+
+async def test_a_copy_of_a_process_that_was_killed_holds_nothing_back(store: RecordStore, owner: Owner) -> None:
+    abandoned = store.directory / "locks" / f"copy_{owner.id}_{'0' * 16}"
+    abandoned.touch()
+    target = await store.erasures.of_records(owner, Selector(CHAT), "messages", "a")
+    assert (await store.erasures.erase(owner, target, wait=10)).report.state == "done"
+    assert not abandoned.exists()
+
+
 @pytest.mark.parametrize("reading", ["bytes", "files"])
 async def test_an_export_that_nobody_reads_on_lets_go_of_what_is_erased(
     store: RecordStore, owner: Owner, reading: str, monkeypatch: pytest.MonkeyPatch
