@@ -1,7 +1,7 @@
 """Why a blob is there, or why it is not any more: links, claims, holders, leases, deadlines, and what removed it."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,7 +60,7 @@ class Explanation:
         links = [fact async for fact in self._links(1)]
         if not (standings or gone or holders or claims or leases or links):
             return
-        yield self._fact("blob", verdict=self._verdict(standings, gone, bool(links)))
+        yield self._fact("blob", verdict=self._verdict(standings, gone, claims, bool(links)))
         for standing in standings:
             yield self._generation(standing)
         for removed in gone:
@@ -77,7 +77,7 @@ class Explanation:
     def _fact(self, what: str, **members: object) -> Fact:
         return {"what": what, "owner": self._owner.subject, "blob_id": str(self._digest), **members}
 
-    def _verdict(self, standings: list[Standing], gone: list[Gone], linked: bool) -> str:
+    def _verdict(self, standings: list[Standing], gone: list[Gone], claims: Sequence[ClaimedBlob], linked: bool) -> str:
         states = {each.stored.state: each for each in standings}
         if (live := states.get(State.LIVE)) is None:
             if State.QUARANTINED in states:
@@ -89,6 +89,8 @@ class Explanation:
             return "kept: records link it"
         if live.holders:
             return "kept until the next collection releases it: it is held, but no record links it"
+        if live.claims and all(map(_has_ended, claims)):
+            return "kept until the next collection drops its claim, which has ended: no record came"
         if live.claims:
             return "kept while it is claimed: its record has not come yet"
         if live.orphaned_at is None:
@@ -133,7 +135,7 @@ class Explanation:
             place=place,
             media_type=claim.media_type,
             expires_at=_time(claim.expires_at),
-            expired=claim.expires_at <= time.time(),
+            expired=_has_ended(claimed),
         )
 
     async def _links(self, limit: int | None = None) -> AsyncIterator[Fact]:
@@ -155,6 +157,10 @@ class Explanation:
             if limit is not None:
                 return
             after = (page[-1].partition, page[-1].key, page[-1].link.pointer)
+
+
+def _has_ended(claimed: ClaimedBlob) -> bool:
+    return claimed.claim.expires_at <= time.time()
 
 
 def _time(at: float) -> str:

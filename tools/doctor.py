@@ -30,6 +30,7 @@ from tools import directory
 from tools.findings_output import AsJson, AsText, Printer
 from tools.looking import look_into
 from tools.opening import Opening, store_options
+from tools.output import json_option
 
 ERRORS = 1
 CANNOT_RUN = 2
@@ -39,14 +40,14 @@ CANNOT_RUN = 2
 @store_options
 @click.option("--deep", is_flag=True, help="Hash all stored bytes again.")
 @click.option("--repair", is_flag=True, help="Mend what can be mended without guessing; never deletes anything.")
-@click.option("--json", "as_json", is_flag=True, help="Print an array of objects for programs.")
+@json_option
 def doctor(opening: Opening, deep: bool, repair: bool, as_json: bool) -> None:
     """Check the store in DIR, also while servers use it.
 
     Exit code 0: nothing is wrong (debris, which a collection removes, and notes may be there); 1: something is;
     2: it could not be checked.
     """
-    printer = AsJson() if as_json else AsText()
+    printer = AsJson() if as_json else AsText(repairing=repair)
     complete = False
     try:
         errors = asyncio.run(_run(Examination(opening, deep, repair=repair), printer, repair=repair))

@@ -91,7 +91,9 @@ _TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "generation": _generation_text,
     "removed": _removed_text,
     "holder": lambda fact: f"  held by {fact['connector']}" + ("" if fact["confirmed"] else " (not confirmed yet)"),
-    "claim": lambda fact: f"  claimed until {fact['expires_at']} by {_where(fact)}",
+    "claim": lambda fact: (
+        f"  claimed until {fact['expires_at']}{', which is over,' if fact['expired'] else ''} by {_where(fact)}"
+    ),
     "lease": lambda fact: f"  being uploaded by {fact['connector']}, {fact['instance']} until {fact['expires_at']}",
     "link": lambda fact: (
         f"  linked by {_where(fact)} as {fact['media_type']}" + (f", {fact['filename']}" if fact["filename"] else "")

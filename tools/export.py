@@ -23,7 +23,7 @@ PIECE = 1 << 20
 
 @click.command()
 @store_options
-@click.option("--owner", required=True)
+@click.option("--owner", required=True, help="Whose data.")
 @click.option("--connector", help="Only what this connector brought, by id or key.")
 @click.option("--spine", "with_spine", is_flag=True, help="With the audit log; no two such exports are the same.")
 @click.option(

@@ -44,9 +44,10 @@ class AsJson:
 
 
 class AsText:
-    """Two lines for each, and a last one that sums up."""
+    """Two lines for each, and a last one that sums up. `repairing`: everything was tried that could be."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, repairing: bool) -> None:
+        self._repairing = repairing
         self._counts: Counter[Severity] = Counter()
         self._mendable = 0
 
@@ -55,7 +56,8 @@ class AsText:
         self._mendable += finding.repair is not None and not repaired
         click.echo(f"{finding.severity}: {finding.kind}: {finding.subject}\n    {finding.message}")
         if finding.repair is not None:
-            click.echo(f"    {'repaired' if repaired else '--repair would'}: {finding.repair}")
+            tried = "tried, and something is left to do" if self._repairing else "--repair would"
+            click.echo(f"    {'repaired' if repaired else tried}: {finding.repair}")
 
     def finish(self, *, complete: bool) -> None:
         if not complete:
@@ -64,7 +66,8 @@ class AsText:
             click.echo("nothing is wrong")
             return
         counts = ", ".join(f"{self._counts[severity]} {name}" for severity, name in _PLURALS)
-        click.echo(f"{counts}; --repair would try to mend {self._mendable}" if self._mendable else counts)
+        left = "{} of these could not be mended" if self._repairing else "--repair would try to mend {}"
+        click.echo(f"{counts}; {left.format(self._mendable)}" if self._mendable else counts)
 
 
 _PLURALS = ((Severity.ERROR, "errors"), (Severity.DEBRIS, "debris"), (Severity.NOTE, "notes"))

@@ -52,7 +52,13 @@ from tools.opening import Opening, configure, require_known_keys, store_options
     help="Seconds to finish requests.",
 )
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
-@click.option("--history", default="90d", show_default=True, envvar="BLOBSTORE_HISTORY", help="Change tokens' life.")
+@click.option(
+    "--history",
+    default="90d",
+    show_default=True,
+    envvar="BLOBSTORE_HISTORY",
+    help="How long change tokens are good: 12h, 90d …",
+)
 @click.option(
     "--validate-records",
     is_flag=True,

@@ -752,3 +752,12 @@ def test_a_wrong_count_of_what_is_kept_is_mended(stored: Stored) -> None:
     [finding] = stored.doctor("--repair", exit_code=0)
     assert finding["repaired"]
     assert stored.doctor(exit_code=0) == []
+
+
+def test_who_repairs_is_not_told_that_repairing_would_help(stored: Stored) -> None:
+    shorten(stored.file(PHOTO))
+    assert "--repair would" in stored.run("doctor").stdout
+    told = stored.run("doctor", "--repair").stdout
+    assert "--repair would" not in told
+    assert "tried, and something is left to do: quarantine it" in told
+    assert told.endswith("1 of these could not be mended\n")

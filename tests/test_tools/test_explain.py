@@ -73,6 +73,14 @@ def test_the_alias_is_known_also_when_the_blob_is_quarantined(stored: Stored) ->
     assert of(facts, "blob")[0]["blob_id"] == str(digest_of(PHOTO))
 
 
+def test_a_claim_that_has_ended_is_told_as_ended(stored: Stored) -> None:
+    stored.catalogue("UPDATE claims SET expires_at = 1")
+    facts = explain(stored, digest_of(DRAFT))
+    assert verdict(facts) == "kept until the next collection drops its claim, which has ended: no record came"
+    assert [claim["expired"] for claim in of(facts, "claim")] == [True]
+    assert "until 1970-01-01T00:00:01Z, which is over, by" in stored.run("explain", str(digest_of(DRAFT))).stdout
+
+
 def test_a_claim_is_shown_with_its_place_and_expiry(stored: Stored) -> None:
     stored.catalogue("UPDATE claims SET expires_at = 4102444800")
     facts = explain(stored, digest_of(DRAFT))

@@ -39,7 +39,7 @@ class Round:
 @click.command()
 @click.option("--dead", default=1000, show_default=True, help="Blobs that each collection removes.")
 @click.option("--live", default=100_000, show_default=True, help="Blobs that stay, beside them.")
-@click.option("--rounds", default=5, show_default=True)
+@click.option("--rounds", default=5, show_default=True, help="How often everything is measured.")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to work: a real disk.")
 @json_option
 def gc(dead: int, live: int, rounds: int, directory: Path | None, as_json: bool) -> None:

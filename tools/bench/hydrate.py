@@ -41,7 +41,7 @@ HASHERS = ("b3sum", "sha256sum")
 @click.option("--scale", default=0.1, show_default=True, help="1 is 15,410 files and 24 GB.")
 @click.option("--size-scale", default=1.0, show_default=True, help="Multiplies every size, keeps the counts.")
 @click.option("--source", type=click.Path(path_type=Path, exists=True), help="Hydrate this instead of a made one.")
-@click.option("--rounds", default=5, show_default=True)
+@click.option("--rounds", default=5, show_default=True, help="How often everything is measured.")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to work; needs the space.")
 @json_option
 def hydrate(

@@ -34,7 +34,7 @@ MANIFEST = {
 @click.command()
 @click.option("--large", default=2_000_000_000, show_default=True, help="Bytes of the one large file.")
 @click.option("--small", default=100_000_000, show_default=True, help="Bytes of each parallel upload.")
-@click.option("--parallel", default=32, show_default=True)
+@click.option("--parallel", default=32, show_default=True, help="Uploads at once.")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to work; needs the space.")
 @json_option
 def memory(large: int, small: int, parallel: int, directory: Path | None, as_json: bool) -> None:
