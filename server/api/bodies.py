@@ -57,7 +57,7 @@ _INSTANCE = ("connection_id", "connector_instance_id")
 
 def _erasure(scope: str, *optionally: str, **needed: Schema) -> Schema:
     """A request for an erasure of this scope: nothing else may be named."""
-    more = dict.fromkeys(optionally, NOT_BLANK)
+    more = dict.fromkeys(optionally, ID)
     return closed(record_of({"scope": {"const": scope}, **needed}, **more, preview=FLAG))
 
 
@@ -117,15 +117,15 @@ BODIES: dict[str, Schema] = {
         "description": "What is to go. Nothing that is left out makes an erasure larger.",
     },
     "OwnerErasure": _erasure("owner"),
-    "ConnectorErasure": _erasure("connector", connector_id=NOT_BLANK),
+    "ConnectorErasure": _erasure("connector", connector_id=ID),
     "InstanceErasure": _erasure("instance", "connector_id", *_INSTANCE)
     | {"anyOf": [{"required": [name]} for name in _INSTANCE]},
-    "StreamErasure": _erasure("stream", *_INSTANCE, connector_id=NOT_BLANK, stream=NOT_BLANK),
+    "StreamErasure": _erasure("stream", *_INSTANCE, connector_id=ID, stream=ID),
     "RecordErasure": _erasure(
         "record",
         *_INSTANCE,
-        connector_id=NOT_BLANK,
-        stream=NOT_BLANK,
+        connector_id=ID,
+        stream=ID,
         key={"anyOf": [NOT_BLANK, array_of(TEXT, minItems=1)]},
     ),
     "TokenForm": record_of({"token": SOME_TEXT}, token_type_hint=TEXT),

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from blobstore.catalogue import Lease
 from blobstore.sqlite.connection import connect
 from records.central import ErasureJob, Owner
 from records.consent.scope import Selector
+from records.erasure.report import Covered, Report
 from records.erasure.residue import Residue
 from records.erasure.sampling import Going
 from records.store import RecordStore
@@ -48,7 +50,9 @@ class Filled:
         """As an erasure begins: written down, and samples taken."""
         instances = [each.id for each in await self.store.central.instances(self.ann.id, CONNECTOR)]
         going = Going(CONNECTOR, instances, stream, key)
-        job = ErasureJob(ERASURE, self.ann.id, b"{}", "running", MOMENT, None, None)
+        # Of what is said to be gone already: no other erasure waits for it, nobody takes it up.
+        report = Report(ERASURE, Covered("connector", CONNECTOR, instances), MOMENT, gone=True)
+        job = ErasureJob(ERASURE, self.ann.id, msgspec.json.encode(report), "running", MOMENT, None, None)
         await self.store.central.begin_erasure(job, b"{}")
         samples = await self.store.residues.take(self.ann, [going])
         await self.store.residues.keep(ERASURE, samples)
