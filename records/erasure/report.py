@@ -94,9 +94,11 @@ class Residue:
     `samples` were taken before it, `shared` of them stand in living data too and prove nothing. `files` and `bytes`
     were searched, `classes` are these files by the class of their storage. `named` blobs that went were looked for by
     name. `found`: traces by class; `places` are for the operator alone. `unread` files could not be looked into.
+
+    Where nothing went that is distinctive enough to be looked for, `result` says so: nothing is proven then.
     """
 
-    result: Literal["clean", "residue", "incomplete"]
+    result: Literal["clean", "nothing_sought", "residue", "incomplete"]
     samples: int
     shared: int
     files: int
@@ -139,4 +141,4 @@ class Report:
     @property
     def clean(self) -> bool:
         """It is complete, and no trace was found."""
-        return self.state == "done" and self.residue is not None and self.residue.result == "clean"
+        return self.state == "done" and self.residue is not None and self.residue.result in ("clean", "nothing_sought")

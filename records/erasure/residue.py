@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -110,8 +111,9 @@ class Residues:
         found = await self._search(sought, kinds)
         named, kept = await self._removed(owner, scope.reason)
         places = [*await self._left(found, kinds), *(Place("blobs", _path(name), 0) for name in kept)]
+        sound: Literal["clean", "nothing_sought"] = "clean" if sought or named else "nothing_sought"
         return Residue(
-            result="residue" if places else "incomplete" if found.unread else "clean",
+            result="residue" if places else "incomplete" if found.unread else sound,
             samples=len(samples),
             shared=len(samples) - len(sought) + len(found.living),
             files=found.files,

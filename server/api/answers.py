@@ -41,7 +41,7 @@ _KEPT: dict[str, Schema] = {
     "kept_with": array_of(ref("Keeper")),
 }
 _RESIDUE: dict[str, Schema] = {
-    "result": {"enum": ["clean", "residue", "incomplete"]},
+    "result": {"enum": ["clean", "nothing_sought", "residue", "incomplete"]},
     "samples": COUNT | {"description": "Taken of what was to go, before it went."},
     "shared": COUNT | {"description": "Of these, samples that living data show too: they prove nothing."},
     "files": COUNT | {"description": "Searched for the others, byte by byte."},

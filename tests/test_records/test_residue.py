@@ -307,11 +307,11 @@ async def test_a_receipt_names_no_place(filled: Filled) -> None:
     assert "left" not in json.dumps(member)
 
 
-async def test_an_erasure_of_nothing_looks_for_nothing(store: RecordStore, ann: Owner) -> None:
+async def test_an_erasure_of_nothing_looks_for_nothing_and_proves_nothing(store: RecordStore, ann: Owner) -> None:
     filled = Filled(store, ann, 0)
     await filled.prepare()
     found = await filled.scan()
-    assert (found.result, found.samples) == ("clean", 0)
+    assert (found.result, found.samples) == ("nothing_sought", 0)
 
 
 def _shown(data: Path, pieces: list[bytes]) -> set[str]:
