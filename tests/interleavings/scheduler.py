@@ -269,7 +269,7 @@ def _name(call: Any, *args: Any) -> str:
     owner = getattr(call, "__self__", None)
     if isinstance(owner, Context):
         return _name(*args)
-    if isinstance(owner, SqliteFile):
+    if isinstance(owner, SqliteFile) and args:
         return f"{owner.path.stem} read {_name(*args)}"
     inner = inspect.getclosurevars(call).nonlocals if inspect.isfunction(call) else {}
     if "call" in inner:
