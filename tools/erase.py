@@ -90,14 +90,14 @@ async def _covered(
 ) -> Covered:
     erasures = store.erasures
     if connector is None:
-        return await erasures.of_owner(owner)
+        return await erasures.coverage.of_owner(owner)
     if stream is not None:
-        return await erasures.of_records(owner, Selector(connector, instance), stream, key)
+        return await erasures.coverage.of_records(owner, Selector(connector, instance), stream, key)
     if instance is not None:
         registration = await store.registry.connector(Scope.of_owner(owner), connector)
         await store.registry.existing(owner, registration.key, instance)
-        return await erasures.of_instance(owner, instance)
-    return await erasures.of_connector(owner, connector)
+        return await erasures.coverage.of_instance(owner, instance)
+    return await erasures.coverage.of_connector(owner, connector)
 
 
 def _show_preview(preview: Preview, as_json: bool) -> None:

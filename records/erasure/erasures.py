@@ -25,21 +25,21 @@ from records.audit import spine
 from records.audit.checkpoints import Checkpoints
 from records.audit.outboxes import Audit
 from records.central import Central, ErasureJob, Owner
-from records.consent.scope import Scope, Selector
 from records.copies import Copies
 from records.engine import Engines
 from records.erasure import receipts
+from records.erasure.coverage import Coverage
 from records.erasure.erasing import Erasing, reason
 from records.erasure.ledger import Entry, Ledger
 from records.erasure.previews import Previews
-from records.erasure.report import Covered, Kept, Kind, Preview, Report, Residue
+from records.erasure.report import Covered, Kept, Preview, Report, Residue
 from records.erasure.residue import Residues
 from records.erasure.sampling import Sample
 from records.erasure.underway import Tasks, takes, unfinished
-from records.errors import Conflict, Unknown
+from records.errors import Unknown
 from records.keyring import Keyring
 from records.model import Partition
-from records.registry import Registration, Registry
+from records.registry import Registry
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,6 @@ class Erasures:
         self._central = central
         self._engines = engines
         self._catalogue = catalogue
-        self._registry = registry
         self._audit = audit
         self._checkpoints = checkpoints
         self._keyring = keyring
@@ -95,46 +94,13 @@ class Erasures:
         self._tasks = Tasks()
         self._signer = keyring.signer()
         self._previews = Previews(catalogue)
+        self.coverage = Coverage(central, engines, registry)
         self._erasing = Erasing(central, engines, catalogue, collector, keyring)
 
     @property
     def public_key(self) -> str:
         """Whose signature the receipts of this server have."""
         return self._signer.public_key
-
-    # -- what goes -------------------------------------------------------------------------------------------------
-
-    async def of_owner(self, owner: Owner) -> Covered:
-        """All that is the owner's. Raises `Conflict` when it is erased already."""
-        if owner.erased_at is not None:
-            raise Conflict("the owner was erased")
-        return Covered("owner")
-
-    async def of_connector(self, owner: Owner, name: str) -> Covered:
-        """All that a connector brought. Raises `Unknown`."""
-        key = (await self._registry.connector(Scope.of_owner(owner), name)).key
-        return Covered("connector", key, await self._instances(owner, key))
-
-    async def of_instance(self, owner: Owner, instance: str) -> Covered:
-        """One account of a connector. Raises `Unknown`."""
-        found = await self._central.instance(owner.id, instance)
-        if found is None or found.erased_at is not None:
-            raise Unknown("no such connection")
-        return Covered("instance", found.connector, [found.id])
-
-    async def of_records(self, owner: Owner, selector: Selector, stream: str, key: str | None = None) -> Covered:
-        """A stream's records, or the one record with this key; none there is no error. Raises `Invalid`, `Unknown`.
-
-        Also of a stream that is not declared any more, as long as it was ever written to.
-        """
-        registration, field = await self._stream(owner, stream, selector)
-        if selector.instance is None:
-            instances = await self._instances(owner, registration.key)
-        else:
-            named = await self._registry.existing(owner, registration.key, selector.instance)
-            instances = [] if named is None else [named.id]
-        kind: Kind = "stream" if key is None else "record"
-        return Covered(kind, registration.key, instances, stream, key, field, everywhere=selector.instance is None)
 
     # -- looking, erasing ------------------------------------------------------------------------------------------
 
@@ -243,18 +209,6 @@ class Erasures:
         return self._entry(owner, msgspec.json.decode(job.result or job.target, type=Report))
 
     # -- inside ----------------------------------------------------------------------------------------------------
-
-    async def _stream(self, owner: Owner, stream: str, selector: Selector) -> tuple[Registration, str | None]:
-        """The connector, and the stream's consent-time field."""
-        try:
-            registration, declaration = await self._registry.declared(owner, stream, selector)
-        except Unknown:
-            registration = await self._registry.connector(Scope.of_owner(owner), selector.connector or "")
-            places = await (await self._engines.of(owner.id)).stats(registration.key)
-            if all(place.stream != stream for place in places):
-                raise
-            return registration, None
-        return registration, declaration.consent_time_field
 
     async def _told(self, owner: Owner, job: ErasureJob) -> Erasure:
         if job.result is not None:
@@ -405,9 +359,6 @@ class Erasures:
         await self._central.finish_erasure(done.id, msgspec.json.encode(done), receipt, now, event)
         # Another run may have been first: there is one receipt.
         return await self.find(owner, done.id)
-
-    async def _instances(self, owner: Owner, connector: str) -> list[str]:
-        return [each.id for each in await self._central.instances(owner.id, connector)]
 
     def _entry(self, owner: Owner, report: Report) -> Entry:
         covered = report.covered

@@ -44,18 +44,18 @@ async def covered(erasures: Erasures, owner: Owner, asked: ErasureRequest) -> Co
     """What the request covers. Raises `Invalid` (with the member at fault), `Unknown`, `Ambiguous`, `Conflict`."""
     named = _named(asked)
     if asked.scope == "owner":
-        return await erasures.of_owner(owner)
+        return await erasures.coverage.of_owner(owner)
     if asked.scope == "connector":
-        return await erasures.of_connector(owner, named["connector_id"])
+        return await erasures.coverage.of_connector(owner, named["connector_id"])
     if asked.scope == "instance":
-        goes = await erasures.of_instance(owner, named["connection_id"])
+        goes = await erasures.coverage.of_instance(owner, named["connection_id"])
         if "connector_id" in named:
-            of = await erasures.of_connector(owner, named["connector_id"])
+            of = await erasures.coverage.of_connector(owner, named["connector_id"])
             if of.connector != goes.connector:
                 raise Unknown("no such connection")
         return goes
     selector = Selector(named["connector_id"], named.get("connection_id"))
-    return await erasures.of_records(owner, selector, named["stream"], named.get("key"))
+    return await erasures.coverage.of_records(owner, selector, named["stream"], named.get("key"))
 
 
 def _named(asked: ErasureRequest) -> dict[str, Any]:

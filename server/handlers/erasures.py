@@ -24,7 +24,7 @@ async def erase_connector(request: web.Request) -> web.Response:
     """`DELETE /v1/owner/connectors/{connector_id}`: all that the connector brought, from all its instances."""
     params.query(request)
     owner, erasures = request[CALLER].owner, request.app[STORE].erasures
-    goes = await erasures.of_connector(owner, params.path_part(request, "connector_id"))
+    goes = await erasures.coverage.of_connector(owner, params.path_part(request, "connector_id"))
     return _deleted(request, await carried_out(request, goes))
 
 
@@ -32,7 +32,7 @@ async def erase_connection(request: web.Request) -> web.Response:
     """`DELETE /v1/owner/connections/{connection_id}`: all that one instance brought."""
     params.query(request)
     owner, erasures = request[CALLER].owner, request.app[STORE].erasures
-    goes = await erasures.of_instance(owner, params.path_part(request, "connection_id"))
+    goes = await erasures.coverage.of_instance(owner, params.path_part(request, "connection_id"))
     return _deleted(request, await carried_out(request, goes))
 
 

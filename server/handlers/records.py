@@ -44,7 +44,7 @@ async def erase_all(request: web.Request) -> web.Response:
 async def _erase(request: web.Request, key: str | None) -> web.Response:
     selector = params.selector(params.query(request, required=params.CONNECTOR, optional=params.INSTANCE))
     owner, all_erasures = request[CALLER].owner, request.app[STORE].erasures
-    goes = await all_erasures.of_records(owner, selector, params.path_part(request, "stream"), key)
+    goes = await all_erasures.coverage.of_records(owner, selector, params.path_part(request, "stream"), key)
     done = await erasures.carried_out(request, goes)
     return web.Response(status=204) if done.report.clean else erasures.accepted(request, done)
 

@@ -32,7 +32,7 @@ async def main():
         await store.erasures.resume(10)
     elif not await store.central.erasures(sys.argv[2], None, 1):
         (owner,) = await store.central.owners()
-        await store.erasures.erase(owner, await store.erasures.of_connector(owner, "files"), wait=10)
+        await store.erasures.erase(owner, await store.erasures.coverage.of_connector(owner, "files"), wait=10)
     await store.close()
 asyncio.run(main())
 """
@@ -49,7 +49,7 @@ async def fill(data: Path) -> tuple[Owner, Preview]:
         await ingest(store, owner, str(number), [await upload(store, owner, data, str(number))])
 
     await asyncio.gather(*(one(number) for number in range(RECORDS)))
-    preview = await store.erasures.preview(owner, await store.erasures.of_connector(owner, CONNECTOR))
+    preview = await store.erasures.preview(owner, await store.erasures.coverage.of_connector(owner, CONNECTOR))
     await store.close()
     return owner, preview
 
@@ -79,7 +79,7 @@ async def test_an_erasure_that_is_killed_again_and_again_tells_what_its_preview_
         store = await RecordStore.open(data)
         begun = await store.central.erasures(owner.id, None, 10)
         if not begun:  # every time it was killed before it began
-            await store.erasures.erase(owner, await store.erasures.of_connector(owner, CONNECTOR), wait=10)
+            await store.erasures.erase(owner, await store.erasures.coverage.of_connector(owner, CONNECTOR), wait=10)
         assert await store.erasures.resume(10) == 0
         (job,) = await store.central.erasures(owner.id, None, 10)
         assert job.receipt is not None

@@ -323,11 +323,11 @@ class World:
         async def work(store: RecordStore) -> Any:
             erasures = store.erasures
             if stream is not None:
-                covered = await erasures.of_records(self.owner, Selector(connector, instance), stream, key)
+                covered = await erasures.coverage.of_records(self.owner, Selector(connector, instance), stream, key)
             elif instance is not None:
-                covered = await erasures.of_instance(self.owner, instance)
+                covered = await erasures.coverage.of_instance(self.owner, instance)
             else:
-                covered = await erasures.of_connector(self.owner, connector)
+                covered = await erasures.coverage.of_connector(self.owner, connector)
             return await erasures.erase(self.owner, covered, wait=0)
 
         named = [each for each in (connector, instance, stream, key) if each is not None]

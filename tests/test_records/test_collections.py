@@ -100,7 +100,7 @@ async def test_what_is_spared_by_the_grace_period_does_not_blow_the_fuse(store: 
 async def test_an_erasure_has_no_fuse(store: RecordStore, ann: Owner) -> None:
     for number in range(120):
         await keep(store, ann, b"%d" % number, f"{number}")
-    covered = await store.erasures.of_connector(ann, CONNECTOR)
+    covered = await store.erasures.coverage.of_connector(ann, CONNECTOR)
     report = (await store.erasures.erase(ann, covered, wait=10)).report
     assert (report.state, report.blobs) == ("done", 120)
 

@@ -52,7 +52,7 @@ async def test_erasing_a_connector_takes_along_what_it_gave_up_before_and_nobody
     if released:
         await store.collector.prepare()
 
-    report = await erase(store, ann, await store.erasures.of_connector(ann, CONNECTOR))
+    report = await erase(store, ann, await store.erasures.coverage.of_connector(ann, CONNECTOR))
 
     assert (report.state, report.blobs, report.bytes) == ("done", 2, len(LETTER) + len(PHOTO))
     assert await stored(store, ann) == {digest_of(DRAFT)}
@@ -65,7 +65,9 @@ async def test_erasing_a_record_or_a_stream_takes_along_what_its_connector_gave_
 ) -> None:
     await give_up(store, ann, "2", PHOTO)
     await give_up(store, ann, "2", DRAFT, OTHER)
-    report = await erase(store, ann, await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", key))
+    report = await erase(
+        store, ann, await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "documents", key)
+    )
     assert (report.blobs, report.bytes) == (1, len(PHOTO))
     assert await stored(store, ann) == {digest_of(DRAFT)}
 
@@ -73,7 +75,7 @@ async def test_erasing_a_record_or_a_stream_takes_along_what_its_connector_gave_
 async def test_what_a_connector_gave_up_and_another_holds_stays(store: RecordStore, ann: Owner) -> None:
     await record(store, ann, "1", LETTER, OTHER)
     await give_up(store, ann, "1", LETTER)
-    report = await erase(store, ann, await store.erasures.of_connector(ann, CONNECTOR))
+    report = await erase(store, ann, await store.erasures.coverage.of_connector(ann, CONNECTOR))
     assert report.blobs == 0
     assert await stored(store, ann) == {digest_of(LETTER)}
 
@@ -82,8 +84,8 @@ async def test_what_two_gave_up_goes_with_the_first_that_is_erased(store: Record
     for connector in (CONNECTOR, OTHER):
         await give_up(store, ann, "1", LETTER, connector)
     await store.collector.prepare()
-    assert (await erase(store, ann, await store.erasures.of_connector(ann, CONNECTOR))).blobs == 1
-    assert (await erase(store, ann, await store.erasures.of_connector(ann, OTHER))).blobs == 0
+    assert (await erase(store, ann, await store.erasures.coverage.of_connector(ann, CONNECTOR))).blobs == 1
+    assert (await erase(store, ann, await store.erasures.coverage.of_connector(ann, OTHER))).blobs == 0
     assert await stored(store, ann) == set()
 
 
@@ -91,7 +93,7 @@ async def test_what_was_claimed_and_never_came_goes_with_its_connector(store: Re
     await upload(store, ann, DRAFT, "9")
     await store.blobs.catalogue.expire(2e10, [])
     assert len(await store.blobs.catalogue.orphans(ann.id, 3e10, 10)) == 1
-    report = await erase(store, ann, await store.erasures.of_records(ann, Selector(CONNECTOR), "photos"))
+    report = await erase(store, ann, await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "photos"))
     assert (report.blobs, report.bytes) == (1, len(DRAFT))
     assert await stored(store, ann) == set()
 
@@ -99,7 +101,7 @@ async def test_what_was_claimed_and_never_came_goes_with_its_connector(store: Re
 async def test_an_erased_connector_is_not_remembered_as_a_holder(store: RecordStore, ann: Owner) -> None:
     await record(store, ann, "1", LETTER, OTHER)
     await give_up(store, ann, "1", LETTER)
-    await erase(store, ann, await store.erasures.of_connector(ann, CONNECTOR))
+    await erase(store, ann, await store.erasures.coverage.of_connector(ann, CONNECTOR))
     await delete(store, ann, "1", connector=OTHER)
     await store.collector.prepare()
     assert await store.blobs.catalogue.former(ann.id, CONNECTOR, None, 10) == []
@@ -112,14 +114,18 @@ async def test_a_claim_that_is_dropped_under_a_hold_that_never_linked_keeps_no_b
     await upload(store, ann, DRAFT, "9")
     # A writer dies between its hold and its commit.
     assert await store.blobs.catalogue.hold(ann.id, CONNECTOR, [digest_of(DRAFT)], 0.0) == set()
-    report = await erase(store, ann, await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", "9"))
+    report = await erase(
+        store, ann, await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "documents", "9")
+    )
     assert report.blobs == 1
     assert await stored(store, ann) == set()
 
 
 async def test_locks_that_were_left_behind_go_with_the_next_collection(store: RecordStore, ann: Owner) -> None:
     await record(store, ann, "1", LETTER)
-    report = await erase(store, ann, await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", "1"))
+    report = await erase(
+        store, ann, await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "documents", "1")
+    )
     locks = store.directory / "locks"
     (locks / report.id).touch()
     (locks / "somebody's").touch()
@@ -146,7 +152,7 @@ async def test_an_erasure_that_was_cut_off_and_asked_for_again_takes_nothing_tha
     store: RecordStore, ann: Owner, monkeypatch: pytest.MonkeyPatch, key: str | None
 ) -> None:
     await record(store, ann, "1", LETTER)
-    covered = await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", key)
+    covered = await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "documents", key)
     await begin_and_die(store, ann, covered, monkeypatch)
 
     assert (await erase(store, ann, covered)).state == "done"
@@ -163,7 +169,7 @@ async def test_an_erasure_waits_for_an_earlier_one_that_another_process_carries_
     store: RecordStore, ann: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await record(store, ann, "1", LETTER)
-    covered = await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", "1")
+    covered = await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "documents", "1")
     await begin_and_die(store, ann, covered, monkeypatch)
     (earlier,) = await store.central.unfinished_erasures()
 

@@ -17,6 +17,7 @@ from blobstore.gc import Collector
 from blobstore.sqlite.file import try_file_lock
 from records.central import Owner
 from records.consent.scope import Selector
+from records.copies import Copies
 from records.erasure import receipts
 from records.erasure.erasures import Erasure, Erasures
 from records.erasure.report import Covered
@@ -102,6 +103,7 @@ def dying(store: RecordStore, plan: Plan) -> Erasures:
         store.keyring,
         store.ledger,
         Residues(store.directory, store.blobs, central, engines),
+        Copies(store.directory / "locks"),
     )
 
 
@@ -119,15 +121,15 @@ async def fill(store: RecordStore) -> Owner:
 async def covered(erasures: Erasures, owner: Owner, scope: str) -> Covered:
     match scope:
         case "record":
-            return await erasures.of_records(owner, Selector(CONNECTOR), "documents", "0")
+            return await erasures.coverage.of_records(owner, Selector(CONNECTOR), "documents", "0")
         case "stream":
-            return await erasures.of_records(owner, Selector(CONNECTOR), "documents")
+            return await erasures.coverage.of_records(owner, Selector(CONNECTOR), "documents")
         case "instance":
-            (instance,) = (await erasures.of_connector(owner, CONNECTOR)).instances
-            return await erasures.of_instance(owner, instance)
+            (instance,) = (await erasures.coverage.of_connector(owner, CONNECTOR)).instances
+            return await erasures.coverage.of_instance(owner, instance)
         case "connector":
-            return await erasures.of_connector(owner, CONNECTOR)
-    return await erasures.of_owner(owner)
+            return await erasures.coverage.of_connector(owner, CONNECTOR)
+    return await erasures.coverage.of_owner(owner)
 
 
 @pytest.mark.long

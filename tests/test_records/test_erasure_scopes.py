@@ -70,16 +70,16 @@ async def covered(store: RecordStore, owner: Owner, scope: str) -> Covered:
     erasures = store.erasures
     match scope:
         case "record":
-            return await erasures.of_records(owner, Selector(CONNECTOR, "home"), "documents", "1")
+            return await erasures.coverage.of_records(owner, Selector(CONNECTOR, "home"), "documents", "1")
         case "stream":
-            return await erasures.of_records(owner, Selector(CONNECTOR, "home"), "documents")
+            return await erasures.coverage.of_records(owner, Selector(CONNECTOR, "home"), "documents")
         case "stream of all":
-            return await erasures.of_records(owner, Selector(CONNECTOR), "documents")
+            return await erasures.coverage.of_records(owner, Selector(CONNECTOR), "documents")
         case "instance":
-            return await erasures.of_instance(owner, "home")
+            return await erasures.coverage.of_instance(owner, "home")
         case "connector":
-            return await erasures.of_connector(owner, CONNECTOR)
-    return await erasures.of_owner(owner)
+            return await erasures.coverage.of_connector(owner, CONNECTOR)
+    return await erasures.coverage.of_owner(owner)
 
 
 async def erase(store: RecordStore, owner: Owner, scope: str) -> Erasure:
@@ -243,14 +243,14 @@ async def test_what_is_in_a_stream_that_is_not_declared_any_more_can_be_erased(
     assert (done.clean, done.records) == (True, preview.records)
     assert done.records > 0
     with pytest.raises(Unknown):
-        await store.erasures.of_records(ann, Selector(CONNECTOR), "never there", None)
+        await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "never there", None)
 
 
 async def test_an_owner_is_erased_once(store: RecordStore, ann: Owner) -> None:
     await erase(store, ann, "owner")
     (gone,) = [owner for owner in await store.central.owners() if owner.id == ann.id]
     with pytest.raises(Conflict):
-        await store.erasures.of_owner(gone)
+        await store.erasures.coverage.of_owner(gone)
 
 
 async def test_no_name_of_an_erased_owner_is_left_in_any_file(store: RecordStore) -> None:
@@ -259,7 +259,7 @@ async def test_no_name_of_an_erased_owner_is_left_in_any_file(store: RecordStore
     await store.registry.register(owner, msgspec.json.encode(MANIFEST))
     await store.access.create_owner_token(name, None)
     await ingest(store, owner, "1", [])
-    done = await store.erasures.erase(owner, await store.erasures.of_owner(owner), wait=10)
+    done = await store.erasures.erase(owner, await store.erasures.coverage.of_owner(owner), wait=10)
     assert done.report.state == "done"
     files = [path for path in store.directory.rglob("*") if path.is_file()]
     assert [path.name for path in files if name.encode() in path.read_bytes()] == []

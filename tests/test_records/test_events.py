@@ -81,10 +81,12 @@ async def do_everything(store: RecordStore, owner: Owner) -> None:
     await delete(store, owner, f"{SECRET} unneeded")
     await store.collect(0.0)
     await store.access.revoke((await store.access.tokens())[0].digest.hex())
-    await store.erasures.erase(owner, await store.erasures.of_records(owner, selector, "documents", key), wait=5)
-    await store.erasures.erase(owner, await store.erasures.of_connector(owner, CONNECTOR), wait=5)
+    await store.erasures.erase(
+        owner, await store.erasures.coverage.of_records(owner, selector, "documents", key), wait=5
+    )
+    await store.erasures.erase(owner, await store.erasures.coverage.of_connector(owner, CONNECTOR), wait=5)
     assert token
-    await store.erasures.erase(owner, await store.erasures.of_owner(owner), wait=5)
+    await store.erasures.erase(owner, await store.erasures.coverage.of_owner(owner), wait=5)
 
 
 async def test_no_kind_of_event_tells_content_keys_or_names(store: RecordStore, owner: Owner) -> None:

@@ -139,7 +139,7 @@ async def test_what_was_erased_deleted_or_superseded_is_not_in_it(store: RecordS
     assert b'"gone"' not in archive
     assert b'"old"' not in archive
     await store.erasures.erase(
-        owner, await store.erasures.of_records(owner, Selector(CHAT, "chat-one"), "records", "2"), wait=10
+        owner, await store.erasures.coverage.of_records(owner, Selector(CHAT, "chat-one"), "records", "2"), wait=10
     )
     archive = await bag_of(store, owner)
     assert ONLY_CHAT not in archive
@@ -222,7 +222,7 @@ async def test_the_same_data_are_the_same_bytes_whoever_has_them_and_whatever_ca
     before = Writer(other, stranger, CHAT, "chat-one")
     await before.put("messages", "erased", '{"id":"erased"}')
     await other.erasures.erase(
-        stranger, await other.erasures.of_records(stranger, Selector(CHAT), "messages", "erased"), wait=10
+        stranger, await other.erasures.coverage.of_records(stranger, Selector(CHAT), "messages", "erased"), wait=10
     )
     await fill(other, stranger, {CHAT: ONLY_CHAT, MAIL: ONLY_MAIL})
     assert await bag_of(other, stranger) == first == await bag_of(store, owner)
@@ -230,7 +230,7 @@ async def test_the_same_data_are_the_same_bytes_whoever_has_them_and_whatever_ca
 
 async def test_erasing_another_source_that_shares_blobs_changes_not_a_byte(store: RecordStore, owner: Owner) -> None:
     before = await bag_of(store, owner, CHAT)
-    await store.erasures.erase(owner, await store.erasures.of_connector(owner, MAIL), wait=10)
+    await store.erasures.erase(owner, await store.erasures.coverage.of_connector(owner, MAIL), wait=10)
     await store.collect(0)
     assert await bag_of(store, owner, CHAT) == before == await bag_of(store, owner)
 
@@ -279,9 +279,9 @@ async def test_an_erasure_does_not_wait_and_the_export_breaks_off(
     async with store.exports.open(owner) as export, store.exports.open(owner, MAIL) as untouched:
         await export.read(0, 1000)
         if erased == "a record":
-            target = await store.erasures.of_records(owner, Selector(CHAT), "messages", "a")
+            target = await store.erasures.coverage.of_records(owner, Selector(CHAT), "messages", "a")
         else:
-            target = await store.erasures.of_connector(owner, CHAT)
+            target = await store.erasures.coverage.of_connector(owner, CHAT)
         await store.erasures.erase(owner, target, wait=10)
         with pytest.raises(StorageUnavailable, match="export again"):
             await export.read(0, 1000)
@@ -292,7 +292,7 @@ async def test_an_erasure_is_complete_when_no_open_export_holds_what_went(
     store: RecordStore, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "SECONDS", 3600.0)  # they do not look by themselves
-    target = await store.erasures.of_records(owner, Selector(CHAT), "messages", "a")
+    target = await store.erasures.coverage.of_records(owner, Selector(CHAT), "messages", "a")
     async with store.exports.open(owner, MAIL):
         async with store.exports.open(owner, CHAT):
             begun = await store.erasures.erase(owner, target, wait=0.2)
@@ -305,7 +305,7 @@ async def test_an_erasure_is_complete_when_no_open_export_holds_what_went(
 async def test_a_copy_of_a_process_that_was_killed_holds_nothing_back(store: RecordStore, owner: Owner) -> None:
     abandoned = store.directory / "locks" / f"copy_{owner.id}_{'0' * 16}"
     abandoned.touch()
-    target = await store.erasures.of_records(owner, Selector(CHAT), "messages", "a")
+    target = await store.erasures.coverage.of_records(owner, Selector(CHAT), "messages", "a")
     assert (await store.erasures.erase(owner, target, wait=10)).report.state == "done"
     assert not abandoned.exists()
 
@@ -320,7 +320,7 @@ async def test_an_export_that_nobody_reads_on_lets_go_of_what_is_erased(
         members = export.members()
         await anext(members)
         assert nameless(store) > 0
-        target = await store.erasures.of_connector(owner, CHAT)
+        target = await store.erasures.coverage.of_connector(owner, CHAT)
         await store.erasures.erase(owner, target, wait=10)
         async with asyncio.timeout(20):
             while nameless(store):
@@ -345,7 +345,7 @@ async def test_while_an_erasure_is_under_way_nothing_is_exported(store: RecordSt
 async def test_the_file_of_a_record_that_was_erased_is_missing_at_once(store: RecordStore, owner: Owner) -> None:
     async with store.exports.open(owner) as export:
         await store.erasures.erase(
-            owner, await store.erasures.of_records(owner, Selector(CHAT), "records", "2"), wait=10
+            owner, await store.erasures.coverage.of_records(owner, Selector(CHAT), "records", "2"), wait=10
         )
         assert await store.blobs.catalogue.find(owner.id, digest_of(ONLY_CHAT)) is None
         with pytest.raises(StorageUnavailable, match="export again"):

@@ -201,7 +201,7 @@ async def test_what_is_here_otherwise_is_a_conflict_before_anything_is_stored(
     assert [each.key for each in await store.registry.connectors(Scope.of_owner(owner))] == [CHAT]
     await store.registry.register(owner, manifest(CHAT))
     await take(store, "somebody", bags[CHAT])
-    await store.erasures.erase(owner, await store.erasures.of_instance(owner, "chat-one"), wait=10)
+    await store.erasures.erase(owner, await store.erasures.coverage.of_instance(owner, "chat-one"), wait=10)
     with pytest.raises(Conflict, match="was erased"):
         await take(store, "somebody", bags[CHAT])
 
@@ -211,7 +211,7 @@ async def test_what_was_exported_and_erased_comes_back_under_another_name(
 ) -> None:
     await take(store, "somebody", bags[None])
     owner = await store.access.owner("somebody")
-    await store.erasures.erase(owner, await store.erasures.of_connector(owner, CHAT), wait=10)
+    await store.erasures.erase(owner, await store.erasures.coverage.of_connector(owner, CHAT), wait=10)
     with pytest.raises(Conflict, match="OLD=NEW"):
         await take(store, "somebody", bags[None])
     assert await bag_of(store, owner) == bags[MAIL]
@@ -533,5 +533,7 @@ async def test_an_import_puts_records_in_the_place_of_those_that_are_there(store
     files = files_of(await bag_of(store, owner))
     assert b'"newer"' not in files[layout.records(Partition(CHAT, "chat-one", "messages"))]
     assert files[RECORDS] == files_of(archive)[RECORDS]
-    await store.erasures.erase(owner, await store.erasures.of_records(owner, Selector(CHAT), "messages", "b"), wait=10)
+    await store.erasures.erase(
+        owner, await store.erasures.coverage.of_records(owner, Selector(CHAT), "messages", "b"), wait=10
+    )
     assert await bag_of(store, owner) == archive

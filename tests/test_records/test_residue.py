@@ -68,7 +68,7 @@ class Filled:
         """All of the connector, as it is done by a server; gives the reason by which its blobs went."""
         report = (
             await self.store.erasures.erase(
-                self.ann, await self.store.erasures.of_connector(self.ann, CONNECTOR), wait=10
+                self.ann, await self.store.erasures.coverage.of_connector(self.ann, CONNECTOR), wait=10
             )
         ).report
         assert report.state == "done"
@@ -199,7 +199,9 @@ async def test_a_quarantined_file_may_hold_something_else_than_its_name_says(fil
     hex = stored.name.digest.hex
     path = filled.data / "blobs" / filled.ann.id / hex[:2] / hex[2:4] / f"{hex}.{stored.name.generation}"
     await filled.store.erasures.erase(
-        filled.ann, await filled.store.erasures.of_records(filled.ann, Selector(CONNECTOR), "documents"), wait=10
+        filled.ann,
+        await filled.store.erasures.coverage.of_records(filled.ann, Selector(CONNECTOR), "documents"),
+        wait=10,
     )
     path.chmod(0o600)
     path.write_bytes(b"".join(filled.blobs))
@@ -237,7 +239,7 @@ async def test_for_one_record_the_databases_of_others_are_not_searched(filled: F
     assert (
         await filled.store.erasures.erase(
             filled.ann,
-            await filled.store.erasures.of_records(filled.ann, Selector(CONNECTOR), "documents", "3"),
+            await filled.store.erasures.coverage.of_records(filled.ann, Selector(CONNECTOR), "documents", "3"),
             wait=10,
         )
     ).report.records

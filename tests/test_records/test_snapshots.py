@@ -108,10 +108,14 @@ class Busy:
                 if self._rng.random() < 0.5:
                     key = f"{self._rng.randrange(3)}-{self._rng.randrange(20)}"
                     await store.erasures.erase(
-                        owner, await store.erasures.of_records(owner, Selector(CONNECTOR), "documents", key), wait=0.1
+                        owner,
+                        await store.erasures.coverage.of_records(owner, Selector(CONNECTOR), "documents", key),
+                        wait=0.1,
                     )
                 else:
-                    await store.erasures.erase(owner, await store.erasures.of_connector(owner, CONNECTOR), wait=0.1)
+                    await store.erasures.erase(
+                        owner, await store.erasures.coverage.of_connector(owner, CONNECTOR), wait=0.1
+                    )
                 self.erased += 1
             await owner_of(store, "ann")
 
@@ -245,7 +249,7 @@ async def test_a_moment_whose_bytes_were_erased_is_given_up_for_another(
             await ingest(store, ann, key, [await upload(store, ann, b"of " + key.encode(), key)])
 
         async def erase() -> None:
-            covered = await store.erasures.of_records(ann, Selector(CONNECTOR), "documents", "1")
+            covered = await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "documents", "1")
             await store.erasures.erase(ann, covered, wait=0.0)
 
         interrupted = Interrupted(monkeypatch, erase)

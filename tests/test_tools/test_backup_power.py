@@ -42,7 +42,7 @@ async def test_what_is_restored_is_whole_or_nobody_can_open_it(
     store = await RecordStore.open(tmp_path / "data")
     await back_up(store, tmp_path / "out")
     owner = await store.access.owner("ann")
-    covered = await store.erasures.of_records(owner, Selector(CONNECTOR), "documents", "1")
+    covered = await store.erasures.coverage.of_records(owner, Selector(CONNECTOR), "documents", "1")
     await store.erasures.erase(owner, covered, wait=30.0)
     await store.close()
     await restore(tmp_path / "out", disk.path / "data", ledger=tmp_path / "data" / NAME)
