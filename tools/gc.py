@@ -26,7 +26,9 @@ Row = dict[str, Any]
 
 @click.command()
 @store_options
-@click.option("--grace", default="24h", show_default=True, help="Spare what became an orphan more recently.")
+@click.option(
+    "--grace", default="24h", show_default=True, help="Spare what became an orphan more recently; 0: spare nothing."
+)
 @click.option("--dry-run", is_flag=True, help="Show all that would go, and foreign files; remove nothing.")
 @click.option("--foreign", is_flag=True, help="Show foreign files too: every file is looked at.")
 @click.option(
@@ -43,7 +45,7 @@ def gc(opening: Opening, grace: str, dry_run: bool, foreign: bool, max_share: fl
     Exit code 0: all that is garbage is gone, or would go; 1: the store cannot be collected, say because a part of it
     does not answer; 3: suspiciously much would go, nothing was removed.
     """
-    wanted = Wanted(0.0 if grace == "0" else _seconds(grace), fuse=Fuse(max_share))
+    wanted = Wanted(_seconds(grace), fuse=Fuse(max_share))
     array = JsonArray() if as_json else None
 
     async def work(store: RecordStore) -> bool:
@@ -152,15 +154,20 @@ def _more(summary: Row, length: int) -> Row:
     return summary | {"blobs": summary["blobs"] + 1, "bytes": summary["bytes"] + length}
 
 
+_NONE = ("0", "0s", "0m", "0h", "0d", "0w")
+
+
 def _blob(what: str, each: Condemned) -> Row:
     return {"what": what, "blob_id": str(each.name.digest), "bytes": each.size, "reason": each.reason}
 
 
 def _seconds(text: str) -> float:
+    if text in _NONE:
+        return 0.0
     try:
         return duration(text).total_seconds()
     except ValueError as error:
-        raise click.BadParameter("a number and one of s, m, h, d, w", param_hint="--grace") from error
+        raise click.BadParameter("a number and one of s, m, h, d, w; or 0", param_hint="--grace") from error
 
 
 def _text(row: Mapping[str, Any]) -> str:

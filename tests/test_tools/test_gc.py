@@ -113,3 +113,16 @@ def test_a_collection_without_the_option_does_not_look_at_every_file(stored: Sto
     (stored.data / "staging" / "notes").write_bytes(b"mine")
     *rows, _ = gc(stored)
     assert [row["subject"] for row in rows] == ["staging/notes"]
+
+
+@pytest.mark.parametrize("grace", ["0", "0s", "0d"])
+def test_no_grace_is_zero_of_anything(stored: Stored, grace: str) -> None:
+    delete_photo(stored)
+    assert stored.run("gc", "--grace", grace).exit_code == 0
+    assert not any(each["what"] == "orphan" for each in gc(stored, "--dry-run"))
+
+
+def test_a_grace_that_is_no_time_is_refused_with_what_would_be_one(stored: Stored) -> None:
+    result = stored.run("gc", "--grace", "soon")
+    assert result.exit_code == 2
+    assert "or 0" in result.output
