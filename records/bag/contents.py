@@ -3,10 +3,11 @@
 Text is written into one scratch file as it is made; attached files stay where they are stored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Stored
@@ -190,11 +191,9 @@ class Text:
         self._file.append(data)
 
 
-def _member(row: tuple[str, int, bytes, bytes, str, int, str] | list[object]) -> Member:
+def _member(row: Sequence[Any]) -> Member:
     path, size, digest, sha256, source, offset, generation = row
-    assert isinstance(digest, bytes)
-    content = Content(Digest.from_bytes(digest), sha256, size)  # type: ignore[arg-type]
-    return Member(path, content, Source(source), offset, generation)  # type: ignore[arg-type]
+    return Member(path, Content(Digest.from_bytes(digest), sha256, size), Source(source), offset, generation)
 
 
 _TABLES = """
