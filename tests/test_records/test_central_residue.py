@@ -10,7 +10,7 @@ import pytest
 
 from records.central import ErasureJob
 from records.centrals.sqlite import SqliteCentral
-from tests.conformance.central_suite import EVENT, T1, added, registered
+from tests.conformance.central_values import EVENT, T1, added, registered
 from tests.fakes.residue import cut_log, pieces_in
 
 SEEDS = range(5)

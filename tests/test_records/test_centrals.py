@@ -16,7 +16,8 @@ from records.centrals.memory import MemoryCentral
 from records.centrals.sqlite import SqliteCentral
 from records.centrals.sqlite.chain import noted_sql
 from records.consent import tokens
-from tests.conformance.central_suite import EVENT, T1, T2, CentralSuite, added, granted, job_of, registered
+from tests.conformance.central_suite import CentralSuite
+from tests.conformance.central_values import EVENT, T1, T2, added, granted, job_of, registered
 
 
 class TestMemoryCentral(CentralSuite):

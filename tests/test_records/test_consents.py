@@ -22,7 +22,7 @@ from records.consent.tokens import PREFIX
 from records.errors import Forbidden, Invalid, Unknown
 from records.keyring import Keyring
 from records.registry import Registry
-from tests.conformance.central_suite import EVENT, grant_of, job_of, token_for, token_of
+from tests.conformance.central_values import EVENT, grant_of, job_of, token_for, token_of
 
 NOW = "2026-11-23T10:00:00.000000Z"
 LATER = "2026-11-24T10:00:00.000000Z"
