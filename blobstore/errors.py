@@ -11,6 +11,7 @@ BlobError
 ├── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
 │   ├── Damaged          a database file is not what was written; trying again does not help
 │   ├── NewerVersion     a database file was made by a newer version of this program
+│   ├── Moved            what was asked for is kept elsewhere now, or not yet here: find out where, and repeat
 │   └── WrongStore       parts that do not belong together: of different stores, or of different times of one
 └── FuseBlown            a collection would remove suspiciously much; nothing was removed
 """
@@ -62,6 +63,10 @@ class Damaged(StorageUnavailable):
 
 class NewerVersion(StorageUnavailable):
     """A database file was made by a newer version of this program, which alone may write it."""
+
+
+class Moved(StorageUnavailable):
+    """What was asked for is kept elsewhere now, or is not here yet. Nothing was written: find out where, and repeat."""
 
 
 class WrongStore(StorageUnavailable):
