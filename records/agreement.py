@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blobstore.catalogue import Catalogue, Numbering
 from blobstore.errors import WrongStore
-from records.audit.outboxes import BLOBS, RECORDS
+from records.audit.outboxes import BLOBS
 from records.central import Central
 from records.engine import Engine
 
@@ -34,9 +34,11 @@ async def require_own(owner: str, engine: Engine, central: Central, store_id: st
     name = f"{store_id}/{owner}"
     if await engine.bind(name) != name:
         raise WrongStore(f"{owner}.db has the records of another owner, or another store; restore the right file")
-    numbering = await engine.numbering()
-    delivered = await central.delivered(owner, RECORDS)
-    _require_order(f"{owner}.db", numbering, delivered, await engine.numbering())
+    before = await engine.numbering()
+    delivered = {source: await central.delivered(owner, source) for source in before}
+    after = await engine.numbering()
+    for source, numbering in before.items():
+        _require_order(f"{owner}.db", numbering, delivered[source], after[source])
 
 
 def _require_order(file: str, before: Numbering, delivered: int, after: Numbering) -> None:

@@ -265,19 +265,22 @@ class Engine(Protocol):
     # -- events ----------------------------------------------------------------------------------------------------
 
     async def outbox(self, limit: int) -> list[OutboxEvent]:
-        """The oldest events that have not been drained."""
+        """The oldest events of one source that have not been drained; none just when no source has any.
+
+        A source is an outbox: events have an order within it, and it has the same name in every process.
+        """
         ...
 
-    async def numbering(self) -> Numbering:
-        """The numbers of the outbox, as they are at one moment."""
+    async def numbering(self) -> Mapping[str, Numbering]:
+        """The numbers of every outbox by its source, each as they are at one moment."""
         ...
 
     async def bind(self, name: str) -> str:
         """The name of whose records these are: the first that is told is kept, and given back from then on."""
         ...
 
-    async def drained(self, seq: int) -> None:
-        """Events up to and with `seq` are on the spine."""
+    async def drained(self, source: str, seq: int) -> None:
+        """Events of this source up to and with `seq` are on the spine; nothing where there is no such source."""
         ...
 
     async def note(self, event: bytes) -> None:

@@ -5,9 +5,9 @@ It would release every blob of its owner, and its events, numbered from the star
 
 from blobstore.errors import StorageUnavailable
 from records.agreement import require_own
-from records.audit.outboxes import RECORDS
 from records.central import Central
 from records.engine import Engine, Engines
+from records.shards import RECORDS
 
 
 class GuardedEngines:

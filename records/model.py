@@ -243,7 +243,8 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class OutboxEvent:
-    """An event on its way to the spine; `seq` grows within one engine and is never used twice."""
+    """An event on its way to the spine; `seq` grows within its source and is never used twice there."""
 
     seq: int
     body: bytes
+    source: str

@@ -11,9 +11,6 @@ from records.errors import Unknown
 
 BATCH = 500
 
-RECORDS = "records"
-"""The outbox of an owner's record engine, as a source of the spine."""
-
 BLOBS = "blobs"
 """The outbox of the catalogue, as a source of the spine."""
 
@@ -32,10 +29,9 @@ class Audit:
         async with self._lock:
             engine = await self._engines.of(owner.id)
             while events := await engine.outbox(BATCH):
-                await self._central.append(
-                    owner.id, RECORDS, [(event.seq, event.body) for event in events], times.now()
-                )
-                await engine.drained(events[-1].seq)
+                source = events[0].source
+                await self._central.append(owner.id, source, [(each.seq, each.body) for each in events], times.now())
+                await engine.drained(source, events[-1].seq)
             await self._drain_catalogue()
 
     async def drain_all(self) -> None:

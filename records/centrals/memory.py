@@ -8,6 +8,7 @@ from typing import NamedTuple
 from records.audit import spine
 from records.central import About, Checkpoint, Connector, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
 from records.errors import Conflict, Unknown
+from records.shards import Home, Left, Shards
 
 
 class MemoryCentral:
@@ -27,6 +28,7 @@ class MemoryCentral:
         self._noted: dict[str, list[tuple[int, About]]] = {}
         self._delivered: dict[tuple[str, str], int] = {}
         self._samples: dict[str, tuple[bytes, bytes]] = {}
+        self._shards: dict[str, Shards] = {}
         self._name: str | None = None
         self._checkpoints: dict[str, dict[int, Checkpoint]] = {}
 
@@ -135,6 +137,63 @@ class MemoryCentral:
             if of == owner and instance.erased_at is None and connector in (None, instance.connector)
         ]
         return sorted(living, key=lambda instance: (instance.connector, instance.id))
+
+    # -- shards ----------------------------------------------------------------------------------------------------
+
+    async def shards(self, owner: str) -> Shards:
+        return self._shards.get(owner, Shards())
+
+    async def shards_revision(self, owner: str) -> int:
+        return self._shards.get(owner, Shards()).revision
+
+    async def set_topology(self, owner: str, source: str | None, to: str) -> bool:
+        there = await self._changeable(owner)
+        if there.topology != source:
+            return False
+        self._shards[owner] = replace(there, topology=to, revision=there.revision + 1)
+        return True
+
+    async def place(self, owner: str, connector: str, shard: str) -> Home:
+        if await self._shard(owner, connector) is None:
+            self._rehome(owner, connector, Home(shard, 1))
+        return self._shards[owner].homes[connector]
+
+    async def move(self, owner: str, connector: str, source: str | None, to: str | None) -> bool:
+        if await self._shard(owner, connector) != source:
+            return False
+        self._rehome(owner, connector, None if to is None else Home(to, 1))
+        return True
+
+    async def wake(self, owner: str, connector: str, shard: str) -> int | None:
+        if await self._shard(owner, connector) != shard:
+            return None
+        number = self._shards[owner].homes[connector].number + 1
+        self._rehome(owner, connector, Home(shard, number))
+        return number
+
+    async def rest(self, owner: str, connector: str, shard: str, number: int, left: Left) -> bool:
+        there = (await self._changeable(owner)).homes.get(connector)
+        if there is None or (there.shard, there.number) != (shard, number):
+            return False
+        self._rehome(owner, connector, replace(there, left=left))
+        return True
+
+    async def _changeable(self, owner: str) -> Shards:
+        self._require_owner(owner)
+        return await self.shards(owner)
+
+    async def _shard(self, owner: str, connector: str) -> str | None:
+        home = (await self._changeable(owner)).homes.get(connector)
+        return None if home is None else home.shard
+
+    def _rehome(self, owner: str, connector: str, home: Home | None) -> None:
+        there = self._shards.get(owner, Shards())
+        homes = dict(there.homes)
+        if home is None:
+            homes.pop(connector, None)
+        else:
+            homes[connector] = home
+        self._shards[owner] = replace(there, homes=homes, revision=there.revision + 1)
 
     # -- sync state ------------------------------------------------------------------------------------------------
 

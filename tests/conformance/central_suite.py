@@ -4,6 +4,7 @@ from records.central import Central
 from tests.conformance.central_access import Grants, OwnersAndTokens
 from tests.conformance.central_erasures import ErasureJobs
 from tests.conformance.central_registry import ConnectorsAndInstances, NamespacesOfGrants, SyncState
+from tests.conformance.central_shards import Homes
 from tests.conformance.central_spine import Checkpoints, Notes, Spines
 from tests.conformance.central_values import T1, registered
 
@@ -24,6 +25,7 @@ class CentralSuite(
     OwnersAndTokens,
     Grants,
     ConnectorsAndInstances,
+    Homes,
     SyncState,
     NamespacesOfGrants,
     ErasureJobs,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.conformance.engine_leap import EngineLeap
 from tests.conformance.engine_linking import EngineLinking
 from tests.conformance.engine_links import EngineLinks
 from tests.conformance.engine_reads import EngineReads
-from tests.conformance.engine_values import MESSAGES, Clock, apply, put, record_of
+from tests.conformance.engine_values import MAILS, MESSAGES, Clock, apply, batch_of, put, record_of
 from tests.conformance.engine_writes import EngineWrites
 
 OWNER = "o1a2b3c4"
@@ -40,8 +41,8 @@ class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineL
         events = await engine.outbox(10)
         assert [event.body for event in events] == [b"one", b"two", b"", b"\0three"]
         assert await engine.outbox(2) == events[:2]
-        await engine.drained(events[1].seq)
-        await engine.drained(events[0].seq)
+        await engine.drained(events[1].source, events[1].seq)
+        await engine.drained(events[0].source, events[0].seq)
         assert await engine.outbox(10) == events[2:]
 
     async def test_the_number_of_an_event_is_never_used_twice(self, engine: Engine) -> None:
@@ -49,20 +50,35 @@ class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineL
         for _ in range(3):
             await engine.note(b"event")
             (event,) = await engine.outbox(10)
-            await engine.drained(event.seq)
+            await engine.drained(event.source, event.seq)
             numbers.append(event.seq)
         assert numbers == sorted(set(numbers))
 
     async def test_an_outbox_tells_what_was_given_and_what_was_drained(self, engine: Engine) -> None:
-        assert await engine.numbering() == Numbering(0, 0)
+        assert set((await engine.numbering()).values()) <= {Numbering(0, 0)}
         for body in (b"one", b"two", b"three"):
             await engine.note(body)
-        first, second, third = (event.seq for event in await engine.outbox(10))
-        assert await engine.numbering() == Numbering(first - 1, third)
-        await engine.drained(second)
-        assert await engine.numbering() == Numbering(second, third)
-        await engine.drained(third)
-        assert await engine.numbering() == Numbering(third, third)
+        events = await engine.outbox(10)
+        (source,) = {event.source for event in events}
+        first, second, third = (event.seq for event in events)
+        assert (await engine.numbering())[source] == Numbering(first - 1, third)
+        await engine.drained(source, second)
+        assert (await engine.numbering())[source] == Numbering(second, third)
+        await engine.drained(source, third)
+        assert (await engine.numbering())[source] == Numbering(third, third)
+
+    async def test_every_source_is_drained_by_itself(self, engine: Engine) -> None:
+        await engine.note(b"noted")
+        for partition in (MESSAGES, MAILS):
+            await engine.apply(replace(batch_of(partition, put("a")), event=partition.connector.encode()))
+        bodies: list[bytes] = []
+        while events := await engine.outbox(1):
+            (event,) = events
+            await engine.drained("another", event.seq)
+            assert await engine.outbox(1) == events
+            await engine.drained(event.source, event.seq)
+            bodies.append(event.body)
+        assert sorted(bodies) == sorted([b"noted", MESSAGES.connector.encode(), MAILS.connector.encode()])
 
     async def test_the_first_name_is_kept(self, engine: Engine) -> None:
         assert [await engine.bind("a"), await engine.bind("b"), await engine.bind("a")] == ["a", "a", "a"]

@@ -222,7 +222,8 @@ MUTANTS = [
             Edit(
                 Audit.drain,
                 "while events := await engine.outbox(BATCH):\n",
-                "while events := await engine.outbox(BATCH):\n            await engine.drained(events[-1].seq)\n",
+                "while events := await engine.outbox(BATCH):\n"
+                "            await engine.drained(events[0].source, events[-1].seq)\n",
             )
         ],
         "p7: death of who drains",

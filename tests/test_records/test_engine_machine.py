@@ -213,7 +213,7 @@ class EngineMachine(RuleBasedStateMachine):
     def drain(self) -> None:
         events = self.both(lambda engine: engine.outbox(2))
         if events:
-            self.both(lambda engine: engine.drained(events[-1].seq))
+            self.both(lambda engine: engine.drained(events[0].source, events[-1].seq))
 
     @rule()
     def sanitize(self) -> None:

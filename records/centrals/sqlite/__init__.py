@@ -15,12 +15,13 @@ from records.centrals.sqlite.erasures import Erasures
 from records.centrals.sqlite.grants import Grants
 from records.centrals.sqlite.registry import Registry
 from records.centrals.sqlite.schema import CONTENT, MIGRATIONS
+from records.centrals.sqlite.shards import Homes
 from records.centrals.sqlite.state import State
 
 __all__ = ["SqliteCentral"]
 
 
-class SqliteCentral(Access, Grants, Registry, State, Erasures, Chain):
+class SqliteCentral(Access, Grants, Registry, Homes, State, Erasures, Chain):
     """Adapter of `records.central.Central`."""
 
     @classmethod

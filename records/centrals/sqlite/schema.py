@@ -94,6 +94,15 @@ CREATE TABLE noted (
 CREATE INDEX noted_by_grant ON noted (owner, grant_id, seq) WHERE grant_id IS NOT NULL;
 CREATE INDEX noted_by_connector ON noted (owner, connector, seq) WHERE connector IS NOT NULL;
 CREATE INDEX noted_by_blob ON noted (owner, blob, seq) WHERE blob IS NOT NULL;
+CREATE TABLE topologies (
+    owner TEXT PRIMARY KEY REFERENCES owners, topology TEXT, revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE homes (
+    owner TEXT NOT NULL REFERENCES owners, connector TEXT NOT NULL, shard TEXT NOT NULL,
+    number INTEGER NOT NULL DEFAULT 1, rests INTEGER NOT NULL DEFAULT 0,
+    notes INTEGER NOT NULL DEFAULT 0, stale INTEGER NOT NULL DEFAULT 0, oldest REAL,
+    PRIMARY KEY (owner, connector)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE delivered (
     owner TEXT NOT NULL REFERENCES owners, source TEXT NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY (owner, source)

@@ -33,6 +33,7 @@ from records.model import (
     Target,
 )
 from records.reading.paging import take, up_to
+from records.shards import RECORDS
 
 __all__ = ["MemoryEngine", "MemoryEngines"]
 
@@ -298,19 +299,19 @@ class MemoryEngine:
     async def outbox(self, limit: int) -> list[OutboxEvent]:
         return self._outbox[:limit]
 
-    async def numbering(self) -> Numbering:
-        return Numbering(self._outbox[0].seq - 1 if self._outbox else self._seq, self._seq)
+    async def numbering(self) -> Mapping[str, Numbering]:
+        return {RECORDS: Numbering(self._outbox[0].seq - 1 if self._outbox else self._seq, self._seq)}
 
     async def bind(self, name: str) -> str:
         self._name = self._name or name
         return self._name
 
-    async def drained(self, seq: int) -> None:
-        self._outbox = [event for event in self._outbox if event.seq > seq]
+    async def drained(self, source: str, seq: int) -> None:
+        self._outbox = [event for event in self._outbox if event.source != source or event.seq > seq]
 
     async def note(self, event: bytes) -> None:
         self._seq += 1
-        self._outbox.append(OutboxEvent(self._seq, event))
+        self._outbox.append(OutboxEvent(self._seq, event, RECORDS))
 
     async def check(self) -> list[str]:
         return []

@@ -12,6 +12,7 @@ from blobstore.sqlite import sqlite3
 from blobstore.sqlite.file import SqliteFile
 from blobstore.sqlite.slack import SLACK
 from records.model import Link, Partition, Tombstone
+from records.shards import RECORDS
 
 MIGRATIONS = Migrations("records")
 
@@ -104,11 +105,12 @@ VERSIONS = 40
 
 
 class OnFile:
-    """A part of the engine: statements on the file, and the clock, that all parts share."""
+    """A part of the engine: statements on the file, the clock, and the outbox's name, that all parts share."""
 
-    def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time, source: str = RECORDS) -> None:
         self._file = file
         self._clock = clock
+        self.source = source
 
     def now(self) -> int:
         """The time of a change as it is kept: never too early, so that nothing is forgotten too early."""
