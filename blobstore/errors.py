@@ -10,6 +10,7 @@ BlobError
 │       └── LargerThanQuota  one upload that its quota could never hold
 ├── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
 │   ├── Damaged          a database file is not what was written; trying again does not help
+│   ├── Missing          a part of a store is gone; an empty one in its place would be taken for the truth
 │   ├── NewerVersion     a database file was made by a newer version of this program
 │   ├── Moved            what was asked for is kept elsewhere now, or not yet here: find out where, and repeat
 │   └── WrongStore       parts that do not belong together: of different stores, or of different times of one
@@ -59,6 +60,10 @@ class StorageUnavailable(BlobError):
 
 class Damaged(StorageUnavailable):
     """A database file is not what was written to it, or is no database at all."""
+
+
+class Missing(StorageUnavailable):
+    """A part of a store is gone, and it was not made anew: an empty one would be taken for the truth."""
 
 
 class NewerVersion(StorageUnavailable):

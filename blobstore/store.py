@@ -99,13 +99,15 @@ class BlobStore:
         self._renewal: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, directory: Path, floor: Floor = NO_FLOOR) -> Self:
-        """Open, or make, a store on the filesystem with its catalogue in SQLite; `floor` is what must stay free there.
+    async def open(cls, directory: Path, floor: Floor = NO_FLOOR, catalogue: Catalogue | None = None) -> Self:
+        """Open, or make, a store on the filesystem; `floor` is what must stay free there.
 
-        Raises `WrongStore` when the directory's blobs belong to another catalogue.
+        `catalogue` is one that was opened elsewhere, and is closed with the store, or when this fails; without it the
+        store has one in SQLite. Raises `WrongStore` when the directory's blobs belong to another catalogue.
         """
         await asyncio.to_thread(make_folders, directory)
-        catalogue = await SqliteCatalogue.open(directory / "catalogue.db")
+        if catalogue is None:
+            catalogue = await SqliteCatalogue.open(directory / "catalogue.db")
         try:
             await _check_store_id(directory / "store-id", await catalogue.store_id())
             await _require_blobs(directory / "blobs", catalogue)
@@ -337,6 +339,9 @@ async def _check_store_id(path: Path, store_id: str) -> None:
             if not path.exists():
                 write_durably(path, store_id.encode())
             elif path.read_text() != store_id:
-                raise WrongStore("store-id is another store's than catalogue.db; restore the one that belongs here")
+                raise WrongStore(
+                    "store-id is another store's than the catalogue (catalogue.db, or the database);"
+                    " restore the one that belongs here"
+                )
 
     await asyncio.to_thread(check)

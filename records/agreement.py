@@ -16,34 +16,39 @@ from blobstore.errors import WrongStore
 from records.audit.outboxes import BLOBS
 from records.central import Central
 from records.engine import Engine
+from records.layout import Topology, record_files
 
 
-async def require_agreement(directory: Path, central: Central, catalogue: Catalogue) -> None:
+async def require_agreement(directory: Path, topology: Topology, central: Central, catalogue: Catalogue) -> None:
     """Raise `WrongStore` where central store and catalogue are not of one store and one time."""
     if await central.bind(await catalogue.store_id()) != await catalogue.store_id():
-        raise WrongStore("central.db is another store's than catalogue.db; restore the one that belongs here")
-    if not await central.owners() and (await catalogue.walk(None, 1) or any((directory / "records").glob("*.db"))):
-        raise WrongStore("central.db knows nobody, but there are blobs or records; restore it from a backup")
+        raise WrongStore(
+            f"{topology.central} is another store's than {topology.catalogue}; restore the one that belongs here"
+        )
+    if not await central.owners() and (await catalogue.walk(None, 1) or any(record_files(directory))):
+        raise WrongStore(f"{topology.central} knows nobody, but there are blobs or records; restore it from a backup")
     numbering = await catalogue.numbering()
     delivered = await central.delivered_by(BLOBS)
-    _require_order("catalogue.db", numbering, delivered, await catalogue.numbering())
+    _require_order(topology, topology.catalogue, numbering, delivered, await catalogue.numbering())
 
 
-async def require_own(owner: str, engine: Engine, central: Central, store_id: str) -> None:
+async def require_own(owner: str, topology: Topology, engine: Engine, central: Central, store_id: str) -> None:
     """Raise `WrongStore` where these are not the records of this owner of this store, and of its time."""
     name = f"{store_id}/{owner}"
     if await engine.bind(name) != name:
-        raise WrongStore(f"{owner}.db has the records of another owner, or another store; restore the right file")
+        raise WrongStore(
+            f"{topology.records(owner)} has the records of another owner, or another store; restore the right ones"
+        )
     before = await engine.numbering()
     delivered = {source: await central.delivered(owner, source) for source in before}
     after = await engine.numbering()
     for source, numbering in before.items():
-        _require_order(f"{owner}.db", numbering, delivered[source], after[source])
+        _require_order(topology, topology.records(owner), numbering, delivered[source], after[source])
 
 
-def _require_order(file: str, before: Numbering, delivered: int, after: Numbering) -> None:
+def _require_order(topology: Topology, part: str, before: Numbering, delivered: int, after: Numbering) -> None:
     """The outbox was looked at before and after: others drain it, and write into it, meanwhile."""
     if before.drained > delivered:
-        raise WrongStore(f"central.db is older than {file}: one of the two was restored alone; restore both")
+        raise WrongStore(f"{topology.central} is older than {part}: one of the two was restored alone; restore both")
     if delivered > after.given:
-        raise WrongStore(f"{file} is older than central.db: one of the two was restored alone; restore both")
+        raise WrongStore(f"{part} is older than {topology.central}: one of the two was restored alone; restore both")

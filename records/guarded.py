@@ -3,22 +3,24 @@
 It would release every blob of its owner, and its events, numbered from the start again, would pass for delivered ones.
 """
 
-from blobstore.errors import StorageUnavailable
+from blobstore.errors import Missing
 from records.agreement import require_own
 from records.central import Central
 from records.engine import Engine, Engines
+from records.layout import Topology
 from records.shards import RECORDS
 
 
 class GuardedEngines:
-    """Wrapper of `Engines`. Both questions raise `StorageUnavailable` for an owner whose engine was lost.
+    """Wrapper of `Engines`. Both questions raise `Missing` for an owner whose engine was lost.
 
     The spine remembers who had one: whoever has events from it on the spine. And they raise `WrongStore` for one that
     is not that owner's, or of another time than the central store (`records.agreement`).
     """
 
-    def __init__(self, engines: Engines, central: Central, store_id: str) -> None:
+    def __init__(self, engines: Engines, topology: Topology, central: Central, store_id: str) -> None:
         self._engines = engines
+        self._topology = topology
         self._central = central
         self._store_id = store_id
         self._right: set[str] = set()
@@ -31,12 +33,13 @@ class GuardedEngines:
         """As the port says."""
         found = await self._engines.find(owner)
         if found is None and await self._central.delivered(owner, RECORDS):
-            raise StorageUnavailable(f"the records of {owner} are missing; restore them from a backup")
+            part = self._topology.records(owner)
+            raise Missing(f"{part}: the records of {owner} are missing; restore them from a backup")
         return None if found is None else await self._require_right(owner, found)
 
     async def _require_right(self, owner: str, engine: Engine) -> Engine:
         if owner not in self._right:
-            await require_own(owner, engine, self._central, self._store_id)
+            await require_own(owner, self._topology, engine, self._central, self._store_id)
             self._right.add(owner)
         return engine
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -16,20 +17,18 @@ from records.audit.disclosures import Disclosures
 from records.audit.outboxes import Audit
 from records.bag.export import Exports
 from records.bag.imports import Imports, Ways
-from records.central import Central
-from records.centrals.sqlite import SqliteCentral
 from records.collections import Collections, removal_event
 from records.consent.access import Access
 from records.consent.consents import Consents
 from records.copies import Copies
-from records.engine import Engines
-from records.engines.sqlite import SingleFileEngines
 from records.erasure.erasures import Erasures
 from records.erasure.ledger import NAME, Ledger
 from records.erasure.residue import Residues
 from records.guarded import GuardedEngines
 from records.holdings import Holdings
 from records.keyring import Keyring
+from records.layout import COLLECT_LOCK, LOCKS, RESTORING, Topology
+from records.opening import Parts
 from records.reading.reach import Reaches
 from records.reading.reads import Reads
 from records.registry import Registry
@@ -37,12 +36,6 @@ from records.writing.attachments import Attachments
 from records.writing.ingest import Ingests
 from records.writing.room import Room
 from records.writing.state import States
-
-_PARTS = ("secret", "central.db", "catalogue.db", "store-id", "blobs")
-"""What a data directory is made of, in the order in which `RecordStore.open` makes it."""
-
-RESTORING = "restoring"
-"""A file of this name says that the directory is being restored: nothing of it is served or collected before it is."""
 
 FORGOTTEN_AT_ONCE = 10_000
 """Rows that go in one transaction: writers go on between two."""
@@ -55,17 +48,18 @@ class RecordStore:
         self,
         directory: Path,
         blobs: BlobStore,
-        central: Central,
-        engines: Engines,
+        parts: Parts,
         keyring: Keyring,
         ledger: Ledger,
         *,
         validate: bool = False,
     ) -> None:
         self.directory = directory
+        self.topology = parts.topology
         self.blobs = blobs
-        self.central = central
-        self.engines = engines
+        self.central = central = parts.central
+        self.engines = engines = parts.engines
+        self._parts = parts
         self.keyring = keyring
         self.ledger = ledger
         self.audit = Audit(central, engines, blobs.catalogue)
@@ -77,11 +71,11 @@ class RecordStore:
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
         self.room = Room(blobs.catalogue, engines, blobs.require_room)
-        copies = Copies(directory / "locks")
+        copies = Copies(directory / LOCKS)
         self.residues = Residues(directory, blobs, central, engines)
         self.collector = Collector(blobs, Holdings(central, engines), removal_event)
         self.erasures = Erasures(
-            directory / "locks",
+            directory / LOCKS,
             central,
             engines,
             blobs.catalogue,
@@ -103,7 +97,7 @@ class RecordStore:
         self.states = States(central, self.registry, self.erasures.settled)
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer(), copies)
-        self.collections = Collections(directory / "collect.lock", blobs.catalogue, self.collector, self.erasures)
+        self.collections = Collections(directory / COLLECT_LOCK, blobs.catalogue, self.collector, self.erasures)
 
     @classmethod
     async def open(
@@ -114,32 +108,34 @@ class RecordStore:
         floor: Floor = NO_FLOOR,
         ledger: Path | None = None,
         restoring: bool = False,
+        topology: Topology = Topology.SINGLE,
+        database_url: str | None = None,
     ) -> Self:
-        """Open, or make, a data directory: one SQLite file per owner, blobs on the filesystem.
+        """Open, or make, a data directory: records and what is central as the topology has them, blobs in files.
 
         `validate` holds records against the schemas of their streams when they are ingested. Where less than `floor`
         is free on the disk, nothing more is taken in. `ledger` is the file of the erasure ledger, where it is not in
         the directory. `restoring`: the caller is restoring the directory, which nobody else may open before that is
-        done.
+        done. `database_url` says where the database of the topology `postgres` is.
 
         Raises `StorageUnavailable` or `WrongStore` when it cannot be served, or when a part of it is gone.
         """
         if not restoring:
             await asyncio.to_thread(_require_restored, directory)
-        await asyncio.to_thread(_require_whole, directory)
+        await asyncio.to_thread(_require_whole, directory, topology)
         await asyncio.to_thread(_make_private, directory)
         keyring = await asyncio.to_thread(Keyring.open, directory)
         async with AsyncExitStack() as failing:
-            central = await SqliteCentral.open(directory / "central.db")
-            failing.push_async_callback(central.close)
-            blobs = await BlobStore.open(directory, floor)
+            parts = await Parts.open(directory, topology, database_url)
+            failing.push_async_callback(parts.close)
+            blobs = await BlobStore.open(directory, floor, parts.catalogue)
             failing.push_async_callback(blobs.close)
-            await require_agreement(directory, central, blobs.catalogue)
+            await require_agreement(directory, topology, parts.central, blobs.catalogue)
             store_id = await blobs.catalogue.store_id()
-            engines = GuardedEngines(SingleFileEngines(directory / "records"), central, store_id)
+            guarded = replace(parts, engines=GuardedEngines(parts.engines, topology, parts.central, store_id))
             written = await Ledger.open(ledger or directory / NAME, store_id)
             failing.pop_all()
-        return cls(directory, blobs, central, engines, keyring, written, validate=validate)
+        return cls(directory, blobs, guarded, keyring, written, validate=validate)
 
     async def collect(self, grace: float) -> Collected:
         """Collect all that has been garbage for `grace` seconds; finish erasures that were cut off.
@@ -165,9 +161,12 @@ class RecordStore:
             with suppress(BlobError):
                 await self.audit.drain_all()
         finally:
-            await self.blobs.close()
-            await self.engines.close()
-            await self.central.close()
+            await self.let_go()
+
+    async def let_go(self) -> None:
+        """Close everything and drain nothing: for who only looked."""
+        await self.blobs.close()
+        await self._parts.close()
 
 
 def _require_restored(directory: Path) -> None:
@@ -175,14 +174,14 @@ def _require_restored(directory: Path) -> None:
         raise StorageUnavailable(f"{directory} is being restored, or that was cut off: run `blobstore restore` again")
 
 
-def _require_whole(directory: Path) -> None:
+def _require_whole(directory: Path, topology: Topology) -> None:
     """Raise `StorageUnavailable` where a part is gone: an empty one in its place would be taken for the truth.
 
     A part that is missing was lost only if a later one is there; looked at from the last to the first, so that a
     directory which others are making at this moment, or began to make, is not taken for a damaged one.
     """
     later = None
-    for part in reversed(_PARTS):
+    for part in reversed(topology.parts):
         path = directory / part
         if path.is_file() and not path.stat().st_size and later is not None:
             raise StorageUnavailable(f"{part} of the data directory is empty; restore it from a backup")
@@ -195,4 +194,4 @@ def _require_whole(directory: Path) -> None:
 def _make_private(directory: Path) -> None:
     """Personal data: nobody but the server's own user may look."""
     make_folders(directory, 0o700)
-    (directory / "locks").mkdir(mode=0o700, exist_ok=True)
+    (directory / LOCKS).mkdir(mode=0o700, exist_ok=True)

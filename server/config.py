@@ -6,6 +6,7 @@ from pathlib import Path
 
 from blobstore.space import NO_FLOOR, Floor
 from records.consent.introspection import Expected
+from records.layout import Topology
 
 PDPP_VERSION = "2026-04-06"
 """The one version of the protocol that is spoken here."""
@@ -31,7 +32,7 @@ class Config:
     it, the one that they reached. `history` are the seconds for which change tokens stay good. `validate_records`
     holds what is ingested against the schemas of its streams. `ledger` is the erasure ledger's file, where it is not in
     the data directory. Where less than `floor` is free on the data's disk, nothing more is taken in and the server says
-    it is not ready.
+    it is not ready. `topology` and `database_url` are how the directory keeps its records, as in `RecordStore.open`.
 
     At most `max_uploads` bodies of blobs and `max_ingests` of records are received at once; who comes on top waits for
     `slot_wait` seconds.
@@ -50,6 +51,8 @@ class Config:
     validate_records: bool = False
     ledger: Path | None = None
     floor: Floor = NO_FLOOR
+    topology: Topology = Topology.SINGLE
+    database_url: str | None = field(default=None, repr=False)
     max_uploads: int = 64
     max_ingests: int = 16
     slot_wait: float = 2.0

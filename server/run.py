@@ -30,7 +30,14 @@ async def serve(data: Path, config: Config, ready: Callable[[str], None]) -> Non
     loop.set_exception_handler(logs.unhandled)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_once, loop, number, stop)
-    store = await RecordStore.open(data, validate=config.validate_records, floor=config.floor, ledger=config.ledger)
+    store = await RecordStore.open(
+        data,
+        validate=config.validate_records,
+        floor=config.floor,
+        ledger=config.ledger,
+        topology=config.topology,
+        database_url=config.database_url,
+    )
     try:
         schedule = Schedule(history=config.history)
         async with listening(make_app(store, config, schedule), config) as url:

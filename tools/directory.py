@@ -5,9 +5,8 @@ To open a store makes what it does not find, so what is missing must be seen bef
 
 import asyncio
 import os
-import re
 import stat
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -15,57 +14,52 @@ import click
 
 from blobstore.findings import Finding, Severity, Suspicion, certain
 from blobstore.space import Floor, Space
-from records.store import RESTORING
-
-PARTS = ("central.db", "catalogue.db", "store-id", "secret", "blobs")
-"""What every data directory has once it was served."""
-
-_DATABASE = r"\.db(-wal|-shm|-journal|\.lock)?"
-_TOP = re.compile(
-    rf"(central|catalogue){_DATABASE}|(store-id|secret|staging)(\.lock)?|\.(store-id|secret|blobstore\.toml)\.new"
-    r"|blobs|records|locks|collect\.lock|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
+from records.layout import (
+    LOCKS,
+    RECORDS,
+    RESTORING,
+    STAGING,
+    Topology,
+    is_ours,
+    is_record_folder,
+    owner_of,
+    record_files,
 )
-_RECORDS = re.compile(rf"([a-z0-9]+){_DATABASE}")
-_LOCKS = re.compile(r"(era|copy)_[0-9a-z_]+")
 
 
 def require_store(data: Path) -> None:
     """Raise `click.ClickException` where nothing of a data directory is there."""
-    if not any((data / part).exists() for part in PARTS):
+    if not any((data / part).exists() for part in Topology.SINGLE.parts):
         raise click.ClickException(f"{data} is no data directory: `blobstore serve --data DIR` makes one")
 
 
-def require_whole(data: Path) -> None:
+def require_whole(data: Path, topology: Topology) -> None:
     """Raise `click.ClickException` where parts of a data directory are missing, or it is being restored."""
-    for missing in missing_parts(data):
+    for missing in missing_parts(data, topology):
         raise click.ClickException(f"{data / missing.subject}: {missing.message}")
 
 
-def missing_parts(data: Path) -> list[Finding]:
+def missing_parts(data: Path, topology: Topology) -> list[Finding]:
     """Why nothing may be opened: it is being restored, or parts are gone, in whose place empty ones would be made."""
     if (data / RESTORING).exists():
         message = "the directory is being restored, or that was cut off; run `blobstore restore` again"
         return [Finding("restore_unfinished", Severity.ERROR, RESTORING, message)]
     message = "it is {}; restore it from a backup: nothing was opened, for that would make an empty one"
-    lost = {part: "missing" for part in PARTS if not (data / part).exists()}
-    lost |= {part: "empty" for part in PARTS if (data / part).is_file() and not (data / part).stat().st_size}
+    lost = {part: "missing" for part in topology.parts if not (data / part).exists()}
+    lost |= {part: "empty" for part in topology.parts if (data / part).is_file() and not (data / part).stat().st_size}
     return [Finding("missing_part", Severity.ERROR, part, message.format(how)) for part, how in lost.items()]
-
-
-def record_file(data: Path, owner: str) -> Path:
-    """Where the records of an owner lie."""
-    return data / "records" / f"{owner}.db"
 
 
 async def foreign_entries(data: Path, owners: Iterable[str]) -> AsyncIterator[Suspicion]:
     """What lies in the directory and is not ours. `blobs/` is looked at with the blobs."""
-    strangers = (*_strangers(data, _TOP), *_strangers(data / "records", _RECORDS))
-    for path in (*strangers, *_strangers(data / "locks", _LOCKS), *_files(data / "staging")):
+    ours = (data, data / LOCKS, *_record_folders(data))
+    strangers = (path for folder in ours for path in _entries(folder) if not _is_ours(data, path))
+    for path in (*strangers, *(path for path in _entries(data / STAGING) if not path.is_dir())):
         message = "not made by this program; it is never touched: remove it by hand if it is not needed"
         yield certain(Finding("foreign_file", Severity.NOTE, str(path.relative_to(data)), message))
     known = set(owners)
-    for path in _entries(data / "records"):
-        if path.suffix == ".db" and _RECORDS.fullmatch(path.name) and path.stem not in known:
+    for path in record_files(data):
+        if owner_of(path.relative_to(data)) not in {None, *known}:
             message = "records of an owner that is not known here; nobody can read or erase them: restore central.db"
             yield certain(Finding("unknown_owner", Severity.ERROR, str(path.relative_to(data)), message))
 
@@ -75,8 +69,8 @@ async def permissions(data: Path) -> AsyncIterator[Suspicion]:
     if _is_open(data):
         yield partial(_judge_permissions, data)
     user = data.stat().st_uid
-    for path in (*_entries(data), *_entries(data / "records")):
-        if _fault(path, user) is not None:
+    for path in (*_entries(data), *(path for folder in _record_folders(data) for path in _entries(folder))):
+        if _is_ours(data, path) and _fault(path, user) is not None:
             yield partial(_judge_access, data, path)
 
 
@@ -120,7 +114,7 @@ def _fault(path: Path, user: int) -> str | None:
         status = path.lstat()
     except FileNotFoundError:
         return None
-    if stat.S_ISLNK(status.st_mode) or not (_TOP.fullmatch(path.name) or _RECORDS.fullmatch(path.name)):
+    if stat.S_ISLNK(status.st_mode):
         return None
     if status.st_uid != user:
         return "it belongs to another user than the directory (was a command run as root?): the server cannot write it"
@@ -137,12 +131,17 @@ def _is_open(data: Path) -> bool:
     return bool(data.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def _strangers(folder: Path, ours: re.Pattern[str]) -> Iterator[Path]:
-    return (path for path in _entries(folder) if not ours.fullmatch(path.name))
+def _record_folders(data: Path) -> list[Path]:
+    """The folder of the records, and those of owners in it."""
+    return [data / RECORDS, *(path for path in _entries(data / RECORDS) if _is_record_folder(data, path))]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in _entries(folder) if not path.is_dir())
+def _is_ours(data: Path, path: Path) -> bool:
+    return is_ours(path.relative_to(data)) or _is_record_folder(data, path)
+
+
+def _is_record_folder(data: Path, path: Path) -> bool:
+    return is_record_folder(path.relative_to(data)) and path.is_dir()
 
 
 def _entries(folder: Path) -> list[Path]:

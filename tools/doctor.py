@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from blobstore.checks import BlobChecks, volumes
 from blobstore.digest import Digest
-from blobstore.errors import BlobError, Damaged, FuseBlown, NewerVersion, WrongStore
+from blobstore.errors import BlobError, Damaged, FuseBlown, Missing, NewerVersion, WrongStore
 from blobstore.findings import Finding, Severity, Suspicion, certain, confirmed
 from blobstore.gc import Wanted
 from blobstore.remains import Remains
@@ -94,7 +94,7 @@ class Examination:
     async def findings(self) -> AsyncGenerator[tuple[Finding, Suspicion]]:
         """Everything that is wrong. Raises `click.ClickException` where there is no store."""
         directory.require_store(self._data)
-        missing = directory.missing_parts(self._data)
+        missing = directory.missing_parts(self._data, self._opening.topology_there)
         around = (directory.permissions(self._data), directory.space(self._data, self._opening.floor))
         async for found in confirmed(_chain(*around, _certain(missing))):
             yield found
@@ -125,7 +125,7 @@ class Examination:
         for owner in owners.values():
             try:
                 engines[owner.id] = await self._engine(store, owner)
-            except (Damaged, NewerVersion, WrongStore, _MissingError) as error:
+            except (Damaged, NewerVersion, WrongStore, Missing) as error:
                 yield certain(_unopened(error))
         async for each in _until_damaged(self._blobs(store, engines)):
             yield each
@@ -141,9 +141,9 @@ class Examination:
 
     async def _engine(self, store: RecordStore, owner: Owner) -> Engine:
         # To open it would make an empty one. An owner who never wrote anything may have none yet.
-        file = directory.record_file(self._data, owner.id)
-        if not file.exists() and await store.central.instances(owner.id):
-            raise _MissingError(f"{file.name} has the records of {owner.subject}, and is missing")
+        if await store.engines.find(owner.id) is None and await store.central.instances(owner.id):
+            part = store.topology.records(owner.id)
+            raise Missing(f"{part}: the records of {owner.subject} are missing; restore them from a backup")
         return await store.engines.of(owner.id)
 
     async def _blobs(self, store: RecordStore, engines: Collection[str]) -> AsyncIterator[Suspicion]:
@@ -176,10 +176,6 @@ async def _garbage(store: RecordStore) -> AsyncIterator[Suspicion]:
 
 class _CannotRun(click.ClickException):
     exit_code = CANNOT_RUN
-
-
-class _MissingError(Exception):
-    """A file that must be there is not."""
 
 
 class _Links(Holdings):
@@ -233,7 +229,7 @@ async def _until_damaged(suspicions: AsyncIterator[Suspicion]) -> AsyncIterator[
 
 
 def _unopened(error: Exception) -> Finding:
-    found = re.match(r"[\w-]+\.(db|ledger)|blobs|store-id", str(error))  # messages begin with the part
+    found = re.match(r"[\w-]+\.(db|ledger)|blobs|store-id|schema \w+", str(error))  # messages begin with the part
     subject = "." if found is None else found[0]
     if subject.endswith(".db") and not subject.startswith(("central.", "catalogue.")):
         subject = f"records/{subject}"
@@ -242,8 +238,8 @@ def _unopened(error: Exception) -> Finding:
             return Finding("store_mismatch", Severity.ERROR, subject, f"{error}; it was not checked")
         case NewerVersion():
             return Finding("newer_version", Severity.ERROR, subject, f"{error}; it was not checked")
-        case _MissingError():
-            return Finding("missing_part", Severity.ERROR, subject, f"{error}; restore it from a backup")
+        case Missing():
+            return Finding("missing_part", Severity.ERROR, subject, str(error))
         case _ if subject.endswith(".ledger"):
             message = (
                 f"{error}; without one, move it aside: a new one begins, and older snapshots are then restored without"

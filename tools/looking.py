@@ -21,15 +21,15 @@ T = TypeVar("T")
 async def look_into(opening: Opening) -> AsyncIterator[RecordStore]:
     """The store, opened. Raises `click.ClickException` where there is none, or where parts of it are missing."""
     directory.require_store(opening.data)
-    directory.require_whole(opening.data)
+    directory.require_whole(opening.data, opening.topology_there)
     configure(opening)
-    store = await RecordStore.open(opening.data, ledger=opening.ledger)
+    store = await RecordStore.open(
+        opening.data, ledger=opening.ledger, topology=opening.topology_there, database_url=opening.database_url
+    )
     try:
         yield store
     finally:
-        await store.blobs.close()
-        await store.engines.close()
-        await store.central.close()
+        await store.let_go()
 
 
 def run_looking(opening: Opening, work: Callable[[RecordStore], Awaitable[T]]) -> T:

@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,15 +23,17 @@ from blobstore.space import Floor
 from blobstore.sqlite.file import file_lock
 from records.erasure.ledger import NAME
 from records.errors import Invalid, RecordError
+from records.layout import CENTRAL, CONFIGURATION, Topology
 from records.store import RecordStore
+from tools import database
 from tools.directory import require_store, require_whole
 from tools.sizes import SIZE
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
-CONFIGURATION = "blobstore.toml"
-
+TOPOLOGIES = [str(each) for each in Topology if each is not Topology.MEMORY]
+"""What may be chosen: the topology of tests is lost with the process."""
 
 FLOOR = Floor(bytes=256 << 20, inodes=1000)
 """What stays free where the operator says nothing: room to delete, to erase and to write the logs of databases."""
@@ -41,7 +43,8 @@ FLOOR = Floor(bytes=256 << 20, inodes=1000)
 class Opening:
     """Which data directory, how it keeps records and blobs (None: as it does already), what stays free on its disk.
 
-    `ledger` is the erasure ledger's file, where it is not in the directory.
+    `ledger` is the erasure ledger's file, where it is not in the directory. `database_url` says where the database of
+    the topology `postgres` is.
     """
 
     data: Path
@@ -49,6 +52,12 @@ class Opening:
     blobs: str | None
     floor: Floor = FLOOR
     ledger: Path | None = None
+    database_url: str | None = field(default=None, repr=False)
+
+    @property
+    def topology_there(self) -> Topology:
+        """The topology that is asked for, else that of the directory. Raises `click.ClickException`."""
+        return _topology(self.topology or configured(self.data / CONFIGURATION).get("topology", Topology.SINGLE))
 
 
 def store_options(command: F) -> F:
@@ -69,12 +78,13 @@ def _with_options(command: F, *, required: bool) -> F:
         topology: str | None,
         blobs: str | None,
         ledger: Path | None,
+        database_url: str | None,
         min_free: int,
         min_free_inodes: int,
         **options: Any,
     ) -> object:
         floor = Floor(min_free, min_free_inodes)
-        opening = None if data is None else Opening(data, topology, blobs, floor, ledger)
+        opening = None if data is None else Opening(data, topology, blobs, floor, ledger, database_url)
         return command(*args, opening=opening, **options)
 
     for option in (
@@ -101,7 +111,15 @@ def _with_options(command: F, *, required: bool) -> F:
             help="Bytes that must stay free on the disk, to take anything in.",
         ),
         click.option("--blobs", envvar="BLOBSTORE_BLOBS", type=click.Choice(["file"]), help="Where bytes live."),
-        click.option("--topology", envvar="BLOBSTORE_TOPOLOGY", type=click.Choice(["single"]), help="Record engine."),
+        click.option(
+            "--database-url",
+            envvar="BLOBSTORE_DATABASE_URL",
+            callback=database.read_option,
+            help="Where the database of the topology postgres is: postgresql://USER@HOST:PORT/NAME.",
+        ),
+        click.option(
+            "--topology", envvar="BLOBSTORE_TOPOLOGY", type=click.Choice(TOPOLOGIES), help="Where records live."
+        ),
         click.option(
             "--data",
             envvar="BLOBSTORE_DATA",
@@ -126,14 +144,20 @@ def configure(opening: Opening) -> None:
     path = opening.data / CONFIGURATION
     with file_lock(opening.data / "blobstore.lock"):
         known = configured(path)
+        database.require_told(opening.database_url, opening.topology, known)
         for name, wanted, default in (("topology", opening.topology, "single"), ("blobs", opening.blobs, "file")):
             if wanted is not None and known.get(name, wanted) != wanted:
-                raise click.ClickException(
-                    f"{opening.data} keeps {name} = {known[name]!r}, not {wanted!r}; moving is another command's work"
+                move = (
+                    "`blobstore topology migrate` moves it"
+                    if name == "topology"
+                    else "moving is another command's work"
                 )
+                raise click.ClickException(f"{opening.data} keeps {name} = {known[name]!r}, not {wanted!r}; {move}")
             if name not in known:
                 known[name] = wanted or default
                 _add(path, name, known[name])
+        if _topology(known["topology"]) is Topology.POSTGRES and "database_url" not in known:
+            _add(path, "database_url", database.without_password(opening.database_url))
         if opening.ledger is not None:
             _fix_ledger(opening.data, path, known.get("ledger"), opening.ledger)
 
@@ -148,6 +172,12 @@ def _fix_ledger(data: Path, path: Path, known: str | None, wanted: Path) -> None
         _add(path, "ledger", str(wanted.absolute()))
 
 
+def _topology(name: str) -> Topology:
+    if name not in TOPOLOGIES:
+        raise click.ClickException(f"there is no topology {name!r}; there are {', '.join(TOPOLOGIES)}")
+    return Topology(name)
+
+
 def _add(path: Path, name: str, value: str) -> None:
     text = path.read_text() if path.exists() else ""
     write_durably(path, (text + f"{name} = {json.dumps(value)}\n").encode())  # a JSON string is a TOML string
@@ -157,8 +187,9 @@ def _add(path: Path, name: str, value: str) -> None:
 async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
     """Open a directory that is a store already; never makes one."""
     require_store(opening.data)
-    if not (opening.data / "central.db").exists():  # to open it would make an empty one
-        require_whole(opening.data)
+    topology = opening.topology_there
+    if topology.is_files and not (opening.data / CENTRAL).exists():  # to open it would make an empty one
+        require_whole(opening.data, topology)
     async with open_store(opening) as store:
         yield store
 
@@ -167,7 +198,13 @@ async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
 async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
     """Open the directory, made if need be."""
     configure(opening)
-    store = await RecordStore.open(opening.data, floor=opening.floor, ledger=opening.ledger)
+    store = await RecordStore.open(
+        opening.data,
+        floor=opening.floor,
+        ledger=opening.ledger,
+        topology=opening.topology_there,
+        database_url=opening.database_url,
+    )
     try:
         yield store
     finally:
@@ -205,9 +242,11 @@ def configured(path: Path) -> dict[str, Any]:
         raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} is not TOML: {error}") from error
-    for name in ("topology", "blobs", "ledger"):
+    for name in ("topology", "blobs", "ledger", "database_url"):
         if not isinstance(found.get(name, ""), str):
             raise click.ClickException(f"{path}: {name} must be a text, in quotes")
+    if database.has_password(found.get("database_url", "")):
+        raise click.ClickException(f"{path}: database_url must have no password, for {database.ELSEWHERE}")
     return found
 
 

@@ -8,9 +8,10 @@ import click
 
 from blobstore.errors import BlobError
 from records.errors import RecordError
+from records.layout import CONFIGURATION
 from records.snapshots import restore as snapshots
 from records.snapshots.settling import Restored
-from tools.opening import CONFIGURATION, configured
+from tools.opening import configured
 from tools.output import json_option, size
 from tools.progress import byte_bar
 

@@ -88,6 +88,8 @@ def serve(
         port=port,
         drain=drain,
         floor=opening.floor,
+        topology=opening.topology_there,
+        database_url=opening.database_url,
         max_uploads=max_uploads,
         max_ingests=max_ingests,
         public_url=public_url,

@@ -12,7 +12,6 @@ windows of a blob that stays because others hold it, and what an upload that is 
 
 import asyncio
 import os
-import re
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,15 +31,13 @@ from records.central import Central, Owner
 from records.engine import Engines
 from records.erasure.report import Place, Residue
 from records.erasure.sampling import Going, Sample, Sampler
+from records.layout import BLOBS, owner_of, storage_class
 
 SILENT = ("spine", "outbox", "noted", "delivered", "checkpoints", "erasures", "gone")
 """Tables that must never show what an owner stored, so that their rows excuse nothing."""
 
 _NONCE = bytes(12)  # each key seals one text
 _PAGE = 500
-_DATABASE = re.compile(r"[a-z0-9]+\.db(-wal|-shm|-journal)?")
-_CENTRAL = {(f"{name}.db{suffix}",) for name in ("central", "catalogue") for suffix in ("", "-wal", "-shm", "-journal")}
-_SETTINGS = re.compile(r"locks/.*|records/[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id|erasures\.ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,21 +186,12 @@ def _files(directory: Path, owner: str, *, whole: bool) -> Iterator[tuple[str, s
     for folder, folders, names in os.walk(directory):
         here = Path(folder).relative_to(directory)
         if here == Path():
-            folders[:] = [name for name in folders if name != "blobs"]
+            folders[:] = [name for name in folders if name != BLOBS]
         for name in names:
             path = here / name
             if (directory / path).is_symlink():
                 continue  # a name; what it leads to is no file of the service
-            kind = _kind(path)
-            others = here == Path("records") and kind in ("databases", "logs") and not name.startswith(f"{owner}.db")
+            kind = storage_class(path)
+            others = kind in ("databases", "logs") and owner_of(path) not in (None, owner)
             if whole or not others:
                 yield str(path), kind
-
-
-def _kind(path: Path) -> str:
-    if path.parts[0] == "staging":
-        return "staging"
-    found = _DATABASE.fullmatch(path.name)
-    if found is not None and (path.parts[:-1] == ("records",) or path.parts in _CENTRAL):
-        return "logs" if found[1] else "databases"
-    return "settings" if _SETTINGS.fullmatch(str(path)) else "other"

@@ -16,13 +16,13 @@ from blobstore.pinned import pinned
 from blobstore.sqlite.cut import Cut, cut
 from records import times
 from records.erasure.ledger import Position
+from records.layout import CATALOGUE, CONFIGURATION, DATABASES, SECRET, STORE_ID, record_files
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.repository import BATCH, Repository
 from records.store import RecordStore
 
-DATABASES = ("central.db", "catalogue.db")
-PLAIN = ("secret", "store-id", "blobstore.toml")
+PLAIN = (SECRET, STORE_ID, CONFIGURATION)
 """Files that never change once they are there (the last: while programs run), so they are of any moment."""
 
 TRIES = 20
@@ -52,6 +52,10 @@ async def back_up(store: RecordStore, out: Path, *, keep: int | None = None, pro
     Writers, erasures and collections go on. Blobs that the store itself has lost are listed as missing: the snapshot is
     good without them, but somebody must be told. Raises `WrongStore`, `OutOfSpace`, `StorageUnavailable`.
     """
+    if not store.topology.is_files:
+        raise StorageUnavailable(
+            "a database is backed up with its own tools, and the blobs as files (docs/operations.md)"
+        )
     _require_apart(store.directory, out)
     opened = Repository.for_writing(out, await store.blobs.catalogue.store_id())
     repository = await asyncio.to_thread(opened.__enter__)
@@ -94,23 +98,23 @@ class _Backup:
         with ExitStack() as ending:
             moment = await asyncio.to_thread(ending.enter_context, cut(self._databases))
             at = times.now()
-            await self._copy_database(moment, self._store.directory / "catalogue.db", folder)
+            await self._copy_database(moment, self._store.directory / CATALOGUE, folder)
             await self._copy_blobs(folder)
             for file in moment.files:
-                if file.name != "catalogue.db":
+                if file.name != CATALOGUE:
                     await self._copy_database(moment, file, folder)
         return await asyncio.to_thread(self._finish, folder, at, ledger)
 
     def _databases(self) -> list[Path]:
         directory = self._store.directory
-        return [*(directory / name for name in DATABASES), *sorted((directory / "records").glob("*.db"))]
+        return [*(directory / name for name in DATABASES), *record_files(directory)]
 
     async def _copy_database(self, moment: Cut, file: Path, folder: Path) -> None:
         await asyncio.to_thread(moment.copy, file, folder / file.relative_to(self._store.directory))
 
     async def _copy_blobs(self, folder: Path) -> None:
         """All bytes that the copied catalogue names, and the lists of them."""
-        copied = await SqliteCatalogue.open(folder / "catalogue.db")
+        copied = await SqliteCatalogue.open(folder / CATALOGUE)
         try:
             with (folder / manifest.BLOBS).open("x") as listed, (folder / manifest.MISSING).open("x") as missing:
                 async for page in _live(copied):
@@ -121,7 +125,7 @@ class _Backup:
                         (listed if is_there else missing).write(manifest.line(stored))
         finally:
             await copied.close()
-            (folder / "catalogue.db.lock").unlink()
+            (folder / f"{CATALOGUE}.lock").unlink()
 
     async def _copy(self, stored: Stored) -> bool:
         """Whether the object is in the backup now."""
@@ -146,8 +150,8 @@ class _Backup:
         for name in PLAIN:
             if (self._store.directory / name).exists():
                 shutil.copyfile(self._store.directory / name, folder / name)
-        store_id = (self._store.directory / "store-id").read_text()
-        made = Manifest.of(folder, store_id, self._repository.next_number(), at, ledger)
+        store_id = (self._store.directory / STORE_ID).read_text()
+        made = Manifest.of(folder, store_id, self._store.topology, self._repository.next_number(), at, ledger)
         for file in made.files:
             (folder / file.path).chmod(0o600)
             sync_file(folder / file.path)

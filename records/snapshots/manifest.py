@@ -16,6 +16,7 @@ from blobstore.catalogue import State, Stored
 from blobstore.digest import Digest
 from blobstore.errors import Damaged
 from records.erasure.ledger import Position
+from records.layout import Topology
 from records.signing import NotGenuine, SignedDocument, Signer
 
 MANIFEST = "manifest.json"
@@ -26,7 +27,7 @@ MISSING = "missing.list"
 PIECE = 1 << 20
 _DOCUMENT = "blobstore.snapshot"
 _LINE = re.compile(r"([a-z0-9]+)/([0-9a-f]{64})\.([0-9a-f]{32}) (\d+) ([0-9a-f]{64})\n")
-_PATH = re.compile(r"(records/)?[a-z0-9][a-z0-9.-]*\Z")
+_PATH = re.compile(r"(records/([a-z0-9]+/)?)?[a-z0-9][a-z0-9.-]*\Z")
 
 
 class File(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     document: str
     store: str
+    topology: Topology
     snapshot: int
     made_at: str
     blobs: int
@@ -54,7 +56,9 @@ class Manifest(msgspec.Struct, frozen=True):
     files: list[File]
 
     @classmethod
-    def of(cls, folder: Path, store: str, snapshot: int, made_at: str, ledger: Position) -> "Manifest":
+    def of(
+        cls, folder: Path, store: str, topology: Topology, snapshot: int, made_at: str, ledger: Position
+    ) -> "Manifest":
         """What lies in the folder now. Blocks."""
         blobs = size = missing = 0
         for stored in listed(folder / BLOBS):
@@ -63,7 +67,7 @@ class Manifest(msgspec.Struct, frozen=True):
             missing += 1
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         files = [described(folder, path) for path in paths]
-        return cls(_DOCUMENT, store, snapshot, made_at, blobs, size, missing, ledger, files)
+        return cls(_DOCUMENT, store, topology, snapshot, made_at, blobs, size, missing, ledger, files)
 
     def signed(self, signer: Signer) -> bytes:
         """The text of its file."""

@@ -22,11 +22,11 @@ from blobstore.durable import make_folders, sync_folder, write_durably
 from blobstore.errors import BlobError, Damaged, StorageUnavailable, WrongStore, translated
 from records.erasure.ledger import NAME, Read, read
 from records.keyring import Keyring
+from records.layout import RECORDS, RESTORING
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.repository import BATCH, Repository
 from records.snapshots.settling import Restored, settle
-from records.store import RESTORING
 
 THREADS = 4
 """Blobs that are read at once."""
@@ -169,18 +169,20 @@ def _copy(repository: Repository, found: Manifest, data: Path, progress: Progres
     _each(folder / manifest.BLOBS, copy)
     with translated(str(data)):
         shutil.rmtree(staging)
-        for path in (*data.glob("*.db*"), *data.glob("records/*")):  # of a restore that was cut off
+        for path in data.glob("*.db*"):  # of a restore that was cut off
             path.unlink()
-        (data / "records").mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(data / RECORDS, ignore_errors=True)
+        (data / RECORDS).mkdir(mode=0o700)
         for file in found.files:
             if file.path not in (manifest.BLOBS, manifest.MISSING):
                 _copy_file(folder, file, data)
-        for written in (data / "records", data):
+        for written in (*(path for path in (data / RECORDS).iterdir() if path.is_dir()), data / RECORDS, data):
             sync_folder(written)
 
 
 def _copy_file(folder: Path, file: manifest.File, data: Path) -> None:
     target = data / file.path
+    target.parent.mkdir(mode=0o700, exist_ok=True)
     target.touch(0o600)
     with target.open("wb") as copied, (folder / file.path).open("rb") as original:
         shutil.copyfileobj(original, copied, manifest.PIECE)

@@ -41,7 +41,7 @@ class Restored:
 
 async def settle(data: Path, found: Manifest, folder: Path, ledger: Path, entries: Sequence[Entry]) -> Restored:
     """What must be done before anybody may see the directory."""
-    store = await RecordStore.open(data, ledger=ledger, restoring=True)
+    store = await RecordStore.open(data, ledger=ledger, restoring=True, topology=found.topology)
     try:
         settling = _Settling(store, found)
         await settling.drop_the_old_life(folder / manifest.MISSING)

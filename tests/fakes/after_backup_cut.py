@@ -10,9 +10,10 @@ from pathlib import Path
 
 from blobstore import findings
 from blobstore.errors import StorageUnavailable
+from records.layout import RESTORING
 from records.snapshots.repository import Repository
 from records.snapshots.restore import check
-from records.store import RESTORING, RecordStore
+from records.store import RecordStore
 from tools.doctor import Examination
 from tools.opening import Opening
 

@@ -32,7 +32,7 @@ def test_every_command_and_every_option_says_what_it_does(path: tuple[str, ...])
 
 
 def test_the_same_option_is_the_same_in_every_command_that_has_it() -> None:
-    for name in ("data", "topology", "blobs", "ledger", "min_free", "min_free_inodes"):
+    for name in ("data", "topology", "database_url", "blobs", "ledger", "min_free", "min_free_inodes"):
         variables = {
             option.envvar
             for path, command in ALL.items()

@@ -15,6 +15,7 @@ import pytest
 from tests.conformance.http import document
 from tests.conformance.http.api import Answer, Api, Connector, fresh_name
 from tests.conformance.http.own_server import Target, serving
+from tests.fakes.topologies import topologies
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,13 +24,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--other-token", help="another owner's token for it")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test once for each topology; but for `single` a seeded sample of them, where sizes are not full."""
+    if "target" in metafunc.fixturenames and not metafunc.config.getoption("--base-url", default=None):
+        test = metafunc.definition.nodeid
+        metafunc.parametrize("target", topologies(test), ids=str, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def target(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    base_url = pytestconfig.getoption("--base-url", default=None)
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    base_url = request.config.getoption("--base-url", default=None)
     if base_url:
-        yield Target(base_url, pytestconfig.getoption("--token"), pytestconfig.getoption("--other-token"))
+        yield Target(base_url, request.config.getoption("--token"), request.config.getoption("--other-token"))
         return
-    with serving(tmp_path_factory.mktemp("served")) as own:
+    with serving(tmp_path_factory.mktemp("served"), request.param) as own:
         yield own
 
 

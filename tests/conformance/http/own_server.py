@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from records.layout import Topology
 from records.store import RecordStore
 from server.app import make_app
 from server.config import Config
@@ -24,7 +25,7 @@ class Target:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[Target]:
+def serving(directory: Path, topology: Topology = Topology.SINGLE, database_url: str | None = None) -> Iterator[Target]:
     """Serve a directory on a free port for the length of the block."""
     stop = asyncio.Event()
     loop: Future[asyncio.AbstractEventLoop] = Future()
@@ -33,7 +34,7 @@ def serving(directory: Path) -> Iterator[Target]:
     async def run() -> None:
         loop.set_result(asyncio.get_running_loop())
         try:
-            async with _served(directory) as served:
+            async with _served(directory, topology, database_url) as served:
                 target.set_result(served)
                 await stop.wait()
         except Exception as error:
@@ -49,8 +50,8 @@ def serving(directory: Path) -> Iterator[Target]:
 
 
 @asynccontextmanager
-async def _served(directory: Path) -> AsyncIterator[Target]:
-    store = await RecordStore.open(directory)
+async def _served(directory: Path, topology: Topology, database_url: str | None) -> AsyncIterator[Target]:
+    store = await RecordStore.open(directory, topology=topology, database_url=database_url)
     config = Config(port=0)
     try:
         tokens = [await store.access.create_owner_token(subject, None) for subject in ("ada", "bob")]
