@@ -4,7 +4,9 @@ What holds for every engine (keys, schemas, grants, holding blobs, the spine) is
 transactions: each method is one atomic and durable step, and any number of processes may call at once. Engines agree
 on every answer, byte for byte.
 
-Raises `StorageUnavailable` when the database does not answer; nothing was written then.
+Raises `StorageUnavailable` when the database does not answer; nothing was written then. What names a connector (or a
+partition, or a target, of one) that has left this engine or is not yet here raises `Moved`, whether it reads or
+writes; what names none answers for all that is here, marked or not.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -31,6 +33,7 @@ from records.model import (
     StoredRecord,
     Target,
 )
+from records.transfer import Item, Mark, Piece, State
 
 T = TypeVar("T")
 
@@ -243,7 +246,8 @@ class Engine(Protocol):
         """Drop what is remembered of states superseded, and tombstones made, before `before` (UTC seconds).
 
         Partition by partition, the oldest first; a partition's floor rises to the version of the last that went, so
-        that all a token from there on needs is still there. Up to about `limit` rows; how many went.
+        that all a token from there on needs is still there. Up to about `limit` rows; how many went. What has left, or
+        is not yet here, is left alone.
         """
         ...
 
@@ -259,6 +263,65 @@ class Engine(Protocol):
 
         Every partition takes one version, `LEAP` above the highest that any has (or had leapt to), and its floor rises
         to it; one that is first written to later begins there. So change tokens from before are all too old.
+        """
+        ...
+
+    # -- moving ----------------------------------------------------------------------------------------------------
+
+    async def connectors(self) -> list[str]:
+        """All of which anything is kept here, in order."""
+        ...
+
+    async def marks(self) -> list[Mark]:
+        """In the order of connectors."""
+        ...
+
+    async def mark(self, mark: Mark) -> None:
+        """Put the mark on its connector (`transfer.NEW`: all that nothing is kept of), in the place of any it has."""
+        ...
+
+    async def unmark(self, connector: str) -> None:
+        """Take its mark away: it is served here. None there is no error."""
+        ...
+
+    def regardless(self) -> "Engine":
+        """The same engine, but what is asked through this one takes no notice of marks."""
+        ...
+
+    async def extract(
+        self, connector: str, since: Mapping[Partition, int], see: Callable[[State, Iterable[Item]], T]
+    ) -> T:
+        """What `see` makes of the connector and of all that came to its partitions beyond their versions in `since`.
+
+        Items come one by one in the order of partitions and versions, all as they are at one moment, for which the
+        engine holds a snapshot; `see` may stop early, runs on the engine's threads and waits for nobody. What it raises
+        is raised here. Marks do not matter.
+        """
+        ...
+
+    async def leave(
+        self, connector: str, to: str, since: Mapping[Partition, int], see: Callable[[State, Iterable[Item]], T]
+    ) -> T:
+        """`extract`, and in the same step the connector is marked `LEFT`: no change comes after what `see` saw.
+
+        Writers wait meanwhile. What `see` raises undoes it.
+        """
+        ...
+
+    async def load(self, source: str, piece: Piece) -> bool:
+        """Add a piece to the copy of its connector, which is marked `COMING` in the same step.
+
+        False, and nothing done, where it does not go on from what is here, or is from before a disturbance that the
+        copy, or a `discard`, knows of. Loading a piece again, also an older one, changes nothing. Raises `ValueError`
+        when the connector is served here.
+        """
+        ...
+
+    async def discard(self, connector: str, disturbances: int, limit: int) -> bool:
+        """Remove up to about `limit` rows of a connector that is not served here; True when nothing of it is left.
+
+        No piece from before so many disturbances is loaded from then on. Its mark stays; without one it is marked
+        `COMING`. Call `sanitize` after. Raises `ValueError` when the connector is served here.
         """
         ...
 

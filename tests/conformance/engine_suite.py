@@ -14,13 +14,16 @@ from tests.conformance.engine_leap import EngineLeap
 from tests.conformance.engine_linking import EngineLinking
 from tests.conformance.engine_links import EngineLinks
 from tests.conformance.engine_reads import EngineReads
+from tests.conformance.engine_transfer import EngineTransfer
 from tests.conformance.engine_values import MAILS, MESSAGES, Clock, apply, batch_of, put, record_of
 from tests.conformance.engine_writes import EngineWrites
 
 OWNER = "o1a2b3c4"
 
 
-class EngineSuite(EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineLinking, EngineErasure, EngineLeap):
+class EngineSuite(
+    EngineWrites, EngineReads, EngineChanges, EngineLinks, EngineLinking, EngineErasure, EngineLeap, EngineTransfer
+):
     @pytest.fixture
     def clock(self) -> Clock:
         """The clock that `engines` must go by."""

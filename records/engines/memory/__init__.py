@@ -10,6 +10,7 @@ from typing import TypeVar
 from blobstore.catalogue import Numbering
 from blobstore.digest import Digest
 from records.engine import LEAP, NOTHING_OWED, Engine
+from records.engines.memory.moving import Moving
 from records.engines.memory.partition import Records, whole_second
 from records.errors import Fenced, Released
 from records.model import (
@@ -40,35 +41,31 @@ __all__ = ["MemoryEngine", "MemoryEngines"]
 T = TypeVar("T")
 
 
-class MemoryEngine:
+class MemoryEngine(Moving):
     """Adapter of `records.engine.Engine`: nothing is awaited inside a method, so each is one step."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._partitions: dict[Partition, Records] = {}
-        self._epochs: Counter[tuple[str, str | None, str | None]] = Counter()
-        self._erased: dict[str, Counter[Partition]] = {}
-        self._finished: set[tuple[str, str, str | None]] = set()
-        self._release_epochs: Counter[str] = Counter()
-        self._unlinked: dict[tuple[str, Digest], int] = {}
-        self._notes = 0
+        super().__init__()
         self._outbox: list[OutboxEvent] = []
         self._seq = 0
-        self._base = 0
         self._name: str | None = None
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     async def epoch(self, partition: Partition) -> int:
+        self._require_here(partition.connector)
         connector, instance, stream = partition.connector, partition.instance, partition.stream
         places = ((connector, None, None), (connector, instance, None), (connector, instance, stream))
         return sum(self._epochs[place] for place in places)
 
     async def release_epoch(self, connector: str) -> int:
+        self._require_here(connector)
         return self._release_epochs[connector]
 
     async def apply(self, batch: Batch) -> list[Outcome]:
         connector = batch.partition.connector
+        self._require_here(connector)
         if batch.epoch != await self.epoch(batch.partition):
             raise Fenced("the connection was erased while the request ran")
         if batch.release_epoch not in (None, self._release_epochs[connector]):
@@ -97,6 +94,7 @@ class MemoryEngine:
     async def get(
         self, partitions: Collection[Partition], keys: Collection[str], *, max_bytes: int | None = None
     ) -> list[StoredRecord]:
+        self._require_here(*(partition.connector for partition in partitions))
         wanted = set(keys)
         found = [record for record in self._stored(partitions) if record.key in wanted]
         return up_to(sorted(found, key=lambda record: (record.partition, record.key)), max_bytes)
@@ -111,6 +109,8 @@ class MemoryEngine:
         max_bytes: int | None = None,
         keep: Keep | None = None,
     ) -> Page:
+        self._require_here(*(partition.connector for partition in partitions))
+
         def rank(sort: SortKey, place: Partition, key: str) -> tuple[bool, bytes, Partition, str]:
             # Absent cursor fields come last in both directions: descending, the ranks are read backwards.
             return sort.absent is (order is Order.ASC), sort.encoded, place, key
@@ -137,12 +137,14 @@ class MemoryEngine:
         max_bytes: int | None = None,
         owed: Mapping[str, int] = NOTHING_OWED,
     ) -> Changes:
+        self._require_here(partition.connector)
         records = self._partitions.get(partition, Records())
         return records.changes(partition, since, after, horizon, limit, max_bytes, owed)
 
     async def visit(
         self, partitions: Collection[Partition], see: Callable[[Iterable[tuple[StoredRecord, Sequence[Link]]]], T]
     ) -> T:
+        self._require_here(*(partition.connector for partition in partitions))
         found = sorted(self._stored(partitions), key=lambda record: (record.partition, record.key))
         links = [await self.links_in(record.partition, record.key) for record in found]
         return see((record, [each.link for each in placed]) for record, placed in zip(found, links, strict=True))
@@ -150,12 +152,14 @@ class MemoryEngine:
     async def sample(
         self, partition: Partition, versions: Collection[int], *, max_bytes: int | None = None
     ) -> list[StoredRecord]:
+        self._require_here(partition.connector)
         there = sorted(self._stored([partition]), key=lambda record: record.version)
         first = [next((each for each in there if each.version >= version), None) for version in sorted(versions)]
         found = {each.version: each for each in first if each is not None}
         return up_to(found.values(), max_bytes)
 
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
+        self._require_here(*([] if connector is None else [connector]))
         return {
             partition: self._partitions[partition].stats
             for partition in sorted(self._partitions)
@@ -175,22 +179,26 @@ class MemoryEngine:
         return {digest: links[0].partition.connector for digest, links in first.items() if links}
 
     async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
+        self._require_here(partition.connector)
         mine = [link for link in self._links() if (link.partition, link.key) == (partition, key)]
         return sorted(mine, key=_place)
 
     async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+        self._require_here(connector)
         counts = self._counts(connector)
         return [(digest, counts[digest]) for digest in sorted(counts) if after is None or digest > after][:limit]
 
     async def first_links(
         self, target: Target, after: tuple[Partition, str, str] | None, limit: int
     ) -> list[PlacedLink]:
+        self._require_here(target.connector)
         first: dict[Digest, PlacedLink] = {}
         for link in sorted((each for each in self._links() if _within(target, each)), key=_place):
             first.setdefault(link.link.digest, link)
         return [link for link in first.values() if after is None or _place(link) > after][:limit]
 
     async def linking(self, target: Target, digests: Collection[Digest]) -> list[Linking]:
+        self._require_here(target.connector)
         found: dict[tuple[Digest, Partition], set[bool]] = {}
         for link in self._links():
             if link.link.digest in digests and link.partition.connector == target.connector:
@@ -200,6 +208,7 @@ class MemoryEngine:
     async def relink(
         self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
     ) -> bool:
+        self._require_here(partition.connector)
         records = self._partitions.get(partition, Records())
         there = records.live.get(key)
         if there is None or there.version != version:
@@ -208,17 +217,21 @@ class MemoryEngine:
             raise Released("blobs were released while the request ran")
         dropped = records.digests(key)
         records.relink(key, links)
+        self._disturbances[partition.connector] += 1
         self._note_unlinked(partition.connector, dropped)
         return True
 
     async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
+        self._require_here(connector)
         self._release_epochs[connector] += 1
         return set(digests) - set(self._counts(connector))
 
     async def unlinked(self, limit: int, connector: str | None = None) -> list[tuple[str, Digest]]:
+        self._require_here(*([] if connector is None else [connector]))
         return sorted(noted for noted in self._unlinked if connector in (None, noted[0]))[:limit]
 
     async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
+        self._require_here(connector)
         return sorted(self._unlinked[connector, each] for each in set(digests) if (connector, each) in self._unlinked)
 
     async def forget_notes(self, notes: Collection[int]) -> None:
@@ -227,9 +240,11 @@ class MemoryEngine:
     # -- erasure ---------------------------------------------------------------------------------------------------
 
     async def fence(self, connector: str, instance: str | None) -> None:
+        self._require_here(connector)
         self._epochs[connector, instance, None] += 1
 
     async def erase(self, target: Target, deleted_at: str, limit: int, erasure: str | None = None) -> Erased:
+        self._require_here(target.connector)
         if erasure is None:
             return self._erase(target, deleted_at, limit)
         mark = (erasure, target.connector, target.instance)
@@ -276,13 +291,14 @@ class MemoryEngine:
         else:
             over = any(records.graves or records.past for records in touched)
         finished = len(keys) <= limit and not over
+        self._disturbances[target.connector] += bool(places)
         noted = self._note_unlinked(target.connector, dropped)
         return Erased(min(len(keys), limit), size, frozenset(noted), finished)
 
     async def forget(self, before: float, limit: int) -> int:
         count = 0
         for place in sorted(self._partitions):
-            if count < limit:
+            if count < limit and not self._is_away(place.connector):
                 count += self._partitions[place].forget(before, limit - count)
         return count
 
@@ -293,6 +309,7 @@ class MemoryEngine:
         self._base = LEAP + max([self._base, *(records.stats.version for records in self._partitions.values())])
         for records in self._partitions.values():
             records.stats = replace(records.stats, version=self._base, floor=self._base)
+        self._disturbances.update(set(await self.connectors()))
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -312,6 +329,11 @@ class MemoryEngine:
     async def note(self, event: bytes) -> None:
         self._seq += 1
         self._outbox.append(OutboxEvent(self._seq, event, RECORDS))
+
+    def regardless(self) -> Engine:
+        view = object.__new__(_Regardless)
+        view.__dict__ = self.__dict__  # one engine, seen in two ways
+        return view
 
     async def check(self) -> list[str]:
         return []
@@ -339,6 +361,10 @@ class MemoryEngine:
             self._notes += 1
             self._unlinked[connector, digest] = self._notes
         return lost
+
+
+class _Regardless(MemoryEngine):
+    heeds_marks = False
 
 
 class MemoryEngines:

@@ -170,11 +170,14 @@ class Records:
             if at >= before:
                 break
             floor = version
-        count = len(made)
+        self.forget_until(floor)
+        self.stats = replace(self.stats, floor=max(self.stats.floor, floor))
+        return len(made) - len(self.past) - len(self.graves)
+
+    def forget_until(self, floor: int) -> None:
+        """What is remembered of versions up to this one goes."""
         self.past = [each for each in self.past if each.until > floor]
         self.graves = {key: grave for key, grave in self.graves.items() if grave[0].version > floor}
-        self.stats = replace(self.stats, floor=max(self.stats.floor, floor))
-        return count - len(self.past) - len(self.graves)
 
     def erase_graves(self, limit: int) -> int:
         """Up to `limit` tombstones go, oldest first; how many."""

@@ -1,7 +1,7 @@
 """The engine of the topology `single`: one SQLite file holds all records of one owner.
 
-`schema` has the tables; `writes`, `reads`, `changes`, `links`, `linking`, `erasure` and `events` the parts of the
-port, by what they are for.
+`schema` has the tables; `writes`, `reads`, `changes`, `links`, `linking`, `erasure`, `moving` and `events` the parts
+of the port, by what they are for.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from records.engines.sqlite.erasure import Erasure
 from records.engines.sqlite.events import Events
 from records.engines.sqlite.linking import Linkings
 from records.engines.sqlite.links import Links
+from records.engines.sqlite.moving import Moving
 from records.engines.sqlite.reads import Reads
 from records.engines.sqlite.schema import MIGRATIONS
 from records.engines.sqlite.writes import Writes
@@ -29,13 +30,16 @@ __all__ = ["SingleFileEngines", "SqliteEngine"]
 _OWNER = re.compile(r"[a-z0-9]+\Z")
 
 
-class SqliteEngine(Writes, Reads, History, Links, Linkings, Erasure, Events):
+class SqliteEngine(Writes, Reads, History, Links, Linkings, Erasure, Moving, Events):
     """Adapter of `records.engine.Engine`."""
 
     @classmethod
     async def open(cls, path: Path, clock: Callable[[], float] = time.time) -> Self:
         """Open the file, made and migrated if need be; any number of processes may do so at once."""
         return cls(await SqliteFile.open(path, MIGRATIONS), clock)
+
+    def regardless(self) -> Self:
+        return type(self)(self._file, self._clock, self.source, regardless=True)
 
     async def check(self) -> list[str]:
         return await self._file.check() or await self._file.read(disagreements)

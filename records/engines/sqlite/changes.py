@@ -43,7 +43,7 @@ class History(OnFile):
             before = _before(db, part, [each.key for each in now], since, owed)
             return Changes([Change(each, before.get(each.key)) for each in now], overtaken, reached)
 
-        return await self._file.read(run)
+        return await self._file.read(self.here([partition.connector], run))
 
     async def forget(self, before: float, limit: int) -> int:
         def run(db: sqlite3.Connection) -> int:
@@ -129,7 +129,9 @@ ORDER BY version LIMIT ?
 """
 
 _PARTS = """
-SELECT p.id FROM partitions p JOIN connectors c ON c.id = p.connector ORDER BY c.name, p.instance, p.stream
+SELECT p.id FROM partitions p JOIN connectors c ON c.id = p.connector
+WHERE NOT EXISTS (SELECT 1 FROM moving m WHERE m.connector = c.name AND m.stage != 'leaving')
+ORDER BY c.name, p.instance, p.stream
 """
 
 _OLDEST = """

@@ -12,6 +12,7 @@ from records.engines.sqlite.schema import (
     OnFile,
     bury,
     connector_id,
+    disturb,
     in_lists,
     note_unlinked,
     version_of,
@@ -24,14 +25,17 @@ class Erasure(OnFile):
     """The part of the port that erases."""
 
     async def fence(self, connector: str, instance: str | None) -> None:
-        await self._file.write(lambda db: _raise_epoch(db, connector_id(db, connector), instance, None))
+        def run(db: sqlite3.Connection) -> None:
+            _raise_epoch(db, connector_id(db, connector), instance, None)
+
+        await self._file.write(self.here([connector], run))
 
     async def erase(self, target: Target, deleted_at: str, limit: int, erasure: str | None = None) -> Erased:
         def run(db: sqlite3.Connection) -> Erased:
             step = _Step(target, deleted_at, self.now(), limit)
             return _erase(db, step) if erasure is None else _erase_for(db, step, erasure)
 
-        return await self._file.write(run)
+        return await self._file.write(self.here([target.connector], run))
 
     async def erased(self, erasure: str) -> dict[Partition, int]:
         rows = await self._file.read(lambda db: db.execute(_ERASED, (erasure,)).fetchall())
@@ -85,6 +89,7 @@ def _leap(db: sqlite3.Connection) -> None:
     sql = "UPDATE versions SET base = ? + max(base, (SELECT coalesce(max(version), 0) FROM partitions)) RETURNING base"
     base = db.execute(sql, (LEAP,)).fetchone()
     db.execute("UPDATE partitions SET version = ?, floor = ?", base * 2)
+    db.execute("UPDATE connectors SET disturbances = disturbances + 1")
 
 
 def _erase(db: sqlite3.Connection, step: _Step) -> Erased:
@@ -102,6 +107,8 @@ def _erase(db: sqlite3.Connection, step: _Step) -> Erased:
             step.left -= _erase_made(db, "history", "until", part, step)
     if target.stream is None:
         db.executemany("UPDATE partitions SET floor = version WHERE id = ?", [(part,) for _, part in places])
+    if places:
+        disturb(db, places[0][0])
     if step.left < limit:
         mark_stale(db)
     lost = note_unlinked(db, places[0][0], dropped) if dropped else set()

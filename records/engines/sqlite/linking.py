@@ -25,7 +25,7 @@ class Linkings(OnFile):
                     break
             return found
 
-        return await self._file.read(run)
+        return await self._file.read(self.here([target.connector], run))
 
     async def linking(self, target: Target, digests: Collection[Digest]) -> list[Linking]:
         def run(db: sqlite3.Connection) -> list[Linking]:
@@ -35,7 +35,7 @@ class Linkings(OnFile):
                 found += sorted(_linking(db, target, covered, digest), key=lambda each: each.partition)
             return found
 
-        return await self._file.read(run)
+        return await self._file.read(self.here([target.connector], run))
 
 
 _Part = tuple[Partition, int]

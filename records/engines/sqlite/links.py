@@ -10,6 +10,7 @@ from records.engines.sqlite.schema import (
     OnFile,
     Row,
     connector_id,
+    disturb,
     in_lists,
     link_rows,
     note_unlinked,
@@ -50,11 +51,11 @@ class Links(OnFile):
             rows = db.execute(_LINKS_IN, (part_of(db, partition), key)).fetchall()
             return [_placed(partition, Digest.from_bytes(row[0]), row[1:]) for row in rows]
 
-        return await self._file.read(run)
+        return await self._file.read(self.here([partition.connector], run))
 
     async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
         values = (connector, b"" if after is None else after.raw, limit)
-        rows = await self._file.read(lambda db: db.execute(_LINKED, values).fetchall())
+        rows = await self._file.read(self.here([connector], lambda db: db.execute(_LINKED, values).fetchall()))
         return [(Digest.from_bytes(digest), count) for digest, count in rows]
 
     async def relink(
@@ -75,9 +76,10 @@ class Links(OnFile):
             db.execute("UPDATE records SET links = ? WHERE part = ? AND key = ?", (len(links), part, key))
             db.execute("UPDATE partitions SET links = links + ? WHERE id = ?", (len(links) - counted, part))
             note_unlinked(db, connector, {Digest.from_bytes(digest) for (digest,) in gone})
+            disturb(db, connector)
             return True
 
-        return await self._file.write(run)
+        return await self._file.write(self.here([partition.connector], run))
 
     async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
         def run(db: sqlite3.Connection) -> set[Digest]:
@@ -85,11 +87,12 @@ class Links(OnFile):
             db.execute("UPDATE connectors SET release_epoch = release_epoch + 1 WHERE id = ?", (number,))
             return without_links(db, number, digests)
 
-        return await self._file.write(run)
+        return await self._file.write(self.here([connector], run))
 
     async def unlinked(self, limit: int, connector: str | None = None) -> list[tuple[str, Digest]]:
         values = (connector, connector, limit)
-        rows = await self._file.read(lambda db: db.execute(_UNLINKED, values).fetchall())
+        named = [] if connector is None else [connector]
+        rows = await self._file.read(self.here(named, lambda db: db.execute(_UNLINKED, values).fetchall()))
         return [(connector, Digest.from_bytes(digest)) for connector, digest in rows]
 
     async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
@@ -97,7 +100,7 @@ class Links(OnFile):
             found = (db.execute(_NOTE, (connector, digest.raw)).fetchone() for digest in set(digests))
             return sorted(row[0] for row in found if row is not None)
 
-        return await self._file.read(run)
+        return await self._file.read(self.here([connector], run))
 
     async def forget_notes(self, notes: Collection[int]) -> None:
         await self._file.executemany("DELETE FROM unlinked WHERE note = ?", [(note,) for note in notes])

@@ -29,7 +29,7 @@ class Reads(OnFile):
             with closing(_named(db, _parts(db, partitions), sorted(set(keys)))) as rows:
                 return up_to(rows, max_bytes)
 
-        return await self._file.read(run)
+        return await self._file.read(self.here(_connectors(partitions), run))
 
     async def page(
         self,
@@ -46,7 +46,7 @@ class Reads(OnFile):
             with closing(_walk(db, _parts(db, partitions), order, after)) as rows:
                 return take(rows, lambda each: record(*each), _seen, keep, limit, max_bytes)
 
-        return await self._file.read(run)
+        return await self._file.read(self.here(_connectors(partitions), run))
 
     async def visit(self, partitions: Collection[Partition], see: Callable[[Iterable[Linked]], T]) -> T:
         def run(db: sqlite3.Connection) -> T:
@@ -54,7 +54,7 @@ class Reads(OnFile):
             with closing(_visited(db, _parts(db, partitions))) as records:
                 return see(records)
 
-        return await self._file.read(run)
+        return await self._file.read(self.here(_connectors(partitions), run))
 
     async def sample(
         self, partition: Partition, versions: Collection[int], *, max_bytes: int | None = None
@@ -63,11 +63,17 @@ class Reads(OnFile):
             part = part_of(db, partition)
             return [] if part is None else up_to(_sampled(db, partition, part, sorted(versions)), max_bytes)
 
-        return await self._file.read(run)
+        return await self._file.read(self.here([partition.connector], run))
 
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
-        rows = await self._file.read(lambda db: db.execute(_STATS, (connector, connector)).fetchall())
+        named = [] if connector is None else [connector]
+        read = self.here(named, lambda db: db.execute(_STATS, (connector, connector)).fetchall())
+        rows = await self._file.read(read)
         return {Partition(*row[:3]): PartitionStats(*row[3:]) for row in rows}
+
+
+def _connectors(partitions: Collection[Partition]) -> set[str]:
+    return {partition.connector for partition in partitions}
 
 
 def _parts(db: sqlite3.Connection, partitions: Collection[Partition]) -> list[tuple[Partition, int]]:

@@ -3,16 +3,19 @@
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlite_utils import Database, Migrations
 
 from blobstore.digest import Digest
+from blobstore.errors import Moved
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.file import SqliteFile
+from blobstore.sqlite.file import SqliteFile, Transaction
 from blobstore.sqlite.slack import SLACK
 from records.model import Link, Partition, Tombstone
 from records.shards import RECORDS
+
+T = TypeVar("T")
 
 MIGRATIONS = Migrations("records")
 
@@ -42,11 +45,16 @@ def m001_initial(db: Database) -> None:
 # `history` has the states that were superseded at version `until` and stood since `version`; `remembered` is NULL for
 # a tombstone's, and cut to what may stay where the record was `erased` since. `at` (UTC seconds) is when they, and
 # tombstones, were made: they are forgotten after some time.
+# `moving` has the marks of connectors (`records.transfer`); `disturbances` is there the number that a copy knows of.
 _INITIAL = f"""
 CREATE TABLE connectors (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
-    epoch INTEGER NOT NULL DEFAULT 0, release_epoch INTEGER NOT NULL DEFAULT 0
+    epoch INTEGER NOT NULL DEFAULT 0, release_epoch INTEGER NOT NULL DEFAULT 0,
+    disturbances INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE moving (
+    connector TEXT PRIMARY KEY, stage TEXT NOT NULL, other TEXT NOT NULL, disturbances INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE epochs (
     connector INTEGER NOT NULL REFERENCES connectors, instance TEXT NOT NULL, stream TEXT NOT NULL,
     epoch INTEGER NOT NULL,
@@ -107,14 +115,46 @@ VERSIONS = 40
 class OnFile:
     """A part of the engine: statements on the file, the clock, and the outbox's name, that all parts share."""
 
-    def __init__(self, file: SqliteFile, clock: Callable[[], float] = time.time, source: str = RECORDS) -> None:
+    def __init__(
+        self,
+        file: SqliteFile,
+        clock: Callable[[], float] = time.time,
+        source: str = RECORDS,
+        *,
+        regardless: bool = False,
+    ) -> None:
         self._file = file
         self._clock = clock
         self.source = source
+        self._regardless = regardless
 
     def now(self) -> int:
         """The time of a change as it is kept: never too early, so that nothing is forgotten too early."""
         return math.ceil(self._clock())
+
+    def here(self, connectors: Iterable[str], run: Transaction[T]) -> Transaction[T]:
+        """The transaction; it raises `Moved` where one of these connectors is not served here."""
+        if self._regardless:
+            return run
+
+        def guarded(db: sqlite3.Connection) -> T:
+            _require_here(db, connectors)
+            return run(db)
+
+        return guarded
+
+
+def _require_here(db: sqlite3.Connection, connectors: Iterable[str]) -> None:
+    if db.execute("SELECT 1 FROM moving WHERE stage != 'leaving' LIMIT 1").fetchone() is None:
+        return
+    for name in connectors:
+        if db.execute(_AWAY, (name, name)).fetchone():
+            raise Moved("these records are kept elsewhere")
+
+
+def disturb(db: sqlite3.Connection, connector: int) -> None:
+    """Something changed of which versions do not tell: a copy that is being made has to begin again."""
+    db.execute("UPDATE connectors SET disturbances = disturbances + 1 WHERE id = ?", (connector,))
 
 
 def connector_id(db: sqlite3.Connection, name: str) -> int:
@@ -178,6 +218,12 @@ LINK = """
 INSERT INTO links (part, key, pointer, connector, digest, media_type, filename) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 """Takes rows of `link_rows`."""
+
+_AWAY = """
+SELECT 1 FROM moving WHERE stage != 'leaving' AND (
+    connector = ? OR connector = '' AND NOT EXISTS (SELECT 1 FROM connectors WHERE name = ?)
+)
+"""
 
 _PART = """
 SELECT p.id FROM connectors c JOIN partitions p ON p.connector = c.id

@@ -31,16 +31,18 @@ class Writes(OnFile):
 
     async def epoch(self, partition: Partition) -> int:
         values = (partition.instance, partition.stream, partition.connector)
-        row = await self._file.read(lambda db: db.execute(_EPOCH, values).fetchone())
+        read = self.here([partition.connector], lambda db: db.execute(_EPOCH, values).fetchone())
+        row = await self._file.read(read)
         return 0 if row is None else int(row[0])
 
     async def release_epoch(self, connector: str) -> int:
         sql = "SELECT release_epoch FROM connectors WHERE name = ?"
-        row = await self._file.read(lambda db: db.execute(sql, (connector,)).fetchone())
+        row = await self._file.read(self.here([connector], lambda db: db.execute(sql, (connector,)).fetchone()))
         return 0 if row is None else int(row[0])
 
     async def apply(self, batch: Batch) -> list[Outcome]:
-        return await self._file.write(lambda db: _apply(db, batch, self.now()))
+        run = self.here([batch.partition.connector], lambda db: _apply(db, batch, self.now()))
+        return await self._file.write(run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def _remove(
 
 
 def _insert(db: sqlite3.Connection, connector: int, part: int, done: Plan, now: int) -> None:
-    db.executemany(_RECORD, [_row(part, each) for each in done.records.values()])
+    db.executemany(RECORD, [_row(part, each) for each in done.records.values()])
     puts = (each.put for each in done.records.values())
     db.executemany(LINK, (row for put in puts for row in link_rows(connector, part, put.key, put.links)))
     bury(db, part, done.graves.values(), now)
@@ -184,4 +186,4 @@ _LONG = 64 << 10
 _SHORT = f"CASE WHEN octet_length(data) <= {_LONG} THEN CAST(data AS BLOB) END"
 
 # CAST: the text goes in and comes out as the bytes that it is, unread.
-_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
+RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"

@@ -1,0 +1,1 @@
+"""Connectors from one engine into another while everybody goes on: copied, caught up with, checked, switched."""
