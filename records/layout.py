@@ -56,13 +56,16 @@ DATABASES = (CENTRAL, CATALOGUE)
 CONFIGURATION = "blobstore.toml"
 RECORDS, STAGING, LOCKS, COLLECT_LOCK = "records", "staging", "locks", "collect.lock"
 
+SWEPT = "swept"
+"""A file of this name says which schema versions all database files have."""
+
 RESTORING = "restoring"
 """A file of this name says that the directory is being restored: nothing of it is served or collected before it is."""
 
 _DATABASE = r"\.db(-wal|-shm|-journal|\.lock)?"
 _ID = r"[a-z0-9]+"
 _TOP = re.compile(
-    rf"(central|catalogue){_DATABASE}|(store-id|secret|staging)(\.lock)?|\.(store-id|secret|blobstore\.toml)\.new"
+    rf"(central|catalogue){_DATABASE}|(store-id|secret|staging|swept)(\.lock)?|\.(store-id|secret|blobstore\.toml)\.new"
     r"|blobs|records|locks|collect\.lock|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
 )
 _RECORDS = re.compile(rf"records/({_ID})(/{_ID})?{_DATABASE}")
@@ -70,7 +73,7 @@ _LOCKS = re.compile(r"locks/(era|copy)_[0-9a-z_]+")
 _LOGS = re.compile(r".*\.db-(wal|shm|journal)")
 _CENTRAL = re.compile(r"(central|catalogue)\.db(-wal|-shm|-journal)?")
 _SETTINGS = re.compile(
-    r"locks/.*|records/(.*/)?[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id|erasures\.ledger"
+    r"locks/.*|records/(.*/)?[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id|swept|erasures\.ledger"
 )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from blobstore.gc import Wanted
 from blobstore.scrub import scrub
 from records.store import RecordStore
+from records.versions import Sweep
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class Schedule:
     A spine gets a checkpoint when it has moved on and its newest is `checkpoint_age` seconds old.
     A tick of collection removes about `blobs` blobs, or works for `seconds`; where more is left the next one comes
     after `backlog` seconds.
+    A sweep takes one file at a time and pauses between two.
     `history` is for how many seconds a change token is good: for as long it is remembered what records were.
     """
 
@@ -37,14 +39,18 @@ class Schedule:
     forget_every: float = 3600.0
     checkpoint_every: float = 300.0
     checkpoint_age: float = 3600.0
+    sweep_every: float = 3600.0
+    sweep_pause: float = 0.02
 
 
 class Upkeep:
-    """Until stopped: drains outboxes, finishes erasures, collects garbage, forgets, re-hashes, signs checkpoints."""
+    """Until stopped: drains outboxes, finishes erasures, collects garbage, forgets, re-hashes, signs checkpoints,
+    and brings database files to the latest version."""
 
     def __init__(self, store: RecordStore, schedule: Schedule) -> None:
         self._store = store
         self._schedule = schedule
+        self._sweep = Sweep(store.directory)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -56,6 +62,7 @@ class Upkeep:
             (self._scrub, schedule.scrub_every),
             (self._forget, schedule.forget_every),
             (self._checkpoint, schedule.checkpoint_every),
+            (self._migrate, schedule.sweep_every),
         ):
             self._tasks.append(asyncio.create_task(self._repeat(work, every)))
 
@@ -94,6 +101,9 @@ class Upkeep:
 
     async def _checkpoint(self) -> None:
         await self._store.checkpoints.tick(self._schedule.checkpoint_age)
+
+    async def _migrate(self) -> float | None:
+        return self._schedule.sweep_pause if await asyncio.to_thread(self._sweep.step) else None
 
     async def _scrub(self) -> None:
         before = time.time() - self._schedule.scrub_age

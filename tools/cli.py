@@ -21,6 +21,7 @@ _COMMANDS = {
     "spine": "tools.spine",
     "usage": "tools.usage",
     "quota": "tools.quota",
+    "migrate": "tools.migrate:migrate_command",
     "bench": "tools.bench",
 }
 

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlite_utils import Database, Migrations
-
 from blobstore import errors
 from blobstore.durable import make_folders
-from blobstore.errors import Damaged, NewerVersion, OutOfSpace, StorageUnavailable
+from blobstore.errors import Damaged, OutOfSpace, StorageUnavailable
 from blobstore.sqlite import require_sound_sqlite, sqlite3
 
 LOCK_WAIT = 120.0
@@ -43,20 +41,6 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def prepare(path: Path, connection: sqlite3.Connection, migrations: Migrations) -> None:
-    """Make the file and bring it to the present version. Nobody else may do so at the same time.
-
-    Raises `NewerVersion`.
-    """
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    database = Database(connection)
-    known = {migration.name for migration in migrations._migrations}
-    unknown = [done.name for done in migrations.applied(database) if done.name not in known]
-    if unknown:
-        raise NewerVersion(f"{path.name} was made by a newer version ({unknown[-1]}); upgrade this program")
-    migrations.apply(database)
 
 
 def make_place(path: Path) -> None:

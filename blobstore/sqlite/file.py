@@ -23,7 +23,8 @@ from sqlite_utils import Migrations
 
 from blobstore.errors import Damaged, StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import begin, connect, identity, make_place, prepare, translate, translated, truncate
+from blobstore.sqlite.connection import begin, connect, identity, make_place, translate, translated, truncate
+from blobstore.sqlite.versions import Schema, When, prepare
 
 T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
@@ -43,8 +44,11 @@ class _Job(Generic[T]):
 class SqliteFile:
     """An open database file. Make one with `open`; every method may be called from many tasks at once."""
 
-    def __init__(self, path: Path, writer: sqlite3.Connection, readers: int) -> None:
+    def __init__(self, path: Path, schema: Schema, writer: sqlite3.Connection, readers: int, *, behind: bool) -> None:
+        """`behind`: there are steps to take before anything is written."""
         self.path = path
+        self._schema = schema
+        self._behind = behind
         self._identity = identity(path)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._local = threading.local()
@@ -58,10 +62,12 @@ class SqliteFile:
     async def open(cls, path: Path, migrations: Migrations, *, readers: int = 3) -> Self:
         """Open the file, made and migrated if need be; any number of processes may do so at once.
 
+        What would lock out programs of the version before waits for the first write (`blobstore.sqlite.versions`).
         Raises `Damaged`, `NewerVersion`, or another `StorageUnavailable` when it cannot be opened.
         """
-        writer = await asyncio.to_thread(_open_writer, path, migrations)
-        return cls(path, writer, readers)
+        schema = Schema(migrations)
+        writer, taken = await asyncio.to_thread(_open_writer, path, schema)
+        return cls(path, schema, writer, readers, behind=taken < schema.due(taken, When.WRITING))
 
     async def read(self, transaction: Transaction[T]) -> T:
         """Run the function on one snapshot. It must not write, and must fetch what it gives back."""
@@ -82,7 +88,7 @@ class SqliteFile:
 
         For what touches much of the file. Other writers wait; readers do not.
         """
-        return await self._submit(partial(_alone, transaction), alone=True)
+        return await self._submit(partial(self._alone, transaction), alone=True)
 
     async def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """One statement in a transaction of its own; the number of rows that it changed."""
@@ -131,6 +137,7 @@ class SqliteFile:
                 self._reader_connections.append(connection)
             connection.execute("BEGIN")
             try:
+                self._schema.require_known(self.path, connection)
                 return transaction(connection)
             finally:
                 if connection.in_transaction:  # an I/O error ends it by itself
@@ -175,6 +182,7 @@ class SqliteFile:
         try:
             with translated(self.path):
                 self._require_in_place()
+                self._catch_up(connection)
                 result = job.run(connection)
         except Exception as error:
             job.result.set_exception(error)
@@ -187,8 +195,10 @@ class SqliteFile:
         outcomes: list[tuple[_Job[Any], Any, Exception | None]] = []
         try:
             with translated(self.path):
+                self._catch_up(connection)
                 begin(connection)
                 try:
+                    self._schema.require_known(self.path, connection)
                     outcomes = [(job, *self._in_savepoint(connection, job.run)) for job in group]
                     self._require_in_place()
                     connection.execute("COMMIT")
@@ -217,6 +227,25 @@ class SqliteFile:
         connection.execute("RELEASE request")
         return result, None
 
+    def _alone(self, transaction: Transaction[T], connection: sqlite3.Connection) -> T:
+        begin(connection)
+        try:
+            self._schema.require_known(self.path, connection)
+            result = transaction(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        """Before the first write: take the steps that writing needs."""
+        if self._behind:
+            with file_lock(lock_of(self.path)):
+                self._schema.advance(self.path, connection, When.WRITING)
+            self._behind = False
+
     def _require_in_place(self) -> None:
         """Raise `StorageUnavailable` when the file has lost its name: what is committed to it would end with us."""
         if identity(self.path) != self._identity:
@@ -229,30 +258,23 @@ class SqliteFile:
             connection.close()
 
 
-def _alone(transaction: Transaction[T], connection: sqlite3.Connection) -> T:
-    begin(connection)
-    try:
-        result = transaction(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return result
-
-
-def _open_writer(path: Path, migrations: Migrations) -> sqlite3.Connection:
+def _open_writer(path: Path, schema: Schema) -> tuple[sqlite3.Connection, int]:
+    """A connection, and how many steps the file has taken."""
     # The switch to WAL is not retried by SQLite's busy handler, and racing migrations fail: hence the lock.
     with translated(path):
         make_place(path)
-        with file_lock(path.with_name(path.name + ".lock")):
+        with file_lock(lock_of(path)):
             connection = connect(path)
             try:
-                prepare(path, connection, migrations)
+                return connection, prepare(path, connection, schema).taken
             except BaseException:
                 connection.close()
                 raise
-    return connection
+
+
+def lock_of(path: Path) -> Path:
+    """The lock under which a database file is made and migrated."""
+    return path.with_name(path.name + ".lock")
 
 
 @contextmanager

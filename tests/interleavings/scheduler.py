@@ -14,7 +14,6 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from blobstore.sqlite import sqlite3
@@ -215,8 +214,8 @@ class ScheduledLoop(asyncio.AbstractEventLoop):
 class SteppedFile(SqliteFile):
     """A database file whose writer is a step of the loop instead of a thread; transactions and commits are its own."""
 
-    def __init__(self, path: Path, writer: sqlite3.Connection, readers: int) -> None:
-        super().__init__(path, writer, readers)
+    def __init__(self, *opened: Any, behind: bool) -> None:
+        super().__init__(*opened, behind=behind)
         self._thread.join()
         self._jobs = _Queue(self)  # type: ignore[assignment]
         self.abandoned = False
@@ -269,13 +268,13 @@ def _name(call: Any, *args: Any) -> str:
     owner = getattr(call, "__self__", None)
     if isinstance(owner, Context):
         return _name(*args)
+    if getattr(call, "__name__", "") == "_alone":
+        return _name(*args)
     if isinstance(owner, SqliteFile) and args:
         return f"{owner.path.stem} read {_name(*args)}"
     inner = inspect.getclosurevars(call).nonlocals if inspect.isfunction(call) else {}
     if "call" in inner:
         return _name(inner["call"], *inner.get("args", ()))
-    if getattr(call, "__name__", "") == "_alone":
-        return _name(*args)
     return (
         str(getattr(call, "__qualname__", call)).replace(".<locals>", "").replace(".run", "").replace(".<lambda>", "")
     )

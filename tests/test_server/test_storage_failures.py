@@ -11,6 +11,7 @@ from blobstore.errors import StorageUnavailable, WrongStore
 from blobstore.gc import Wanted
 from blobstore.space import Floor
 from records.collections import Collections
+from tests.fakes.data_directory import vandal
 from tests.test_server.conftest import Running, Start
 from tests.test_server.test_connection import INGEST, NDJSON, line, register, stored
 
@@ -49,6 +50,23 @@ async def test_records_that_do_not_answer_are_503_and_worth_a_retry(start: Start
         await unavailable(running, running.head(INGEST, NDJSON, f"Content-Length: {len(body)}") + body)
         await unavailable(running, running.head("GET /v1/streams/notes/records"))
         await unavailable(running, running.head("GET /v1/streams"))
+
+
+async def test_records_that_a_newer_version_took_over_are_503_and_left_as_they_are(start: Start) -> None:
+    async with start() as running:
+        await register(running)
+        body = line("a")
+        ingest = running.head(INGEST, NDJSON, f"Content-Length: {len(body)}") + body
+        assert (await ask(running, ingest))[0] == 200
+        [file] = (running.store.directory / "records").glob("*.db")
+        with vandal(file) as db:
+            (before,) = db.execute("PRAGMA user_version").fetchone()
+            db.execute("PRAGMA user_version = 65536000")
+        await unavailable(running, ingest)
+        await unavailable(running, running.head("GET /v1/streams/notes/records"))
+        with vandal(file) as db:
+            db.execute(f"PRAGMA user_version = {before}")
+        assert (await ask(running, running.head("GET /v1/streams/notes/records")))[0] == 200
 
 
 async def test_a_batch_that_failed_half_way_may_be_sent_again_whole(start: Start) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import connect, prepare
+from blobstore.sqlite.connection import connect
+from blobstore.sqlite.versions import Schema, prepare
 from records.engines.sqlite.schema import MIGRATIONS
 from records.model import Partition, Position, Put
 from records.writing.lines import ParsedPut, parse_line
@@ -26,7 +27,7 @@ class Bare:
 
     def __init__(self, path: Path) -> None:
         self._db = connect(path)
-        prepare(path, self._db, MIGRATIONS)
+        prepare(path, self._db, Schema(MIGRATIONS))
         self._rows: list[tuple[object, ...]] = []
         self._columns = [row[1] for row in self._db.execute("PRAGMA table_info(records)")]
 

@@ -1,0 +1,95 @@
+"""The schema version of a file that this process has not opened: seen without a trace, or brought to the latest."""
+
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sqlite_utils import Migrations
+
+from blobstore.errors import Damaged, NewerVersion, StorageUnavailable
+from blobstore.sqlite import require_sound_sqlite, sqlite3
+from blobstore.sqlite.connection import connect, translated
+from blobstore.sqlite.file import file_lock, lock_of
+from blobstore.sqlite.versions import Schema, When, prepare
+
+
+class State(StrEnum):
+    """How a file stands to this program."""
+
+    CURRENT = "current"
+    """It has the version that this program makes."""
+    BEHIND = "behind"
+    """There are steps to take; it can be used meanwhile."""
+    AHEAD = "ahead"
+    """A newer program took steps that this one need not know."""
+    REFUSED = "refused"
+    """A newer program took a step after which this one may not use it any more."""
+    DAMAGED = "damaged"
+    """It is no database, or what was written to it is not there."""
+    UNREADABLE = "unreadable"
+    """It does not answer now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a file; `version` is None where it could not be read."""
+
+    version: int | None
+    latest: int
+    state: State
+
+
+def look(path: Path, migrations: Migrations) -> Standing:
+    """What a file has; opens nothing for writing.
+
+    Blocks. For a process that has none of these files open: where nobody uses the file it is read without SQLite's
+    locks, and closing it drops those that the process has on it.
+    """
+    require_sound_sqlite()
+    schema = Schema(migrations)
+    try:
+        # Nobody has it open where there is no log: to read it as it lies makes no log either.
+        how = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+        with translated(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as connection:
+            return _standing(path, schema, connection)
+    except Damaged:
+        return Standing(None, schema.latest, State.DAMAGED)
+    except StorageUnavailable:
+        return Standing(None, schema.latest, State.UNREADABLE)
+
+
+def finish(path: Path, migrations: Migrations) -> Standing | None:
+    """Bring a file to the latest version while others use it; None where there is none.
+
+    Blocks for as long as it takes. What cannot be brought there is left as it is, and its state says so.
+    """
+    require_sound_sqlite()
+    schema = Schema(migrations)
+    if not path.exists():
+        return None
+    try:
+        # Looked for again under the lock: the file may have been removed as a whole, and to connect makes an empty one.
+        with translated(path), file_lock(lock_of(path)):
+            if not path.exists():
+                return None
+            with closing(connect(path)) as connection:
+                with suppress(NewerVersion):
+                    prepare(path, connection, schema)
+                    schema.advance(path, connection, When.SWEEP)
+                return _standing(path, schema, connection)
+    except Damaged:
+        return Standing(None, schema.latest, State.DAMAGED)
+    except StorageUnavailable:
+        return Standing(None, schema.latest, State.UNREADABLE)
+
+
+def _standing(path: Path, schema: Schema, connection: sqlite3.Connection) -> Standing:
+    found, unknown = schema.found(connection)
+    if not unknown:
+        return Standing(found.taken, schema.latest, State.CURRENT if found.taken == schema.latest else State.BEHIND)
+    try:
+        schema.version(path, connection)
+    except NewerVersion:
+        return Standing(found.taken, schema.latest, State.REFUSED)
+    return Standing(found.taken, schema.latest, State.AHEAD)

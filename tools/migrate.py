@@ -1,0 +1,48 @@
+"""`blobstore migrate`: schema versions of all database files, and bringing them to the latest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from blobstore.errors import BlobError
+from blobstore.sqlite.outside import State
+from records.versions import FileVersion, migrate, versions
+from tools.directory import require_store
+from tools.opening import Opening, store_options
+from tools.output import json_option, listing
+
+COLUMNS = ("file", "kind", "version", "latest", "state")
+
+_FINE = (State.CURRENT, State.AHEAD)
+
+
+@click.command(name="migrate")
+@store_options
+@click.option("--status", is_flag=True, help="Show the versions; change nothing.")
+@json_option
+def migrate_command(opening: Opening, status: bool, as_json: bool) -> None:
+    """Bring every database file to this program's schema version, also while servers run.
+
+    Servers do so by themselves, in the background: this is for who wants it done now, or wants to see.
+    Exit code 1: some file can not be brought there (its state says why); with --status: some file cannot be used.
+    """
+    require_store(opening.data)
+    try:
+        found = list((versions if status else migrate)(opening.data))
+    except (BlobError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    listing([_row(each) for each in found], as_json=as_json, columns=COLUMNS)
+    if any(each.standing.state not in (*_FINE, *((State.BEHIND,) if status else ())) for each in found):
+        raise click.exceptions.Exit(1)
+
+
+def _row(each: FileVersion) -> Mapping[str, Any]:
+    standing = each.standing
+    return {
+        "file": each.file,
+        "kind": each.kind,
+        "version": standing.version,
+        "latest": standing.latest,
+        "state": str(standing.state),
+    }
