@@ -8,12 +8,13 @@ BLOBSTORE_SEED    repeats the random choices of an earlier run
 import os
 import random
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from tests.fakes.postgres import Cluster
 from tests.fakes.power import Disk
 from tests.fakes.warm import forking
 
@@ -100,3 +101,19 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of a process that forks others which start at once."""
     with forking(tmp_path_factory.mktemp("forks")) as listening:
         yield listening
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server that this session shares; a test that stops it makes a `Cluster` of its own."""
+    cluster = Cluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+async def database_url(postgres: Cluster) -> AsyncIterator[str]:
+    """The URL of an empty database of this test alone."""
+    name = await postgres.database()
+    yield postgres.url(name)
+    await postgres.drop(name)

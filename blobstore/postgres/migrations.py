@@ -1,0 +1,66 @@
+"""Steps that bring a schema of the database to the present version, each done once, whoever comes first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from blobstore.errors import NewerVersion
+from blobstore.postgres.database import Connection, Database
+
+MIGRATION_TIMEOUT = 3600.0
+"""Seconds that a process waits for its own steps, or for another's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A migration: its name, unique in its schema, and SQL with any number of statements."""
+
+    name: str
+    sql: str
+
+
+async def migrate(database: Database, schema: str, steps: Sequence[Step]) -> None:
+    """Make the schema if need be, and take the steps that have not been taken, in order, all or none.
+
+    Any number of processes may do so at once. Raises `NewerVersion` when a step was taken that is not among these.
+    """
+    if await applied(database, schema) != [step.name for step in steps]:
+        # One lock for all schemas: CREATE … IF NOT EXISTS of several sessions at once fails.
+        await database.write(
+            lambda db: _take(db, schema, steps), lock="blobstore migrations", timeout=MIGRATION_TIMEOUT
+        )
+
+
+async def applied(database: Database, schema: str) -> list[str]:
+    """The names of the steps that have been taken, in order; none where there is no such schema."""
+    return await database.read(lambda db: _applied(db, schema))
+
+
+async def _take(db: Connection, schema: str, steps: Sequence[Step]) -> None:
+    done = await _applied(db, schema)
+    known = [step.name for step in steps]
+    if unknown := [name for name in done if name not in known]:
+        raise NewerVersion(
+            f"the database's schema {schema} was made by a newer version ({unknown[-1]}); upgrade this program"
+        )
+    if not done:
+        await db.execute(_MAKE.format(schema=schema))
+    for number, step in enumerate(steps):
+        if step.name not in done:
+            await db.execute(step.sql)
+            await db.execute(f"INSERT INTO {schema}.migrations (number, name) VALUES ($1, $2)", number, step.name)
+
+
+async def _applied(db: Connection, schema: str) -> list[str]:
+    if await db.fetchval("SELECT to_regclass($1)", f"{schema}.migrations") is None:
+        return []
+    return [row[0] for row in await db.fetch(f"SELECT name FROM {schema}.migrations ORDER BY number, name")]
+
+
+_MAKE = """
+DO $$ BEGIN
+    IF to_regnamespace('{schema}') IS NULL THEN CREATE SCHEMA {schema}; END IF;  -- an administrator may have made it
+END $$;
+CREATE TABLE IF NOT EXISTS {schema}.migrations (
+    name TEXT COLLATE "C" PRIMARY KEY, number INTEGER NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
+)
+"""
