@@ -15,6 +15,7 @@ from records.centrals.sqlite import SqliteCentral
 from records.engine import Engines
 from records.engines.memory import MemoryEngines
 from records.engines.sqlite import SingleFileEngines
+from records.guarded import GuardedEngines
 from records.layout import CATALOGUE, CENTRAL, RECORDS, Topology
 
 
@@ -57,8 +58,9 @@ async def _open(
             opening.push_async_callback(central.close)
             catalogue = await SqliteCatalogue.open(directory / CATALOGUE)
             opening.push_async_callback(catalogue.close)
-            engines = SingleFileEngines(directory / RECORDS)
-            opening.push_async_callback(engines.close)
+            files = SingleFileEngines(directory / RECORDS)
+            opening.push_async_callback(files.close)
+            engines = GuardedEngines(files, topology, central, await catalogue.store_id())
         case _:
             raise StorageUnavailable(f"this version cannot open the topology {topology}")
     return central, catalogue, engines

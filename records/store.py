@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -24,7 +23,6 @@ from records.copies import Copies
 from records.erasure.erasures import Erasures
 from records.erasure.ledger import NAME, Ledger
 from records.erasure.residue import Residues
-from records.guarded import GuardedEngines
 from records.holdings import Holdings
 from records.keyring import Keyring
 from records.layout import COLLECT_LOCK, LOCKS, RESTORING, Topology
@@ -131,11 +129,9 @@ class RecordStore:
             blobs = await BlobStore.open(directory, floor, parts.catalogue)
             failing.push_async_callback(blobs.close)
             await require_agreement(directory, topology, parts.central, blobs.catalogue)
-            store_id = await blobs.catalogue.store_id()
-            guarded = replace(parts, engines=GuardedEngines(parts.engines, topology, parts.central, store_id))
-            written = await Ledger.open(ledger or directory / NAME, store_id)
+            written = await Ledger.open(ledger or directory / NAME, await blobs.catalogue.store_id())
             failing.pop_all()
-        return cls(directory, blobs, guarded, keyring, written, validate=validate)
+        return cls(directory, blobs, parts, keyring, written, validate=validate)
 
     async def collect(self, grace: float) -> Collected:
         """Collect all that has been garbage for `grace` seconds; finish erasures that were cut off.

@@ -42,7 +42,7 @@ def verify(file: Path, public_key: str | None) -> None:
     )
     residue = found.residue
     samples = residue.samples - residue.shared
-    click.echo(f"traces: {residue.result}; {samples:,} samples were looked for in {residue.files:,} files")
+    click.echo(f"traces: {residue.result}; {samples:,} samples were looked for")
     for kind, count in sorted(residue.found.items()):
         click.echo(f"  {count:,} left in {kind}")
     if found.spine_head is not None:

@@ -22,7 +22,7 @@ COVERED = (
     "records, their history and their links",
     "claims and leases of uploads",
     "stored bytes, staging files and quarantine",
-    "databases, their unused pages and write-ahead logs",
+    "databases and their unused pages; write-ahead logs, where the databases are files of the service",
 )
 """Classes of storage from which what was erased is gone."""
 
@@ -36,13 +36,15 @@ NOT_COVERED = (
     "backups and exports",
     "snapshots, journals and unused blocks of the file system and of the disk",
     "copies that clients and readers made before",
+    "where a database server keeps the records: its write-ahead log, replicas and archives",
 )
 
 
 METHOD = (
-    "Samples of what was to be erased were chosen by a secret key of one use. Afterwards every file was searched for 32"
-    " bytes of any of them, at every offset; stored blobs were looked for by name, for the name is the digest of what a"
-    " file holds. What living data show as well is shared, and proves nothing."
+    "Samples of what was to be erased were chosen by a secret key of one use. Afterwards every file, and every table of"
+    " a database server, was searched for 32 bytes of any of them, at every offset; stored blobs were looked for by"
+    " name, for the name is the digest of what a file holds. What living data show as well is shared, and proves"
+    " nothing."
 )
 """How traces were looked for (`records.erasure.residue`)."""
 
@@ -159,7 +161,6 @@ class _Residue(msgspec.Struct, frozen=True):
     result: str
     samples: int
     shared: int
-    files: int
     found: Mapping[str, int]
 
 

@@ -92,8 +92,9 @@ class Residue:
     """What the search for traces of an erasure found (`records.erasure.residue`).
 
     `samples` were taken before it, `shared` of them stand in living data too and prove nothing. `files` and `bytes`
-    were searched, `classes` are these files by the class of their storage. `named` blobs that went were looked for by
-    name. `found`: traces by class; `places` are for the operator alone. `unread` files could not be looked into.
+    were searched, `classes` are these files by the class of their storage; a table of a database server counts as a
+    file. `named` blobs that went were looked for by name. `found`: traces by class. `unread` places could not be looked
+    into. Counts of files, their classes and `places` are for the operator alone.
 
     Where nothing went that is distinctive enough to be looked for, `result` says so: nothing is proven then.
     """
@@ -110,9 +111,10 @@ class Residue:
     places: Sequence[Place] = ()
 
     def member(self) -> dict[str, object]:
-        """What a receipt, or an answer, says of it."""
+        """What a receipt, or an answer, says of it: the same wherever records live."""
         told = asdict(self)
-        del told["places"]
+        for physical in ("files", "bytes", "classes", "places"):
+            del told[physical]
         return told
 
 

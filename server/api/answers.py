@@ -44,12 +44,9 @@ _RESIDUE: dict[str, Schema] = {
     "result": {"enum": ["clean", "nothing_sought", "residue", "incomplete"]},
     "samples": COUNT | {"description": "Taken of what was to go, before it went."},
     "shared": COUNT | {"description": "Of these, samples that living data show too: they prove nothing."},
-    "files": COUNT | {"description": "Searched for the others, byte by byte."},
-    "bytes": COUNT,
     "named": COUNT | {"description": "Blobs that went, and were looked for by their names."},
-    "classes": map_of(COUNT) | {"description": "The files by the class of their storage."},
     "found": map_of(COUNT) | {"description": "Traces by the class of storage."},
-    "unread": COUNT | {"description": "Files that could not be searched."},
+    "unread": COUNT | {"description": "Places that could not be searched."},
 }
 _RECEIPT = record_of(
     {

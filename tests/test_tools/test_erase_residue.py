@@ -60,7 +60,7 @@ def test_after_an_erasure_of_any_scope_no_file_shows_any_of_it(stored: Stored, s
     assert (residue["result"], residue["found"], residue["unread"]) == ("clean", {}, 0)
     assert residue["samples"] > residue["shared"]
     assert residue["named"] == report["blobs"] > 0
-    assert residue["bytes"] > 50_000
+    assert report["residue"]["bytes"] > 50_000
     assert "by name" in residue["method"]
     assert stored.kinds(exit_code=0) == []
 
