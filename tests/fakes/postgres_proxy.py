@@ -1,4 +1,4 @@
-"""Stands between a client and PostgreSQL and cuts when COMMIT passes: before it, or before its answer."""
+"""Stands between a client and PostgreSQL and cuts when a word passes (COMMIT): before it, or before its answer."""
 
 import asyncio
 from contextlib import suppress
@@ -8,15 +8,16 @@ _SOCKET = ".s.PGSQL.5432"
 
 
 class Proxy:
-    """A Unix socket in a folder of its own that leads to another's. `cuts` lists where to cut, one for each COMMIT.
+    """A Unix socket in a folder of its own that leads to another's. `cuts` lists where to cut, one for each time.
 
-    "before": COMMIT never gets there; "after": it does, and its answer is lost. Past the list nothing is cut.
+    "before": the word never gets there; "after": it does, and its answer is lost. Past the list nothing is cut.
     """
 
-    def __init__(self, server: Path, folder: Path, cuts: list[str]) -> None:
+    def __init__(self, server: Path, folder: Path, cuts: list[str], word: bytes = b"COMMIT") -> None:
         self._server = server / _SOCKET
         self._folder = folder
         self.cuts = cuts
+        self._word = word
         self._listening: asyncio.Server | None = None
 
     async def __aenter__(self) -> "Proxy":
@@ -32,7 +33,7 @@ class Proxy:
         back = asyncio.create_task(_copy(to_server[0], writer))
         with suppress(OSError):
             while data := await reader.read(65536):
-                cut = self.cuts.pop(0) if b"COMMIT" in data and self.cuts else None
+                cut = self.cuts.pop(0) if self._word in data and self.cuts else None
                 if cut == "before":
                     # Our end to the server stays open: it cannot tell that its client is gone.
                     writer.transport.abort()
