@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 SOAK = bool(os.environ.get("BLOBSTORE_SOAK"))
 SEED = int(os.environ.get("BLOBSTORE_SEED") or secrets.randbits(32))
+os.environ["BLOBSTORE_SEED"] = str(SEED)  # pytest-xdist: its workers must choose alike
 SHARED = Path(os.environ.get("BLOBSTORE_SHARED") or Path(__file__).resolve().parents[1].parent / "shared")
 
 

@@ -75,7 +75,7 @@ async def test_nothing_is_a_blob_too(connector: Connector, chunked: bool) -> Non
         ("application/x-www-form-urlencoded", b"a=%41&b=+"),
         ("multipart/form-data; boundary=x", b"--x\r\n\r\nhello\r\n--x--\r\n"),
         ("application/x-ndjson", b"{}\n\n{"),
-        ("application/gzip", gzip.compress(b"x" * 10_000)),
+        ("application/gzip", gzip.compress(b"x" * 10_000, mtime=0)),
     ],
 )
 async def test_the_body_is_never_decoded(connector: Connector, media_type: str, data: bytes) -> None:
