@@ -15,6 +15,7 @@ from records.centrals.sqlite import SqliteCentral
 from records.engine import Engines
 from records.engines.memory import MemoryEngines
 from records.engines.sqlite import SingleFileEngines
+from records.erasure.residue import Tables
 from records.guarded import GuardedEngines
 from records.layout import CATALOGUE, CENTRAL, RECORDS, Topology
 
@@ -28,6 +29,8 @@ class Parts:
     catalogue: Catalogue
     engines: Engines
     opened: AsyncExitStack
+    tables: Tables | None = None
+    """Where traces are looked for beside files."""
 
     @classmethod
     async def open(cls, directory: Path, topology: Topology, database_url: str | None) -> Self:

@@ -70,7 +70,7 @@ class RecordStore:
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
         self.room = Room(blobs.catalogue, engines, blobs.require_room)
         copies = Copies(directory / LOCKS)
-        self.residues = Residues(directory, blobs, central, engines)
+        self.residues = Residues(directory, parts.tables, blobs, central, engines)
         self.collector = Collector(blobs, Holdings(central, engines), removal_event)
         self.erasures = Erasures(
             directory / LOCKS,

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -40,6 +40,18 @@ _NONCE = bytes(12)  # each key seals one text
 _PAGE = 500
 
 
+class Tables(Protocol):
+    """What is not in files of the directory, but in tables of a database server; a table is told of as a file."""
+
+    async def search(self, samples: Sequence[bytes], owner: str | None) -> Found:
+        """Where the samples are shown (living or not); in rows of one owner alone where one is named."""
+        ...
+
+    async def living(self, samples: Sequence[bytes]) -> set[int]:
+        """The numbers of those that rows show which are there to stay."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Scope:
     """How far a scan goes, and why the erasure's blobs were removed."""
@@ -51,8 +63,12 @@ class _Scope:
 class Residues:
     """Takes samples before an erasure, and looks for them after it."""
 
-    def __init__(self, directory: Path, blobs: BlobStore, central: Central, engines: Engines) -> None:
+    def __init__(
+        self, directory: Path, tables: Tables | None, blobs: BlobStore, central: Central, engines: Engines
+    ) -> None:
+        """`tables`: where all databases are files of the directory, there are none."""
         self._directory = directory
+        self._tables = tables
         self._blobs = blobs
         self._central = central
         self._engines = engines
@@ -105,7 +121,7 @@ class Residues:
         stays = {blob: await self._stays(owner, blob) for blob in sorted({each.blob for each in samples if each.blob})}
         sought = [each.text for each in samples if not stays.get(each.blob or "")]
         kinds = await self._paths(owner, scope) if sought else {}
-        found = await self._search(sought, kinds)
+        found = await self._search(sought, kinds, None if scope.whole else owner.id)
         named, kept = await self._removed(owner, scope.reason)
         places = [*await self._left(found, kinds), *(Place("blobs", _path(name), 0) for name in kept)]
         sound: Literal["clean", "nothing_sought"] = "clean" if sought or named else "nothing_sought"
@@ -130,11 +146,21 @@ class Residues:
             found |= dict.fromkeys(await asyncio.to_thread(self._foreign), "other")
         return found
 
-    async def _search(self, sought: Sequence[bytes], kinds: Mapping[str, str]) -> Found:
+    async def _search(self, sought: Sequence[bytes], kinds: dict[str, str], owner: str | None) -> Found:
+        """Files, and the tables of this owner (None: all tables), which are added to `kinds`."""
         if not sought:
             return Found(0, 0, [], [], [])
         databases = [path for path, kind in kinds.items() if kind == "databases"]
-        return await search(Search(str(self._directory), sought, list(kinds), databases, SILENT))
+        files = await search(Search(str(self._directory), sought, list(kinds), databases, SILENT))
+        if self._tables is None:
+            return files
+        rows = await self._tables.search(sought, owner)
+        kinds |= dict.fromkeys((hit.path for hit in rows.hits), "databases")
+        hits = [*files.hits, *rows.hits]
+        suspected = sorted({hit.sample for hit in hits})
+        living = await self._tables.living([sought[number] for number in suspected]) if suspected else ()
+        stays = sorted({*files.living, *(suspected[number] for number in living)})
+        return Found(files.files + rows.files, files.bytes + rows.bytes, hits, stays, files.unread)
 
     async def _stays(self, owner: Owner, blob: str) -> bool:
         rows = await self._blobs.catalogue.generations(owner.id, Digest(blob))
