@@ -13,6 +13,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Self, TypeVar
 
 from asyncpg import Record
@@ -20,6 +21,7 @@ from asyncpg import Record
 from blobstore.errors import StorageUnavailable
 from blobstore.postgres.connection import FAILURES, STATEMENT_TIMEOUT, Connection, Pool, pause, throw_away
 from blobstore.postgres.errors import is_conflict, is_lost, translate
+from blobstore.postgres.moment import Moment, moment
 from blobstore.postgres.transaction import Attempt, Isolation, Work, committed, millis, snapshot
 
 __all__ = ["Connection", "Database", "Isolation", "Work", "changed"]
@@ -75,6 +77,11 @@ class Database:
     async def read(self, work: Work[T], *, timeout: float = STATEMENT_TIMEOUT) -> T:
         """Run the function on one moment's view of all. It cannot write, and must fetch what it gives back."""
         return await self._read(lambda db: snapshot(db, work, timeout), timeout)
+
+    def moment(self) -> AbstractAsyncContextManager[Moment]:
+        """One moment's view of all for the length of a block, however long that is. Rows that go keep their room."""
+        self._require_open()
+        return moment(self._pool)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
