@@ -22,6 +22,7 @@ _COMMANDS = {
     "usage": "tools.usage",
     "quota": "tools.quota",
     "migrate": "tools.migrate:migrate_command",
+    "oracle": "tools.oracle",
     "bench": "tools.bench",
 }
 

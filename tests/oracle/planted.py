@@ -1,0 +1,178 @@
+"""Faults to be planted into one server: each leaks, loses or misplaces one thing, and nothing else.
+
+The first five break a rule of grants, one each; they are what an engine that was asked wrongly, or a scope that was
+read wrongly, would do. The others are mistakes that engines make by themselves.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from records.consent.scope import Grant, Scope, StreamGrant, TimeWindow
+from records.engine import Engine
+from records.model import Changes, Order, Page, Partition, Position, StoredRecord, Tombstone
+from records.store import RecordStore
+from tests.oracle.servers import Plant
+
+
+class _Wrapped:
+    """An engine that answers as the one inside; what a fault changes is overridden."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+
+class _Widened(_Wrapped):
+    """Reads reach one partition more."""
+
+    async def page(self, partitions: Collection[Partition], *rest: Any, **options: Any) -> Page:
+        return await self.engine.page(await self._wider(partitions), *rest, **options)
+
+    async def _wider(self, partitions: Collection[Partition]) -> list[Partition]:
+        more = [each for each in await self.engine.stats() if self.leaks(each, partitions)]
+        return sorted({*partitions, *more[:1]})
+
+    def leaks(self, place: Partition, partitions: Collection[Partition]) -> bool:
+        raise NotImplementedError
+
+
+class OtherStream(_Widened):
+    """One more stream of the same instance, where its keys cannot be told from those of the one that is asked for."""
+
+    def leaks(self, place: Partition, partitions: Collection[Partition]) -> bool:
+        return place.stream == "parts" and any(
+            (place.connector, place.instance, "shelves") == (each.connector, each.instance, each.stream)
+            for each in partitions
+        )
+
+
+class OtherInstance(_Widened):
+    """One more instance of the same connector."""
+
+    def leaks(self, place: Partition, partitions: Collection[Partition]) -> bool:
+        return place not in partitions and any(
+            (place.connector, place.stream) == (each.connector, each.stream) for each in partitions
+        )
+
+
+class LostAtATie(_Wrapped):
+    """A page loses a record whose place is that of the record before it but for the key."""
+
+    async def page(
+        self, partitions: Collection[Partition], order: Order, after: Position | None, limit: int, **options: Any
+    ) -> Page:
+        page = await self.engine.page(partitions, order, after, limit, **options)
+        kept: list[StoredRecord] = []
+        for record in page.records:
+            if not (kept and _value(record) == _value(kept[-1])) or len(page.records) < 3:
+                kept.append(record)
+        return replace(page, records=kept)
+
+
+class MergedInAnotherOrder(_Wrapped):
+    """Records of two partitions that follow each other with the same cursor value change places."""
+
+    async def page(self, *rest: Any, **options: Any) -> Page:
+        page = await self.engine.page(*rest, **options)
+        records = list(page.records)
+        for at in range(len(records) - 1):
+            one, two = records[at : at + 2]
+            if one.partition != two.partition and _value(one) == _value(two):
+                records[at : at + 2] = two, one
+                break
+        return replace(page, records=records)
+
+
+class ForgottenGrave(_Wrapped):
+    """Sessions of changes do not tell of what is gone."""
+
+    async def changes(self, *rest: Any, **options: Any) -> Changes:
+        found = await self.engine.changes(*rest, **options)
+        return replace(found, changes=[each for each in found.changes if not isinstance(each.now, Tombstone)])
+
+
+class MiscountedLinks(_Wrapped):
+    """The links of one record are not told."""
+
+    async def links_of(self, *rest: Any, **options: Any) -> Sequence[Any]:
+        return list(await self.engine.links_of(*rest, **options))[1:]
+
+
+def _value(record: StoredRecord) -> bytes:
+    """The cursor field's place in the order, without the key."""
+    return record.sort.encoded.removesuffix(record.key.encode("utf-8", "surrogatepass"))
+
+
+def in_engine(wrapper: Callable[[Engine], _Wrapped]) -> Plant:
+    """Every engine of the store is wrapped so."""
+
+    def plant(store: RecordStore) -> None:
+        of = store.engines.of
+
+        async def wrapped(owner: str) -> Any:
+            return wrapper(await of(owner))
+
+        store.engines.of = wrapped  # type: ignore[method-assign]
+
+    return plant
+
+
+def in_scope(change: Callable[[StreamGrant], StreamGrant]) -> Plant:
+    """Clients are let see what this makes of the bounds of each stream."""
+
+    def plant(store: RecordStore) -> None:
+        resolve = store.access.resolve
+
+        async def widened(token: str) -> Scope | None:
+            scope = await resolve(token)
+            if scope is None or scope.grant is None:
+                return scope
+            streams = {name: change(bounds) for name, bounds in scope.grant.streams.items()}
+            return replace(scope, grant=_with(scope.grant, streams))
+
+        store.access.resolve = widened  # type: ignore[method-assign]
+
+    return plant
+
+
+def _with(grant: Grant, streams: Mapping[str, StreamGrant]) -> Grant:
+    return replace(grant, streams=streams)
+
+
+def _one_field(bounds: StreamGrant) -> StreamGrant:
+    return replace(bounds, fields=bounds.fields | {"text"})
+
+
+def _some_resources(bounds: StreamGrant) -> StreamGrant:
+    more = {f"{bounds.name[0]}{number:03}" for number in range(6, 60, 2)}
+    return replace(bounds, resources=None if bounds.resources is None else bounds.resources | more)
+
+
+def _a_longer_window(bounds: StreamGrant) -> StreamGrant:
+    window = bounds.window
+    if window is None:
+        return bounds
+    since = None if window.since is None else window.since.replace("2024-02-01", "2024-01-25")
+    until = None if window.until is None else window.until.replace("2024-02-15", "2024-02-25")
+    return replace(bounds, window=TimeWindow(window.field, since, until))
+
+
+RULES: Mapping[str, Plant] = {
+    "stream": in_engine(OtherStream),
+    "instance": in_engine(OtherInstance),
+    "field": in_scope(_one_field),
+    "resource": in_scope(_some_resources),
+    "time": in_scope(_a_longer_window),
+}
+"""A fault for each rule of a grant."""
+
+MISTAKES: Mapping[str, Plant] = {
+    "a row is lost at equal sort keys": in_engine(LostAtATie),
+    "partitions are merged in another order": in_engine(MergedInAnotherOrder),
+    "tombstones are not told": in_engine(ForgottenGrave),
+    "a link is not told": in_engine(MiscountedLinks),
+}
+"""What engines may do wrong by themselves."""

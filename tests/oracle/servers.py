@@ -1,0 +1,62 @@
+"""Servers of every topology, each in a thread of this process; a test may plant a fault into one of them."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from records.layout import Topology
+from records.store import RecordStore
+from server.app import make_app
+from server.config import Config
+from server.run import listening
+from tools.oracle.run import Target
+
+Plant = Callable[[RecordStore], None]
+"""Changes an open store, so that it answers wrongly."""
+
+OWNERS = ("ada", "bob", "cyd")
+
+
+def nothing(store: RecordStore) -> None:
+    """No fault."""
+
+
+@contextmanager
+def serving(directory: Path, topology: Topology, plant: Plant = nothing) -> Iterator[Target]:
+    """Serve an empty directory on a free port for the length of the block."""
+    stop = asyncio.Event()
+    loop: Future[asyncio.AbstractEventLoop] = Future()
+    target: Future[Target] = Future()
+
+    async def run() -> None:
+        loop.set_result(asyncio.get_running_loop())
+        try:
+            async with _served(directory, topology, plant) as served:
+                target.set_result(served)
+                await stop.wait()
+        except Exception as error:
+            target.set_exception(error)
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),), name=topology)
+    thread.start()
+    try:
+        yield target.result()
+    finally:
+        loop.result().call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+@asynccontextmanager
+async def _served(directory: Path, topology: Topology, plant: Plant) -> AsyncIterator[Target]:
+    store = await RecordStore.open(directory, topology=topology)
+    config = Config(port=0)
+    try:
+        plant(store)
+        token, *others = [await store.access.create_owner_token(subject, None) for subject in OWNERS]
+        async with listening(make_app(store, config), config) as url:
+            yield Target(url, token, tuple(others))
+    finally:
+        await store.close()
