@@ -158,7 +158,8 @@ async def _rows(engine: Engine, covered: Covered) -> list[StreamRows]:
         name = place.connector, place.stream
         count = stats[place].records if covered.key is None else len(await engine.get([place], [covered.key]))
         counts[name] = counts.get(name, 0) + count
-    return [StreamRows(*name, count) for name, count in counts.items() if count]
+    # By name: the order of partitions is that of ids that were made at random.
+    return [StreamRows(*name, count) for name, count in sorted(counts.items()) if count]
 
 
 def _covers(covered: Covered, place: Partition) -> bool:
