@@ -14,8 +14,10 @@ from typing import TypeVar
 
 import pytest
 
+from records.layout import Topology
 from tests.fakes.postgres import Cluster
 from tests.fakes.power import Disk
+from tests.fakes.topologies import Storage, stored_in
 from tests.fakes.warm import forking
 
 T = TypeVar("T")
@@ -110,6 +112,13 @@ def postgres() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.remove()
+
+
+@pytest.fixture
+def storage(request: pytest.FixtureRequest) -> Iterator[Storage]:
+    """An empty place for records in the topology that is its parameter, else in the usual one."""
+    with stored_in(getattr(request, "param", Topology.SINGLE), request) as storage:
+        yield storage
 
 
 @pytest.fixture

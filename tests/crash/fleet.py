@@ -15,7 +15,10 @@ from tests.fakes.warm import Forked, fork
 class Fleet:
     """Servers and commands. Every process may be killed at any time; one that ends otherwise must end well."""
 
-    def __init__(self, data: Path, forking: Path, log: Path, program: str = "tools") -> None:
+    def __init__(
+        self, data: Path, forking: Path, log: Path, program: str = "tools", options: Sequence[str] = ()
+    ) -> None:
+        """`options` are for every process."""
         self.data = data
         self.urls: list[str] = []
         """Of the servers that take requests, as far as we know."""
@@ -24,6 +27,7 @@ class Fleet:
         self.log = log
         self._forking = forking
         self._program = program
+        self._options = options
         self._running: dict[int, str] = {}
         self._dead: dict[str, asyncio.Event] = {}
 
@@ -91,7 +95,13 @@ class Fleet:
     async def _start(self, *arguments: str) -> tuple[Forked, asyncio.StreamReader]:
         reading, writing = os.pipe()
         with self.log.open("ab") as log:
-            process = fork(self._forking, self._program, [*arguments, "--data", str(self.data)], writing, log.fileno())
+            process = fork(
+                self._forking,
+                self._program,
+                [*arguments, *self._options, "--data", str(self.data)],
+                writing,
+                log.fileno(),
+            )
         os.close(writing)
         self._running[process.pid] = arguments[0]
         out = asyncio.StreamReader()

@@ -15,6 +15,7 @@ from blobstore.sqlite import sqlite3
 from records.central import Owner
 from records.consent.scope import Selector
 from records.store import RecordStore
+from tests.fakes.topologies import IN_FILES, Storage
 from tools.cli import main
 from tools.opening import Opening, configure
 
@@ -112,11 +113,14 @@ async def fill(store: RecordStore) -> str:
     return ann.id
 
 
-def in_store(data: Path, work: Callable[[RecordStore], Awaitable[T]], ledger: Path | None = None) -> T:
+def in_store(
+    data: Path, work: Callable[[RecordStore], Awaitable[T]], ledger: Path | None = None, storage: Storage = IN_FILES
+) -> T:
     """Run the work on the opened store."""
 
     async def run() -> T:
-        store = await RecordStore.open(data, ledger=ledger)
+        topology, database_url = storage.topology, storage.database_url
+        store = await RecordStore.open(data, ledger=ledger, topology=topology, database_url=database_url)
         try:
             return await work(store)
         finally:
@@ -181,7 +185,7 @@ def vandal(file: Path) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def make(data: Path) -> Stored:
+def make(data: Path, storage: Storage = IN_FILES) -> Stored:
     """Make the directory."""
-    configure(Opening(data, None, None))
-    return Stored(data, in_store(data, fill))
+    configure(Opening(data, str(storage.topology), None, database_url=storage.database_url))
+    return Stored(data, in_store(data, fill, storage=storage))

@@ -94,10 +94,10 @@ class Cluster:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    async def database(self) -> str:
-        """Make an empty database; its name."""
+    async def database(self, template: str | None = None) -> str:
+        """Make a database, empty or a copy of another that nobody uses at the moment; its name."""
         name = f"test{next(self._numbers)}"
-        await self._execute(f"CREATE DATABASE {name}")
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
         return name
 
     async def drop(self, name: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.conformance.http import document
 from tests.conformance.http.api import Answer, Api, Connector, fresh_name
 from tests.conformance.http.own_server import Target, serving
-from tests.fakes.topologies import topologies
+from tests.fakes.topologies import stored_in, topologies
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,7 +37,10 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if base_url:
         yield Target(base_url, request.config.getoption("--token"), request.config.getoption("--other-token"))
         return
-    with serving(tmp_path_factory.mktemp("served"), request.param) as own:
+    with (
+        stored_in(request.param, request) as storage,
+        serving(tmp_path_factory.mktemp("served"), storage.topology, storage.database_url) as own,
+    ):
         yield own
 
 

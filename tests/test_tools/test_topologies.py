@@ -1,0 +1,132 @@
+"""Every command does its work wherever records live, or says clearly that it does not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from records.store import RecordStore
+from tests.fakes.data_directory import LETTER, PHOTO, Stored, delete, digest_of, in_store, make
+from tests.fakes.topologies import DURABLE, Storage
+from tools.cli import main
+
+pytestmark = pytest.mark.parametrize("storage", DURABLE, ids=str, indirect=True)
+
+
+@pytest.fixture
+def stored(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
+    """A directory with some of everything in it, in the topology."""
+    monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
+    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
+    return make(tmp_path / "data", storage)
+
+
+def told(stored: Stored, *command: str, exit_code: int = 0) -> Any:
+    """What a command reports."""
+    result = stored.run(*command, "--json")
+    assert result.exit_code == exit_code, result.output
+    return json.loads(result.stdout)
+
+
+def test_nothing_is_wrong_with_what_was_written(stored: Stored) -> None:
+    assert stored.kinds("--deep", exit_code=0) == []
+
+
+def test_doctor_finds_bytes_that_changed_and_what_lies_around(stored: Stored) -> None:
+    stored.file(PHOTO).write_bytes(b"x" * len(PHOTO))
+    (stored.data / "records").mkdir(exist_ok=True)
+    (stored.data / "records" / "notes.txt").write_text("mine")
+    assert {"foreign_file"} < set(stored.kinds("--deep"))
+
+
+def test_usage_and_explanations_count_what_is_there(stored: Stored) -> None:
+    rows = {(row["owner"], row["connector"], row["stream"]): row["records"] for row in told(stored, "usage")}
+    assert rows["ann", "files", "documents"] == 2
+    assert rows["ann", "files", "photos"] == 1
+    facts = told(stored, "explain", str(digest_of(LETTER)))
+    assert sum(fact["what"] == "link" and fact["owner"] == "ann" for fact in facts) == 3
+
+
+def test_what_is_deleted_is_collected_once_nobody_holds_it(stored: Stored, storage: Storage) -> None:
+    async def photo_goes(store: RecordStore) -> None:
+        await delete(store, await store.access.owner("ann"), "2", "photos")
+
+    in_store(stored.data, photo_goes, storage=storage)
+    file = stored.file(PHOTO)
+    assert stored.run("gc", "--grace", "0").exit_code == 0
+    assert not file.exists()
+    assert stored.file(LETTER).exists()
+    assert stored.kinds("--deep", exit_code=0) == []
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        (),
+        ("--connector", "files"),
+        ("--connector", "files", "--stream", "documents"),
+        ("--connector", "files", "--stream", "documents", "--key", "1"),
+    ],
+    ids=["owner", "connector", "stream", "record"],
+)
+def test_an_erasure_leaves_no_trace_and_a_receipt_that_is_genuine(
+    stored: Stored, tmp_path: Path, scope: tuple[str, ...]
+) -> None:
+    [preview] = told(stored, "erase", "--owner", "ann", *scope, "--preview")
+    [report] = told(stored, "erase", "--owner", "ann", *scope)
+    assert (report["records"], report["blobs"], report["bytes"]) == (
+        preview["records"],
+        preview["blobs"],
+        preview["bytes"],
+    )
+    assert report["receipt"]["residue"]["result"] == "clean"
+    receipt = tmp_path / "receipt.json"
+    shown = stored.run("receipt", "show", report["id"])
+    receipt.write_bytes(shown.stdout_bytes)
+    verified = CliRunner().invoke(main, ["receipt", "verify", str(receipt)])
+    assert verified.exit_code == 0, verified.output
+    assert stored.kinds("--deep", exit_code=0) == []
+    assert [row for row in told(stored, "usage") if row["owner"] == "bob" and row["stream"] == "documents"]
+
+
+def test_an_export_comes_back_as_it_was(stored: Stored, storage: Storage, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.tar", tmp_path / "second.tar"
+    assert stored.run("export", "--owner", "ann", str(first)).exit_code == 0
+    assert stored.run("import", "--owner", "eve", str(first)).exit_code == 0
+    assert stored.run("export", "--owner", "eve", str(second)).exit_code == 0
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_export_is_the_same_bytes_from_every_topology(stored: Stored, tmp_path: Path) -> None:
+    single = make(tmp_path / "single")
+    there, here = tmp_path / "there.tar", tmp_path / "here.tar"
+    assert stored.run("export", "--owner", "ann", str(there)).exit_code == 0
+    assert single.run("import", "--owner", "eve", str(there)).exit_code == 0
+    assert single.run("export", "--owner", "eve", str(here)).exit_code == 0
+    assert there.read_bytes() == here.read_bytes()
+
+
+def test_the_audit_log_holds(stored: Stored) -> None:
+    for command in (("spine", "verify", "--owner", "ann"), ("spine", "checkpoint", "--owner", "ann")):
+        result = stored.run(*command)
+        assert result.exit_code == 0, result.output
+
+
+def test_a_quota_counts_records_and_blobs(stored: Stored) -> None:
+    assert stored.run("quota", "set", "--owner", "ann", "1GiB").exit_code == 0
+    [rule] = told(stored, "quota", "list")
+    assert rule["used_bytes"] > len(LETTER) + len(PHOTO)
+
+
+def test_a_backup_is_restored_or_refused_with_what_to_do_instead(stored: Stored, tmp_path: Path) -> None:
+    made = stored.run("backup", str(tmp_path / "backup"))
+    if made.exit_code:
+        assert "operations.md" in made.output
+        return
+    restored = Stored(tmp_path / "restored", stored.ann)
+    ledger = str(stored.data / "erasures.ledger")
+    result = restored.run("restore", str(tmp_path / "backup"), "--ledger", ledger)
+    assert result.exit_code == 0, result.output
+    assert restored.kinds("--deep", exit_code=0) == []
