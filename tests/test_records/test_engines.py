@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from blobstore.postgres import Database
 from records.engines.memory import MemoryEngines
+from records.engines.postgres import PostgresEngines
 from records.engines.sqlite import SingleFileEngines
 from tests.conformance.engine_suite import EngineSuite
 from tests.conformance.engine_values import Clock
@@ -23,3 +25,13 @@ class TestSqliteEngine(EngineSuite):
         engines = SingleFileEngines(tmp_path / "records", clock)
         yield engines
         await engines.close()
+
+
+class TestPostgresEngine(EngineSuite):
+    @pytest.fixture
+    async def engines(self, database_url: str, clock: Clock) -> AsyncIterator[PostgresEngines]:
+        database = await Database.open(database_url)
+        engines = await PostgresEngines.open(database, clock)
+        yield engines
+        await engines.close()
+        await database.close()

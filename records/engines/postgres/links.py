@@ -1,0 +1,177 @@
+"""Which records link which blobs, and which blobs lost their last link."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from blobstore.digest import Digest
+from blobstore.postgres import Connection, Record
+from records.engines.postgres.schema import (
+    LINK_COLUMNS,
+    InDatabase,
+    add_connector,
+    connector_id,
+    copy,
+    disturb,
+    link_of,
+    link_rows,
+    lock_connector,
+    lock_partition,
+    note_unlinked,
+    part_of,
+    partition_of,
+)
+from records.errors import Released
+from records.model import Link, Partition, PlacedLink
+
+
+class Links(InDatabase):
+    """The part of the port that counts links."""
+
+    async def links_of(
+        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+    ) -> list[PlacedLink]:
+        if after is None:
+            rows = await self._database.fetch(_LINKS_OF, self._owner, digest.raw, limit)
+        else:
+            place, key, pointer = after
+            names = [each.encode() for each in (place.connector, place.instance, place.stream, key, pointer)]
+            rows = await self._database.fetch(_LINKS_BEYOND, self._owner, digest.raw, limit, *names)
+        return [placed(partition_of(*row[:3]), row[3:]) for row in rows]
+
+    async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
+        rows = await self._database.fetch(_LINKERS, self._owner, [digest.raw for digest in set(digests)])
+        return {Digest.from_bytes(digest): connector.decode() for digest, connector in rows}
+
+    async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
+        rows = await self.fetch([partition.connector], _LINKS_IN, part_of(partition), key.encode())
+        return [placed(partition, row) for row in rows]
+
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+        start = b"" if after is None else after.raw
+        rows = await self.fetch([connector], _LINKED, connector_id(connector), start, limit)
+        return [(Digest.from_bytes(digest), count) for digest, count in rows]
+
+    async def relink(
+        self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
+    ) -> bool:
+        connector, place = connector_id(partition.connector), (self._owner, part_of(partition))
+
+        async def run(db: Connection) -> bool:
+            await lock_partition(db, self._owner, partition)
+            await self.require_here(db, partition.connector)
+            found = await db.fetchrow(_RECORD, *place, connector, key.encode(), version)
+            if found is None:
+                return False
+            if release_epoch != found["release_epoch"]:
+                raise Released("blobs were released while the request ran")
+            gone = await db.fetch(_UNLINK, *place, key.encode())
+            await copy(db, "links", LINK_COLUMNS, link_rows(*place[:1], connector, place[1], key, links))
+            await db.execute(_COUNT, *place, key.encode(), len(links))
+            await disturb(db, self._owner, connector)
+            await db.execute(_ADD, *place, len(links) - found["links"])
+            await note_unlinked(db, self._owner, connector, {Digest.from_bytes(digest) for (digest,) in gone})
+            return True
+
+        return await self._database.write(run)
+
+    async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
+        async def run(db: Connection) -> list[Record]:
+            await lock_connector(db, self._owner, connector_id(connector))
+            await self.require_here(db, connector)
+            number = await add_connector(db, self._owner, connector)
+            await db.execute(_RELEASE, self._owner, number)
+            return await db.fetch(_WITHOUT_LINKS, self._owner, number, [digest.raw for digest in digests])
+
+        return {Digest.from_bytes(digest) for (digest,) in await self._database.write(run)}
+
+    async def unlinked(self, limit: int, connector: str | None = None) -> list[tuple[str, Digest]]:
+        which = "" if connector is None else "AND c.id = $3"
+        values = () if connector is None else (connector_id(connector),)
+        named = [] if connector is None else [connector]
+        rows = await self.fetch(named, _UNLINKED.format(which=which), limit, *values)
+        return [(name.decode(), Digest.from_bytes(digest)) for name, digest in rows]
+
+    async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
+        values = (connector_id(connector), [digest.raw for digest in set(digests)])
+        return [note for (note,) in await self.fetch([connector], _NOTES, *values)]
+
+    async def forget_notes(self, notes: Collection[int]) -> None:
+        if notes:
+            sql = "DELETE FROM records.unlinked WHERE owner = $1 AND note = ANY($2::bigint[])"
+            await self._database.execute(sql, self._owner, list(notes))
+
+
+def placed(partition: Partition, row: Sequence[Any] | Record) -> PlacedLink:
+    """A row of key, digest, pointer, media type, filename."""
+    key, *link = row
+    return PlacedLink(partition, key.decode(), link_of(*link))
+
+
+_LINK = "l.key, l.digest, l.pointer, l.media_type, l.filename"
+
+# From the few partitions to the links in each: the order comes from the indexes, whatever the number of links.
+_LINKS_FROM = f"""
+SELECT p.connector_name, p.instance, p.stream, {_LINK}
+FROM records.partitions p
+CROSS JOIN LATERAL (
+    SELECT * FROM records.links l
+    WHERE l.owner = $1 AND l.connector = p.connector AND l.digest = $2 AND l.part = p.part {{beyond}}
+    ORDER BY l.key, l.number LIMIT $3
+) AS l
+WHERE p.owner = $1 AND p.links > 0 {{which}}
+ORDER BY p.connector_name, p.instance, p.stream, l.key, l.number LIMIT $3
+"""
+
+_LINKS_OF = _LINKS_FROM.format(beyond="", which="")
+
+_NAMES = "(p.connector_name, p.instance, p.stream)"
+
+_LINKS_BEYOND = _LINKS_FROM.format(
+    beyond=f"""
+        AND l.key >= CASE WHEN {_NAMES} = ($4, $5, $6) THEN $7 ELSE ''::bytea END
+        AND ({_NAMES} <> ($4, $5, $6) OR (l.key, l.pointer) > ($7, $8))""",
+    which=f"AND {_NAMES} >= ($4, $5, $6)",
+)
+
+_LINKERS = """
+SELECT DISTINCT ON (w.digest) w.digest, c.name FROM unnest($2::bytea[]) AS w(digest) CROSS JOIN records.connectors c
+WHERE c.owner = $1 AND EXISTS (
+    SELECT FROM records.links l WHERE l.owner = $1 AND l.connector = c.id AND l.digest = w.digest
+)
+ORDER BY w.digest, c.name
+"""
+
+_LINKS_IN = f"SELECT {_LINK} FROM records.links l WHERE owner = $1 AND part = $2 AND key = $3 ORDER BY number"
+
+_LINKED = """
+SELECT digest, count(*) FROM records.links WHERE owner = $1 AND connector = $2 AND digest > $3
+GROUP BY digest ORDER BY digest LIMIT $4
+"""
+
+_RECORD = """
+SELECT r.links, c.release_epoch FROM records.records r JOIN records.connectors c ON c.owner = $1 AND c.id = $3
+WHERE r.owner = $1 AND r.part = $2 AND r.key = $4 AND r.version = $5
+"""
+
+_UNLINK = "DELETE FROM records.links WHERE owner = $1 AND part = $2 AND key = $3 RETURNING digest"
+
+_COUNT = "UPDATE records.records SET links = $4 WHERE owner = $1 AND part = $2 AND key = $3"
+
+_ADD = "UPDATE records.partitions SET links = links + $3 WHERE owner = $1 AND part = $2"
+
+_RELEASE = "UPDATE records.connectors SET release_epoch = release_epoch + 1 WHERE owner = $1 AND id = $2"
+
+_WITHOUT_LINKS = """
+SELECT w.digest FROM unnest($3::bytea[]) AS w(digest)
+WHERE NOT EXISTS (SELECT FROM records.links l WHERE l.owner = $1 AND l.connector = $2 AND l.digest = w.digest)
+"""
+
+_UNLINKED = """
+SELECT c.name, u.digest FROM records.connectors c
+JOIN records.unlinked u ON u.owner = $1 AND u.connector = c.id
+WHERE c.owner = $1 {which} ORDER BY c.name, u.digest LIMIT $2
+"""
+
+_NOTES = """
+SELECT note FROM records.unlinked WHERE owner = $1 AND connector = $2 AND digest = ANY($3::bytea[]) ORDER BY note
+"""

@@ -1,0 +1,243 @@
+"""Rows into records: by key, and in pages that continue where the last one ended."""
+
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeVar
+
+from blobstore.postgres import Connection, Record
+from records.engines.postgres.pieces import LONG, once, seen
+from records.engines.postgres.schema import InDatabase, connector_id, link_of, part_of, partition_of
+from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
+from records.order import split
+from records.reading.paging import take, up_to
+
+T = TypeVar("T")
+Placed = tuple[Partition, Record]
+Linked = tuple[StoredRecord, Sequence[Link]]
+
+
+class Reads(InDatabase):
+    """The part of the port that reads records and counts."""
+
+    async def get(
+        self, partitions: Collection[Partition], keys: Collection[str], *, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
+        places = sorted(set(partitions))
+        parts, named = [part_of(place) for place in places], [key.encode() for key in set(keys)]
+        rows = await self.fetch(_connectors(partitions), _GET, parts, named, max_bytes)
+        return up_to((record(places[row["n"] - 1], row) for row in rows), max_bytes)
+
+    async def page(
+        self,
+        partitions: Collection[Partition],
+        order: Order,
+        after: Position | None,
+        limit: int,
+        *,
+        max_bytes: int | None = None,
+        keep: Keep | None = None,
+    ) -> Page:
+        walk = _Walk(sorted(set(partitions)), order)
+
+        def taken(rows: Iterable[Placed]) -> Page:
+            return take(rows, lambda each: record(*each), _seen, keep, limit, max_bytes)
+
+        if keep is None:  # the one after the page tells that there is more
+            values = walk.values(after, limit + 1, max_bytes)
+            return taken(walk.placed(await self.fetch(_connectors(partitions), walk.sql, *values)))
+
+        async def run(db: Connection) -> Page:
+            await self.require_here(db, *_connectors(partitions))
+            return await seen(self._threads, walk.pieces(db, self._owner, after), taken)
+
+        return await self._database.read(run)
+
+    async def visit(self, partitions: Collection[Partition], see: Callable[[Iterable[Linked]], T]) -> T:
+        places = sorted(set(partitions))
+
+        async def run(db: Connection) -> T:
+            await self.require_here(db, *_connectors(partitions))
+            return await seen(self._threads, _visited(db, self._owner, places), see)
+
+        return await self._database.read(once(run), timeout=LONG)
+
+    async def sample(
+        self, partition: Partition, versions: Collection[int], *, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
+        rows = await self.fetch([partition.connector], _SAMPLE, part_of(partition), list(versions), max_bytes)
+        return up_to((record(partition, row) for row in rows), max_bytes)
+
+    async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
+        sql = _STATS.format(which="" if connector is None else "AND connector = $2")
+        values = () if connector is None else (connector_id(connector),)
+        rows = await self.fetch([] if connector is None else [connector], sql, *values)
+        return {partition_of(*row[:3]): PartitionStats(*row[3:]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Through partitions in one order."""
+
+    places: Sequence[Partition]
+    order: Order
+
+    @property
+    def sql(self) -> str:
+        return _PAGES[self.order]
+
+    def values(self, after: Position | None, limit: int, max_bytes: int | None) -> Sequence[object]:
+        """Of the statement. It goes through each partition twice: records with a cursor field, then those without."""
+        runs = [
+            (part_of(place), absent, *self._bound(place, absent, after))
+            for absent in (False, True)
+            if after is None or absent >= after.sort.absent
+            for place in self.places
+        ]
+        return *([run[n] for run in runs] for n in range(5)), limit, max_bytes
+
+    def _bound(self, place: Partition, absent: bool, after: Position | None) -> tuple[bytes, bytes, bool]:
+        """From which (cursor, key) on, and whether itself is meant: equal sort keys are told apart by partition."""
+        if after is None or after.sort.absent != absent:
+            return (b"" if self.order is Order.ASC else _ABOVE_ALL), b"", True
+        cursor, key = split(after.sort, after.key)
+        later = place > after.partition if self.order is Order.ASC else place < after.partition
+        return cursor, key, later
+
+    def placed(self, rows: Iterable[Record]) -> Iterator[Placed]:
+        count = len(self.places)
+        return ((self.places[(row["n"] - 1) % count], row) for row in rows)
+
+    async def pieces(
+        self, db: Connection, owner: str, after: Position | None
+    ) -> AsyncGenerator[Sequence[Placed], None]:
+        """All rows, in pieces of bounded size."""
+        while True:
+            rows = await db.fetch(self.sql, owner, *self.values(after, PIECE, PIECE_BYTES))
+            piece = list(self.placed(row for row in rows if row["data"] is not None))
+            yield piece
+            if len(rows) < PIECE and len(piece) == len(rows):
+                return
+            place, row = piece[-1]
+            after = Position(SortKey(row["absent"], row["cursor"] + row["key"]), place, row["key"].decode())
+
+
+async def _visited(db: Connection, owner: str, places: Sequence[Partition]) -> AsyncGenerator[Sequence[Linked], None]:
+    for place in places:
+        part, last = part_of(place), b""
+        sql = _FIRST_BY_KEY
+        while True:
+            rows = await db.fetch(sql, owner, part, last, PIECE, PIECE_BYTES)
+            piece = [row for row in rows if row["data"] is not None]
+            links = await links_of_keys(db, owner, part, [row["key"] for row in piece if row["links"]])
+            yield [(record(place, row), links.get(row["key"], [])) for row in piece]
+            if len(rows) < PIECE and len(piece) == len(rows):
+                break
+            sql, last = _BY_KEY, piece[-1]["key"]
+
+
+async def links_of_keys(db: Connection, owner: str, part: bytes, keys: Sequence[bytes]) -> dict[bytes, list[Link]]:
+    """The links of these records of a partition, by key."""
+    rows = await db.fetch(_LINKS_OF_KEYS, owner, part, keys) if keys else []
+    return {key: [link_of(*row[1:]) for row in some] for key, some in groupby(rows, key=lambda row: row[0])}
+
+
+def _connectors(partitions: Collection[Partition]) -> set[str]:
+    return {partition.connector for partition in partitions}
+
+
+def _seen(placed: Placed) -> tuple[Partition, str, bytes]:
+    place, row = placed
+    return place, row["key"].decode(), row["data"]
+
+
+def record(place: Partition, row: Record) -> StoredRecord:
+    """A row with `COLUMNS` as a record."""
+    _, key, absent, cursor, emitted_at, version, links, revisions, data, *_ = row
+    sort = SortKey(absent, cursor + key)
+    return StoredRecord(place, key.decode(), sort, data, emitted_at, version, links > 0, revisions)
+
+
+PIECE = 500
+PIECE_BYTES = 4 << 20
+"""Rows, and bytes of data, that are fetched at once where more than a page may be wanted."""
+
+_ABOVE_ALL = b"\xff"
+"""Above every cursor value: their first bytes are tags."""
+
+COLUMNS = "key, absent, cursor, emitted_at, version, links, revisions, data"
+
+BUDGETED = """
+SELECT n, key, absent, cursor, emitted_at, version, links, revisions,
+       CASE WHEN before IS NULL OR before <= {budget} THEN data END AS data {more}
+FROM (SELECT *, CASE WHEN {budget} IS NOT NULL THEN
+          sum(octet_length(data)) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) - octet_length(data) END AS before
+      FROM ({rows}) AS wanted) AS counted
+ORDER BY {order}
+"""
+"""Rows of which those come without their data that stand beyond so many bytes: they tell that there is more."""
+
+
+def _page(order: Order) -> str:
+    beyond, direction = (">=", "ASC") if order is Order.ASC else ("<=", "DESC")
+    ordered = f"absent, cursor {direction}, key {direction}, n {direction}"
+    rows = f"""
+        SELECT w.n, r.* FROM
+        unnest($2::bytea[], $3::bool[], $4::bytea[], $5::bytea[], $6::bool[]) WITH ORDINALITY
+            AS w(part, absent, cursor, key, itself, n)
+        CROSS JOIN LATERAL (
+            SELECT {COLUMNS} FROM records.records r
+            WHERE r.owner = $1 AND r.part = w.part AND r.absent = w.absent
+                AND (r.cursor, r.key) {beyond} (w.cursor, w.key)
+                AND (w.itself OR (r.cursor, r.key) <> (w.cursor, w.key))
+            ORDER BY r.cursor {direction}, r.key {direction} LIMIT $7
+        ) r
+        ORDER BY {ordered} LIMIT $7"""
+    return BUDGETED.format(rows=rows, order=ordered, more="", budget="$8::bigint")
+
+
+_PAGES = {order: _page(order) for order in Order}
+
+_GET = BUDGETED.format(
+    rows=f"""
+        SELECT w.n, r.* FROM unnest($2::bytea[]) WITH ORDINALITY AS w(part, n)
+        CROSS JOIN LATERAL (
+            SELECT {COLUMNS} FROM records.records r WHERE r.owner = $1 AND r.part = w.part AND r.key = ANY($3::bytea[])
+        ) r""",
+    more="",
+    order="n, key",
+    budget="$4::bigint",
+)
+
+_SAMPLE = BUDGETED.format(
+    rows=f"""
+        SELECT DISTINCT ON (r.version) 1 AS n, r.* FROM unnest($3::bigint[]) AS w(version)
+        CROSS JOIN LATERAL (
+            SELECT {COLUMNS} FROM records.records r WHERE r.owner = $1 AND r.part = $2 AND r.version >= w.version
+            ORDER BY r.version LIMIT 1
+        ) r""",
+    more="",
+    order="version",
+    budget="$4::bigint",
+)
+
+_BY_KEY = BUDGETED.format(
+    rows=f"""
+        SELECT 1 AS n, {COLUMNS} FROM records.records
+        WHERE owner = $1 AND part = $2 AND key > $3 ORDER BY key LIMIT $4""",
+    more="",
+    order="key",
+    budget="$5::bigint",
+)
+
+_FIRST_BY_KEY = _BY_KEY.replace("key > $3", "key >= $3")
+
+_LINKS_OF_KEYS = """
+SELECT key, digest, pointer, media_type, filename FROM records.links
+WHERE owner = $1 AND part = $2 AND key = ANY($3::bytea[]) ORDER BY key, number
+"""
+
+_STATS = """
+SELECT connector_name, instance, stream, records, bytes, links, version, updated_at, floor
+FROM records.partitions WHERE owner = $1 {which} ORDER BY connector_name, instance, stream
+"""
