@@ -14,6 +14,7 @@ from aiohttp.web import Request, StreamResponse
 
 from server import logs
 from server.keys import CONFIG, REQUEST_ID
+from server.patience import patiently
 from server.ranges import ByteRange
 from server.representation import Answer
 from server.sendfile import FilePipe, cut
@@ -66,6 +67,7 @@ class Delivery:
         self._still_allowed = still_allowed
         self._unchecked = 0
         self._checked_at = 0.0
+        self._patience = 0.0
         self._sent: list[ByteRange] = []
         self.end = End.FAILED
 
@@ -81,6 +83,7 @@ class Delivery:
         if transport is None:
             raise ConnectionResetError("the client has left already")
         await response.prepare(request)
+        self._patience = request.app[CONFIG].patience
         self._checked_at = asyncio.get_running_loop().time()
         try:
             await self._send_body(request, transport, response)
@@ -149,7 +152,7 @@ class Delivery:
         now = asyncio.get_running_loop().time()
         if self._unchecked < SLICE and now - self._checked_at < CHECK_SECONDS:
             return
-        if self._still_allowed is not None and not await self._still_allowed():
+        if self._still_allowed is not None and not await patiently(self._still_allowed, self._patience):
             raise _Revoked
         self._unchecked, self._checked_at = 0, now
 

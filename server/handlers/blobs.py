@@ -12,7 +12,8 @@ from records.writing.links import DEFAULT_MEDIA_TYPE, media_type
 from server import params, wire
 from server.body import pieces, require_identity
 from server.digests import MalformedDigest, parse_digest
-from server.keys import CALLER, STORE, UPLOADS
+from server.keys import CALLER, CONFIG, STORE, UPLOADS
+from server.patience import patiently
 from server.ranges import ByteRange
 from server.representation import Representation, answer
 from server.transfer import Delivery
@@ -75,7 +76,8 @@ async def download(request: web.Request) -> web.StreamResponse:
             return await delivery.send(request)
         finally:
             sent = [(span.start, span.stop) for span in delivery.sent]
-            await asyncio.shield(asyncio.ensure_future(disclosure.end(delivery.end, sent)))
+            ending = patiently(lambda: disclosure.end(delivery.end, sent), request.app[CONFIG].patience)
+            await asyncio.shield(asyncio.ensure_future(ending))
 
 
 def _blob_id(request: web.Request) -> str:
