@@ -147,7 +147,7 @@ class Database:
         async def run(db: Connection) -> T:
             await db.execute(f"SET statement_timeout = {millis(timeout)}")
             result = await work(db)
-            await db.execute(f"SET statement_timeout = {millis(STATEMENT_TIMEOUT)}")
+            await db.execute("RESET statement_timeout; RESET lock_timeout")  # which the function may have set
             return result
 
         try:
@@ -155,7 +155,7 @@ class Database:
                 try:
                     return await run(db)
                 except BaseException:
-                    throw_away(db)  # with its time-out
+                    throw_away(db)  # with its settings
                     raise
         except FAILURES as error:
             raise translate(error) from error

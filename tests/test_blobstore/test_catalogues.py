@@ -1,4 +1,4 @@
-"""The catalogues in memory and in SQLite keep the contract of `blobstore.catalogue`."""
+"""The catalogues in memory, in SQLite and in PostgreSQL keep the contract of `blobstore.catalogue`."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from blobstore.catalogues.memory import MemoryCatalogue
+from blobstore.catalogues.postgres import PostgresCatalogue
 from blobstore.catalogues.sqlite import SqliteCatalogue
+from blobstore.postgres import Database
 from blobstore.sqlite import sqlite3
 from tests.conformance.catalogue_suite import CatalogueSuite
 from tests.conformance.catalogue_values import NOW, OWNER, SLACK, digest_of, lease_of, orphan, upload
@@ -53,6 +55,14 @@ class TestSqliteCatalogue(CatalogueSuite):
         assert await first.store_id() != await second.store_id()
         await first.close()
         await second.close()
+
+
+class TestPostgresCatalogue(CatalogueSuite):
+    @pytest.fixture
+    async def catalogue(self, database_url: str) -> AsyncIterator[PostgresCatalogue]:
+        database = await Database.open(database_url)
+        yield await PostgresCatalogue.open(database)
+        await database.close()
 
 
 async def test_marks_that_somebody_else_broke_are_set_right(tmp_path: Path) -> None:
