@@ -1,0 +1,1 @@
+"""Another directory's data of the same owners into this store: records by key, under one rule, all accounted for."""

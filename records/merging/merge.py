@@ -1,0 +1,232 @@
+"""A merge: what another directory holds comes in by the ways that all data take, and everything there stays.
+
+Blobs come as uploads, records as an ingest, sync state as a collector brings it: so blobs are held before they are
+linked, and no collection can take what a merge has brought. What is here already is left as it is, so a merge that
+was cut off is done again, and goes on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from records import times
+from records.audit import spine
+from records.bag.lines import line_of
+from records.central import About, Owner
+from records.consent.scope import Selector
+from records.engine import Engine
+from records.errors import Conflict
+from records.jsontext import encode
+from records.merging.blobs import Blobs
+from records.merging.places import Match, Places
+from records.merging.report import Merged, StreamReport
+from records.merging.rule import Fate, Side, decide
+from records.model import Partition
+from records.store import RecordStore
+from records.transfer import Grave, Held, Item, State, taking
+
+ITEMS = 500
+BYTES = 8 << 20
+"""Rows that are merged at once, and bytes of them after which there are fewer."""
+
+PROBLEMS = 5
+"""Refusals of one stream that are told word for word."""
+
+_STORED = frozenset({Fate.ADDED, Fate.UPDATED, Fate.DELETED})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`newer`: where both have a key the later one stays; else nothing is merged where any two differ.
+
+    `dry`: nothing is written, all is counted.
+    """
+
+    newer: bool = True
+    dry: bool = False
+
+
+class Merging:
+    """Merges `there` into `here`."""
+
+    def __init__(self, there: RecordStore, here: RecordStore, rules: Rules) -> None:
+        self._there = there
+        self._here = here
+        self._rules = rules
+        self._places = Places(there.central, here.central, here.registry)
+
+    async def owners(self) -> list[Owner]:
+        """Who is in the other directory."""
+        return [each for each in await self._there.central.owners() if each.erased_at is None]
+
+    async def merge(self, theirs: Owner) -> Merged:
+        """All that this owner has there. Again is harmless.
+
+        Raises `Conflict` before anything is written, and what uploads and ingests raise: what came until then is here.
+        """
+        if not self._rules.newer and not self._rules.dry:
+            found = await Merging(self._there, self._here, Rules(newer=False, dry=True)).merge(theirs)
+            if found.conflicts:
+                raise Conflict(f"{found.conflicts:,} records of {theirs.subject!r} are in both, and not the same")
+        ours = await self._owner(theirs)
+        matches = await self._places.match(theirs, ours, newer=self._rules.newer)
+        merged = Merged(theirs.subject)
+        if ours is not None and not self._rules.dry:
+            await self._note(ours, "merge.begin", {})
+        for match in matches:
+            one = _Connector(self._there, self._here, theirs, ours, match, merged, dry=self._rules.dry)
+            if ours is not None and not self._rules.dry:
+                await self._places.settle(ours, match)
+            if not match.is_registered:
+                merged.manifests.append(match.connector)
+            await one.run()
+        if ours is not None and not self._rules.dry:
+            await self._note(ours, "merge", {"records": sum(each.records for each in merged.streams)})
+        return merged
+
+    async def _owner(self, theirs: Owner) -> Owner | None:
+        known = [each for each in await self._here.central.owners() if each.subject == theirs.subject]
+        if self._rules.dry:
+            return known[0] if known else None
+        return await self._here.access.owner(theirs.subject)
+
+    async def _note(self, ours: Owner, kind: str, counts: Mapping[str, int]) -> None:
+        facts = {"from": await self._there.blobs.catalogue.store_id(), **counts}
+        await self._here.central.note(ours.id, spine.body(kind, facts), times.now(), About())
+
+
+class _Connector:
+    """One connector on its way in."""
+
+    def __init__(
+        self,
+        there: RecordStore,
+        here: RecordStore,
+        theirs: Owner,
+        ours: Owner | None,
+        match: Match,
+        merged: Merged,
+        *,
+        dry: bool,
+    ) -> None:
+        self._there = there
+        self._here = here
+        self._theirs = theirs
+        self._ours = ours
+        self._match = match
+        self._merged = merged
+        self._dry = dry
+        self._blobs = Blobs(there, here, theirs, ours, match)
+        self._reports: dict[Partition, StreamReport] = {}
+
+    async def run(self) -> None:
+        source = await self._there.engines.of(self._theirs.id)
+        target = None if self._ours is None else await self._here.engines.of(self._ours.id)
+        graves = {} if target is None else await target.extract(self._match.connector, {}, _graves)
+        since: dict[Partition, int] = {}
+        whole = False
+        while not whole:
+            piece = await source.extract(self._match.connector, since, taking(since, ITEMS, BYTES))
+            for place, items in groupby(piece.items, key=lambda each: each.partition):
+                living = [each for each in items if isinstance(each, Held | Grave)]
+                if place.instance in self._match.names and living:
+                    await self._records(target, graves, place, living)
+            whole, since = piece.whole, {**since, **piece.reached}
+        if self._ours is not None and not self._dry:
+            self._merged.claims += await self._blobs.claims()
+            await self._states(self._ours)
+
+    async def _records(
+        self,
+        target: Engine | None,
+        graves: Mapping[tuple[Partition, str], str],
+        place: Partition,
+        items: Sequence[Held | Grave],
+    ) -> None:
+        here = Partition(place.connector, self._match.names[place.instance], place.stream)
+        report = self._report(here, place.instance)
+        report.records += sum(isinstance(each, Held) for each in items)
+        report.tombstones += sum(isinstance(each, Grave) for each in items)
+        declaration = self._match.manifest.streams.get(place.stream)
+        if declaration is None:
+            report.skipped += len(items)
+            return
+        found = [] if target is None else await target.get([here], {_key(each) for each in items})
+        known = {each.key: Side(each.emitted_at, each.data) for each in found}
+        stored: list[tuple[Held | Grave, Fate]] = []
+        for each in items:
+            buried = graves.get((here, _key(each)))
+            ours = known.get(_key(each)) or (None if buried is None else Side(buried, None))
+            fate = decide(_side(each), ours, append_only=declaration.append_only)
+            if fate in _STORED and not self._dry:
+                stored.append((each, fate))
+            else:
+                report.fates[fate] += 1
+        if stored and self._ours is not None:
+            await self._store(self._ours, here, stored, report)
+
+    async def _store(
+        self, ours: Owner, here: Partition, stored: Sequence[tuple[Held | Grave, Fate]], report: StreamReport
+    ) -> None:
+        self._merged.blobs += await self._blobs.bring(here, [each for each, _ in stored if isinstance(each, Held)])
+        ingest = await self._here.ingests.begin(ours, here.stream, Selector(here.connector, here.instance))
+        await ingest.apply([_line(each) for each, _ in stored])
+        refused = {each.input_index for each in ingest.rejections}
+        for index, (_, fate) in enumerate(stored):
+            if index not in refused:
+                report.fates[fate] += 1
+        report.refused += len(refused)
+        told = [each.message for each in ingest.rejections]
+        report.problems += told[: PROBLEMS - len(report.problems)]
+
+    async def _states(self, ours: Owner) -> None:
+        """Of a stream whose state is in both, that of the instance which was written to last stays."""
+        for name, here in self._match.names.items():
+            theirs, their_time = await self._there.central.state(self._theirs.id, self._match.connector, name)
+            known, our_time = await self._here.central.state(ours.id, self._match.connector, here)
+            taken: dict[str, bytes] = {}
+            for stream, value in theirs.items():
+                if stream not in self._match.manifest.streams:
+                    fate = Fate.KEPT
+                elif stream not in known:
+                    fate = Fate.ADDED
+                elif known[stream] == value:
+                    fate = Fate.UNCHANGED
+                else:
+                    fate = Fate.UPDATED if (their_time or "") > (our_time or "") else Fate.KEPT
+                self._merged.states[fate] += 1
+                if fate in _STORED:
+                    taken[stream] = value
+            if taken:
+                await self._here.states.merge(ours, Selector(self._match.connector, here), taken)
+
+    def _report(self, here: Partition, there: str) -> StreamReport:
+        if here not in self._reports:
+            self._reports[here] = StreamReport(here, there)
+            self._merged.streams.append(self._reports[here])
+        return self._reports[here]
+
+
+def _graves(_: State, items: Iterable[Item]) -> dict[tuple[Partition, str], str]:
+    """When each key that is gone here was deleted."""
+    return {
+        (each.partition, each.tombstone.key): each.tombstone.emitted_at for each in items if isinstance(each, Grave)
+    }
+
+
+def _key(item: Held | Grave) -> str:
+    return item.record.key if isinstance(item, Held) else item.tombstone.key
+
+
+def _side(item: Held | Grave) -> Side:
+    if isinstance(item, Grave):
+        return Side(item.tombstone.emitted_at, None)
+    return Side(item.record.emitted_at, item.record.data)
+
+
+def _line(item: Held | Grave) -> bytes:
+    if isinstance(item, Held):
+        return line_of(item.record.key, item.record.data, item.record.emitted_at)
+    grave = item.tombstone
+    gone = {"key": grave.key, "op": "delete", "emitted_at": grave.emitted_at, "data": {"deleted_at": grave.deleted_at}}
+    return encode(gone) + b"\n"
