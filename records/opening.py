@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from blobstore.catalogue import Catalogue
 from blobstore.catalogues.memory import MemoryCatalogue
@@ -19,6 +19,9 @@ from records.erasure.residue import Tables
 from records.guarded import GuardedEngines
 from records.layout import CATALOGUE, CENTRAL, RECORDS, Topology
 
+if TYPE_CHECKING:
+    from blobstore.postgres import Database
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -29,14 +32,19 @@ class Parts:
     catalogue: Catalogue
     engines: Engines
     opened: AsyncExitStack
+    database: "Database | None" = None
+    """The one database of the topology `postgres`."""
     tables: Tables | None = None
     """Where traces are looked for beside files."""
 
     @classmethod
-    async def open(cls, directory: Path, topology: Topology, database_url: str | None) -> Self:
+    async def open(
+        cls, directory: Path, topology: Topology, database_url: str | None, *, restoring: bool = False
+    ) -> Self:
         """Open, or make, the parts. Raises `StorageUnavailable`; then nothing is left open.
 
-        `database_url` says where the database of the topology `postgres` is, and means nothing to the others.
+        `database_url` says where the database of the topology `postgres` is, and means nothing to the others; it may be
+        half restored only where the caller is `restoring` it.
         """
         async with AsyncExitStack() as opening:
             central, catalogue, engines = await _open(directory, topology, database_url, opening)

@@ -57,6 +57,7 @@ class RecordStore:
         self.blobs = blobs
         self.central = central = parts.central
         self.engines = engines = parts.engines
+        self.database = parts.database
         self._parts = parts
         self.keyring = keyring
         self.ledger = ledger
@@ -124,7 +125,7 @@ class RecordStore:
         await asyncio.to_thread(_make_private, directory)
         keyring = await asyncio.to_thread(Keyring.open, directory)
         async with AsyncExitStack() as failing:
-            parts = await Parts.open(directory, topology, database_url)
+            parts = await Parts.open(directory, topology, database_url, restoring=restoring)
             failing.push_async_callback(parts.close)
             blobs = await BlobStore.open(directory, floor, parts.catalogue)
             failing.push_async_callback(blobs.close)

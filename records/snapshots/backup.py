@@ -3,22 +3,21 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from blobstore.catalogue import Catalogue, State, Stored
-from blobstore.catalogues.sqlite import SqliteCatalogue
 from blobstore.copying import copy_object
 from blobstore.durable import sync_file, write_durably
 from blobstore.errors import BlobNotFound, ContentMismatch, StorageUnavailable, WrongStore
 from blobstore.pinned import pinned
-from blobstore.sqlite.cut import Cut, cut
 from records import times
 from records.erasure.ledger import Position
-from records.layout import CATALOGUE, CONFIGURATION, DATABASES, SECRET, STORE_ID, record_files
+from records.layout import CONFIGURATION, SECRET, STORE_ID
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
+from records.snapshots.moments import moment
 from records.snapshots.repository import BATCH, Repository
 from records.store import RecordStore
 
@@ -52,10 +51,6 @@ async def back_up(store: RecordStore, out: Path, *, keep: int | None = None, pro
     Writers, erasures and collections go on. Blobs that the store itself has lost are listed as missing: the snapshot is
     good without them, but somebody must be told. Raises `WrongStore`, `OutOfSpace`, `StorageUnavailable`.
     """
-    if not store.topology.is_files:
-        raise StorageUnavailable(
-            "a database is backed up with its own tools, and the blobs as files (docs/operations.md)"
-        )
     _require_apart(store.directory, out)
     opened = Repository.for_writing(out, await store.blobs.catalogue.store_id())
     repository = await asyncio.to_thread(opened.__enter__)
@@ -95,37 +90,22 @@ class _Backup:
     async def _moment(self) -> Manifest:
         folder = await asyncio.to_thread(self._repository.begin)
         ledger = await self._store.ledger.position()  # before: what is written meanwhile may, or may not, be in it
-        with ExitStack() as ending:
-            moment = await asyncio.to_thread(ending.enter_context, cut(self._databases))
+        async with moment(self._store) as found:
             at = times.now()
-            await self._copy_database(moment, self._store.directory / CATALOGUE, folder)
-            await self._copy_blobs(folder)
-            for file in moment.files:
-                if file.name != CATALOGUE:
-                    await self._copy_database(moment, file, folder)
+            async with found.catalogue(folder) as catalogue:
+                await self._copy_blobs(catalogue, folder)
+            await found.copy(folder)
         return await asyncio.to_thread(self._finish, folder, at, ledger)
 
-    def _databases(self) -> list[Path]:
-        directory = self._store.directory
-        return [*(directory / name for name in DATABASES), *record_files(directory)]
-
-    async def _copy_database(self, moment: Cut, file: Path, folder: Path) -> None:
-        await asyncio.to_thread(moment.copy, file, folder / file.relative_to(self._store.directory))
-
-    async def _copy_blobs(self, folder: Path) -> None:
-        """All bytes that the copied catalogue names, and the lists of them."""
-        copied = await SqliteCatalogue.open(folder / CATALOGUE)
-        try:
-            with (folder / manifest.BLOBS).open("x") as listed, (folder / manifest.MISSING).open("x") as missing:
-                async for page in _live(copied):
-                    there = await asyncio.gather(*map(self._copy, page))
-                    for stored, is_there in zip(page, there, strict=True):
-                        if not is_there:
-                            await self._require_lost(stored)
-                        (listed if is_there else missing).write(manifest.line(stored))
-        finally:
-            await copied.close()
-            (folder / f"{CATALOGUE}.lock").unlink()
+    async def _copy_blobs(self, catalogue: Catalogue, folder: Path) -> None:
+        """All bytes that the catalogue names, and the lists of them."""
+        with (folder / manifest.BLOBS).open("x") as listed, (folder / manifest.MISSING).open("x") as missing:
+            async for page in _live(catalogue):
+                there = await asyncio.gather(*map(self._copy, page))
+                for stored, is_there in zip(page, there, strict=True):
+                    if not is_there:
+                        await self._require_lost(stored)
+                    (listed if is_there else missing).write(manifest.line(stored))
 
     async def _copy(self, stored: Stored) -> bool:
         """Whether the object is in the backup now."""

@@ -27,7 +27,10 @@ MISSING = "missing.list"
 PIECE = 1 << 20
 _DOCUMENT = "blobstore.snapshot"
 _LINE = re.compile(r"([a-z0-9]+)/([0-9a-f]{64})\.([0-9a-f]{32}) (\d+) ([0-9a-f]{64})\n")
-_PATH = re.compile(r"(records/([a-z0-9]+/)?)?[a-z0-9][a-z0-9.-]*\Z")
+DATABASE = "database"
+"""The folder with what was in the database, where the topology has one."""
+
+_PATH = re.compile(rf"({DATABASE}/|records/([a-z0-9]+/)?)?[a-z0-9][a-z0-9._-]*\Z")
 
 
 class File(msgspec.Struct, frozen=True):

@@ -87,7 +87,7 @@ class Repository:
     def finish(self, folder: Path) -> int:
         """All of it is written and durable but its name: it is a snapshot from here on. Its number."""
         number = self.next_number()
-        for inside in (folder / "records", folder):
+        for inside in (*(path for path in folder.rglob("*") if path.is_dir()), folder):
             sync_folder(inside)
         folder.rename(self.folder(number))
         sync_folder(self._snapshots)

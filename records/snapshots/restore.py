@@ -31,13 +31,21 @@ from records.snapshots.settling import Restored, settle
 THREADS = 4
 """Blobs that are read at once."""
 
+NOT_COPIED = (manifest.BLOBS, manifest.MISSING)
+
+Configure = Callable[[Path], object]
+"""Is given the directory. Blocks."""
+
 Progress = Callable[[int], None]
 """Is told of bytes as they are verified, and again as they are copied."""
 
 
 class _Marker(msgspec.Struct, frozen=True):
+    """What is being restored; `name` is of this restore alone, also when it is begun again."""
+
     store: str
     snapshot: int
+    name: str = ""
 
 
 def check(out: Path, number: int | None = None, progress: Progress | None = None) -> Manifest:
@@ -60,13 +68,18 @@ async def restore(
     keep_ledger_in: Path | None = None,
     number: int | None = None,
     progress: Progress | None = None,
+    database_url: str | None = None,
+    configure: Configure | None = None,
 ) -> Restored:
     """Make `data`, which must be empty or not there, of a snapshot (None: the newest).
+
+    `database_url` is an empty database for what was in one, in the topology `postgres`; it is needed just there.
+    `configure` may change the configuration that comes with the directory, before anybody may open it.
 
     `ledger` is the erasure ledger of the store; without it all comes back that was erased since the snapshot was made.
     It is copied to `keep_ledger_in` (None: into the directory), unless that is where it lies. Where a restore of the
     same snapshot was cut off, it is begun again. Raises `Damaged` when the snapshot is not what was written,
-    `StorageUnavailable` when the directory is not empty or being restored from another snapshot.
+    `StorageUnavailable` when the directory, or the database, is not empty or being restored from another snapshot.
     """
     with Repository.for_reading(out) as repository:
         found = await asyncio.to_thread(_verified, repository, number, progress or (lambda _: None))
@@ -74,10 +87,12 @@ async def restore(
         kept = keep_ledger_in or data / NAME
         await asyncio.to_thread(_begin, data, found)
         await asyncio.to_thread(_copy, repository, found, data, progress or (lambda _: None))
+        if configure is not None:
+            await asyncio.to_thread(configure, data)
         if ledger is not None:
             await asyncio.to_thread(_copy_ledger, ledger, kept, data)
         entries = [] if known is None else known.beyond(found.ledger)
-        restored = await settle(data, found, repository.folder(found.snapshot), kept, entries)
+        restored = await settle(data, found, repository.folder(found.snapshot), kept, entries, database_url)
     await asyncio.to_thread(_end, data)
     return restored
 
@@ -135,9 +150,9 @@ def _each(blobs: Path, work: Callable[[Stored], object]) -> None:
 # -- copy --------------------------------------------------------------------------------------------------------------
 
 
-def _begin(data: Path, found: Manifest) -> None:
+def _begin(data: Path, found: Manifest) -> _Marker:
     """Take the directory: nobody opens it from here on."""
-    marker = _Marker(found.store, found.snapshot)
+    marker = _Marker(found.store, found.snapshot, secrets.token_hex(16))
     with translated(str(data)):
         make_folders(data)
         data.chmod(0o700)
@@ -147,12 +162,14 @@ def _begin(data: Path, found: Manifest) -> None:
                 other = msgspec.json.decode(begun.read_bytes(), type=_Marker)
             except msgspec.DecodeError:
                 other = None
-            if other != marker:
+            if other is None or (other.store, other.snapshot) != (marker.store, marker.snapshot):
                 raise StorageUnavailable(f"{data} is being restored from another snapshot; remove it, or take that one")
         elif any(entry.name not in ("lost+found", f".{RESTORING}.new") for entry in data.iterdir()):
             raise StorageUnavailable(f"{data} is not empty; a backup is never restored over something else")
         else:
             write_durably(begun, msgspec.json.encode(marker))
+            return marker
+        return other
 
 
 def _copy(repository: Repository, found: Manifest, data: Path, progress: Progress) -> None:
@@ -174,7 +191,7 @@ def _copy(repository: Repository, found: Manifest, data: Path, progress: Progres
         shutil.rmtree(data / RECORDS, ignore_errors=True)
         (data / RECORDS).mkdir(mode=0o700)
         for file in found.files:
-            if file.path not in (manifest.BLOBS, manifest.MISSING):
+            if file.path not in NOT_COPIED and not file.path.startswith(f"{manifest.DATABASE}/"):
                 _copy_file(folder, file, data)
         for written in (*(path for path in (data / RECORDS).iterdir() if path.is_dir()), data / RECORDS, data):
             sync_folder(written)

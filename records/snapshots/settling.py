@@ -39,9 +39,13 @@ class Restored:
     released: int = 0
 
 
-async def settle(data: Path, found: Manifest, folder: Path, ledger: Path, entries: Sequence[Entry]) -> Restored:
+async def settle(
+    data: Path, found: Manifest, folder: Path, ledger: Path, entries: Sequence[Entry], database_url: str | None = None
+) -> Restored:
     """What must be done before anybody may see the directory."""
-    store = await RecordStore.open(data, ledger=ledger, restoring=True, topology=found.topology)
+    store = await RecordStore.open(
+        data, ledger=ledger, restoring=True, topology=found.topology, database_url=database_url
+    )
     try:
         settling = _Settling(store, found)
         await settling.drop_the_old_life(folder / manifest.MISSING)

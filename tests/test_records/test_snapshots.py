@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from blobstore.catalogue import Catalogue
 from blobstore.errors import LeaseLost
 from records.central import Owner
 from records.checks.accounts import accounts
@@ -228,10 +229,10 @@ class Interrupted:
         self.moments = 0
         original = _Backup._copy_blobs
 
-        async def copy_blobs(backup: _Backup, folder: Path) -> None:
+        async def copy_blobs(backup: _Backup, catalogue: Catalogue, folder: Path) -> None:
             self.moments += 1
             await event()
-            await original(backup, folder)
+            await original(backup, catalogue, folder)
 
         async def nothing_yet(_: _Backup) -> None:
             pass

@@ -14,7 +14,7 @@ from records.centrals.postgres.erasures import Erasures
 from records.centrals.postgres.grants import Grants
 from records.centrals.postgres.notes import Notes
 from records.centrals.postgres.registry import Registry
-from records.centrals.postgres.schema import CONTENT, MIGRATIONS, SCHEMA
+from records.centrals.postgres.schema import CONTENT, SCHEMA, STEPS
 from records.centrals.postgres.shards import Homes
 from records.centrals.postgres.state import State
 
@@ -27,7 +27,7 @@ class PostgresCentral(Access, Grants, Registry, Homes, State, Erasures, Chain, N
     @classmethod
     async def open(cls, db: Database) -> Self:
         """Make and migrate the tables if need be; any number of processes may do so at once."""
-        await migrate(db, SCHEMA, MIGRATIONS)
+        await migrate(db, SCHEMA, STEPS)
         return cls(db)
 
     async def bind(self, name: str) -> str:

@@ -110,7 +110,7 @@ CREATE TABLE central.states (
 );
 """
 
-MIGRATIONS = (Step("m001_initial", _INITIAL),)
+STEPS = (Step("m001_initial", _INITIAL),)
 
 
 SUBJECT = "coalesce(owners.subject, owners.digest)"

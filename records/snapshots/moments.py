@@ -1,0 +1,70 @@
+"""One moment of all databases of a store, whatever they are, and their copy in the folder of a snapshot."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from blobstore.catalogue import Catalogue
+from blobstore.catalogues.sqlite import SqliteCatalogue
+from blobstore.errors import StorageUnavailable
+from blobstore.sqlite.cut import Cut, cut
+from records.layout import CATALOGUE, DATABASES, record_files
+from records.store import RecordStore
+
+
+class Moment(Protocol):
+    """All databases as they were at one moment. Nothing that is written to the folder is made durable here."""
+
+    def catalogue(self, folder: Path) -> AbstractAsyncContextManager[Catalogue]:
+        """The catalogue, to be read while the block lasts."""
+        ...
+
+    async def copy(self, folder: Path) -> None:
+        """Write everything into the folder; once, after the catalogue was read."""
+        ...
+
+
+def moment(store: RecordStore) -> AbstractAsyncContextManager[Moment]:
+    """The moment at which the block begins; writers go on. Raises `StorageUnavailable`."""
+    if store.database is not None:
+        raise StorageUnavailable(
+            "a database is backed up with its own tools, and the blobs as files (docs/operations.md)"
+        )
+    return _files(store.directory)
+
+
+@asynccontextmanager
+async def _files(directory: Path) -> AsyncIterator[Moment]:
+    def databases() -> list[Path]:
+        return [*(directory / name for name in DATABASES), *record_files(directory)]
+
+    with ExitStack() as ending:
+        yield _Files(directory, await asyncio.to_thread(ending.enter_context, cut(databases)))
+
+
+class _Files:
+    def __init__(self, directory: Path, moment: Cut) -> None:
+        self._directory = directory
+        self._moment = moment
+
+    @asynccontextmanager
+    async def catalogue(self, folder: Path) -> AsyncIterator[Catalogue]:
+        await self._copy(self._directory / CATALOGUE, folder)
+        copied = await SqliteCatalogue.open(folder / CATALOGUE)
+        try:
+            yield copied
+        finally:
+            await copied.close()
+            (folder / f"{CATALOGUE}.lock").unlink()
+
+    async def copy(self, folder: Path) -> None:
+        for file in self._moment.files:
+            if file.name != CATALOGUE:
+                await self._copy(file, folder)
+
+    async def _copy(self, file: Path, folder: Path) -> None:
+        target = folder / file.relative_to(self._directory)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        await asyncio.to_thread(self._moment.copy, file, target)
