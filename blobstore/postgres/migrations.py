@@ -51,10 +51,22 @@ async def _take(db: Connection, schema: str, steps: Sequence[Step]) -> None:
 
 
 async def _applied(db: Connection, schema: str) -> list[str]:
-    if await db.fetchval("SELECT to_regclass($1)", f"{schema}.migrations") is None:
+    if not await is_there(db, schema, "migrations"):
         return []
     return [row[0] for row in await db.fetch(f"SELECT name FROM {schema}.migrations ORDER BY number, name")]
 
+
+async def is_there(db: Connection | Database, schema: str, table: str) -> bool:
+    """Whether the database has such a table."""
+    # Not to_regclass: a session that waited for a lock may still answer from what it knew before.
+    return bool(await db.fetchval(_IS_THERE, schema, table))
+
+
+_IS_THERE = """
+SELECT EXISTS (
+    SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2
+)
+"""
 
 _MAKE = """
 DO $$ BEGIN

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from blobstore.errors import StorageUnavailable
 from blobstore.postgres.database import Connection, Database
+from blobstore.postgres.migrations import is_there
 
-_IS_THERE = "SELECT to_regclass('restoring.copy') IS NOT NULL"
 _COPY = "SELECT name, done FROM restoring.copy"
 _MAKE = """
 CREATE SCHEMA restoring;
@@ -24,9 +24,9 @@ async def begin(database: Database, name: str, schemas: Iterable[str]) -> bool:
     """
 
     async def work(db: Connection) -> bool:
-        if not await db.fetchval(_IS_THERE):
+        if not await is_there(db, "restoring", "copy"):
             for schema in schemas:
-                if await db.fetchval("SELECT to_regclass($1) IS NOT NULL", f"{schema}.migrations"):
+                if await is_there(db, schema, "migrations"):
                     raise StorageUnavailable("the database is not empty; a copy is never restored over something else")
             await db.execute(_MAKE)
             await db.execute("INSERT INTO restoring.copy (name) VALUES ($1)", name)
@@ -49,5 +49,5 @@ async def end(database: Database) -> None:
 
 async def require_restored(database: Database) -> None:
     """Raise `StorageUnavailable` while the database is being made of a copy, or where that was cut off."""
-    if await database.fetchval(_IS_THERE) and not (await database.fetch(_COPY))[0][1]:
+    if await is_there(database, "restoring", "copy") and not (await database.fetch(_COPY))[0][1]:
         raise StorageUnavailable("the database is being restored, or that was cut off: run `blobstore restore` again")
