@@ -14,7 +14,7 @@ from tools.output import json_option, listing
 
 COLUMNS = ("file", "kind", "version", "latest", "state")
 
-_FINE = (State.CURRENT, State.AHEAD)
+_FINE = (State.CURRENT, State.AHEAD, State.MOVED)
 
 
 @click.command(name="migrate")

@@ -2,7 +2,7 @@
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
 
-from blobstore.errors import Damaged, OutOfSpace, StorageUnavailable
+from blobstore.errors import Damaged, Moved, OutOfSpace, StorageUnavailable
 
 _CONFLICTS = ("40001", "40P01")
 """Serialization failure, deadlock: nothing was done, and the same again may succeed."""
@@ -17,6 +17,11 @@ _DAMAGE = ("XX001", "XX002")
 
 _NO_SPACE = ("53100",)
 
+_GONE = ("42P01", "3F000")
+"""A table or a schema that is not there: all of them are from a store's first day, until it moves away."""
+
+_LOCK_TIMEOUT = "55P03"
+
 
 def is_conflict(error: BaseException) -> bool:
     """Whether the transaction lost against another and may simply be repeated."""
@@ -28,9 +33,16 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, OSError) or _code(error).startswith(_LOST)
 
 
+def is_lock_timeout(error: BaseException | None) -> bool:
+    """Whether others had a lock for longer than the transaction wanted to wait."""
+    return error is not None and _code(error) == _LOCK_TIMEOUT
+
+
 def translate(error: Exception) -> Exception:
     """What an error means to the caller."""
     code = _code(error)
+    if code in _GONE:
+        return Moved("what was in this schema of the database is kept elsewhere now")
     if code.startswith(_OURS):
         return error
     if code in _NO_SPACE:

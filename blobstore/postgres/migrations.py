@@ -3,8 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blobstore.errors import NewerVersion
+from blobstore.errors import Moved, NewerVersion
 from blobstore.postgres.database import Connection, Database
+
+MOVED = "moved"
+"""The only step of a schema that stands in the place of one that has moved away (`blobstore.postgres.side`)."""
+
+LOCK = "blobstore migrations"
+"""Held by who makes or migrates a schema: CREATE … IF NOT EXISTS of several sessions at once fails."""
 
 MIGRATION_TIMEOUT = 3600.0
 """Seconds that a process waits for its own steps, or for another's."""
@@ -21,13 +27,11 @@ class Step:
 async def migrate(database: Database, schema: str, steps: Sequence[Step]) -> None:
     """Make the schema if need be, and take the steps that have not been taken, in order, all or none.
 
-    Any number of processes may do so at once. Raises `NewerVersion` when a step was taken that is not among these.
+    Any number of processes may do so at once. Raises `NewerVersion` when a step was taken that is not among these,
+    `Moved` when the schema has moved away.
     """
     if await applied(database, schema) != [step.name for step in steps]:
-        # One lock for all schemas: CREATE … IF NOT EXISTS of several sessions at once fails.
-        await database.write(
-            lambda db: _take(db, schema, steps), lock="blobstore migrations", timeout=MIGRATION_TIMEOUT
-        )
+        await database.write(lambda db: _take(db, schema, steps), lock=LOCK, timeout=MIGRATION_TIMEOUT)
 
 
 async def applied(database: Database, schema: str) -> list[str]:
@@ -38,6 +42,8 @@ async def applied(database: Database, schema: str) -> list[str]:
 async def _take(db: Connection, schema: str, steps: Sequence[Step]) -> None:
     done = await _applied(db, schema)
     known = [step.name for step in steps]
+    if MOVED in done:
+        raise Moved(f"what was in the database's schema {schema} is kept elsewhere now")
     if unknown := [name for name in done if name not in known]:
         raise NewerVersion(
             f"the database's schema {schema} was made by a newer version ({unknown[-1]}); upgrade this program"

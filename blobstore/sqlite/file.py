@@ -21,7 +21,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from sqlite_utils import Migrations
 
-from blobstore.errors import Damaged, StorageUnavailable
+from blobstore.errors import Damaged, Moved, StorageUnavailable
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import begin, connect, identity, make_place, translate, translated, truncate
 from blobstore.sqlite.versions import Schema, When, prepare
@@ -247,9 +247,9 @@ class SqliteFile:
             self._behind = False
 
     def _require_in_place(self) -> None:
-        """Raise `StorageUnavailable` when the file has lost its name: what is committed to it would end with us."""
+        """Raise `Moved` when the file has lost its name: what is committed to it would end with us."""
         if identity(self.path) != self._identity:
-            raise StorageUnavailable(f"{self.path.name} was removed or replaced while it was open; start again")
+            raise Moved(f"{self.path.name} was removed or replaced while it was open; start again")
 
     def _close(self) -> None:
         self._thread.join()

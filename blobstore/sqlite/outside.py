@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlite_utils import Migrations
 
-from blobstore.errors import Damaged, NewerVersion, StorageUnavailable
+from blobstore.errors import Damaged, Moved, NewerVersion, StorageUnavailable
 from blobstore.sqlite import require_sound_sqlite, sqlite3
 from blobstore.sqlite.connection import connect, translated
 from blobstore.sqlite.file import file_lock, lock_of
@@ -27,6 +27,8 @@ class State(StrEnum):
     """A newer program took a step after which this one may not use it any more."""
     DAMAGED = "damaged"
     """It is no database, or what was written to it is not there."""
+    MOVED = "moved"
+    """What was in it is kept elsewhere now."""
     UNREADABLE = "unreadable"
     """It does not answer now."""
 
@@ -74,7 +76,7 @@ def finish(path: Path, migrations: Migrations) -> Standing | None:
             if not path.exists():
                 return None
             with closing(connect(path)) as connection:
-                with suppress(NewerVersion):
+                with suppress(NewerVersion, Moved):
                     prepare(path, connection, schema)
                     schema.advance(path, connection, When.SWEEP)
                 return _standing(path, schema, connection)
@@ -86,10 +88,12 @@ def finish(path: Path, migrations: Migrations) -> Standing | None:
 
 def _standing(path: Path, schema: Schema, connection: sqlite3.Connection) -> Standing:
     found, unknown = schema.found(connection)
-    if not unknown:
-        return Standing(found.taken, schema.latest, State.CURRENT if found.taken == schema.latest else State.BEHIND)
     try:
         schema.version(path, connection)
+    except Moved:
+        return Standing(found.taken, schema.latest, State.MOVED)
     except NewerVersion:
         return Standing(found.taken, schema.latest, State.REFUSED)
-    return Standing(found.taken, schema.latest, State.AHEAD)
+    if unknown:
+        return Standing(found.taken, schema.latest, State.AHEAD)
+    return Standing(found.taken, schema.latest, State.CURRENT if found.taken == schema.latest else State.BEHIND)

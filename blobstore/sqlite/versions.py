@@ -20,13 +20,16 @@ from typing import TypeVar
 
 from sqlite_utils import Database, Migrations
 
-from blobstore.errors import NewerVersion
+from blobstore.errors import Moved, NewerVersion
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import begin
 
 _COUNT = 1 << 16
 """A file's `user_version` is the number of steps that a program must know, times this, and the number that it took. A
 step that was not counted there was taken by a program that does not keep these rules: it is none to be ignored."""
+
+_MOVED = 0x7FFF
+"""In place of the number of steps that a program must know, in a file whose rows are kept elsewhere now: none does."""
 
 Step = TypeVar("Step", bound=Callable[..., object])
 
@@ -74,10 +77,11 @@ class Schema:
         return len(self._names)
 
     def version(self, path: Path, connection: sqlite3.Connection) -> Version:
-        """What the file has; changes nothing. Raises `NewerVersion` where this program may not use it."""
+        """What the file has; changes nothing. Raises `NewerVersion` where this program may not use it, or `Moved`."""
+        self.require_known(path, connection)
         version, unknown = self.found(connection)
         if unknown and (version.needed > self.latest or version.counted != version.taken):
-            raise NewerVersion(f"{path.name} was made by a newer version ({unknown[-1]}); upgrade this program")
+            raise NewerVersion(self._newer(path, connection))
         return version
 
     def found(self, connection: sqlite3.Connection) -> tuple[Version, list[str]]:
@@ -104,9 +108,16 @@ class Schema:
         return version
 
     def require_known(self, path: Path, connection: sqlite3.Connection) -> None:
-        """For each transaction: raise `NewerVersion` when somebody has taken a step since that locks us out."""
-        if _user_version(connection)[0] > self.latest:
-            raise NewerVersion(f"a newer version of this program took {path.name} over; upgrade this program")
+        """For each transaction: raise `Moved`, or `NewerVersion` when somebody took a step since that locks us out."""
+        needed, _ = _user_version(connection)
+        if needed == _MOVED:
+            raise Moved(f"what was in {path.name} is kept elsewhere now")
+        if needed > self.latest:
+            raise NewerVersion(self._newer(path, connection))
+
+    def _newer(self, path: Path, connection: sqlite3.Connection) -> str:
+        name = ([""] + self.found(connection)[1])[-1] or "unknown"
+        return f"{path.name} was made by a newer version ({name}); upgrade this program"
 
     def _take(self, connection: sqlite3.Connection, number: int) -> None:
         begin(connection)  # not sqlite-utils' own, which would fail where somebody writes meanwhile
@@ -128,6 +139,24 @@ def prepare(path: Path, connection: sqlite3.Connection, schema: Schema) -> Versi
     """
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     return schema.advance(path, connection, When.OPENING)
+
+
+def moved_to(connection: sqlite3.Connection) -> str | None:
+    """Where the rows of the file are kept now; None while they are here."""
+    if _user_version(connection)[0] != _MOVED:
+        return None
+    place: str = connection.execute("SELECT place FROM moved").fetchone()[0]
+    return place
+
+
+def leave_behind(connection: sqlite3.Connection, place: str) -> None:
+    """Say, in the transaction that is open, that the rows of the file are kept elsewhere from its commit on.
+
+    Every transaction of every program that keeps to `require_known` raises `Moved` then, or `NewerVersion`.
+    """
+    connection.execute("CREATE TABLE moved (place TEXT NOT NULL)")
+    connection.execute("INSERT INTO moved VALUES (?)", (place,))
+    connection.execute(f"PRAGMA user_version = {_MOVED * _COUNT + _user_version(connection)[1]}")
 
 
 def _user_version(connection: sqlite3.Connection) -> tuple[int, int]:
