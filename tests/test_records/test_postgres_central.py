@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -15,8 +17,9 @@ from records.audit import spine
 from records.central import About, ErasureJob, Instance, Token
 from records.centrals.postgres import PostgresCentral
 from records.centrals.postgres.chain import noted_sql
+from records.manifest import MAX_ID
 from tests.conformance.central_suite import CentralSuite
-from tests.conformance.central_values import EVENT, T1, T2, added, job_of, registered
+from tests.conformance.central_values import EVENT, T1, T2, added, granted, job_of, registered
 from tests.fakes.postgres import Cluster
 from tests.fakes.postgres_proxy import Proxy
 
@@ -60,6 +63,27 @@ async def test_names_with_nul_and_of_any_script_come_back(central: PostgresCentr
     for nothing in (central.grant("\0"), central.erasure(owner.id, "\0"), central.instance(owner.id, "\0")):
         assert await nothing is None
     assert await central.noted(owner.id, About("\0", "\0", "\0"), 0, 10) == []
+
+
+async def test_names_may_be_as_long_as_they_may(central: PostgresCentral, rng: random.Random) -> None:
+    def name() -> str:
+        return "".join(chr(rng.randrange(0x10000, 0x110000)) for _ in range(MAX_ID))
+
+    connector, stream = name(), name()
+    owner = await registered(central, name(), connector)
+    instance = await added(central, owner, name(), connector)
+    default = await central.ensure_default_instance(owner.id, connector, name(), T1)
+    await granted(central, owner, "g1", 1, connector)
+    for grant in (None, "g1"):
+        for value in (b"1", b"2"):
+            await central.merge_state(owner.id, connector, instance.id, {stream: value}, T1, EVENT, grant)
+        assert await central.state(owner.id, connector, instance.id, grant) == ({stream: b"2"}, T1)
+    assert set(await central.instances(owner.id)) == {instance, default}
+    await central.place(owner.id, connector, "s1")
+    await central.note(owner.id, EVENT, T1, About("g1", connector, "blob"))
+    assert len(await central.noted(owner.id, About(connector=connector), 0, 10)) == 1
+    await central.begin_erasure(job_of(owner, "e1", connector), EVENT)
+    assert len(await central.erased_by(owner.id, "e1")) == 2
 
 
 async def test_notes_that_come_at_once_are_chained_each_once_and_some_together(
@@ -143,36 +167,30 @@ async def test_sanitizing_waits_for_a_snapshot_and_says_so(
     assert await central.sanitize(5.0) is True
 
 
-async def test_erased_state_is_in_no_row_of_any_table_or_index_once_sanitized(
-    central: PostgresCentral, vandal: asyncpg.Connection
+async def test_erased_state_is_in_no_file_of_any_table_or_index_once_sanitized(
+    central: PostgresCentral, vandal: asyncpg.Connection, postgres: Cluster
 ) -> None:
-    await vandal.execute("CREATE EXTENSION pageinspect")
-    owner = await registered(central)
+    owner = await registered(central, "needle-of-subject")
     await added(central, owner, "one")
-    await central.merge_state(owner.id, "slack", "one", {"needle": b'"needle"'}, T1, EVENT)
-    key = b'{"key":"needle"}'
+    await central.merge_state(owner.id, "slack", "one", {"needle-of-state": b'"needle-of-state"'}, T1, EVENT)
+    key = b'{"key":"needle-of-target"}'
     await central.begin_erasure(ErasureJob("e1", owner.id, key, "running", T1, None, None, "slack", "one"), EVENT)
     await central.redact_erasure("e1", b"{}")
-    assert await needles(vandal) == {"states", "states_pkey", "targets"}
+    await central.begin_erasure(replace(job_of(owner, "e2"), owner_digest="digest"), EVENT)
+    needles = [b"needle-of-state", b"needle-of-target", b"needle-of-subject"]
+    await vandal.execute("CHECKPOINT")
+    assert in_files(postgres, needles) == set(needles)
     assert await central.sanitize(5.0)
-    assert await needles(vandal) == set()
+    await vandal.execute("CHECKPOINT")
+    assert in_files(postgres, needles) == set()
 
 
-async def needles(vandal: asyncpg.Connection) -> set[str]:
-    """Tables and indexes that have the word in a row, a dead one too."""
+def in_files(postgres: Cluster, needles: list[bytes]) -> set[bytes]:
+    """Those that are in some file of a table or an index."""
     found = set()
-    for name, kind, pages in await vandal.fetch(
-        "SELECT relname, relkind, pg_relation_size(oid) / current_setting('block_size')::int FROM pg_class"
-        " WHERE relnamespace = 'central'::regnamespace AND relkind IN ('r', 'i')"
-    ):
-        for page in range(int(kind == b"i"), pages):
-            if kind == b"r":
-                sql = "SELECT t_data FROM heap_page_items(get_raw_page($1, $2))"
-            else:
-                sql = "SELECT decode(replace(data, ' ', ''), 'hex') FROM bt_page_items(get_raw_page($1, $2))"
-            for (data,) in await vandal.fetch(sql, f"central.{name}", page):
-                if data is not None and b"needle" in data:
-                    found.add(name)
+    for path in (postgres.data / "base").rglob("*"):
+        if path.is_file():
+            found |= {needle for needle in needles if needle in path.read_bytes()}
     return found
 
 

@@ -3,10 +3,13 @@
 `schema` has the tables, the other modules the statements, by what they are for.
 """
 
+import time
 from typing import Self
 
 from blobstore.postgres import Database, migrate
 from blobstore.postgres.binding import bind
+from blobstore.postgres.check import check
+from blobstore.postgres.rewriting import rewrite
 from blobstore.postgres.vacuum import vacuum
 from records.centrals.postgres.access import Access
 from records.centrals.postgres.chain import Chain
@@ -34,12 +37,19 @@ class PostgresCentral(Access, Grants, Registry, Homes, State, Erasures, Chain, N
         return await bind(self._db, SCHEMA, name)
 
     async def sanitize(self, timeout: float) -> bool:
-        return await vacuum(self._db, [f"{SCHEMA}.{table}" for table in CONTENT], timeout)
+        deadline = time.monotonic() + timeout
+        # First until nobody can see the dead rows, for who can has them copied.
+        return await vacuum(self._db, CONTENT, timeout) and await rewrite(
+            self._db, CONTENT, deadline - time.monotonic()
+        )
 
     async def check(self) -> list[str]:
-        """Spines that have not as many events as were chained, or another end. PostgreSQL checks its pages itself."""
-        rows = await self._db.fetch(_SPINES)
-        return [f"the spine of {owner} has {there} of {events} events" for owner, events, there in rows]
+        """What PostgreSQL finds wrong, and spines that have not as many events as were chained, or another end."""
+        spines = await self._db.fetch(_SPINES)
+        return [
+            *await check(self._db, SCHEMA),
+            *(f"the spine of {owner} has {there} of {events} events" for owner, events, there in spines),
+        ]
 
     async def close(self) -> None:
         await self.finish_notes()

@@ -8,12 +8,16 @@ from records.errors import Conflict, Unknown
 
 SCHEMA = "central"
 
-CONTENT = ("owners", "tokens", "grants", "connectors", "instances", "states", "targets", "samples")
-"""Tables whose rows may hold what an erasure must leave no trace of: what is replaced there goes with a VACUUM."""
+CONTENT = tuple(
+    f"{SCHEMA}.{table}"
+    for table in ("owners", "tokens", "grants", "connectors", "instances", "states", "targets", "samples")
+)
+"""Tables whose rows may hold what an erasure must leave no trace of. All are small, for they are written anew."""
 
 # Names from outside (subjects, labels, ids of clients, connectors, instances and streams; and whatever is only looked
 # up by such a name) are BYTEA: their UTF-8 may hold NUL, which TEXT refuses, and its order is that of code points. What
-# is made here is TEXT COLLATE "C", which has the same order.
+# is made here is TEXT COLLATE "C", which has the same order. A name has up to 2 KiB, a row of an index up to 2.7: so no
+# index has two names.
 #
 # `chains` has one row an owner, and is the owner's lock: whoever changes what is the owner's locks that row first, so
 # writers of one owner follow each other and every statement sees what those before have committed. It also has the
@@ -100,14 +104,14 @@ CREATE TABLE central.instances (
     created_at TEXT COLLATE "C" NOT NULL, erased_at TEXT COLLATE "C", erasure BYTEA,
     PRIMARY KEY (owner, id), FOREIGN KEY (owner, connector) REFERENCES central.connectors (owner, id)
 );
-CREATE INDEX instances_living ON central.instances (owner, connector, id) WHERE erased_at IS NULL;
-CREATE INDEX instances_by_erasure ON central.instances (owner, erasure, connector, id) WHERE erasure IS NOT NULL;
+CREATE INDEX instances_living ON central.instances (owner, connector) WHERE erased_at IS NULL;
+CREATE INDEX instances_by_erasure ON central.instances (owner, erasure) WHERE erasure IS NOT NULL;
 CREATE UNIQUE INDEX instances_default ON central.instances (owner, connector) WHERE is_default AND erased_at IS NULL;
 CREATE TABLE central.states (
-    owner TEXT COLLATE "C", instance BYTEA, grant_id BYTEA, stream BYTEA,
-    value BYTEA NOT NULL, updated_at TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (owner, instance, grant_id, stream)
+    owner TEXT COLLATE "C" NOT NULL, instance BYTEA NOT NULL, grant_id BYTEA NOT NULL, stream BYTEA NOT NULL,
+    value BYTEA NOT NULL, updated_at TEXT COLLATE "C" NOT NULL
 );
+CREATE UNIQUE INDEX states_place ON central.states (owner, instance, grant_id, sha256(stream));
 """
 
 STEPS = (Step("m001_initial", _INITIAL),)

@@ -19,7 +19,8 @@ WHERE states.owner = $1 AND states.instance = $2 AND grant_id = $3 AND connector
 _MERGE = """
 INSERT INTO central.states (owner, instance, grant_id, stream, value, updated_at)
 SELECT $1, $2, $3, stream, value, $6 FROM unnest($4::bytea[], $5::bytea[]) AS given (stream, value)
-ON CONFLICT (owner, instance, grant_id, stream) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
+ON CONFLICT (owner, instance, grant_id, sha256(stream))
+DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
 """
 _DROP = """
 DELETE FROM central.states WHERE owner = $1 AND ($4::bytea IS NULL OR stream = $4) AND instance IN (
