@@ -14,6 +14,7 @@ import pytest
 from blobstore.errors import NewerVersion, StorageUnavailable
 from blobstore.postgres import Connection, Database, Isolation, Step, migrate
 from blobstore.postgres.binding import BOUND, bind
+from blobstore.postgres.groups import Groups
 from blobstore.postgres.outbox import NUMBERING, OUTBOX, number
 from tests.fakes.postgres import Cluster
 from tests.fakes.postgres_proxy import Proxy
@@ -258,6 +259,78 @@ class TestLostConnections:
         monkeypatch.setattr("blobstore.postgres.connection.RECONNECT", 0.1)
         with pytest.raises(StorageUnavailable):
             await (await Database.open(url)).fetch("SELECT 1")
+
+
+class TestGroups:
+    async def test_writes_at_once_under_one_lock_share_their_commits(self, database: Database) -> None:
+        groups = Groups(database)
+
+        async def which(db: Connection) -> str:
+            await db.execute(RAISE)
+            number: str = await db.fetchval("SELECT pg_current_xact_id()::text")
+            return number
+
+        numbers = await asyncio.gather(*(groups.write("the counter", which) for _ in range(30)))
+        assert await database.fetchval(LOOK) == 30
+        assert len(set(numbers)) == 2  # the first, and those who waited for it
+
+    async def test_one_that_fails_undoes_itself_alone(self, database: Database) -> None:
+        groups = Groups(database)
+
+        async def fail(db: Connection) -> int:
+            await db.execute(RAISE)
+            raise LookupError
+
+        async def collide(db: Connection) -> int:
+            await db.execute(RAISE)
+            await db.execute("SELECT 1 / 0")
+            return 0
+
+        works = [raise_counter, raise_counter, fail, collide, raise_counter]
+        answers = await asyncio.gather(*(groups.write("n", work) for work in works), return_exceptions=True)
+        assert [type(each) for each in answers] == [int, int, LookupError, asyncpg.DivisionByZeroError, int]
+        assert await database.fetchval(LOOK) == 3
+
+    async def test_a_connection_that_is_lost_has_all_of_the_group_repeated(self, database: Database) -> None:
+        groups = Groups(database)
+        ended: list[int] = []
+
+        async def lose(db: Connection) -> int:
+            raised: int = await db.fetchval(RAISE)
+            if not ended:
+                ended.append(await db.fetchval("SELECT pg_backend_pid()"))
+                await database.fetch("SELECT pg_terminate_backend($1)", ended[0])
+            await db.execute("SELECT 1")
+            return raised
+
+        works = [raise_counter, raise_counter, lose, raise_counter]
+        assert await asyncio.gather(*(groups.write("n", work) for work in works)) == [1, 2, 3, 4]
+        assert await database.fetchval(LOOK) == 4
+
+    async def test_who_is_cancelled_takes_nobody_with_him(self, database: Database) -> None:
+        groups = Groups(database)
+        tasks = [asyncio.create_task(groups.write("n", raise_counter)) for _ in range(6)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        tasks[3].cancel()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(each, int) for each in answers] == [False, True, True, False, True, True]
+
+    async def test_different_locks_do_not_wait_for_each_other(self, database: Database) -> None:
+        groups = Groups(database)
+        met = asyncio.Barrier(2)
+
+        async def meet(db: Connection) -> None:
+            await met.wait()
+
+        await asyncio.gather(groups.write("one", meet), groups.write("two", meet))
+
+    async def test_a_closed_database_refuses_groups(self, database_url: str) -> None:
+        database = await Database.open(database_url)
+        groups = Groups(database)
+        await database.close()
+        with pytest.raises(StorageUnavailable):
+            await groups.write("n", raise_counter)
 
 
 class TestMigrations:

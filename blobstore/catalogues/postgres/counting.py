@@ -1,10 +1,10 @@
 """What counts against quotas, kept up to date in the transactions that change it, under their namespace's lock."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from blobstore.backend import ObjectName
-from blobstore.postgres import Connection
+from blobstore.postgres import Connection, Record
 
 WHOLE = b""
 """In place of a holder: the namespace as a whole."""
@@ -33,33 +33,31 @@ class Changes:
 
     async def write(self, db: Connection) -> None:
         """Add them up with what is there."""
-        keys = sorted(
-            key for key in {*self._stored, *self._reserved} if self._stored[key] != 0 or self._reserved[key] != 0
-        )
-        if not keys:
-            return
-        rows = await db.fetch(
-            _CHANGE,
+        columns = self.columns()
+        if columns[0]:
+            await drop_emptied(db, await db.fetch(change(1), *columns))
+
+    def columns(self) -> tuple[list[str], list[bytes], list[int], list[int]]:
+        """The values of `change`."""
+        keys = sorted(key for key in {*self._stored, *self._reserved} if self._stored[key] or self._reserved[key])
+        return (
             [namespace for namespace, _ in keys],
             [holder for _, holder in keys],
             [self._stored[key] for key in keys],
             [self._reserved[key] for key in keys],
         )
-        await drop_emptied(db, [(namespace, holder) for namespace, holder, empty in rows if empty])
 
 
-async def drop_emptied(db: Connection, volumes: Sequence[tuple[str, bytes]]) -> None:
-    """Of who has nothing nothing is kept: a holder's name may tell something."""
-    if volumes:
-        sql = """
-            DELETE FROM catalogue.volumes v USING unnest($1::text[], $2::bytea[]) AS x (namespace, holder)
-            WHERE v.namespace = x.namespace AND v.holder = x.holder AND stored = 0 AND reserved = 0"""
-        await db.execute(sql, [namespace for namespace, _ in volumes], [holder for _, holder in volumes])
+def change(first: int) -> str:
+    """SQL that adds changes to volumes, its values from `first` on; its rows are for `drop_emptied`."""
+    return _CHANGE.format(*(f"${first + place}" for place in range(4)))
 
 
-async def parties(db: Connection, namespace: str, digest: bytes) -> set[bytes]:
-    """Who holds or claims the blob."""
-    return {row[0] for row in await db.fetch(_PARTIES, namespace, digest)}
+async def drop_emptied(db: Connection, changed: Iterable[Record]) -> None:
+    """Of who has nothing nothing is kept: a holder's name may tell something. Rows of namespace, holder, is it so."""
+    emptied = [(namespace, holder) for namespace, holder, empty in changed if empty]
+    if emptied:
+        await db.execute(_DROP, [namespace for namespace, _ in emptied], [holder for _, holder in emptied])
 
 
 async def first_or_last(db: Connection, names: Iterable[tuple[ObjectName, int]], changes: Changes, sign: int) -> None:
@@ -83,15 +81,15 @@ async def first_or_last(db: Connection, names: Iterable[tuple[ObjectName, int]],
 
 _CHANGE = """
 INSERT INTO catalogue.volumes AS v (namespace, holder, stored, reserved)
-SELECT * FROM unnest($1::text[], $2::bytea[], $3::bigint[], $4::bigint[])
+SELECT * FROM unnest({}::text[], {}::bytea[], {}::bigint[], {}::bigint[])
 ON CONFLICT (namespace, holder)
 DO UPDATE SET stored = v.stored + excluded.stored, reserved = v.reserved + excluded.reserved
 RETURNING v.namespace, v.holder, v.stored = 0 AND v.reserved = 0
 """
 
-_PARTIES = """
-SELECT holder FROM catalogue.holders WHERE namespace = $1 AND digest = $2
-UNION SELECT holder FROM catalogue.claims WHERE namespace = $1 AND digest = $2
+_DROP = """
+DELETE FROM catalogue.volumes v USING unnest($1::text[], $2::bytea[]) AS x (namespace, holder)
+WHERE v.namespace = x.namespace AND v.holder = x.holder AND stored = 0 AND reserved = 0
 """
 
 _ALONE = """

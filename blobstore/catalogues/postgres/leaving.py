@@ -21,8 +21,7 @@ async def let_go(db: Connection, parties: Iterable[Party], now: float) -> None:
     gone = sorted(set(parties))
     if gone:
         columns = [list(column) for column in zip(*gone, strict=True)]
-        rows = await db.fetch(_LET_GO, *columns, now)
-        await drop_emptied(db, [(namespace, holder) for namespace, holder, empty in rows if empty])
+        await drop_emptied(db, await db.fetch(_LET_GO, *columns, now))
 
 
 async def end_leases(db: Connection, where: str, *values: object) -> list[Lease]:

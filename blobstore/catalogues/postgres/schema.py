@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from blobstore.postgres import Connection, Database, Step
+from blobstore.postgres.groups import Groups
 from blobstore.postgres.outbox import OUTBOX
 from blobstore.postgres.transaction import advisory_key
 
@@ -100,10 +101,11 @@ class OnDatabase:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._groups = Groups(database)
 
     async def _write(self, namespace: str, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Write as the only one in this namespace."""
-        return await self._database.write(work, lock=_lock(namespace))
+        return await self._groups.write(_lock(namespace), work)
 
 
 async def lock_namespaces(db: Connection, namespaces: Iterable[str]) -> None:
