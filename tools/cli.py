@@ -22,6 +22,7 @@ _COMMANDS = {
     "usage": "tools.usage",
     "quota": "tools.quota",
     "migrate": "tools.migrate:migrate_command",
+    "connector": "tools.connector",
     "merge": "tools.merge",
     "oracle": "tools.oracle",
     "bench": "tools.bench",

@@ -20,7 +20,8 @@ from tools.opening import Opening, run_with_store, store_options
 from tools.output import size
 
 
-def _pairs(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def pairs(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Options of the form OLD=NEW."""
     pairs = [each.partition("=")[::2] for each in given]
     if any(not old or not new for old, new in pairs) or len({old for old, _ in pairs}) < len(pairs):
         raise click.BadParameter("each is OLD=NEW, and no OLD twice")
@@ -36,7 +37,7 @@ def _pairs(context: click.Context, parameter: click.Parameter, given: tuple[str,
     "renamed",
     multiple=True,
     metavar="OLD=NEW",
-    callback=_pairs,
+    callback=pairs,
     help="Another name for an account: one that was erased here is never written to again.",
 )
 @click.option("--limit", default=LIMIT, show_default=True, help="Bytes of all files, beyond which it is refused.")
