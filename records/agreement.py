@@ -32,18 +32,21 @@ async def require_agreement(directory: Path, topology: Topology, central: Centra
     _require_order(topology, topology.catalogue, numbering, delivered, await catalogue.numbering())
 
 
-async def require_own(owner: str, topology: Topology, engine: Engine, central: Central, store_id: str) -> None:
-    """Raise `WrongStore` where these are not the records of this owner of this store, and of its time."""
-    name = f"{store_id}/{owner}"
+async def require_own(
+    owner: str, topology: Topology, engine: Engine, central: Central, store_id: str, shard: str | None = None
+) -> None:
+    """Raise `WrongStore` where these are not the records of this owner of this store, in this shard and of its time."""
+    name = f"{store_id}/{owner}" if shard is None else f"{store_id}/{owner}/{shard}"
     if await engine.bind(name) != name:
         raise WrongStore(
-            f"{topology.records(owner)} has the records of another owner, or another store; restore the right ones"
+            f"{topology.records(owner, shard)} has the records of another owner, or another store;"
+            " restore the right ones"
         )
     before = await engine.numbering()
     delivered = {source: await central.delivered(owner, source) for source in before}
     after = await engine.numbering()
     for source, numbering in before.items():
-        _require_order(topology, topology.records(owner), numbering, delivered[source], after[source])
+        _require_order(topology, topology.records(owner, shard), numbering, delivered[source], after[source])
 
 
 def _require_order(topology: Topology, part: str, before: Numbering, delivered: int, after: Numbering) -> None:

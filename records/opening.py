@@ -14,6 +14,7 @@ from records.centrals.memory import MemoryCentral
 from records.centrals.sqlite import SqliteCentral
 from records.engine import Engines
 from records.engines.memory import MemoryEngines
+from records.engines.sharded import PerConnectorEngines
 from records.engines.sqlite import SingleFileEngines
 from records.erasure.residue import Tables
 from records.guarded import GuardedEngines
@@ -64,14 +65,19 @@ async def _open(
     match topology:
         case Topology.MEMORY:
             central, catalogue, engines = MemoryCentral(), MemoryCatalogue(), MemoryEngines()
-        case Topology.SINGLE:
+        case Topology.SINGLE | Topology.PER_CONNECTOR:
             central = await SqliteCentral.open(directory / CENTRAL)
             opening.push_async_callback(central.close)
             catalogue = await SqliteCatalogue.open(directory / CATALOGUE)
             opening.push_async_callback(catalogue.close)
-            files = SingleFileEngines(directory / RECORDS)
-            opening.push_async_callback(files.close)
-            engines = GuardedEngines(files, topology, central, await catalogue.store_id())
+            engines = _files(directory, topology, central, await catalogue.store_id())
+            opening.push_async_callback(engines.close)
         case _:
             raise StorageUnavailable(f"this version cannot open the topology {topology}")
     return central, catalogue, engines
+
+
+def _files(directory: Path, topology: Topology, central: Central, store_id: str) -> Engines:
+    if topology is Topology.PER_CONNECTOR:
+        return PerConnectorEngines(directory / RECORDS, central, store_id)
+    return GuardedEngines(SingleFileEngines(directory / RECORDS), topology, central, store_id)

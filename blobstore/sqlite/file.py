@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,14 +59,15 @@ class SqliteFile:
         self._thread.start()
 
     @classmethod
-    async def open(cls, path: Path, migrations: Migrations, *, readers: int = 3) -> Self:
+    async def open(cls, path: Path, migrations: Migrations, *, readers: int = 3, make: bool = True) -> Self:
         """Open the file, made and migrated if need be; any number of processes may do so at once.
 
         What would lock out programs of the version before waits for the first write (`blobstore.sqlite.versions`).
-        Raises `Damaged`, `NewerVersion`, or another `StorageUnavailable` when it cannot be opened.
+        Raises `Damaged`, `NewerVersion`, or another `StorageUnavailable` when it cannot be opened; `Moved` where there
+        is none and none is to be made.
         """
         schema = Schema(migrations)
-        writer, taken = await asyncio.to_thread(_open_writer, path, schema)
+        writer, taken = await asyncio.to_thread(_open_writer, path, schema, make)
         return cls(path, schema, writer, readers, behind=taken < schema.due(taken, When.WRITING))
 
     async def read(self, transaction: Transaction[T]) -> T:
@@ -124,6 +125,16 @@ class SqliteFile:
             self._closed = True
             self._jobs.put(None)
             await asyncio.to_thread(self._close)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own that sees one moment, for a thread of the caller's; it must not write. Blocks."""
+        with translated(self.path):
+            self._require_in_place()
+            with closing(connect(self.path)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                connection.execute("BEGIN")
+                yield connection
 
     # -- readers ---------------------------------------------------------------------------------------------------
 
@@ -258,12 +269,15 @@ class SqliteFile:
             connection.close()
 
 
-def _open_writer(path: Path, schema: Schema) -> tuple[sqlite3.Connection, int]:
+def _open_writer(path: Path, schema: Schema, make: bool) -> tuple[sqlite3.Connection, int]:
     """A connection, and how many steps the file has taken."""
     # The switch to WAL is not retried by SQLite's busy handler, and racing migrations fail: hence the lock.
     with translated(path):
-        make_place(path)
+        if make:
+            make_place(path)
+        _require(path, make)
         with file_lock(lock_of(path)):
+            _require(path, make)  # whoever had the lock may have removed it
             connection = connect(path)
             try:
                 return connection, prepare(path, connection, schema).taken
@@ -275,6 +289,11 @@ def _open_writer(path: Path, schema: Schema) -> tuple[sqlite3.Connection, int]:
 def lock_of(path: Path) -> Path:
     """The lock under which a database file is made and migrated."""
     return path.with_name(path.name + ".lock")
+
+
+def _require(path: Path, make: bool) -> None:
+    if not make and identity(path) is None:
+        raise Moved(f"{path.name} is not there")
 
 
 @contextmanager

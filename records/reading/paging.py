@@ -1,7 +1,7 @@
 """Where a page ends: after so many records, when its data is as much as is held at once, or after a long search."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from records.model import Keep, Overtaken, Page, Partition, Position, StoredRecord, Tombstone
 
@@ -27,20 +27,54 @@ def take(
 
     The row after the page is fetched, too: it tells that there is more.
     """
-    taken: list[StoredRecord] = []
-    size, looked, last = 0, 0, None
-    for looks, row in enumerate(rows):
-        full = len(taken) >= limit or is_full(size, max_bytes) or looks >= MAX_LOOKS or looked > MAX_LOOKED_BYTES
-        if full and last is not None:
-            return Page(taken, position(read(last)))
-        last = row
-        if keep is not None:
-            place, key, data = seen(row)
-            looked += len(data)
-        if keep is None or keep(place, key, data):
-            taken.append(read(row))
-            size += len(taken[-1].data)
-    return Page(taken, None)
+    taking = Taking(read, seen, keep, limit, max_bytes)
+    return taking.add(rows) or taking.end()
+
+
+class Taking(Generic[Row]):
+    """A page that is being filled, with rows that come in its order, in any number of pieces. See `take`."""
+
+    def __init__(
+        self,
+        read: Callable[[Row], StoredRecord],
+        seen: Callable[[Row], tuple[Partition, str, bytes]],
+        keep: Keep | None,
+        limit: int,
+        max_bytes: int | None,
+    ) -> None:
+        self._read = read
+        self._seen = seen
+        self._keep = keep
+        self._limit = limit
+        self._max_bytes = max_bytes
+        self._taken: list[StoredRecord] = []
+        self._size = self._looks = self._looked = 0
+        self._last: Row | None = None
+
+    def add(self, rows: Iterable[Row]) -> Page | None:
+        """The page, once it is full and a row more has come."""
+        keep = self._keep
+        for row in rows:
+            if self._last is not None and self._is_over():
+                return Page(self._taken, position(self._read(self._last)))
+            self._last = row
+            self._looks += 1
+            if keep is not None:
+                place, key, data = self._seen(row)
+                self._looked += len(data)
+            if keep is None or keep(place, key, data):
+                record = self._read(row)
+                self._taken.append(record)
+                self._size += len(record.data)
+        return None
+
+    def end(self) -> Page:
+        """The page where no more rows come."""
+        return Page(self._taken, None)
+
+    def _is_over(self) -> bool:
+        searched = self._looks >= MAX_LOOKS or self._looked > MAX_LOOKED_BYTES
+        return searched or len(self._taken) >= self._limit or is_full(self._size, self._max_bytes)
 
 
 def up_to(records: Iterable[StoredRecord], max_bytes: int | None) -> list[StoredRecord]:

@@ -273,6 +273,8 @@ def _name(call: Any, *args: Any) -> str:
     if isinstance(owner, SqliteFile) and args:
         return f"{owner.path.stem} read {_name(*args)}"
     inner = inspect.getclosurevars(call).nonlocals if inspect.isfunction(call) else {}
+    if getattr(call, "__name__", "") == "guarded":
+        return _name(inner["run"])
     if "call" in inner:
         return _name(inner["call"], *inner.get("args", ()))
     return (

@@ -6,17 +6,34 @@ from pathlib import Path
 import pytest
 
 from blobstore.postgres import Database
+from records.centrals.memory import MemoryCentral
 from records.engines.memory import MemoryEngines
 from records.engines.postgres import PostgresEngines
+from records.engines.sharded import PerConnectorEngines
 from records.engines.sqlite import SingleFileEngines
 from tests.conformance.engine_suite import EngineSuite
 from tests.conformance.engine_values import Clock
+
+
+class KnowsEverybody(MemoryCentral):
+    """Owners have the ids that the suite gives them."""
+
+    def _require_owner(self, owner: str) -> None:
+        pass
 
 
 class TestMemoryEngine(EngineSuite):
     @pytest.fixture
     def engines(self, clock: Clock) -> MemoryEngines:
         return MemoryEngines(clock)
+
+
+class TestPerConnectorEngine(EngineSuite):
+    @pytest.fixture
+    async def engines(self, tmp_path: Path, clock: Clock) -> AsyncIterator[PerConnectorEngines]:
+        engines = PerConnectorEngines(tmp_path / "records", KnowsEverybody(), None, clock)
+        yield engines
+        await engines.close()
 
 
 class TestSqliteEngine(EngineSuite):

@@ -25,9 +25,9 @@ from records.engines.sqlite.reads import Reads
 from records.engines.sqlite.schema import MIGRATIONS
 from records.engines.sqlite.writes import Writes
 
-__all__ = ["SingleFileEngines", "SqliteEngine"]
+__all__ = ["OWNER", "SingleFileEngines", "SqliteEngine"]
 
-_OWNER = re.compile(r"[a-z0-9]+\Z")
+OWNER = re.compile(r"[a-z0-9]+\Z")
 
 
 class SqliteEngine(Writes, Reads, History, Links, Linkings, Erasure, Moving, Events):
@@ -60,7 +60,7 @@ class SingleFileEngines:
 
     async def of(self, owner: str) -> Engine:
         """As the port says. Raises `ValueError` for what is no owner's id: paths are made of nothing else."""
-        if not _OWNER.match(owner):
+        if not OWNER.match(owner):
             raise ValueError("an owner's id has lower-case letters and digits only")
         async with self._opening:
             if self._closed:
@@ -70,7 +70,7 @@ class SingleFileEngines:
             return self._engines[owner]
 
     async def find(self, owner: str) -> Engine | None:
-        if _OWNER.match(owner) and (owner in self._engines or await asyncio.to_thread(self._file(owner).exists)):
+        if OWNER.match(owner) and (owner in self._engines or await asyncio.to_thread(self._file(owner).exists)):
             return await self.of(owner)
         return None
 

@@ -47,6 +47,14 @@ class Erasure(OnFile):
     async def leap(self) -> None:
         await self._file.write(_leap)
 
+    async def base(self) -> int:
+        """The version at which partitions begin."""
+        return int((await self._file.read(lambda db: db.execute("SELECT base FROM versions").fetchone()))[0])
+
+    async def land(self, base: int) -> None:
+        """Every partition, old or new, goes on from this version, which is above all that were given out."""
+        await self._file.write(lambda db: _land(db, base))
+
 
 @dataclass(slots=True)
 class _Step:
@@ -87,8 +95,12 @@ def _raise_epoch(db: sqlite3.Connection, connector: int, instance: str | None, s
 
 def _leap(db: sqlite3.Connection) -> None:
     sql = "UPDATE versions SET base = ? + max(base, (SELECT coalesce(max(version), 0) FROM partitions)) RETURNING base"
-    base = db.execute(sql, (LEAP,)).fetchone()
-    db.execute("UPDATE partitions SET version = ?, floor = ?", base * 2)
+    _land(db, *db.execute(sql, (LEAP,)).fetchone())
+
+
+def _land(db: sqlite3.Connection, base: int) -> None:
+    db.execute("UPDATE versions SET base = ?", (base,))
+    db.execute("UPDATE partitions SET version = ?, floor = ?", (base, base))
     db.execute("UPDATE connectors SET disturbances = disturbances + 1")
 
 

@@ -38,7 +38,7 @@ def m001_initial(db: Database) -> None:
 # No instance and no stream has a blank name: in `epochs` and `finished` a blank stands for all of them. `erased` and
 # `finished` have what erasures took and where they are over, so that one that was cut off goes on where it was.
 # Partitions keep counters, so that nobody has to count rows; what was before their `floor` is forgotten.
-# A new one begins at version `base`.
+# A new one begins at version `base`. `rests`: see `records.engines.sharded.file`; only shards use it.
 # `records.id` is partition and version in one: the table lies in the order of changes, and needs no index for it.
 # `records.cursor` is the sort key without the key at its end: pairs (cursor, key) compare as whole sort keys do. `data`
 # comes last, so that the other columns are read without it. `emitted_at`: see `times.packed`.
@@ -70,6 +70,8 @@ CREATE TABLE partitions (
 CREATE TABLE bound (name TEXT NOT NULL) STRICT;
 CREATE TABLE versions (base INTEGER NOT NULL) STRICT;
 INSERT INTO versions VALUES (0);
+CREATE TABLE rests (number INTEGER NOT NULL) STRICT;
+INSERT INTO rests VALUES (0);
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, part INTEGER NOT NULL, key TEXT NOT NULL,
     absent INTEGER NOT NULL, cursor BLOB NOT NULL, emitted_at ANY NOT NULL,

@@ -1,0 +1,63 @@
+"""Moving connectors to and from other engines: each as a whole is in one shard, so its shard does it."""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import Self, TypeVar
+
+from records.engine import Engine
+from records.engines.sharded.routing import Routing
+from records.model import Partition
+from records.transfer import NEW, Item, Mark, Piece, State
+
+T = TypeVar("T")
+
+
+class Moving(Routing):
+    """The part of the port that moves connectors."""
+
+    async def connectors(self) -> list[str]:
+        answers = await self._ask_all(await self._homes.now(), lambda _, engine: engine.connectors())
+        return sorted({*await self._main.connectors(), *(each for some in answers.values() for each in some)})
+
+    async def marks(self) -> list[Mark]:
+        answers = await self._ask_all(await self._homes.now(), lambda _, engine: engine.marks())
+        return sorted([*await self._main.marks(), *(mark for marks in answers.values() for mark in marks)])
+
+    async def mark(self, mark: Mark) -> None:
+        if mark.connector == NEW:
+            await self._main.mark(mark)
+        else:
+            await self._tell(mark.connector, lambda engine: engine.mark(mark))
+
+    async def unmark(self, connector: str) -> None:
+        if connector == NEW:
+            await self._main.unmark(connector)
+        elif connector in await self._homes.now():
+            await self._tell(connector, lambda engine: engine.unmark(connector))
+
+    def regardless(self) -> Self:
+        other = copy.copy(self)
+        other._main, other._regardless = self._main.regardless(), True
+        return other
+
+    async def extract(
+        self, connector: str, since: Mapping[Partition, int], see: Callable[[State, Iterable[Item]], T]
+    ) -> T:
+        async def extract(engine: Engine) -> T:
+            return await engine.extract(connector, since, see)
+
+        return await self._ask(connector, extract)
+
+    async def leave(
+        self, connector: str, to: str, since: Mapping[Partition, int], see: Callable[[State, Iterable[Item]], T]
+    ) -> T:
+        async def leave(engine: Engine) -> T:
+            return await engine.leave(connector, to, since, see)
+
+        return await self._tell(connector, leave)
+
+    async def load(self, source: str, piece: Piece) -> bool:
+        return await self._tell(piece.state.connector, lambda engine: engine.load(source, piece))
+
+    async def discard(self, connector: str, disturbances: int, limit: int) -> bool:
+        return await self._tell(connector, lambda engine: engine.discard(connector, disturbances, limit))

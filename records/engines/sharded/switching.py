@@ -1,0 +1,105 @@
+"""When the file of a shard is given up: for another shard, or because nobody ever came to live in it.
+
+Who gives up a shard holds its lock, from before it is sealed until its files are gone. So whoever finds it sealed gets
+the lock only when that is over or its doer dead, and takes the seal off again where the connector still lives there.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from blobstore.durable import sync_folder
+from blobstore.sqlite.connection import begin, connect, identity, translated
+from records.engines.sharded.file import unseal
+
+SUFFIXES = ("seal.db.lock", ".db.lock", ".db-wal", ".db-shm", ".db")
+"""How the names of a shard's files go on. The database goes last: what a crash leaves is found by it."""
+
+PLACING = "placing.db.lock"
+"""A file in an owner's folder: whoever makes a shard that no connector has yet holds it shared."""
+
+
+@asynccontextmanager
+async def giving_up(path: Path) -> AsyncIterator[None]:
+    """Hold the lock of the shard with this file."""
+    async with _locked(path.with_name(f"{path.stem}{SUFFIXES[0]}"), fcntl.LOCK_EX):
+        yield
+
+
+@asynccontextmanager
+async def placing(folder: Path) -> AsyncIterator[None]:
+    """Make a file for a shard, and let the central store know, while nobody looks for files that nobody knows."""
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    async with _locked(folder / PLACING, fcntl.LOCK_SH):
+        yield
+
+
+async def mend(path: Path, still: Callable[[], Awaitable[int | None]]) -> bool:
+    """Wait for whoever gives the shard up. False where nothing was the matter with it.
+
+    `still` gives its number where it is somebody's home. Where whoever sealed it died, the seal is taken off. Raises
+    `FileNotFoundError` where it is a home, but has no file.
+    """
+    if not await asyncio.to_thread(path.parent.exists):
+        raise FileNotFoundError
+    async with giving_up(path):
+        number = await still()
+        return number is None or await asyncio.to_thread(_unseal, path, number)
+
+
+def _unseal(path: Path, number: int) -> bool:
+    if identity(path) is None:
+        raise FileNotFoundError
+    with translated(path), closing(connect(path)) as connection:
+        begin(connection)
+        sealed = unseal(number, connection)
+        connection.execute("COMMIT")
+    return sealed
+
+
+def _shard(name: str) -> str:
+    return name.removesuffix(SUFFIXES[0]).partition(".")[0]
+
+
+def remove_files(path: Path) -> None:
+    """Remove the files of a shard that nobody opens any more, durably."""
+    with translated(path):
+        for suffix in SUFFIXES:
+            path.with_name(path.stem + suffix).unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+async def sweep(folder: Path, homes: Callable[[], Awaitable[Collection[str]]]) -> bool:
+    """Remove the files of shards that are nobody's home: what a crash left. False where one is being made just now."""
+    if not await asyncio.to_thread(folder.exists):
+        return True
+    descriptor = await asyncio.to_thread(_open, folder / PLACING)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        there = await asyncio.to_thread(lambda: {_shard(each.name) for each in folder.iterdir()})
+        for shard in sorted(there - set(await homes()) - {_shard(PLACING)}):
+            await asyncio.to_thread(remove_files, folder / f"{shard}.db")
+        return True
+    finally:
+        os.close(descriptor)
+
+
+@asynccontextmanager
+async def _locked(path: Path, how: int) -> AsyncIterator[None]:
+    descriptor = await asyncio.to_thread(_open, path)
+    try:
+        await asyncio.to_thread(fcntl.flock, descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    with translated(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
