@@ -45,8 +45,8 @@ async def standings_of(catalogue: Catalogue, namespace: str, digest: Digest) -> 
     return [each for each in page if (each.stored.name.namespace, each.stored.name.digest) == (namespace, digest)]
 
 
-async def volumes(catalogue: Catalogue) -> AsyncIterator[Suspicion]:
-    """What counts against quotas: is it what there is?"""
+async def volumes(catalogue: Catalogue, subject: str) -> AsyncIterator[Suspicion]:
+    """What counts against quotas: is it what there is? `subject` is what findings call the catalogue."""
 
     async def judge() -> Finding | None:
         wrong = await catalogue.recount(repair=False)
@@ -55,19 +55,25 @@ async def volumes(catalogue: Catalogue) -> AsyncIterator[Suspicion]:
         named = ", ".join(sorted({each.namespace for each in wrong})[:10])
         message = f"what counts against quotas is not what is stored and reserved, for {named}"
         mend = partial(catalogue.recount, repair=True)
-        return Finding("wrong_volume", Severity.ERROR, "catalogue.db", message, "count it anew", mend)
+        return Finding("wrong_volume", Severity.ERROR, subject, message, "count it anew", mend)
 
     if await judge() is not None:
         yield judge
 
 
 class BlobChecks:
-    """Checks of one store. `namespaces` asks the layer above for those that exist."""
+    """Checks of one store.
 
-    def __init__(self, store: BlobStore, links: Links, namespaces: Callable[[], Awaitable[Collection[str]]]) -> None:
+    `namespaces` asks the layer above for those that exist; `catalogue` is what findings call the catalogue.
+    """
+
+    def __init__(
+        self, store: BlobStore, links: Links, namespaces: Callable[[], Awaitable[Collection[str]]], catalogue: str
+    ) -> None:
         self._store = store
         self._backend = store.backend
         self._catalogue = store.catalogue
+        self._subject = catalogue
         self._links = links
         self._namespaces = namespaces
         self._known: Collection[str] = ()
@@ -79,7 +85,7 @@ class BlobChecks:
         """The catalogue's own files."""
         for line in await self._catalogue.check():
             message = f"the catalogue is damaged ({line}); restore it from a backup"
-            yield certain(Finding("damaged_file", Severity.ERROR, "catalogue.db", message))
+            yield certain(Finding("damaged_file", Severity.ERROR, self._subject, message))
 
     async def generations(self) -> AsyncIterator[Suspicion]:
         """Every generation: is its object there, may it be served, and is it known whether somebody uses it?"""

@@ -107,7 +107,9 @@ class Examination:
                     sound = False
                     yield found
                 if sound:
-                    async for found in confirmed(_until_damaged(volumes(store.blobs.catalogue))):
+                    async for found in confirmed(
+                        _until_damaged(volumes(store.blobs.catalogue, store.topology.catalogue))
+                    ):
                         yield found
                 elif self._repair:
                     # Whatever was wrong with blobs and holders made their sums wrong, too: that is no news.
@@ -151,7 +153,8 @@ class Examination:
             return [owner.id for owner in await store.central.owners()]
 
         catalogue = store.blobs.catalogue
-        checks, remains = BlobChecks(store.blobs, _Links(store, engines), namespaces), Remains(store.blobs)
+        checks = BlobChecks(store.blobs, _Links(store, engines), namespaces, store.topology.catalogue)
+        remains = Remains(store.blobs)
         known = await namespaces()
         claims = [remains.claims(*party) for party in await catalogue.parties() if party[0] in known]
         async for each in _chain(
@@ -171,7 +174,8 @@ async def _garbage(store: RecordStore) -> AsyncIterator[Suspicion]:
     try:
         await store.collector.check_fuse(Wanted(GRACE))
     except FuseBlown as error:
-        yield certain(Finding("collection_stopped", Severity.NOTE, "catalogue.db", f"no garbage is collected: {error}"))
+        subject = store.topology.catalogue
+        yield certain(Finding("collection_stopped", Severity.NOTE, subject, f"no garbage is collected: {error}"))
 
 
 class _CannotRun(click.ClickException):

@@ -139,7 +139,7 @@ async def _foreign(store: RecordStore) -> AsyncIterator[Row]:
 
     async for row in _foreign_staged(store):
         yield row
-    checks = BlobChecks(store.blobs, Holdings(store.central, store.engines), namespaces)
+    checks = BlobChecks(store.blobs, Holdings(store.central, store.engines), namespaces, store.topology.catalogue)
     async for finding, _ in confirmed(checks.objects()):
         yield {"what": "foreign", "kind": finding.kind, "subject": finding.subject, "message": finding.message}
 

@@ -22,12 +22,13 @@ class CentralChecks:
         self._central = store.central
         self._catalogue = store.blobs.catalogue
         self._checkpoints = store.checkpoints
+        self._names = store.topology
 
     async def files(self) -> AsyncIterator[Suspicion]:
         """The central store's own files."""
         for line in await self._central.check():
             message = f"the central store is damaged ({line}); restore it from a backup"
-            yield certain(Finding("damaged_file", Severity.ERROR, "central.db", message))
+            yield certain(Finding("damaged_file", Severity.ERROR, self._names.central, message))
 
     async def spine(self, owner: Owner) -> AsyncIterator[Suspicion]:
         """The owner's audit chain, and the checkpoints that it must pass through."""
@@ -42,10 +43,10 @@ class CentralChecks:
         strangers = {event.namespace for event in await self._catalogue.outbox(PAGE)} - owners
         for namespace in sorted(strangers):
             message = f"it has events of {namespace}, an owner that is not known here; all events behind them wait"
-            yield certain(Finding("outbox_stuck", Severity.ERROR, "catalogue.db", message))
+            yield certain(Finding("outbox_stuck", Severity.ERROR, self._names.catalogue, message))
         outboxes: dict[str, Engine | Catalogue] = {f"records/{owner}": engine for owner, engine in engines.items()}
         if not strangers:
-            outboxes["catalogue.db"] = self._catalogue
+            outboxes[self._names.catalogue] = self._catalogue
         waiting = {subject: seq for subject, place in outboxes.items() if (seq := await _oldest(place)) is not None}
         if waiting:
             await asyncio.sleep(DRAIN_WAIT)
