@@ -45,6 +45,7 @@ _SETTINGS = {
     "search_path": "pg_catalog",  # every name is written with its schema
     "timezone": "UTC",
     "jit": "off",  # statements here are short
+    "plan_cache_mode": "force_custom_plan",  # a plan made while a table was empty would be kept while it grows
 }
 
 _DURABLE = """

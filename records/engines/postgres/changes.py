@@ -7,7 +7,7 @@ from blobstore.postgres import Connection, Record
 from blobstore.postgres.database import changed
 from records.engine import NOTHING_OWED
 from records.engines.postgres.reads import BUDGETED, COLUMNS, record
-from records.engines.postgres.schema import InDatabase, lock_connector, mark_removed, part_of
+from records.engines.postgres.schema import InDatabase, keyed, lock_connector, mark_removed, part_of
 from records.model import Change, Changes, Overtaken, Partition, Tombstone
 from records.reading.paging import State, take_states
 
@@ -106,7 +106,8 @@ _ALL_STATES = f"""
 _STATES = f"""
 SELECT s.*, (
     SELECT h.remembered FROM records.history h
-    WHERE h.owner = $1 AND h.part = $2 AND h.key = s.key AND k.known > 0 AND h.version <= k.known AND h.until > k.known
+    WHERE h.owner = $1 AND {keyed("h.part")} = {keyed("$2")} AND h.key = s.key
+        AND k.known > 0 AND h.version <= k.known AND h.until > k.known
 ) AS remembered
 FROM ({BUDGETED.format(rows=_ALL_STATES, more=", deleted_at", order="version", budget="$7::bigint")}) AS s
 CROSS JOIN LATERAL (

@@ -10,6 +10,8 @@ from records.engines.postgres.schema import (
     add_connector,
     connector_id,
     copy,
+    delete,
+    keyed,
     link_rows,
     mark_removed,
     part_of,
@@ -68,14 +70,13 @@ class Copy:
 
     async def _remove(self, part: bytes, keys: Sequence[bytes]) -> tuple[int, int, int]:
         """What the copy has of these keys is superseded; how many records, bytes and links that were."""
-        values = (self._owner, part, keys)
-        row = await self._db.fetchrow(_REMOVE, *values)
-        records, size, links = row or (0, 0, 0)
-        for table in ("links", "tombstones"):
-            await self._db.execute(f"DELETE FROM records.{table} {_OF_KEYS}", *values)
-        if records:
+        rows = await self._db.fetch(_THERE, self._owner, part, keys)
+        await delete(self._db, "links", "key", self._owner, part, [row["key"] for row in rows if row["links"]])
+        await delete(self._db, "records", "version", self._owner, part, [row["version"] for row in rows])
+        await delete(self._db, "tombstones", "key", self._owner, part, keys)
+        if rows:
             await mark_removed(self._db, self._owner)
-        return records, size, links
+        return len(rows), sum(row["size"] for row in rows), sum(row["links"] for row in rows)
 
     async def _insert(self, part: bytes, items: Sequence[Item]) -> None:
         place = (self._owner, part)
@@ -144,11 +145,11 @@ REST = (
 )
 """What a connector has beside its partitions, but for its own row and its notes."""
 
-_OF_KEYS = "WHERE owner = $1 AND part = $2 AND key = ANY($3::bytea[])"
-
-_REMOVE = f"""
-WITH gone AS (DELETE FROM records.records {_OF_KEYS} RETURNING octet_length(data) AS size, links)
-SELECT count(*), coalesce(sum(size), 0)::bigint, coalesce(sum(links), 0)::bigint FROM gone
+_THERE = f"""
+SELECT r.* FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
+    SELECT key, version, links, octet_length(data) AS size FROM records.records r
+    WHERE r.owner = $1 AND {keyed("r.part")} = {keyed("$2")} AND r.key = w.key LIMIT 1
+) AS r
 """
 
 _NEW_PART = """

@@ -16,7 +16,9 @@ from records.engines.postgres.schema import (
     bury,
     connector_id,
     copy,
+    delete,
     disturb,
+    keyed,
     lock_connector,
     lock_owner,
     mark_removed,
@@ -25,6 +27,7 @@ from records.engines.postgres.schema import (
     place_of,
 )
 from records.engines.postgres.tables import CONTENT
+from records.engines.postgres.writes import DIGESTS
 from records.history import consent_in, erased, redacted
 from records.model import Erased, Partition, Target, Tombstone
 
@@ -156,11 +159,12 @@ class _Step:
             return
         consents = await self._consents(part, rows)
         linking = [row["key"] for row in rows if row["links"]]
-        gone = await self.db.fetch(_DROP_LINKS, self.owner, part, linking) if linking else []
-        self.dropped |= {Digest.from_bytes(digest) for (digest,) in gone}
-        await self.db.execute(_DROP_RECORDS, self.owner, part, [row["version"] for row in rows])
+        gone = await self.db.fetch(DIGESTS, self.owner, part, linking) if linking else []
+        await delete(self.db, "links", "key", self.owner, part, linking)
+        self.dropped |= {Digest.from_bytes(digest) for _, digest in gone}
+        await delete(self.db, "records", "version", self.owner, part, [row["version"] for row in rows])
         size, links = sum(row["size"] for row in rows), sum(row["links"] for row in rows)
-        await self.db.execute(_COUNT_DOWN, self.owner, part, len(rows), size, links)
+        await self.db.execute(COUNT_DOWN, self.owner, part, len(rows), size, links)
         if self.target.stream is not None:
             await self._bury(part, rows, consents)
         self.left -= len(rows)
@@ -203,24 +207,28 @@ class _Step:
         if self.left <= 0:
             return 0
         one, which = self._which(4)
-        rows = await self.db.fetch(_REMEMBERED.format(one=one), self.owner, part, self.left, *which)
+        place = "part = $2" if self.target.key is None else f"{keyed('part')} = {keyed('$2')}"
+        sql = _REMEMBERED.format(place=place, one=one)
+        rows = await self.db.fetch(sql, self.owner, part, self.left, *which)
         if rows:
-            cut = [redacted(row["remembered"]) for row in rows]
-            await self.db.execute(_REDACT, self.owner, part, [row["until"] for row in rows], cut)
+            cut = [(self.owner, part, row["until"], redacted(row["remembered"])) for row in rows]
+            await self.db.executemany(_REDACT, cut)
         return len(rows)
 
     async def _erase_made(self, table: str, version: str, part: bytes) -> int:
         """Rows that changes have made, oldest first; how many went."""
         if self.left <= 0:
             return 0
-        return await changed(self.db, _ERASE_MADE.format(table=table, version=version), self.owner, part, self.left)
+        return await changed(self.db, ERASE_MADE.format(table=table, version=version), self.owner, part, self.left)
 
     async def _is_left(self, parts: Sequence[bytes]) -> bool:
         one, which = self._which(3)
         tables = ["records"] if self.target.stream is not None else [table.partition(".")[2] for table in CONTENT]
-        conditions = [_IS_LEFT.format(table=table, more=one) for table in tables]
+        form = str if self.target.key is None else keyed  # of one record there is one partition
+        place = f"{form('part')} = ANY(ARRAY(SELECT {form('p')} FROM unnest($2::bytea[]) AS w(p)))"
+        conditions = [_IS_LEFT.format(table=table, more=f"{place} {one}") for table in tables]
         if self.target.stream is not None:
-            conditions.append(_IS_LEFT.format(table="history", more=f"{one} AND {_TO_BE_CUT}"))
+            conditions.append(_IS_LEFT.format(table="history", more=f"{place} {one} AND {_TO_BE_CUT}"))
         return bool(await self.db.fetchval(f"SELECT {' OR '.join(conditions)}", self.owner, parts, *which))
 
     def _which(self, number: int) -> tuple[str, tuple[bytes, ...]]:
@@ -262,20 +270,18 @@ SELECT part FROM records.partitions WHERE owner = $1 AND connector = $2 {which} 
 
 _ALL_TOO_OLD = "UPDATE records.partitions SET floor = version WHERE owner = $1 AND part = ANY($2::bytea[])"
 
-_CHOSEN = """
+_CHOSEN = f"""
 SELECT version, key, octet_length(data) AS size, links FROM records.records
-WHERE owner = $1 AND part = $2 {one} ORDER BY key LIMIT $3
+WHERE owner = $1 AND {keyed("part")} = {keyed("$2")} {{one}} ORDER BY key LIMIT $3
 """
 
-_DATA = "SELECT version, data FROM records.records WHERE owner = $1 AND part = $2 AND version = ANY($3::bigint[])"
-
-_DROP_LINKS = """
-DELETE FROM records.links WHERE owner = $1 AND part = $2 AND key = ANY($3::bytea[]) RETURNING digest
+_DATA = """
+SELECT r.version, r.data FROM unnest($3::bigint[]) AS w(version) CROSS JOIN LATERAL (
+    SELECT version, data FROM records.records r WHERE r.owner = $1 AND r.part = $2 AND r.version = w.version LIMIT 1
+) AS r
 """
 
-_DROP_RECORDS = "DELETE FROM records.records WHERE owner = $1 AND part = $2 AND version = ANY($3::bigint[])"
-
-_COUNT_DOWN = """
+COUNT_DOWN = """
 UPDATE records.partitions SET records = records - $3, bytes = bytes - $4, links = links - $5,
     updated_at = CASE WHEN records > $3 THEN updated_at END
 WHERE owner = $1 AND part = $2
@@ -285,19 +291,19 @@ _TO_BE_CUT = "NOT erased AND remembered IS NOT NULL"
 
 _REMEMBERED = f"""
 SELECT until, remembered FROM records.history
-WHERE owner = $1 AND part = $2 {{one}} AND {_TO_BE_CUT} ORDER BY until LIMIT $3
+WHERE owner = $1 AND {{place}} {{one}} AND {_TO_BE_CUT} ORDER BY until LIMIT $3
 """
 
 _REDACT = """
-UPDATE records.history h SET erased = true, remembered = w.remembered
-FROM unnest($3::bigint[], $4::bytea[]) AS w(until, remembered)
-WHERE h.owner = $1 AND h.part = $2 AND h.until = w.until
+UPDATE records.history SET erased = true, remembered = $4 WHERE owner = $1 AND part = $2 AND until = $3
 """
 
-_ERASE_MADE = """
-DELETE FROM records.{table} WHERE owner = $1 AND part = $2 AND {version} IN (
-    SELECT {version} FROM records.{table} WHERE owner = $1 AND part = $2 ORDER BY {version} LIMIT $3
+ERASE_MADE = """
+DELETE FROM records.{table} WHERE owner = $1 AND part = $2 AND {version} <= (
+    SELECT max({version}) FROM (
+        SELECT {version} FROM records.{table} WHERE owner = $1 AND part = $2 ORDER BY {version} LIMIT $3
+    ) AS oldest
 )
 """
 
-_IS_LEFT = "EXISTS (SELECT FROM records.{table} WHERE owner = $1 AND part = ANY($2::bytea[]) {more})"
+_IS_LEFT = "EXISTS (SELECT FROM records.{table} WHERE owner = $1 AND {more})"

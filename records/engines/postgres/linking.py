@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from blobstore.digest import Digest
 from blobstore.postgres import Connection
 from records.engines.postgres.links import placed
-from records.engines.postgres.schema import InDatabase, connector_id, partition_of
+from records.engines.postgres.schema import InDatabase, connector_id, listed, partition_of
 from records.model import Linking, Partition, PlacedLink, Target
 
 
@@ -48,7 +48,8 @@ class Linkings(InDatabase):
         values = [each.encode() for each in (*(start or ("", "")), *([] if target.key is None else [target.key]))]
         key, pointer, *which = values
         connector = connector_id(target.connector)
-        rows = await db.fetch(sql, self._owner, connector, part, earlier, key, pointer, limit, *which)
+        before = [each + b"l" for each in earlier]
+        rows = await db.fetch(sql, self._owner, connector, part, before, key, pointer, limit, *which)
         return [placed(place, row) for row in rows]
 
     async def linking(self, target: Target, digests: Collection[Digest]) -> list[Linking]:
@@ -80,24 +81,26 @@ WHERE owner = $1 AND connector = $2 AND links > 0 {which} ORDER BY instance, str
 """
 
 # A blob that is linked before: in the same partition, or in one of the earlier.
-_FIRST = """
+_FIRST = f"""
 SELECT l.key, l.digest, l.pointer, l.media_type, l.filename FROM records.links l
-WHERE l.owner = $1 AND l.part = $3 AND l.key >= $5 AND (l.key, l.pointer) {beyond} ($5, $6) {one}
-    AND NOT EXISTS (
-        SELECT FROM records.links e
-        WHERE e.owner = $1 AND e.connector = $2 AND e.digest = l.digest AND e.part = $3
-            AND (e.key, e.number) < (l.key, l.number) {sooner}
-    )
-    AND NOT EXISTS (
-        SELECT FROM records.links e
-        WHERE e.owner = $1 AND e.connector = $2 AND e.digest = l.digest AND e.part = ANY($4::bytea[]) {sooner}
-    )
+WHERE l.owner = $1 AND l.part = $3 AND l.key >= $5 AND (l.key, l.pointer) {{beyond}} ($5, $6) {{one}}
+    AND (
+        SELECT true FROM records.links e
+        WHERE e.owner = $1 AND e.connector = $2 AND e.digest = l.digest AND {listed("e.part")} = {listed("$3")}
+            AND (e.key, e.number) < (l.key, l.number) {{sooner}} LIMIT 1
+    ) IS NULL
+    AND (
+        SELECT true FROM records.links e
+        WHERE e.owner = $1 AND e.connector = $2 AND e.digest = l.digest
+            AND {listed("e.part")} = ANY($4::bytea[]) {{sooner}} LIMIT 1
+    ) IS NULL
 ORDER BY l.key, l.number LIMIT $7
 """
 
-_LINKS = """
-EXISTS (SELECT FROM records.links l
-        WHERE l.owner = $1 AND l.connector = $2 AND l.digest = w.digest AND l.part = p.part {which})
+_LINKS = f"""
+coalesce((SELECT true FROM records.links l
+          WHERE l.owner = $1 AND l.connector = $2 AND l.digest = w.digest
+              AND {listed("l.part")} = {listed("p.part")} {{which}} LIMIT 1), false)
 """
 
 # Of one key: whether it links the blob, and whether one below or above it does.

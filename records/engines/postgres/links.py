@@ -12,8 +12,10 @@ from records.engines.postgres.schema import (
     connector_id,
     copy,
     disturb,
+    keyed,
     link_of,
     link_rows,
+    listed,
     lock_connector,
     lock_partition,
     note_unlinked,
@@ -97,8 +99,8 @@ class Links(InDatabase):
 
     async def forget_notes(self, notes: Collection[int]) -> None:
         if notes:
-            sql = "DELETE FROM records.unlinked WHERE owner = $1 AND note = ANY($2::bigint[])"
-            await self._database.execute(sql, self._owner, list(notes))
+            sql = "DELETE FROM records.unlinked WHERE owner = $1 AND note = $2"
+            await self._database.executemany(sql, [(self._owner, note) for note in notes])
 
 
 def placed(partition: Partition, row: Sequence[Any] | Record) -> PlacedLink:
@@ -115,7 +117,8 @@ SELECT p.connector_name, p.instance, p.stream, {_LINK}
 FROM records.partitions p
 CROSS JOIN LATERAL (
     SELECT * FROM records.links l
-    WHERE l.owner = $1 AND l.connector = p.connector AND l.digest = $2 AND l.part = p.part {{beyond}}
+    WHERE l.owner = $1 AND l.connector = p.connector AND l.digest = $2
+        AND {listed("l.part")} = {listed("p.part")} {{beyond}}
     ORDER BY l.key, l.number LIMIT $3
 ) AS l
 WHERE p.owner = $1 AND p.links > 0 {{which}}
@@ -135,8 +138,8 @@ _LINKS_BEYOND = _LINKS_FROM.format(
 
 _LINKERS = """
 SELECT DISTINCT ON (w.digest) w.digest, c.name FROM unnest($2::bytea[]) AS w(digest) CROSS JOIN records.connectors c
-WHERE c.owner = $1 AND EXISTS (
-    SELECT FROM records.links l WHERE l.owner = $1 AND l.connector = c.id AND l.digest = w.digest
+WHERE c.owner = $1 AND (
+    SELECT true FROM records.links l WHERE l.owner = $1 AND l.connector = c.id AND l.digest = w.digest LIMIT 1
 )
 ORDER BY w.digest, c.name
 """
@@ -148,14 +151,14 @@ SELECT digest, count(*) FROM records.links WHERE owner = $1 AND connector = $2 A
 GROUP BY digest ORDER BY digest LIMIT $4
 """
 
-_RECORD = """
+_RECORD = f"""
 SELECT r.links, c.release_epoch FROM records.records r JOIN records.connectors c ON c.owner = $1 AND c.id = $3
-WHERE r.owner = $1 AND r.part = $2 AND r.key = $4 AND r.version = $5
+WHERE r.owner = $1 AND {keyed("r.part")} = {keyed("$2")} AND r.key = $4 AND r.version = $5
 """
 
 _UNLINK = "DELETE FROM records.links WHERE owner = $1 AND part = $2 AND key = $3 RETURNING digest"
 
-_COUNT = "UPDATE records.records SET links = $4 WHERE owner = $1 AND part = $2 AND key = $3"
+_COUNT = f"UPDATE records.records SET links = $4 WHERE owner = $1 AND {keyed('part')} = {keyed('$2')} AND key = $3"
 
 _ADD = "UPDATE records.partitions SET links = links + $3 WHERE owner = $1 AND part = $2"
 
@@ -163,7 +166,9 @@ _RELEASE = "UPDATE records.connectors SET release_epoch = release_epoch + 1 WHER
 
 _WITHOUT_LINKS = """
 SELECT w.digest FROM unnest($3::bytea[]) AS w(digest)
-WHERE NOT EXISTS (SELECT FROM records.links l WHERE l.owner = $1 AND l.connector = $2 AND l.digest = w.digest)
+WHERE (
+    SELECT true FROM records.links l WHERE l.owner = $1 AND l.connector = $2 AND l.digest = w.digest LIMIT 1
+) IS NULL
 """
 
 _UNLINKED = """
@@ -173,5 +178,7 @@ WHERE c.owner = $1 {which} ORDER BY c.name, u.digest LIMIT $2
 """
 
 _NOTES = """
-SELECT note FROM records.unlinked WHERE owner = $1 AND connector = $2 AND digest = ANY($3::bytea[]) ORDER BY note
+SELECT u.note FROM unnest($3::bytea[]) AS w(digest) CROSS JOIN LATERAL (
+    SELECT note FROM records.unlinked u WHERE u.owner = $1 AND u.connector = $2 AND u.digest = w.digest LIMIT 1
+) AS u ORDER BY u.note
 """

@@ -6,9 +6,10 @@ from typing import TypeVar
 from blobstore.postgres import Connection
 from blobstore.postgres.database import changed
 from records.engines.postgres.copied import REST, Copy
+from records.engines.postgres.erasure import COUNT_DOWN, ERASE_MADE
 from records.engines.postgres.extracting import copied, items_of, state_of
 from records.engines.postgres.pieces import LONG, once, seen
-from records.engines.postgres.schema import InDatabase, connector_id, lock_connector, lock_owner, mark_removed
+from records.engines.postgres.schema import InDatabase, connector_id, delete, lock_connector, lock_owner, mark_removed
 from records.model import Partition
 from records.transfer import NEW, Item, Mark, Piece, Stage, State
 
@@ -127,7 +128,7 @@ class Moving(InDatabase):
             left -= await self._discard_records(db, part, left)
             for table, version in (("tombstones", "version"), ("history", "until")):
                 if left > 0:
-                    left -= await changed(db, _DISCARD.format(table=table, version=version), self._owner, part, left)
+                    left -= await changed(db, ERASE_MADE.format(table=table, version=version), self._owner, part, left)
             if left <= 0:
                 break
         if left < limit:
@@ -141,12 +142,10 @@ class Moving(InDatabase):
     async def _discard_records(self, db: Connection, part: bytes, limit: int) -> int:
         rows = await db.fetch(_FIRST, self._owner, part, limit) if limit > 0 else []
         if rows:
-            sql = "DELETE FROM records.links WHERE owner = $1 AND part = $2 AND key = ANY($3::bytea[])"
-            await db.execute(sql, self._owner, part, [row["key"] for row in rows if row["links"]])
-            sql = "DELETE FROM records.records WHERE owner = $1 AND part = $2 AND version = ANY($3::bigint[])"
-            await db.execute(sql, self._owner, part, [row["version"] for row in rows])
+            await delete(db, "links", "key", self._owner, part, [row["key"] for row in rows if row["links"]])
+            await delete(db, "records", "version", self._owner, part, [row["version"] for row in rows])
             size, links = sum(row["size"] for row in rows), sum(row["links"] for row in rows)
-            await db.execute(_COUNT_DOWN, self._owner, part, len(rows), size, links)
+            await db.execute(COUNT_DOWN, self._owner, part, len(rows), size, links)
         return len(rows)
 
 
@@ -173,18 +172,6 @@ _PARTS = "SELECT part FROM records.partitions WHERE owner = $1 AND connector = $
 _FIRST = """
 SELECT version, key, links, octet_length(data) AS size FROM records.records
 WHERE owner = $1 AND part = $2 ORDER BY version LIMIT $3
-"""
-
-_DISCARD = """
-DELETE FROM records.{table} WHERE owner = $1 AND part = $2 AND {version} IN (
-    SELECT {version} FROM records.{table} WHERE owner = $1 AND part = $2 ORDER BY {version} LIMIT $3
-)
-"""
-
-_COUNT_DOWN = """
-UPDATE records.partitions SET records = records - $3, bytes = bytes - $4, links = links - $5,
-    updated_at = CASE WHEN records > $3 THEN updated_at END
-WHERE owner = $1 AND part = $2
 """
 
 _ALL = (

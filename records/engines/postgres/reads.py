@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from blobstore.postgres import Connection, Record
 from records.engines.postgres.pieces import LONG, once, seen
-from records.engines.postgres.schema import InDatabase, connector_id, link_of, part_of, partition_of
+from records.engines.postgres.schema import InDatabase, connector_id, keyed, link_of, listed, part_of, partition_of
 from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
 from records.order import split
 from records.reading.paging import take, up_to
@@ -187,7 +187,7 @@ def _page(order: Order) -> str:
             AS w(part, absent, cursor, key, itself, n)
         CROSS JOIN LATERAL (
             SELECT {COLUMNS} FROM records.records r
-            WHERE r.owner = $1 AND r.part = w.part AND r.absent = w.absent
+            WHERE r.owner = $1 AND {listed("r.part")} = {listed("w.part")} AND r.absent = w.absent
                 AND (r.cursor, r.key) {beyond} (w.cursor, w.key)
                 AND (w.itself OR (r.cursor, r.key) <> (w.cursor, w.key))
             ORDER BY r.cursor {direction}, r.key {direction} LIMIT $7
@@ -200,9 +200,10 @@ _PAGES = {order: _page(order) for order in Order}
 
 _GET = BUDGETED.format(
     rows=f"""
-        SELECT w.n, r.* FROM unnest($2::bytea[]) WITH ORDINALITY AS w(part, n)
+        SELECT w.n, r.* FROM unnest($2::bytea[]) WITH ORDINALITY AS w(part, n) CROSS JOIN unnest($3::bytea[]) AS k(key)
         CROSS JOIN LATERAL (
-            SELECT {COLUMNS} FROM records.records r WHERE r.owner = $1 AND r.part = w.part AND r.key = ANY($3::bytea[])
+            SELECT {COLUMNS} FROM records.records r
+            WHERE r.owner = $1 AND {keyed("r.part")} = {keyed("w.part")} AND r.key = k.key LIMIT 1
         ) r""",
     more="",
     order="n, key",
@@ -224,7 +225,7 @@ _SAMPLE = BUDGETED.format(
 _BY_KEY = BUDGETED.format(
     rows=f"""
         SELECT 1 AS n, {COLUMNS} FROM records.records
-        WHERE owner = $1 AND part = $2 AND key > $3 ORDER BY key LIMIT $4""",
+        WHERE owner = $1 AND {keyed("part")} = {keyed("$2")} AND key > $3 ORDER BY key LIMIT $4""",
     more="",
     order="key",
     budget="$5::bigint",
@@ -233,8 +234,9 @@ _BY_KEY = BUDGETED.format(
 _FIRST_BY_KEY = _BY_KEY.replace("key > $3", "key >= $3")
 
 _LINKS_OF_KEYS = """
-SELECT key, digest, pointer, media_type, filename FROM records.links
-WHERE owner = $1 AND part = $2 AND key = ANY($3::bytea[]) ORDER BY key, number
+SELECT l.key, l.digest, l.pointer, l.media_type, l.filename FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
+    SELECT * FROM records.links l WHERE l.owner = $1 AND l.part = $2 AND l.key = w.key OFFSET 0
+) AS l ORDER BY l.key, l.number
 """
 
 _STATS = """

@@ -90,6 +90,16 @@ def _number(kind: str, *names: str) -> bytes:
     return derive(f"blobstore 2026-11 number of {kind}", b"".join(len(p).to_bytes(4, "big") + p for p in parts), 16)
 
 
+def keyed(part: str) -> str:
+    """SQL: a partition's number as it is in indexes by key."""
+    return f"({part}::bytea || 'k')"
+
+
+def listed(part: str) -> str:
+    """SQL: a partition's number as it is in the index that has records in order, and in that of what is linked."""
+    return f"({part}::bytea || 'l')"
+
+
 # -- locks ---------------------------------------------------------------------------------------------------------
 #
 # Locks are PostgreSQL's advisory ones, held until the transaction is over: who waits is served in turn, and none is a
@@ -129,7 +139,11 @@ SELECT pg_advisory_xact_lock_shared($1), pg_advisory_xact_lock_shared($2), pg_ad
 _SHARED_ONE = "SELECT pg_advisory_xact_lock_shared($1), pg_advisory_xact_lock($2)"
 
 
-# -- rows ----------------------------------------------------------------------------------------------------------
+# -- rows ---------------------------------------------------------------------------------------------------------
+#
+# PostgreSQL plans by statistics, which new tables, and partitions that just grew, do not have (`tables`). So no
+# statement leaves it the choice to go through a whole partition: what names rows by a list asks for each of them
+# (`CROSS JOIN LATERAL … LIMIT 1`, `OFFSET 0` where there may be several, `(SELECT true … LIMIT 1)` instead of EXISTS).
 
 
 async def add_connector(db: Connection, owner: str, name: str) -> bytes:
@@ -161,6 +175,15 @@ async def copy(db: Connection, table: str, columns: Sequence[str], rows: Collect
     """Add rows to a table, however many, in one go."""
     if rows:
         await db.copy_records_to_table(table, schema_name="records", columns=columns, records=rows)
+
+
+async def delete(db: Connection, table: str, column: str, owner: str, part: bytes, values: Collection[object]) -> None:
+    """Remove the rows of a partition that have one of these values; nobody else changes them meanwhile."""
+    if values:
+        form = keyed if column == "key" and table != "links" else str
+        which = f"{form('t.part')} = {form('$2')} AND t.{column} = w.value"
+        sql = _DELETE.format(table=table, which=which, type="bytea" if column == "key" else "bigint")
+        await db.execute(sql, owner, part, list(values))
 
 
 async def note_unlinked(db: Connection, owner: str, connector: bytes, digests: Collection[Digest]) -> frozenset[Digest]:
@@ -197,14 +220,23 @@ TOMBSTONE_COLUMNS = ("owner", "part", "version", "key", "deleted_at", "emitted_a
 
 HISTORY_COLUMNS = ("owner", "part", "until", "key", "version", "at", "erased", "remembered")
 
+# Each is looked up by itself, and then taken by the place where it was found.
+_DELETE = """
+DELETE FROM records.{table} WHERE owner = $1 AND ctid = ANY(ARRAY(
+    SELECT f.ctid FROM unnest($3::{type}[]) AS w(value) CROSS JOIN LATERAL (
+        SELECT ctid FROM records.{table} t WHERE t.owner = $1 AND {which} OFFSET 0
+    ) AS f
+))
+"""
+
 # Replaced: who read the old note must not take this one for it. Numbered in the order of digests.
 _NOTE = """
 INSERT INTO records.unlinked (owner, connector, digest, note)
 SELECT $1, $2, lost.digest, nextval('records.notes') FROM (
     SELECT DISTINCT d.digest FROM unnest($3::bytea[]) AS d(digest)
-    WHERE NOT EXISTS (
-        SELECT FROM records.links l WHERE l.owner = $1 AND l.connector = $2 AND l.digest = d.digest
-    )
+    WHERE (
+        SELECT true FROM records.links l WHERE l.owner = $1 AND l.connector = $2 AND l.digest = d.digest LIMIT 1
+    ) IS NULL
     ORDER BY d.digest
 ) lost
 ON CONFLICT (owner, connector, digest) DO UPDATE SET note = excluded.note RETURNING digest

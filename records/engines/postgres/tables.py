@@ -15,6 +15,11 @@ CONTENT = ("records.records", "records.links", "records.tombstones", "records.hi
 # record's in the order of pointers.
 # Partitions keep counters, so that nobody has to count rows; what was before their `floor` is forgotten. A new one
 # begins at its owner's `base`. `given` is the last number of the owner's outbox.
+# PostgreSQL chooses among indexes by statistics, and knows nothing of a partition that just came or grew: to it, one
+# with a million new rows is one without any, and any index that begins with owner and partition is as good as the right
+# one. So of the large tables each index beside the first has the partition in a form of its own (`schema.keyed`,
+# `schema.listed`) that no statement made for another index names. Of the owner no statistics are kept: then a scan of
+# all of an owner's rows always seems dear.
 # `records.cursor` is the sort key without the key at its end: pairs (cursor, key) compare as whole sort keys do.
 # `history` has the states that were superseded at version `until` and stood since `version`; `remembered` is NULL for
 # a tombstone's, and cut to what may stay where the record was `erased` since. `at` (UTC seconds) is when they, and
@@ -49,24 +54,28 @@ CREATE TABLE records.records (
     owner TEXT COLLATE "C", part BYTEA, version BIGINT, key BYTEA NOT NULL,
     absent BOOLEAN NOT NULL, cursor BYTEA NOT NULL, emitted_at TEXT COLLATE "C" NOT NULL,
     links INTEGER NOT NULL, revisions BYTEA, data BYTEA NOT NULL,
-    PRIMARY KEY (owner, part, version), UNIQUE (owner, part, key), UNIQUE (owner, part, absent, cursor, key)
+    PRIMARY KEY (owner, part, version)
 );
+CREATE UNIQUE INDEX records_by_key ON records.records (owner, (part || 'k'), key);
+CREATE UNIQUE INDEX records_in_order ON records.records (owner, (part || 'l'), absent, cursor, key);
 CREATE TABLE records.links (
     owner TEXT COLLATE "C", part BYTEA, key BYTEA, number INTEGER, connector BYTEA NOT NULL, digest BYTEA NOT NULL,
     pointer BYTEA NOT NULL, media_type TEXT COLLATE "C" NOT NULL, filename BYTEA,
     PRIMARY KEY (owner, part, key, number)
 );
-CREATE INDEX links_to ON records.links (owner, connector, digest, part, key, number);
+CREATE INDEX links_to ON records.links (owner, connector, digest, (part || 'l'), key, number);
 CREATE TABLE records.tombstones (
     owner TEXT COLLATE "C", part BYTEA, version BIGINT, key BYTEA NOT NULL,
     deleted_at TEXT COLLATE "C" NOT NULL, emitted_at TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL,
-    PRIMARY KEY (owner, part, version), UNIQUE (owner, part, key)
+    PRIMARY KEY (owner, part, version)
 );
+CREATE UNIQUE INDEX tombstones_by_key ON records.tombstones (owner, (part || 'k'), key);
 CREATE TABLE records.history (
     owner TEXT COLLATE "C", part BYTEA, until BIGINT, key BYTEA NOT NULL, version BIGINT NOT NULL, at BIGINT NOT NULL,
     erased BOOLEAN NOT NULL, remembered BYTEA,
-    PRIMARY KEY (owner, part, until), UNIQUE (owner, part, key, until)
+    PRIMARY KEY (owner, part, until)
 );
+CREATE UNIQUE INDEX history_by_key ON records.history (owner, (part || 'k'), key, until);
 CREATE SEQUENCE records.notes;
 CREATE TABLE records.unlinked (
     owner TEXT COLLATE "C", connector BYTEA, digest BYTEA, note BIGINT NOT NULL,
@@ -93,6 +102,10 @@ CREATE TABLE records.removals (
     owner TEXT COLLATE "C", id BIGINT GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (owner, id)
 );
+ALTER TABLE records.records ALTER COLUMN owner SET STATISTICS 0;
+ALTER TABLE records.links ALTER COLUMN owner SET STATISTICS 0;
+ALTER TABLE records.tombstones ALTER COLUMN owner SET STATISTICS 0;
+ALTER TABLE records.history ALTER COLUMN owner SET STATISTICS 0;
 CREATE FUNCTION records.are_away(whose TEXT, connectors BYTEA[]) RETURNS BOOLEAN STABLE LANGUAGE sql AS $$
     SELECT EXISTS (
         SELECT FROM records.moving m WHERE m.owner = whose AND m.stage <> 'leaving' AND (

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -21,6 +21,8 @@ from records.engines.postgres.schema import (
     bury,
     connector_id,
     copy,
+    delete,
+    keyed,
     link_rows,
     lock_partition,
     note_unlinked,
@@ -122,7 +124,7 @@ class _Applying:
         linking = [row["key"] for row in rows if row["links"]]
         rows += await self._with_keys(_PRESENT, keys - superseded)
         digests: defaultdict[bytes, list[Digest]] = defaultdict(list)
-        for key, digest in await self._db.fetch(_DIGESTS, *self._place, linking) if linking else ():
+        for key, digest in await self._db.fetch(DIGESTS, *self._place, linking) if linking else ():
             digests[key].append(Digest.from_bytes(digest))
         return {
             key.decode(): Present(version, emitted_at, revisions, data, tuple(digests[key]))
@@ -157,16 +159,10 @@ class _Applying:
         changed = done.records.keys() | done.graves.keys()
         superseded = [(key, each) for key, each in was.present.items() if key in changed]
         linking = [key.encode() for key, each in superseded if each.digests]
-        await self._delete("links", "key = ANY($3::bytea[])", linking)
-        await self._delete("records", "version = ANY($3::bigint[])", [each.version for _, each in superseded])
+        await delete(self._db, "links", "key", *self._place, linking)
+        await delete(self._db, "records", "version", *self._place, [each.version for _, each in superseded])
         risen = [version for key, version in was.buried.items() if key in changed]
-        await self._delete("tombstones", "version = ANY($3::bigint[])", risen)
-
-    async def _delete(self, table: str, which: str, values: Sequence[object]) -> None:
-        if values:
-            await self._db.execute(
-                f"DELETE FROM records.{table} WHERE owner = $1 AND part = $2 AND {which}", *self._place, values
-            )
+        await delete(self._db, "tombstones", "version", *self._place, risen)
 
     async def _insert(self, done: Plan, now: int) -> None:
         owner, part = self._place
@@ -225,18 +221,29 @@ WHERE o.owner = $1
 _LONG = 64 << 10
 """Bytes of data that are not read before they are needed: a batch may replace 500 records of 16 MiB each."""
 
-_PRESENT = """
-SELECT key, version, emitted_at, revisions, NULL::bytea AS data, links FROM records.records
-WHERE owner = $1 AND part = $2 AND key = ANY($3::bytea[])
+_PRESENT = f"""
+SELECT r.* FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
+    SELECT key, version, emitted_at, revisions, NULL::bytea AS data, links FROM records.records r
+    WHERE r.owner = $1 AND {keyed("r.part")} = {keyed("$2")} AND r.key = w.key LIMIT 1
+) AS r
 """
 
 _PRESENT_DATA = _PRESENT.replace("NULL::bytea", f"CASE WHEN octet_length(data) <= {_LONG} THEN data END")
 
-_DIGESTS = "SELECT key, digest FROM records.links WHERE owner = $1 AND part = $2 AND key = ANY($3::bytea[])"
+DIGESTS = """
+SELECT l.* FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
+    SELECT key, digest FROM records.links l WHERE l.owner = $1 AND l.part = $2 AND l.key = w.key OFFSET 0
+) AS l
+"""
 
 _DATA = "SELECT data FROM records.records WHERE owner = $1 AND part = $2 AND version = $3"
 
-_BURIED = "SELECT key, version FROM records.tombstones WHERE owner = $1 AND part = $2 AND key = ANY($3::bytea[])"
+_BURIED = f"""
+SELECT t.* FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
+    SELECT key, version FROM records.tombstones t
+    WHERE t.owner = $1 AND {keyed("t.part")} = {keyed("$2")} AND t.key = w.key LIMIT 1
+) AS t
+"""
 
 _SET_STATS = """
 INSERT INTO records.partitions VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
