@@ -3,6 +3,7 @@
 import click
 
 from tools.bench.bag import bag
+from tools.bench.catalogue import catalogue
 from tools.bench.gc import gc
 from tools.bench.http import http_
 from tools.bench.hydrate import hydrate
@@ -18,6 +19,7 @@ def bench() -> None:
 
 
 bench.add_command(bag)
+bench.add_command(catalogue)
 bench.add_command(gc)
 bench.add_command(http_)
 bench.add_command(hydrate)
