@@ -8,7 +8,7 @@ from records.agreement import require_own
 from records.central import Central
 from records.engine import Engine, Engines
 from records.layout import Topology
-from records.shards import RECORDS
+from records.shards import source_of
 
 
 class GuardedEngines:
@@ -32,7 +32,7 @@ class GuardedEngines:
     async def find(self, owner: str) -> Engine | None:
         """As the port says."""
         found = await self._engines.find(owner)
-        if found is None and await self._central.delivered(owner, RECORDS):
+        if found is None and await self._central.delivered(owner, source_of(self._topology.shard)):
             part = self._topology.records(owner)
             raise Missing(f"{part}: the records of {owner} are missing; restore them from a backup")
         return None if found is None else await self._require_right(owner, found)

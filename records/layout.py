@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
+from records.shards import MAIN
+
 
 class Topology(StrEnum):
     """Where records, what is central, and the catalogue live. Private: no answer over HTTP tells which it is."""
@@ -31,6 +33,11 @@ class Topology(StrEnum):
         """What every directory has once it was served, in the order in which it is made."""
         databases = DATABASES if self.is_files else ()
         return (SECRET, *databases, STORE_ID, BLOBS)
+
+    @property
+    def shard(self) -> str:
+        """The shard of connectors that have no home of their own."""
+        return "postgres" if self is Topology.POSTGRES else MAIN
 
     @property
     def central(self) -> str:

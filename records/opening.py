@@ -1,7 +1,7 @@
 """Opening the parts of a store as its topology has them: the central store, the catalogue, and the record engines."""
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,12 +16,15 @@ from records.engine import Engines
 from records.engines.memory import MemoryEngines
 from records.engines.sharded import PerConnectorEngines
 from records.engines.sqlite import SingleFileEngines
-from records.erasure.residue import Tables
+from records.erasure.residue import SILENT, Tables
 from records.guarded import GuardedEngines
 from records.layout import CATALOGUE, CENTRAL, RECORDS, Topology
 
 if TYPE_CHECKING:
     from blobstore.postgres import Database
+
+SCHEMAS = ("central", "catalogue", "records")
+"""Those of the topology `postgres`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,11 @@ class Parts:
     central: Central
     catalogue: Catalogue
     engines: Engines
-    opened: AsyncExitStack
     database: "Database | None" = None
     """The one database of the topology `postgres`."""
     tables: Tables | None = None
     """Where traces are looked for beside files."""
+    opened: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
     async def open(
@@ -48,36 +51,57 @@ class Parts:
         half restored only where the caller is `restoring` it.
         """
         async with AsyncExitStack() as opening:
-            central, catalogue, engines = await _open(directory, topology, database_url, opening)
-            return cls(topology, central, catalogue, engines, opening.pop_all())
+            match topology:
+                case Topology.MEMORY:
+                    parts = cls(topology, MemoryCentral(), MemoryCatalogue(), MemoryEngines())
+                case Topology.SINGLE | Topology.PER_CONNECTOR:
+                    parts = await cls._of_files(directory, topology, opening)
+                case Topology.POSTGRES:
+                    parts = await cls._of_database(database_url, opening, restoring=restoring)
+            return replace(parts, opened=opening.pop_all())
+
+    @classmethod
+    async def _of_files(cls, directory: Path, topology: Topology, opening: AsyncExitStack) -> Self:
+        central = await SqliteCentral.open(directory / CENTRAL)
+        opening.push_async_callback(central.close)
+        catalogue = await SqliteCatalogue.open(directory / CATALOGUE)
+        opening.push_async_callback(catalogue.close)
+        engines = _files(directory / RECORDS, topology, central, await catalogue.store_id())
+        opening.push_async_callback(engines.close)
+        return cls(topology, central, catalogue, engines)
+
+    @classmethod
+    async def _of_database(cls, database_url: str | None, opening: AsyncExitStack, *, restoring: bool) -> Self:
+        if database_url is None:
+            raise StorageUnavailable("nobody said where the database is (--database-url)")
+        # Here, for the other topologies run without a driver.
+        from blobstore.catalogues.postgres import PostgresCatalogue
+        from blobstore.postgres import Database
+        from blobstore.postgres.restoring import require_restored
+        from blobstore.postgres.tracing import Tables
+        from records.centrals.postgres import PostgresCentral
+        from records.engines.postgres import PostgresEngines
+
+        database = await Database.open(database_url)
+        opening.push_async_callback(database.close)
+        if not restoring:
+            await require_restored(database)
+        central = await PostgresCentral.open(database)
+        opening.push_async_callback(central.close)
+        catalogue = await PostgresCatalogue.open(database)
+        opening.push_async_callback(catalogue.close)
+        records = await PostgresEngines.open(database)
+        opening.push_async_callback(records.close)
+        engines = GuardedEngines(records, Topology.POSTGRES, central, await catalogue.store_id())
+        tables = Tables(database, SCHEMAS, SILENT)
+        return cls(Topology.POSTGRES, central, catalogue, engines, database, tables)
 
     async def close(self) -> None:
         """Harmless when called twice."""
         await self.opened.aclose()
 
 
-async def _open(
-    directory: Path, topology: Topology, database_url: str | None, opening: AsyncExitStack
-) -> tuple[Central, Catalogue, Engines]:
-    central: Central
-    catalogue: Catalogue
-    engines: Engines
-    match topology:
-        case Topology.MEMORY:
-            central, catalogue, engines = MemoryCentral(), MemoryCatalogue(), MemoryEngines()
-        case Topology.SINGLE | Topology.PER_CONNECTOR:
-            central = await SqliteCentral.open(directory / CENTRAL)
-            opening.push_async_callback(central.close)
-            catalogue = await SqliteCatalogue.open(directory / CATALOGUE)
-            opening.push_async_callback(catalogue.close)
-            engines = _files(directory, topology, central, await catalogue.store_id())
-            opening.push_async_callback(engines.close)
-        case _:
-            raise StorageUnavailable(f"this version cannot open the topology {topology}")
-    return central, catalogue, engines
-
-
-def _files(directory: Path, topology: Topology, central: Central, store_id: str) -> Engines:
+def _files(folder: Path, topology: Topology, central: Central, store_id: str) -> Engines:
     if topology is Topology.PER_CONNECTOR:
-        return PerConnectorEngines(directory / RECORDS, central, store_id)
-    return GuardedEngines(SingleFileEngines(directory / RECORDS), topology, central, store_id)
+        return PerConnectorEngines(folder, central, store_id)
+    return GuardedEngines(SingleFileEngines(folder), topology, central, store_id)

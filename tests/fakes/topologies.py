@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHARE = 0.25
 """Of the tests that run in each topology when sizes are not full."""
 
-READY = [Topology.SINGLE, Topology.MEMORY, Topology.PER_CONNECTOR]
+READY = [Topology.SINGLE, Topology.MEMORY, Topology.PER_CONNECTOR, Topology.POSTGRES]
 DURABLE = [each for each in READY if each is not Topology.MEMORY]
 """Those that commands know: they outlive the process."""
 
