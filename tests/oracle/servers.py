@@ -7,11 +7,11 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from records.layout import Topology
 from records.store import RecordStore
 from server.app import make_app
 from server.config import Config
 from server.run import listening
+from tests.fakes.topologies import Storage
 from tools.oracle.run import Target
 
 Plant = Callable[[RecordStore], None]
@@ -25,7 +25,7 @@ def nothing(store: RecordStore) -> None:
 
 
 @contextmanager
-def serving(directory: Path, topology: Topology, plant: Plant = nothing) -> Iterator[Target]:
+def serving(directory: Path, storage: Storage, plant: Plant = nothing) -> Iterator[Target]:
     """Serve an empty directory on a free port for the length of the block."""
     stop = asyncio.Event()
     loop: Future[asyncio.AbstractEventLoop] = Future()
@@ -34,13 +34,13 @@ def serving(directory: Path, topology: Topology, plant: Plant = nothing) -> Iter
     async def run() -> None:
         loop.set_result(asyncio.get_running_loop())
         try:
-            async with _served(directory, topology, plant) as served:
+            async with _served(directory, storage, plant) as served:
                 target.set_result(served)
                 await stop.wait()
         except Exception as error:
             target.set_exception(error)
 
-    thread = threading.Thread(target=asyncio.run, args=(run(),), name=topology)
+    thread = threading.Thread(target=asyncio.run, args=(run(),), name=storage.topology)
     thread.start()
     try:
         yield target.result()
@@ -50,8 +50,8 @@ def serving(directory: Path, topology: Topology, plant: Plant = nothing) -> Iter
 
 
 @asynccontextmanager
-async def _served(directory: Path, topology: Topology, plant: Plant) -> AsyncIterator[Target]:
-    store = await RecordStore.open(directory, topology=topology)
+async def _served(directory: Path, storage: Storage, plant: Plant) -> AsyncIterator[Target]:
+    store = await RecordStore.open(directory, topology=storage.topology, database_url=storage.database_url)
     config = Config(port=0)
     try:
         plant(store)

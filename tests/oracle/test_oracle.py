@@ -11,35 +11,43 @@ from click.testing import CliRunner
 
 from records.layout import Topology
 from tests.conftest import SOAK
-from tests.fakes.topologies import READY
+from tests.fakes.topologies import READY, Storage, stored_in
 from tests.oracle.planted import MISTAKES, RULES
 from tests.oracle.servers import nothing, serving
 from tools.cli import main
 from tools.oracle import described
 from tools.oracle.run import Outcome, run
 
+IN_MEMORY = Storage(Topology.MEMORY)
 SEED = 7
 SAMPLE = 1500
 SHAPES = 200
 """Shapes that a run must have at least."""
 
 
-def compared(
-    tmp_path: Path, topologies: list[Topology], requests: int, plant: Callable[..., None] = nothing
-) -> Outcome:
-    """A run over servers of these topologies; the last has a fault planted."""
-    with ExitStack() as stack:
-        targets = [
-            stack.enter_context(serving(tmp_path / f"{number}", each, plant if number else nothing))
-            for number, each in enumerate(topologies)
-        ]
-        return asyncio.run(run(targets, SEED, requests))
+Compared = Callable[..., Outcome]
+
+
+@pytest.fixture
+def compared(tmp_path: Path, request: pytest.FixtureRequest) -> Compared:
+    """A run over servers of some topologies; the last has a fault planted."""
+
+    def comparing(topologies: list[Topology], requests: int, plant: Callable[..., None] = nothing) -> Outcome:
+        with ExitStack() as stack:
+            targets = []
+            for number, topology in enumerate(topologies):
+                storage = stack.enter_context(stored_in(topology, request))
+                server = serving(tmp_path / f"{number}", storage, plant if number else nothing)
+                targets.append(stack.enter_context(server))
+            return asyncio.run(run(targets, SEED, requests))
+
+    return comparing
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600 if SOAK else 300)
-def test_every_topology_answers_alike(tmp_path: Path, sized: Callable[[int, int], int]) -> None:
-    outcome = compared(tmp_path, READY, sized(SAMPLE, 20_000))
+def test_every_topology_answers_alike(compared: Compared, sized: Callable[[int, int], int]) -> None:
+    outcome = compared(READY, sized(SAMPLE, 20_000))
     assert outcome.difference is None, described(outcome.difference, SEED)
     assert len(outcome.shapes) >= SHAPES
 
@@ -50,8 +58,8 @@ ONE_EACH = list(zip(cycle(READY), RULES, strict=False))
 
 @pytest.mark.long
 @pytest.mark.parametrize(("topology", "rule"), EVERY_RULE if SOAK else ONE_EACH)
-def test_a_fault_in_any_rule_of_any_engine_is_found(tmp_path: Path, topology: Topology, rule: str) -> None:
-    found = compared(tmp_path, [Topology.SINGLE, topology], SAMPLE, RULES[rule]).difference
+def test_a_fault_in_any_rule_of_any_engine_is_found(compared: Compared, topology: Topology, rule: str) -> None:
+    found = compared([Topology.SINGLE, topology], SAMPLE, RULES[rule]).difference
     assert found is not None
     print(described(found, SEED))
 
@@ -62,14 +70,14 @@ ONE_MISTAKE_EACH = list(zip(cycle(reversed(READY)), MISTAKES, strict=False))
 
 @pytest.mark.long
 @pytest.mark.parametrize(("topology", "mistake"), EVERY_MISTAKE if SOAK else ONE_MISTAKE_EACH)
-def test_a_mistake_of_any_engine_is_found(tmp_path: Path, topology: Topology, mistake: str) -> None:
-    found = compared(tmp_path, [Topology.SINGLE, topology], SAMPLE, MISTAKES[mistake]).difference
+def test_a_mistake_of_any_engine_is_found(compared: Compared, topology: Topology, mistake: str) -> None:
+    found = compared([Topology.SINGLE, topology], SAMPLE, MISTAKES[mistake]).difference
     assert found is not None
     print(described(found, SEED))
 
 
 def test_the_command_prints_the_shapes_and_their_shares(tmp_path: Path) -> None:
-    with serving(tmp_path / "0", Topology.MEMORY) as one, serving(tmp_path / "1", Topology.MEMORY) as two:
+    with serving(tmp_path / "0", IN_MEMORY) as one, serving(tmp_path / "1", IN_MEMORY) as two:
         urls = [f"--base-url={one.base_url}", f"--base-url={two.base_url}"]
         result = CliRunner().invoke(
             main, ["oracle", *urls, f"--token={one.token}", f"--token={two.token}", "--requests=100", "--seed=3"]
@@ -81,8 +89,8 @@ def test_the_command_prints_the_shapes_and_their_shares(tmp_path: Path) -> None:
 
 def test_the_command_tells_what_was_asked_and_what_came(tmp_path: Path) -> None:
     with (
-        serving(tmp_path / "0", Topology.MEMORY) as one,
-        serving(tmp_path / "1", Topology.MEMORY, RULES["field"]) as two,
+        serving(tmp_path / "0", IN_MEMORY) as one,
+        serving(tmp_path / "1", IN_MEMORY, RULES["field"]) as two,
     ):
         urls = [f"--base-url={one.base_url}", f"--base-url={two.base_url}"]
         result = CliRunner().invoke(
