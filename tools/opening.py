@@ -8,6 +8,7 @@ import asyncio
 import difflib
 import functools
 import json
+import re
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -34,6 +35,8 @@ F = TypeVar("F", bound=Callable[..., object])
 
 TOPOLOGIES = [str(each) for each in Topology if each is not Topology.MEMORY]
 """What may be chosen: the topology of tests is lost with the process."""
+
+_ADDRESS = re.compile(r"\s*['\"]?database_url['\"]?\s*=")
 
 FLOOR = Floor(bytes=256 << 20, inodes=1000)
 """What stays free where the operator says nothing: room to delete, to erase and to write the logs of databases."""
@@ -160,6 +163,15 @@ def configure(opening: Opening) -> None:
             _add(path, "database_url", database.without_password(opening.database_url))
         if opening.ledger is not None:
             _fix_ledger(opening.data, path, known.get("ledger"), opening.ledger)
+
+
+def readdress(data: Path, database_url: str | None) -> None:
+    """Write down where the database of a directory is now, if it has one."""
+    path = data / CONFIGURATION
+    if "database_url" in configured(path):
+        lines = [line for line in path.read_text().splitlines(keepends=True) if not _ADDRESS.match(line)]
+        write_durably(path, "".join(lines).encode())
+        _add(path, "database_url", database.without_password(database_url))
 
 
 def _fix_ledger(data: Path, path: Path, known: str | None, wanted: Path) -> None:

@@ -11,7 +11,8 @@ from records.errors import RecordError
 from records.layout import CONFIGURATION
 from records.snapshots import restore as snapshots
 from records.snapshots.settling import Restored
-from tools.opening import configured
+from tools import database
+from tools.opening import configured, readdress
 from tools.output import json_option, size
 from tools.progress import byte_bar
 
@@ -19,6 +20,12 @@ from tools.progress import byte_bar
 @click.command()
 @click.argument("backup", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The data directory to make.")
+@click.option(
+    "--database-url",
+    envvar="BLOBSTORE_DATABASE_URL",
+    callback=database.read_option,
+    help="An empty database, for a snapshot of the topology postgres.",
+)
 @click.option("--ledger", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The erasure ledger.")
 @click.option("--without-ledger", is_flag=True, help="Bring back what was erased since; only if the ledger is lost.")
 @click.option("--snapshot", type=click.IntRange(1), help="Which one; the newest unless told.")
@@ -31,9 +38,11 @@ def restore(
     without_ledger: bool,
     snapshot: int | None,
     check: bool,
+    database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Make a data directory of a snapshot in BACKUP. DIR must be empty or not there.
+    """Make a data directory of a snapshot in BACKUP. DIR must be empty or not there; so must the database be that a
+    snapshot of the topology postgres goes into. The directory then knows it as its own.
 
     Everything is verified before anything is written, and nothing of DIR can be opened before all of it is right: where
     a restore was cut off, run it again. What the erasure ledger names, and the snapshot does not know as erased, is
@@ -52,7 +61,14 @@ def restore(
                 _show(Restored(snapshots.check(backup, snapshot, advance)), "verified", as_json)
             else:
                 work = snapshots.restore(
-                    backup, data, ledger=ledger, keep_ledger_in=kept, number=snapshot, progress=advance
+                    backup,
+                    data,
+                    ledger=ledger,
+                    keep_ledger_in=kept,
+                    number=snapshot,
+                    progress=advance,
+                    database_url=database_url,
+                    configure=lambda made: readdress(made, database_url),
                 )
                 restored = asyncio.run(work)
                 _show(restored, "restored", as_json)

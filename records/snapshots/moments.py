@@ -8,7 +8,6 @@ from typing import Protocol
 
 from blobstore.catalogue import Catalogue
 from blobstore.catalogues.sqlite import SqliteCatalogue
-from blobstore.errors import StorageUnavailable
 from blobstore.sqlite.cut import Cut, cut
 from records.layout import CATALOGUE, DATABASES, record_files
 from records.store import RecordStore
@@ -28,11 +27,12 @@ class Moment(Protocol):
 
 def moment(store: RecordStore) -> AbstractAsyncContextManager[Moment]:
     """The moment at which the block begins; writers go on. Raises `StorageUnavailable`."""
-    if store.database is not None:
-        raise StorageUnavailable(
-            "a database is backed up with its own tools, and the blobs as files (docs/operations.md)"
-        )
-    return _files(store.directory)
+    if store.database is None:
+        return _files(store.directory)
+    # Its driver is needed only where there is a database.
+    from records.snapshots.database import moment_of
+
+    return moment_of(store.database)
 
 
 @asynccontextmanager

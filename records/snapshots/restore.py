@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,11 +23,14 @@ from blobstore.durable import make_folders, sync_folder, write_durably
 from blobstore.errors import BlobError, Damaged, StorageUnavailable, WrongStore, translated
 from records.erasure.ledger import NAME, Read, read
 from records.keyring import Keyring
-from records.layout import RECORDS, RESTORING
+from records.layout import RECORDS, RESTORING, Topology
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.repository import BATCH, Repository
 from records.snapshots.settling import Restored, settle
+
+if TYPE_CHECKING:
+    from records.snapshots.database import Target
 
 THREADS = 4
 """Blobs that are read at once."""
@@ -83,16 +87,23 @@ async def restore(
     """
     with Repository.for_reading(out) as repository:
         found = await asyncio.to_thread(_verified, repository, number, progress or (lambda _: None))
+        _require_url(found, database_url)
         known = None if ledger is None else await asyncio.to_thread(_verified_ledger, ledger, found)
         kept = keep_ledger_in or data / NAME
-        await asyncio.to_thread(_begin, data, found)
-        await asyncio.to_thread(_copy, repository, found, data, progress or (lambda _: None))
-        if configure is not None:
-            await asyncio.to_thread(configure, data)
-        if ledger is not None:
-            await asyncio.to_thread(_copy_ledger, ledger, kept, data)
-        entries = [] if known is None else known.beyond(found.ledger)
-        restored = await settle(data, found, repository.folder(found.snapshot), kept, entries, database_url)
+        marker = await asyncio.to_thread(_begin, data, found)
+        target = _target(found, database_url, marker)
+        folder = repository.folder(found.snapshot)
+        restored = Restored(found)
+        if target is None or await target.fill(folder, found):
+            await asyncio.to_thread(_copy, repository, found, data, progress or (lambda _: None))
+            if configure is not None:
+                await asyncio.to_thread(configure, data)
+            if ledger is not None:
+                await asyncio.to_thread(_copy_ledger, ledger, kept, data)
+            entries = [] if known is None else known.beyond(found.ledger)
+            restored = await settle(data, found, folder, kept, entries, database_url)
+            if target is not None:
+                await target.end()
     await asyncio.to_thread(_end, data)
     return restored
 
@@ -148,6 +159,22 @@ def _each(blobs: Path, work: Callable[[Stored], object]) -> None:
 
 
 # -- copy --------------------------------------------------------------------------------------------------------------
+
+
+def _require_url(found: Manifest, database_url: str | None) -> None:
+    if found.topology is Topology.POSTGRES and database_url is None:
+        raise StorageUnavailable(
+            f"snapshot {found.snapshot} is one of a database: --database-url must say which empty one it goes into"
+        )
+
+
+def _target(found: Manifest, database_url: str | None, marker: _Marker) -> "Target | None":
+    if found.topology is not Topology.POSTGRES or database_url is None:
+        return None
+    # Its driver is needed only where there is a database.
+    from records.snapshots.database import Target
+
+    return Target(database_url, marker.name)
 
 
 def _begin(data: Path, found: Manifest) -> _Marker:

@@ -4,8 +4,8 @@ import asyncio
 import json
 import random
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,23 @@ from records.snapshots.backup import _Backup, back_up
 from records.snapshots.restore import restore
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
+from tests.fakes.topologies import DURABLE, Storage, stored_in
+
+pytestmark = pytest.mark.parametrize("storage", DURABLE, ids=str, indirect=True)
+
+Places = Callable[[], Storage]
+
+
+@pytest.fixture
+def places(storage: Storage, request: pytest.FixtureRequest) -> Iterator[Places]:
+    """Makes further places to store in, of the same topology."""
+    with ExitStack() as ending:
+        yield lambda: ending.enter_context(stored_in(storage.topology, request))
 
 
 @asynccontextmanager
-async def opened(data: Path) -> AsyncIterator[RecordStore]:
-    store = await RecordStore.open(data)
+async def opened(data: Path, storage: Storage) -> AsyncIterator[RecordStore]:
+    store = await RecordStore.open(data, topology=storage.topology, database_url=storage.database_url)
     try:
         yield store
     finally:
@@ -61,15 +73,16 @@ async def require_whole(store: RecordStore) -> int:
 class Busy:
     """Uploads, ingests, deletions, erasures and collections without grace, all the time."""
 
-    def __init__(self, data: Path, rng: random.Random) -> None:
+    def __init__(self, data: Path, storage: Storage, rng: random.Random) -> None:
         self._data = data
+        self._storage = storage
         self._rng = rng
         self.written = 0
         self.erased = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        async with opened(self._data) as store, opened(self._data) as other:
+        async with opened(self._data, self._storage) as store, opened(self._data, self._storage) as other:
             await owner_of(store, "ann")
             tasks = [
                 asyncio.create_task(work)
@@ -128,19 +141,20 @@ class Busy:
 
 @pytest.mark.long
 async def test_every_snapshot_of_a_busy_store_has_all_bytes_of_its_records(
-    tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+    tmp_path: Path, storage: Storage, places: Places, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
-    busy, links = Busy(data, rng), 0
-    async with busy.running(), opened(data) as store:
+    busy, links = Busy(data, storage, rng), 0
+    async with busy.running(), opened(data, storage) as store:
         for number in range(1, sized(6, 200) + 1):
             await asyncio.sleep(rng.random() / 5)
             made = await back_up(store, out, keep=2)
             assert (made.manifest.snapshot, made.manifest.missing) == (number, 0)
             shutil.rmtree(tmp_path / "new", ignore_errors=True)
-            restored = await restore(out, tmp_path / "new", ledger=data / NAME)
+            new = places()
+            restored = await restore(out, tmp_path / "new", ledger=data / NAME, database_url=new.database_url)
             assert restored.manifest == made.manifest
-            async with opened(tmp_path / "new") as again:
+            async with opened(tmp_path / "new", new) as again:
                 links += await require_whole(again)
     assert min(links, busy.written, busy.erased) > 0, "nothing happened: the test proved nothing"
     print(f"{busy.written} records written, {busy.erased} erasures, {links} links in snapshots")
@@ -169,9 +183,11 @@ async def versions(store: RecordStore, owner: Owner) -> dict[Partition, int]:
 
 async def test_change_tokens_from_before_a_restore_are_too_old_and_versions_never_run_backwards(
     tmp_path: Path,
+    storage: Storage,
+    places: Places,
 ) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
-    async with opened(data) as store:
+    async with opened(data, storage) as store:
         ann = await owner_of(store, "ann")
         await ingest(store, ann, "1", [])
         tokens = {"documents": [await token_of(store, ann)], "photos": []}
@@ -182,8 +198,9 @@ async def test_change_tokens_from_before_a_restore_are_too_old_and_versions_neve
         await ingest(store, ann, "1", [], "photos")
         tokens["photos"].append(await token_of(store, ann, "photos"))
         before = await versions(store, ann)
-    await restore(out, tmp_path / "new", ledger=data / NAME)
-    async with opened(tmp_path / "new") as store:
+    new = places()
+    await restore(out, tmp_path / "new", ledger=data / NAME, database_url=new.database_url)
+    async with opened(tmp_path / "new", new) as store:
         # Other changes than those that the tokens know of, and as many: each version would come a second time.
         for number in range(10, 20):
             await ingest(store, ann, str(number), [])
@@ -199,9 +216,11 @@ async def test_change_tokens_from_before_a_restore_are_too_old_and_versions_neve
         assert await told(store, ann, fresh) == ["99"]
 
 
-async def test_claims_outlive_a_restore_and_uploads_under_way_do_not(tmp_path: Path) -> None:
+async def test_claims_outlive_a_restore_and_uploads_under_way_do_not(
+    tmp_path: Path, storage: Storage, places: Places
+) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
-    async with opened(data) as store:
+    async with opened(data, storage) as store:
         ann = await owner_of(store, "ann")
         blob = await upload(store, ann, b"its record comes later", "1")
         receiving = await store.attachments.receive(
@@ -210,8 +229,9 @@ async def test_claims_outlive_a_restore_and_uploads_under_way_do_not(tmp_path: P
         async with receiving as incoming:
             await incoming.write(b"half of")
             await back_up(store, out)
-    await restore(out, tmp_path / "new", ledger=data / NAME)
-    async with opened(tmp_path / "new") as store:
+    new = places()
+    await restore(out, tmp_path / "new", ledger=data / NAME, database_url=new.database_url)
+    async with opened(tmp_path / "new", new) as store:
         assert await store.blobs.catalogue.leases() == []
         assert await store.blobs.catalogue.pins() == []
         await ingest(store, ann, "1", [blob])
@@ -242,9 +262,9 @@ class Interrupted:
 
 
 async def test_a_moment_whose_bytes_were_erased_is_given_up_for_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, storage: Storage, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(tmp_path / "data") as store:
+    async with opened(tmp_path / "data", storage) as store:
         ann = await owner_of(store, "ann")
         for key in ("1", "2"):
             await ingest(store, ann, key, [await upload(store, ann, b"of " + key.encode(), key)])
@@ -257,13 +277,16 @@ async def test_a_moment_whose_bytes_were_erased_is_given_up_for_another(
         made = await back_up(store, tmp_path / "out")
     assert interrupted.moments == 2
     assert (made.manifest.blobs, made.manifest.missing) == (1, 0)
-    await restore(tmp_path / "out", tmp_path / "new", ledger=tmp_path / "data" / NAME)
-    async with opened(tmp_path / "new") as store:
+    new = places()
+    await restore(tmp_path / "out", tmp_path / "new", ledger=tmp_path / "data" / NAME, database_url=new.database_url)
+    async with opened(tmp_path / "new", new) as store:
         assert await require_whole(store) == 1
 
 
-async def test_a_collection_leaves_the_bytes_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with opened(tmp_path / "data") as store:
+async def test_a_collection_leaves_the_bytes_of_the_moment(
+    tmp_path: Path, storage: Storage, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path / "data", storage) as store:
         ann = await owner_of(store, "ann")
         await ingest(store, ann, "1", [await upload(store, ann, b"deleted meanwhile", "1")])
 
@@ -276,6 +299,7 @@ async def test_a_collection_leaves_the_bytes_of_the_moment(tmp_path: Path, monke
         assert (await store.collect(0)).blobs == 1
     assert interrupted.moments == 1
     assert (made.manifest.blobs, made.manifest.missing) == (1, 0)
-    await restore(tmp_path / "out", tmp_path / "new", ledger=tmp_path / "data" / NAME)
-    async with opened(tmp_path / "new") as store:
+    new = places()
+    await restore(tmp_path / "out", tmp_path / "new", ledger=tmp_path / "data" / NAME, database_url=new.database_url)
+    async with opened(tmp_path / "new", new) as store:
         assert await require_whole(store) == 1

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from records.store import RecordStore
 from tests.fakes.data_directory import LETTER, PHOTO, Stored, delete, digest_of, in_store, make
-from tests.fakes.topologies import DURABLE, Storage
+from tests.fakes.topologies import DURABLE, Storage, stored_in
 from tools.cli import main
 
 pytestmark = pytest.mark.parametrize("storage", DURABLE, ids=str, indirect=True)
@@ -120,13 +120,19 @@ def test_a_quota_counts_records_and_blobs(stored: Stored) -> None:
     assert rule["used_bytes"] > len(LETTER) + len(PHOTO)
 
 
-def test_a_backup_is_restored_or_refused_with_what_to_do_instead(stored: Stored, tmp_path: Path) -> None:
-    made = stored.run("backup", str(tmp_path / "backup"))
-    if made.exit_code:
-        assert "operations.md" in made.output
-        return
+def test_a_backup_is_restored_elsewhere_and_nothing_is_restored_over_something(
+    stored: Stored, storage: Storage, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    assert stored.run("backup", str(tmp_path / "backup")).exit_code == 0
     restored = Stored(tmp_path / "restored", stored.ann)
-    ledger = str(stored.data / "erasures.ledger")
-    result = restored.run("restore", str(tmp_path / "backup"), "--ledger", ledger)
-    assert result.exit_code == 0, result.output
-    assert restored.kinds("--deep", exit_code=0) == []
+    command = ["restore", str(tmp_path / "backup"), "--ledger", str(stored.data / "erasures.ledger")]
+    with stored_in(storage.topology, request) as elsewhere:
+        if storage.database_url is not None:
+            assert "--database-url" in restored.run(*command).output
+            assert "not empty" in restored.run(*command, "--database-url", storage.database_url).output
+        result = restored.run(*command, *elsewhere.options[2:])
+        assert result.exit_code == 0, result.output
+        assert restored.kinds("--deep", exit_code=0) == []
+        assert told(restored, "usage") == told(stored, "usage")
+        assert restored.run("spine", "verify", "--owner", "ann").exit_code == 0
+        assert restored.run(*command, *elsewhere.options[2:]).exit_code == 1
