@@ -1,7 +1,7 @@
 """The oracle: all topologies answer alike, and a server that does one thing otherwise is found."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
@@ -12,42 +12,43 @@ from click.testing import CliRunner
 from records.layout import Topology
 from tests.conftest import SOAK
 from tests.fakes.topologies import READY, Storage, stored_in
-from tests.oracle.planted import MISTAKES, RULES
-from tests.oracle.servers import nothing, serving
+from tests.oracle.planted import INSIDE, MISTAKES, RULES
+from tests.oracle.servers import Plant, nothing, serving
 from tools.cli import main
 from tools.oracle import described
 from tools.oracle.run import Outcome, run
 
 IN_MEMORY = Storage(Topology.MEMORY)
+
 SEED = 7
 SAMPLE = 1500
 SHAPES = 200
 """Shapes that a run must have at least."""
 
 
-Compared = Callable[..., Outcome]
+Compare = Callable[..., Outcome]
 
 
 @pytest.fixture
-def compared(tmp_path: Path, request: pytest.FixtureRequest) -> Compared:
-    """A run over servers of some topologies; the last has a fault planted."""
+def compare(tmp_path: Path, request: pytest.FixtureRequest) -> Compare:
+    """A run over servers of these topologies; all but the first have a fault planted."""
 
-    def comparing(topologies: list[Topology], requests: int, plant: Callable[..., None] = nothing) -> Outcome:
+    def compared(topologies: Sequence[Topology], requests: int, plant: Plant = nothing) -> Outcome:
         with ExitStack() as stack:
             targets = []
-            for number, topology in enumerate(topologies):
-                storage = stack.enter_context(stored_in(topology, request))
-                server = serving(tmp_path / f"{number}", storage, plant if number else nothing)
-                targets.append(stack.enter_context(server))
+            for number, each in enumerate(topologies):
+                storage = stack.enter_context(stored_in(each, request))
+                fault = plant if number else nothing
+                targets.append(stack.enter_context(serving(tmp_path / f"{number}", storage, fault)))
             return asyncio.run(run(targets, SEED, requests))
 
-    return comparing
+    return compared
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600 if SOAK else 300)
-def test_every_topology_answers_alike(compared: Compared, sized: Callable[[int, int], int]) -> None:
-    outcome = compared(READY, sized(SAMPLE, 20_000))
+def test_every_topology_answers_alike(compare: Compare, sized: Callable[[int, int], int]) -> None:
+    outcome = compare(READY, sized(SAMPLE, 20_000))
     assert outcome.difference is None, described(outcome.difference, SEED)
     assert len(outcome.shapes) >= SHAPES
 
@@ -58,8 +59,8 @@ ONE_EACH = list(zip(cycle(READY), RULES, strict=False))
 
 @pytest.mark.long
 @pytest.mark.parametrize(("topology", "rule"), EVERY_RULE if SOAK else ONE_EACH)
-def test_a_fault_in_any_rule_of_any_engine_is_found(compared: Compared, topology: Topology, rule: str) -> None:
-    found = compared([Topology.SINGLE, topology], SAMPLE, RULES[rule]).difference
+def test_a_fault_in_any_rule_of_any_engine_is_found(compare: Compare, topology: Topology, rule: str) -> None:
+    found = compare([Topology.SINGLE, topology], SAMPLE, RULES[rule]).difference
     assert found is not None
     print(described(found, SEED))
 
@@ -70,8 +71,19 @@ ONE_MISTAKE_EACH = list(zip(cycle(reversed(READY)), MISTAKES, strict=False))
 
 @pytest.mark.long
 @pytest.mark.parametrize(("topology", "mistake"), EVERY_MISTAKE if SOAK else ONE_MISTAKE_EACH)
-def test_a_mistake_of_any_engine_is_found(compared: Compared, topology: Topology, mistake: str) -> None:
-    found = compared([Topology.SINGLE, topology], SAMPLE, MISTAKES[mistake]).difference
+def test_a_mistake_of_any_engine_is_found(compare: Compare, topology: Topology, mistake: str) -> None:
+    found = compare([Topology.SINGLE, topology], SAMPLE, MISTAKES[mistake]).difference
+    assert found is not None
+    print(described(found, SEED))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("topology", [each for each in INSIDE if each in READY])
+def test_a_mistake_inside_an_engine_is_found(
+    compare: Compare, topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*INSIDE[topology])
+    found = compare([Topology.SINGLE, topology], SAMPLE).difference
     assert found is not None
     print(described(found, SEED))
 
