@@ -11,12 +11,14 @@ import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol, TypeVar
 
 from blobstore.catalogue import Condemned, Lease, Orphan, Removal
 from blobstore.digest import Digest
+from blobstore.errors import StorageUnavailable
 from blobstore.fuse import Fuse
 from blobstore.store import BlobStore
 
@@ -161,7 +163,8 @@ class Collector:
         for _ in range(PASSES):
             rows = await self._catalogue.unconfirmed(BATCH)
             for (where, holder), found in _grouped(((each, row.holder), row.digest) for each, row in rows):
-                await self.release(where, holder, found)
+                with suppress(StorageUnavailable):  # it goes on holding, and the others' garbage does not wait for it
+                    await self.release(where, holder, found)
             if len(rows) < BATCH:
                 break
         named = {lease.process for lease in await self._catalogue.leases()}

@@ -157,7 +157,10 @@ class Engine(Protocol):
         ...
 
     async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
-        """The first connector that links each of the blobs; those without any link are left out."""
+        """The first connector that links each of the blobs; those without any link are left out.
+
+        Raises `Partly` where some connectors do not answer and others do.
+        """
         ...
 
     async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:

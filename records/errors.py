@@ -13,14 +13,43 @@ RecordError
     ├── Fenced           the engine: the instance's epoch has moved on
     └── Released         the engine: a release came between hold and link; hold again
 
-A disk or a database that does not answer is `blobstore.errors.StorageUnavailable` here too.
+A disk or a database that does not answer is `blobstore.errors.StorageUnavailable` here too:
+
+StorageUnavailable
+├── SourceDown           the records of one connector do not answer; those of others do
+│   └── SourceDamaged    (also a `Damaged`) and will not before somebody mends them
+└── Partly               of several connectors some answered; carries what they said
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+from blobstore.digest import Digest
+from blobstore.errors import Damaged, StorageUnavailable
 
 
 class RecordError(Exception):
     """Base of all errors of this package; the message is fit for the caller to read."""
+
+
+class SourceDown(StorageUnavailable):
+    """The records of one connector do not answer; those of others do. Its cause says more, for the operator."""
+
+    def __init__(self, connector: str) -> None:
+        super().__init__(f"the records of {connector} cannot be read; those of other connectors can")
+        self.connector = connector
+
+
+class SourceDamaged(SourceDown, Damaged):
+    """As `SourceDown`, and trying again does not help."""
+
+
+class Partly(StorageUnavailable):
+    """Some connectors of an owner did not answer (`silent`); `answer` is what the others said."""
+
+    def __init__(self, answer: Mapping[Digest, str], silent: Collection[str]) -> None:
+        super().__init__(f"the records of {', '.join(sorted(silent))} cannot be read")
+        self.answer = answer
+        self.silent = silent
 
 
 class Unknown(RecordError, LookupError):

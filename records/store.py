@@ -72,7 +72,7 @@ class RecordStore:
         self.room = Room(blobs.catalogue, engines, blobs.require_room)
         copies = Copies(directory / LOCKS)
         self.residues = Residues(directory, parts.tables, blobs, central, engines)
-        self.collector = Collector(blobs, Holdings(central, engines), removal_event)
+        self.collector = Collector(blobs, Holdings(central, engines, blobs.catalogue), removal_event)
         self.erasures = Erasures(
             directory / LOCKS,
             central,

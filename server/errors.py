@@ -34,7 +34,7 @@ from blobstore.errors import (
     OverQuota,
     StorageUnavailable,
 )
-from records.errors import Ambiguous, Conflict, CursorExpired, Forbidden, Invalid, Unknown
+from records.errors import Ambiguous, Conflict, CursorExpired, Forbidden, Invalid, SourceDown, Unknown
 
 READS = frozenset({"GET", "HEAD"})
 RETRY_AFTER = "5"
@@ -150,6 +150,7 @@ TABLE: Mapping[type[Exception], Shape] = {
     ExpectationFailed: Shape(417, _INVALID, "expectation_failed"),
     NoAuthorization: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
     Busy: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
+    SourceDown: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
     StorageUnavailable: Shape(
         503, "api_error", "temporarily_unavailable", "the storage does not answer; send it again later", _LATER
     ),

@@ -186,7 +186,7 @@ class _Links(Holdings):
     """An owner whose records cannot be asked may link anything."""
 
     def __init__(self, store: RecordStore, engines: Collection[str]) -> None:
-        super().__init__(store.central, store.engines)
+        super().__init__(store.central, store.engines, store.blobs.catalogue)
         self._answering = engines
 
     async def linked(self, namespace: str, digests: Collection[Digest]) -> dict[Digest, str]:

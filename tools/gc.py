@@ -139,7 +139,9 @@ async def _foreign(store: RecordStore) -> AsyncIterator[Row]:
 
     async for row in _foreign_staged(store):
         yield row
-    checks = BlobChecks(store.blobs, Holdings(store.central, store.engines), namespaces, store.topology.catalogue)
+    checks = BlobChecks(
+        store.blobs, Holdings(store.central, store.engines, store.blobs.catalogue), namespaces, store.topology.catalogue
+    )
     async for finding, _ in confirmed(checks.objects()):
         yield {"what": "foreign", "kind": finding.kind, "subject": finding.subject, "message": finding.message}
 

@@ -89,7 +89,7 @@ def dying(store: RecordStore, plan: Plan) -> Erasures:
     central, catalogue = Dying(store.central, plan), Dying(store.blobs.catalogue, plan)
     engines = Dying(store.engines, plan)
 
-    collector = Collector(store.blobs, Holdings(central, engines))
+    collector = Collector(store.blobs, Holdings(central, engines, store.blobs.catalogue))
     collector._catalogue = catalogue
     return Erasures(
         store.directory / "locks",

@@ -20,7 +20,7 @@ class Interrupted(Holdings):
     """Something happens, once, right before or right after the recount."""
 
     def __init__(self, store: RecordStore, event: Callable[[], Awaitable[None]], *, before: bool) -> None:
-        super().__init__(store.central, store.engines)
+        super().__init__(store.central, store.engines, store.blobs.catalogue)
         self._event = event
         self._before = before
         self._over = False

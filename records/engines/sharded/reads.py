@@ -10,6 +10,7 @@ from blobstore.errors import Moved
 from records.engine import NOTHING_OWED, Engine
 from records.engines.sharded.merging import AHEAD, AHEAD_BYTES, Rank, Run, Stats
 from records.engines.sharded.routing import Routing
+from records.errors import SourceDown
 from records.model import (
     Changes,
     Keep,
@@ -95,18 +96,25 @@ class Reads(Routing):
     async def stats(self, connector: str | None = None) -> Stats:
         if connector is not None:
             return await self._ask(connector, lambda engine: engine.stats(connector))
+        stats, silent = await self._stats()
+        for each in sorted(silent):
+            raise silent[each]
+        return stats
+
+    async def _stats(self) -> tuple[Stats, Mapping[str, SourceDown]]:
+        """Of all who answer, and who do not."""
         homes = await self._homes.now()
         known: dict[str, Stats] = {}
         for each, home in homes.items():
             stats = self._around.remembered.get((self._owner, each), home)
             if isinstance(stats, dict):
                 known[each] = stats
-        found = await self._ask_all(homes.keys() - known.keys(), lambda each, engine: engine.stats(each))
+        found, silent = await self._ask_some(homes.keys() - known.keys(), lambda each, engine: engine.stats(each))
         for each, stats in found.items():
             self._around.remembered.put((self._owner, each), homes[each], stats)
         known |= found
         elsewhere = {place: of for place, of in (await self._main.stats()).items() if place.connector not in homes}
-        return _in_order(known, elsewhere)
+        return _in_order(known, elsewhere), silent
 
     # -- visits ----------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from blobstore.errors import Damaged, Missing, Moved
+from blobstore.errors import Damaged, Missing, Moved, NewerVersion, StorageUnavailable, WrongStore
 from records.central import Central
 from records.engine import Engine
 from records.engines.sharded.file import Asleep, Sealed
@@ -21,9 +21,14 @@ from records.engines.sharded.remembered import Remembered
 from records.engines.sharded.shard import Outliving, Shard
 from records.engines.sharded.switching import mend, placing, remove_files
 from records.engines.sqlite import SqliteEngine
+from records.errors import SourceDamaged, SourceDown
+from records.layout import Topology
 from records.shards import Home
 
 T = TypeVar("T")
+
+_FOR_GOOD = (Damaged, Missing, NewerVersion, WrongStore)
+"""What trying again does not help against."""
 
 AT_ONCE = 8
 """Shards of one request that are asked at the same time."""
@@ -109,7 +114,7 @@ class Routing:
     async def _moved(self, connector: str, home: Home) -> bool:
         """Who was to be found in `home` is not: True when there is another place to look, or this one is mended.
 
-        Raises `Missing` where there is no such file.
+        Raises `SourceDamaged` where there is no such file.
         """
         await self._around.pool.drop(home.shard)
         now = (await self._homes.now()).get(connector)
@@ -119,7 +124,9 @@ class Routing:
         try:
             return await mend(self._path(home.shard), still)
         except FileNotFoundError:
-            raise Missing(f"the records of {connector} are missing; restore them from a backup") from None
+            part = Topology.PER_CONNECTOR.records(self._owner, home.shard)
+            missing = Missing(f"{part}: the records of {connector} are missing; restore them from a backup")
+            raise SourceDamaged(connector) from missing
 
     async def _still(self, connector: str, shard: str) -> int | None:
         """The number of the shard, if the connector lives there now."""
@@ -152,10 +159,12 @@ class Routing:
         try:
             async with self._around.pool.use(shard, partial(self._open, shard)) as opened:
                 yield opened.regardless() if self._regardless else opened
-        except Moved:
+        except (Moved, SourceDown):
             raise
-        except Damaged as error:
-            raise Damaged(f"the records of {connector} are damaged ({error}); restore them from a backup") from error
+        except _FOR_GOOD as error:
+            raise SourceDamaged(connector) from error
+        except StorageUnavailable as error:
+            raise SourceDown(connector) from error
 
     async def _open(self, shard: str) -> Shard:
         opened = await Shard.begin(self._path(shard), self._around.clock, make=False)
@@ -207,11 +216,24 @@ class Routing:
 
     async def _ask_all(self, connectors: Iterable[str], call: Callable[[str, Engine], Awaitable[T]]) -> Mapping[str, T]:
         """What each of their shards says, whatever its marks, some at the same time; all of them must answer."""
+        answers, silent = await self._ask_some(connectors, call)
+        for connector in sorted(silent):
+            raise silent[connector]
+        return answers
 
-        async def one(connector: str) -> T:
-            async with self._asking:
-                return await self._ask(connector, lambda engine: call(connector, engine.regardless()))
+    async def _ask_some(
+        self, connectors: Iterable[str], call: Callable[[str, Engine], Awaitable[T]]
+    ) -> tuple[Mapping[str, T], Mapping[str, SourceDown]]:
+        """As `_ask_all`, and why those do not answer that do not."""
+        silent: dict[str, SourceDown] = {}
+        answers: dict[str, T] = {}
 
-        wanted = sorted(connectors)
-        answers = await asyncio.gather(*(one(each) for each in wanted))
-        return dict(zip(wanted, answers, strict=True))
+        async def one(connector: str) -> None:
+            try:
+                async with self._asking:
+                    answers[connector] = await self._ask(connector, lambda engine: call(connector, engine.regardless()))
+            except SourceDown as error:
+                silent[connector] = error
+
+        await asyncio.gather(*(one(each) for each in sorted(connectors)))
+        return answers, silent

@@ -1,12 +1,15 @@
 """Writing over shards: what is asked of a connector, and its links, goes to its shard."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import partial
 
 from blobstore.digest import Digest
 from records.engine import Engine
 from records.engines.sharded.events import Events
+from records.engines.sharded.merging import Stats
 from records.engines.sharded.reads import Reads
+from records.errors import Partly, SourceDown
 from records.model import Batch, Link, Linking, Outcome, Partition, PlacedLink, Target
 from records.shards import Home
 
@@ -42,7 +45,7 @@ class Writes(Reads, Events):
         self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
     ) -> list[PlacedLink]:
         found: list[PlacedLink] = []
-        for connector in sorted(await self._linking()):
+        for connector in sorted(_linking(await self.stats())):
             if after is not None and connector < after[0].connector:
                 continue
 
@@ -53,10 +56,13 @@ class Writes(Reads, Events):
 
     async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
         found: dict[Digest, str] = {}
-        answers = await self._ask_all(await self._linking(), lambda _, engine: engine.linkers(digests))
+        stats, unknown = await self._stats()
+        answers, silent = await self._ask_some(_linking(stats), lambda _, engine: engine.linkers(digests))
         for connector in sorted(answers):
             for digest in answers[connector]:
                 found.setdefault(digest, connector)
+        if unknown or silent:
+            raise Partly(found, unknown.keys() | silent.keys())
         return found
 
     async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
@@ -73,10 +79,6 @@ class Writes(Reads, Events):
     async def linking(self, target: Target, digests: Collection[Digest]) -> list[Linking]:
         return await self._ask(target.connector, lambda engine: engine.linking(target, digests))
 
-    async def _linking(self) -> set[str]:
-        """The connectors that may link anything."""
-        return {place.connector for place, of in (await self.stats()).items() if of.links}
-
     # -- notes -----------------------------------------------------------------------------------------------------
 
     async def unlinked(self, limit: int, connector: str | None = None) -> list[tuple[str, Digest]]:
@@ -86,7 +88,8 @@ class Writes(Reads, Events):
             return await self._ask(connector, lambda engine: engine.unlinked(limit, connector))
         for each in sorted(homes):
             if _may_have_notes(homes[each]):
-                found += await self._noted(each, homes[each], limit - len(found))
+                with suppress(SourceDown):  # what it holds stays; the others' garbage does not wait for it
+                    found += await self._noted(each, homes[each], limit - len(found))
             if len(found) == limit:
                 break
         return found
@@ -122,6 +125,11 @@ async def _links_of(
     digest: Digest, after: tuple[Partition, str, str] | None, limit: int, engine: Engine
 ) -> list[PlacedLink]:
     return await engine.regardless().links_of(digest, after, limit)
+
+
+def _linking(stats: Stats) -> set[str]:
+    """The connectors that link anything."""
+    return {place.connector for place, of in stats.items() if of.links}
 
 
 def _may_have_notes(home: Home) -> bool:
