@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Self
 
 from blobstore.catalogue import Catalogue
 from blobstore.catalogues.memory import MemoryCatalogue
-from blobstore.catalogues.sqlite import SqliteCatalogue
-from blobstore.errors import StorageUnavailable
 from records.central import Central
 from records.centrals.memory import MemoryCentral
-from records.centrals.sqlite import SqliteCentral
+from records.centre import Centre
 from records.engine import Engines
 from records.engines.memory import MemoryEngines
 from records.engines.sharded import PerConnectorEngines
 from records.engines.sqlite import SingleFileEngines
 from records.erasure.residue import SILENT, Tables
 from records.guarded import GuardedEngines
-from records.layout import CATALOGUE, CENTRAL, RECORDS, Topology
+from records.layout import RECORDS, Topology
 
 if TYPE_CHECKING:
     from blobstore.postgres import Database
@@ -51,45 +49,35 @@ class Parts:
         half restored only where the caller is `restoring` it.
         """
         async with AsyncExitStack() as opening:
+            centre = Centre(directory, topology, database_url)
+            opening.push_async_callback(centre.close)
             match topology:
                 case Topology.MEMORY:
                     parts = cls(topology, MemoryCentral(), MemoryCatalogue(), MemoryEngines())
                 case Topology.SINGLE | Topology.PER_CONNECTOR:
-                    parts = await cls._of_files(directory, topology, opening)
+                    parts = await cls._of_files(directory, centre, opening)
                 case Topology.POSTGRES:
-                    parts = await cls._of_database(database_url, opening, restoring=restoring)
+                    parts = await cls._of_database(centre, opening, restoring=restoring)
             return replace(parts, opened=opening.pop_all())
 
     @classmethod
-    async def _of_files(cls, directory: Path, topology: Topology, opening: AsyncExitStack) -> Self:
-        central = await SqliteCentral.open(directory / CENTRAL)
-        opening.push_async_callback(central.close)
-        catalogue = await SqliteCatalogue.open(directory / CATALOGUE)
-        opening.push_async_callback(catalogue.close)
-        engines = _files(directory / RECORDS, topology, central, await catalogue.store_id())
+    async def _of_files(cls, directory: Path, centre: Centre, opening: AsyncExitStack) -> Self:
+        central, catalogue = await _centre(centre, opening)
+        engines = _files(directory / RECORDS, centre.topology, central, await catalogue.store_id())
         opening.push_async_callback(engines.close)
-        return cls(topology, central, catalogue, engines)
+        return cls(centre.topology, central, catalogue, engines)
 
     @classmethod
-    async def _of_database(cls, database_url: str | None, opening: AsyncExitStack, *, restoring: bool) -> Self:
-        if database_url is None:
-            raise StorageUnavailable("nobody said where the database is (--database-url)")
+    async def _of_database(cls, centre: Centre, opening: AsyncExitStack, *, restoring: bool) -> Self:
         # Here, for the other topologies run without a driver.
-        from blobstore.catalogues.postgres import PostgresCatalogue
-        from blobstore.postgres import Database
         from blobstore.postgres.restoring import require_restored
         from blobstore.postgres.tracing import Tables
-        from records.centrals.postgres import PostgresCentral
         from records.engines.postgres import PostgresEngines
 
-        database = await Database.open(database_url)
-        opening.push_async_callback(database.close)
+        database = await centre.database()
         if not restoring:
             await require_restored(database)
-        central = await PostgresCentral.open(database)
-        opening.push_async_callback(central.close)
-        catalogue = await PostgresCatalogue.open(database)
-        opening.push_async_callback(catalogue.close)
+        central, catalogue = await _centre(centre, opening)
         records = await PostgresEngines.open(database)
         opening.push_async_callback(records.close)
         engines = GuardedEngines(records, Topology.POSTGRES, central, await catalogue.store_id())
@@ -99,6 +87,14 @@ class Parts:
     async def close(self) -> None:
         """Harmless when called twice."""
         await self.opened.aclose()
+
+
+async def _centre(centre: Centre, opening: AsyncExitStack) -> tuple[Central, Catalogue]:
+    central = await centre.central()
+    opening.push_async_callback(central.close)
+    catalogue = await centre.catalogue()
+    opening.push_async_callback(catalogue.close)
+    return central, catalogue
 
 
 def _files(folder: Path, topology: Topology, central: Central, store_id: str) -> Engines:

@@ -104,3 +104,15 @@ class Target(Reading, Protocol):
     async def arrived(self) -> None:
         """It is served from here now; to prepare this place again would be wrong. Harmless when called twice."""
         ...
+
+
+class Side(Source, Target, Protocol):
+    """Either end of a move."""
+
+    async def remove(self) -> None:
+        """Remove, durably, what is left of a store that has moved away. Raises `WrongStore` where it has not."""
+        ...
+
+    async def close(self) -> None:
+        """Harmless when called twice."""
+        ...

@@ -11,7 +11,7 @@ from blobstore.errors import Damaged, Moved, NewerVersion, StorageUnavailable
 from blobstore.sqlite import require_sound_sqlite, sqlite3
 from blobstore.sqlite.connection import connect, translated
 from blobstore.sqlite.file import file_lock, lock_of
-from blobstore.sqlite.versions import Schema, When, prepare
+from blobstore.sqlite.versions import Schema, When, moved_to, prepare
 
 
 class State(StrEnum):
@@ -84,6 +84,14 @@ def finish(path: Path, migrations: Migrations) -> Standing | None:
         return Standing(None, schema.latest, State.DAMAGED)
     except StorageUnavailable:
         return Standing(None, schema.latest, State.UNREADABLE)
+
+
+def place_of(path: Path) -> str | None:
+    """Where what was in a file is kept now, as its mark says; None where it has none, or is not there. Blocks."""
+    if not path.exists():
+        return None
+    with translated(path), closing(connect(path)) as connection:
+        return moved_to(connection)
 
 
 def _standing(path: Path, schema: Schema, connection: sqlite3.Connection) -> Standing:

@@ -2,17 +2,19 @@
 
 from blobstore.moving.section import section
 
+ERASURES = section(
+    "erasures",
+    "id owner target state requested_at completed_at result connector instance owner_digest resumed receipt paused",
+    order="number",
+)
+
 SECTIONS = (
     section("bound", "name"),
     section("owners", "id created_at subject erased_at digest"),
     section("chains", "owner events"),
     section("tokens", "digest kind owner created_at expires_at revoked_at label grant_id", order="number"),
     section("grants", "id owner client connector document created_at expires_at revoked_at", order="number"),
-    section(
-        "erasures",
-        "id owner target state requested_at completed_at result connector instance owner_digest resumed receipt paused",
-        order="number",
-    ),
+    ERASURES,
     section("targets", "erasure target"),
     section("samples", "erasure key sealed"),
     section("connectors", "owner id manifest registered_at erased_at", 2),

@@ -15,6 +15,10 @@ class Store:
         self.name = name
         self.moved = False
         self.asked = 0
+        self.closed = False
+
+    async def close(self) -> None:
+        self.closed = True
 
     async def ask(self, suffix: str, *, twice: bool = False) -> str:
         await asyncio.sleep(0)
@@ -36,6 +40,10 @@ async def test_a_call_that_meets_a_store_that_has_moved_is_repeated_where_it_is(
     old.moved = True
     assert await asyncio.gather(*(store.ask("?") for _ in range(20))) == ["new?"] * 20
     assert (old.asked, new.asked, len(found)) == (1, 20, 1)
+    await asyncio.sleep(0)
+    assert (old.closed, new.closed) == (True, False)
+    await store.close()
+    assert new.closed
 
 
 async def test_a_store_that_is_nowhere_is_unavailable() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -20,12 +21,15 @@ from blobstore.moving.section import Row, Section
 from blobstore.postgres import Database
 from blobstore.postgres.side import PostgresSide
 from blobstore.sqlite.side import SqliteSide
-from records.central import About
+from records.central import About, ErasureJob
 from records.centrals.postgres.moving import central_side as central_schema
 from records.centrals.sections import SECTIONS as CENTRAL
 from records.centrals.sqlite import SqliteCentral
 from records.centrals.sqlite.moving import central_side
-from tests.fakes.data_directory import Stored, make
+from records.layout import Topology
+from records.moving.centre import move_centre, remove_old_centre
+from records.store import RecordStore
+from tests.fakes.data_directory import Stored, make, upload
 
 NOW = "2026-11-23T10:00:00.000000Z"
 
@@ -241,3 +245,88 @@ async def test_the_store_leaves_only_when_it_may(data: Path, monkeypatch: pytest
     assert asked == []
     assert await ends.source.moved() == "there"
     await ends.close()
+
+
+# -- whoever has it open follows ---------------------------------------------------------------------------------------
+
+
+def configure(data: Path, topology: Topology, url: str | None = None) -> None:
+    database = [] if url is None else [f"database_url = {json.dumps(url)}"]
+    (data / "blobstore.toml").write_text("\n".join([f'topology = "{topology}"', 'blobs = "file"', *database]) + "\n")
+
+
+async def everything(store: RecordStore) -> list[object]:
+    """What whoever uses the store can see of both."""
+    owners = await store.central.owners()
+    found: list[object] = [owners, await store.central.tokens(), await store.blobs.catalogue.walk(None, 100)]
+    for owner in owners:
+        found.append(await store.central.spine(owner.id, 0, 1000))
+        found.append(await store.blobs.catalogue.claims_by(owner.id, "files", 100))
+        found.append(await store.blobs.catalogue.volume(owner.id))
+        await store.checkpoints.verify(owner)
+    return found
+
+
+async def test_a_store_that_is_open_follows_there_and_back(data: Path, database_url: str) -> None:
+    store = await RecordStore.open(data)
+    owner = await store.access.owner("ann")
+    before = await everything(store)
+    for number, to in enumerate((Topology.POSTGRES, Topology.SINGLE, Topology.POSTGRES, Topology.SINGLE)):
+        await move_centre(data, to, database_url, database_url)
+        assert await everything(store) == before
+        await upload(store, owner, b"%d" % number, f"new {number}")
+        configure(data, to, database_url if to is Topology.POSTGRES else None)
+        await remove_old_centre(data, to, database_url)
+        await upload(store, owner, b"more %d" % number, f"more {number}")
+        assert (data / "central.db").exists() == (data / "catalogue.db").exists() == to.is_files
+        await store.audit.drain_all()
+        before = await everything(store)
+        assert await store.collect(0.0)
+    await store.close()
+    store = await RecordStore.open(data)  # which holds the parts against each other
+    assert len(await everything(store)) == len(before)
+    await store.close()
+
+
+async def test_a_mover_that_dies_between_the_two_is_gone_on_with(
+    data: Path, database_url: str, database: Database
+) -> None:
+    ends = Ends("catalogue", data, database)
+    await move(ends.source, ends.target, ends.sections, database_url)
+    await ends.close()
+    store = await RecordStore.open(data, database_url=database_url)
+    await upload(store, await store.access.owner("ann"), b"between", "between")
+    before = await everything(store)
+    await move_centre(data, Topology.POSTGRES, database_url, database_url)
+    assert await everything(store) == before
+    await store.close()
+
+
+async def test_a_closed_store_leaves_no_file_open_that_was_removed(data: Path, database_url: str) -> None:
+    store = await RecordStore.open(data)
+    await everything(store)
+    await move_centre(data, Topology.POSTGRES, database_url, database_url)
+    configure(data, Topology.POSTGRES, database_url)
+    await remove_old_centre(data, Topology.POSTGRES, database_url)
+    await everything(store)
+    await asyncio.sleep(0.2)
+    links = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert [each for each in links if each.startswith(str(data)) and "deleted" in each] == []
+    await store.close()
+
+
+async def test_an_erasure_under_way_is_waited_for(
+    data: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "PAUSE", 0.01)
+    central = await SqliteCentral.open(data / "central.db")
+    owner = (await central.owners())[0]
+    await central.begin_erasure(ErasureJob("era_1", owner.id, b"{}", "running", NOW, None, None), b"{}")
+    moved = asyncio.create_task(move_centre(data, Topology.POSTGRES, database_url, database_url))
+    await asyncio.sleep(0.5)
+    assert not moved.done()
+    await central.finish_erasure("era_1", b"{}", b"{}", NOW, b"{}")
+    await asyncio.wait_for(moved, 20)
+    with pytest.raises(Moved):
+        await central.owners()
+    await central.close()

@@ -1,0 +1,134 @@
+"""Where the central store and the catalogue are at this moment, and opening them there.
+
+They are in files or in a database, each by itself, and while the directory moves from one to the other so may they:
+whoever meets one that has moved looks again (`blobstore.relocating`), at first where the configuration says.
+"""
+
+import asyncio
+import tomllib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from blobstore.catalogue import Catalogue
+from blobstore.catalogues.sqlite import SqliteCatalogue
+from blobstore.errors import Moved, StorageUnavailable
+from blobstore.relocating import Adapter, Relocating
+from blobstore.sqlite.outside import place_of
+from records.central import Central
+from records.centrals.sqlite import SqliteCentral
+from records.layout import CATALOGUE, CENTRAL, CONFIGURATION, Topology
+
+if TYPE_CHECKING:
+    from blobstore.postgres import Database
+
+T = TypeVar("T", bound=Adapter)
+
+FILES = "files"
+"""What a mark says of a store that has moved into files; of one that moved into a database it has the address."""
+
+
+class Centre:
+    """What is central of one directory, opened. Close it last: it has the database that others use, too."""
+
+    def __init__(self, directory: Path, topology: Topology, database_url: str | None) -> None:
+        self._directory = directory
+        self.topology = topology
+        self._database_url = database_url
+        self._database: Database | None = None
+        self._opening = asyncio.Lock()
+
+    async def central(self) -> Central:
+        """The central store, wherever it is; made where the topology says if there is none."""
+        here: Central = await self._find(CENTRAL, SqliteCentral.open, self._central_in, make=True)
+        return Relocating.wrap(here, lambda: self._find(CENTRAL, SqliteCentral.open, self._central_in, make=False))
+
+    async def catalogue(self) -> Catalogue:
+        """The catalogue, wherever it is; made where the topology says if there is none."""
+        here: Catalogue = await self._find(CATALOGUE, SqliteCatalogue.open, self._catalogue_in, make=True)
+        return Relocating.wrap(
+            here, lambda: self._find(CATALOGUE, SqliteCatalogue.open, self._catalogue_in, make=False)
+        )
+
+    async def database(self, url: str | None = None) -> "Database":
+        """The database of the topology `postgres`. `url` is where it is if nobody said so before."""
+        from blobstore.postgres import Database  # here, for the other topologies run without a driver
+
+        async with self._opening:
+            if self._database is None:
+                url = self._database_url or (await self._configured())[1] or url
+                if url is None:
+                    raise StorageUnavailable("nobody said where the database is (--database-url)")
+                self._database = await Database.open(url)
+            return self._database
+
+    async def close(self) -> None:
+        """Harmless when called twice."""
+        if self._database is not None:
+            await self._database.close()
+
+    async def _find(
+        self,
+        file: str,
+        from_file: Callable[[Path], Awaitable[T]],
+        from_database: Callable[["Database", bool], Awaitable[T]],
+        *,
+        make: bool,
+    ) -> T:
+        topology = self.topology if make else (await self._configured())[0]
+        path = self._directory / file
+        try:
+            return await self._from(topology, path, from_file, from_database, make=make)
+        except Moved:
+            other = Topology.POSTGRES if topology.is_files else Topology.SINGLE
+            return await self._from(other, path, from_file, from_database, make=False)
+
+    async def _from(
+        self,
+        topology: Topology,
+        path: Path,
+        from_file: Callable[[Path], Awaitable[T]],
+        from_database: Callable[["Database", bool], Awaitable[T]],
+        *,
+        make: bool,
+    ) -> T:
+        if topology.is_files:
+            if not make and not await asyncio.to_thread(path.exists):  # to open it would make one
+                raise Moved(f"{path.name} is not here any more")
+            return await from_file(path)
+        return await from_database(await self.database(await asyncio.to_thread(place_of, path)), make)
+
+    async def _central_in(self, database: "Database", make: bool) -> Central:
+        from records.centrals.postgres import PostgresCentral
+        from records.centrals.postgres.schema import SCHEMA
+
+        await _require_there(database, SCHEMA, make=make)
+        return await PostgresCentral.open(database)
+
+    async def _catalogue_in(self, database: "Database", make: bool) -> Catalogue:
+        from blobstore.catalogues.postgres import PostgresCatalogue
+        from blobstore.catalogues.postgres.schema import SCHEMA
+
+        await _require_there(database, SCHEMA, make=make)
+        return await PostgresCatalogue.open(database)
+
+    async def _configured(self) -> tuple[Topology, str | None]:
+        """What the configuration says now; what we were opened with where it says nothing."""
+        found = await asyncio.to_thread(_configuration, self._directory / CONFIGURATION)
+        return Topology(found.get("topology", self.topology)), found.get("database_url")
+
+
+async def _require_there(database: "Database", schema: str, *, make: bool) -> None:
+    from blobstore.postgres.migrations import is_there
+
+    if not make and not await is_there(database, schema, "migrations"):
+        raise Moved(f"the schema {schema} is not in the database")
+
+
+def _configuration(path: Path) -> dict[str, str]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StorageUnavailable(f"{path.name} cannot be read") from error

@@ -1,0 +1,71 @@
+"""Central store and catalogue of a directory from files into a database, and back, while servers use them.
+
+Each moves by itself and says where it has gone, so in between the two are in different places: servers follow each. May
+be cut off anywhere and begun again: what has moved has moved, and what has not begins anew. When both have moved, the
+configuration is written, and only then `remove_old_centre` takes away what is left at the old place.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from blobstore.catalogues.sections import SECTIONS as CATALOGUE_SECTIONS
+from blobstore.catalogues.sqlite.moving import catalogue_side as catalogue_file
+from blobstore.moving.move import Ready, always, move
+from blobstore.moving.section import Copied, Section
+from blobstore.moving.sides import Reading, Side
+from records.centrals.sections import ERASURES
+from records.centrals.sections import SECTIONS as CENTRAL_SECTIONS
+from records.centrals.sqlite.moving import central_side as central_file
+from records.centre import FILES
+from records.layout import CATALOGUE, CENTRAL, Topology
+
+Told = Callable[[str, Copied], None]
+"""Takes the name of a store, and what was found the same on both sides of one section of it."""
+
+
+async def move_centre(
+    directory: Path, to: Topology, database_url: str, place: str, told: Told = lambda *_: None
+) -> None:
+    """Move both to where the topology has them; harmless where they are there already.
+
+    `database_url` is the database's address, `place` the same without a password: it is written into the files.
+    Raises `WrongStore` where another store is there, `Differs`, `StorageUnavailable`.
+    """
+    async with AsyncExitStack() as open_ones:
+        for name, file, schema, sections, ready in await _stores(directory, database_url, open_ones):
+            source, target, there = (schema, file, FILES) if to.is_files else (file, schema, place)
+            for copied in await move(source, target, sections, there, ready):
+                told(name, copied)
+
+
+async def remove_old_centre(directory: Path, to: Topology, database_url: str) -> None:
+    """Take away what is left of both where they were before. Raises `WrongStore` where one has not moved."""
+    async with AsyncExitStack() as open_ones:
+        for _, file, schema, _, _ in await _stores(directory, database_url, open_ones):
+            await (schema if to.is_files else file).remove()
+
+
+async def _stores(
+    directory: Path, database_url: str, open_ones: AsyncExitStack
+) -> Iterable[tuple[str, Side, Side, tuple[Section, ...], Ready]]:
+    """The catalogue first: the central store, which knows where all else is, goes last."""
+    # Here, for the other topologies run without a driver.
+    from blobstore.catalogues.postgres.moving import catalogue_side as catalogue_schema
+    from blobstore.postgres import Database
+    from records.centrals.postgres.moving import central_side as central_schema
+
+    database = await Database.open(database_url)
+    open_ones.push_async_callback(database.close)
+    catalogue, central = catalogue_file(directory / CATALOGUE), central_file(directory / CENTRAL)
+    for each in (catalogue, central):
+        open_ones.push_async_callback(each.close)
+    return (
+        ("catalogue", catalogue, catalogue_schema(database), CATALOGUE_SECTIONS, always),
+        ("central", central, central_schema(database), CENTRAL_SECTIONS, _no_erasure),
+    )
+
+
+async def _no_erasure(reading: Reading) -> bool:
+    """An erasure that is under way looks for traces at the place where it began."""
+    return all(row[ERASURES.columns.index("state")] == "done" for row in await reading.all(ERASURES))
