@@ -1,5 +1,6 @@
 # Everything runs in .venv, made from pyproject.toml by whichever target comes first.
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/installed
 
@@ -26,7 +27,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist worksteal
 
 soak: lint
 	BLOBSTORE_SOAK=1 $(BIN)/pytest --timeout=7200

@@ -63,6 +63,7 @@ class Client:
             await self._fleet.died(url)
             raise CutOffError from error
         assert answer.status in expected, f"{method} {path}: {answer.status} {body.decode()[:500]}"
+        assert answer.status != 503 or int(answer.headers["Retry-After"]) > 0, "it does not say when to come back"
         return answer.status, body
 
 
