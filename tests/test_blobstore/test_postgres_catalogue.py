@@ -1,14 +1,16 @@
 """What the catalogue in PostgreSQL must bear beside the suite of catalogues: many processes, names of any kind."""
 
 import asyncio
+import json
 import random
 import sys
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
 from blobstore.catalogue import Pin, State
-from blobstore.catalogues.postgres import PostgresCatalogue
+from blobstore.catalogues.postgres import PostgresCatalogue, collection, holders, leaving, uploads
 from blobstore.postgres import Connection, Database
 from tests.conformance.catalogue_values import (
     DAY,
@@ -199,3 +201,55 @@ async def test_sanitizing_gives_up_in_time_where_somebody_reads(
 
     assert not await database.read(meanwhile)
     assert await catalogue.sanitize(60)
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+async def test_a_namespace_that_statistics_do_not_know_is_not_gone_through(
+    catalogue: PostgresCatalogue, database: Database, analyzed: bool
+) -> None:
+    await _fill(database, "'owner' || i % 50", 2000)
+    if analyzed:
+        await database.write(lambda db: db.execute("ANALYZE"))
+    await _fill(database, "'fresh'", 2000)
+    blob = await database.fetchval("SELECT sha256('77'::bytea)")
+    for sql, values in (
+        (uploads._ADOPT, (blob, blob, 5, "fresh", "none")),
+        (uploads._END, ("fresh", "none", blob)),
+        (holders._HOLD, ("fresh", b"slack", [blob], NOW)),
+        (holders._SETTLE, ("fresh", b"slack", [blob], [blob], [b"x"])),
+        (holders._RELEASE, ("fresh", [blob], [b"slack"], [5])),
+        (leaving._LET_GO, (["fresh"], [blob], [b"slack"], NOW)),
+        (collection._CONDEMN, ("fresh", [blob], "garbage", None)),
+        (collection._BURY, (["fresh"], [blob], ["none"])),
+        (collection._FORGET_ALL, (["fresh"], [blob])),
+    ):
+        assert await _touched(database, sql, values) < 50, sql
+
+
+async def _fill(database: Database, namespace: str, count: int) -> None:
+    for table, columns in (
+        ("blobs", "md5(i::text), sha256(i::text::bytea), 10, 'live', i"),
+        ("holders", "'slack', i, TRUE"),
+        ("former", "'slack'"),
+        ("claims", "'slack', md5(i::text)::bytea, i::text::bytea, 's', 't', 1e12"),
+    ):
+        await database.execute(
+            f"INSERT INTO catalogue.{table} SELECT {namespace}, sha256(i::text::bytea), {columns}"
+            f" FROM generate_series(1, {count}) i"
+        )
+
+
+async def _touched(database: Database, sql: str, values: tuple[object, ...]) -> int:
+    """The rows that some part of the statement gave or looked at in vain, at most."""
+
+    async def explain(db: Connection) -> int:
+        plan = json.loads(await db.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", *values))
+        await db.execute("ROLLBACK; BEGIN")
+        return _most(plan[0]["Plan"])
+
+    return await database.write(explain)
+
+
+def _most(plan: dict[str, Any]) -> int:
+    seen = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return max([seen, *map(_most, plan.get("Plans", []))])

@@ -75,14 +75,18 @@ class Holders(OnDatabase):
         await self._write(namespace, run)
 
 
+# Here and below OFFSET, and '' beside a holder, keep PostgreSQL from gathering all that the holder holds or claims,
+# instead of looking for each blob by its key.
 _HOLD = """
 WITH v AS MATERIALIZED (SELECT nextval('catalogue.counter') AS version)
 INSERT INTO catalogue.holders (namespace, digest, holder, version, confirmed)
 SELECT $1, x.digest, $2, v.version, FALSE FROM unnest($3::bytea[]) AS x (digest), v
-WHERE EXISTS (SELECT 1 FROM catalogue.blobs b WHERE b.namespace = $1 AND b.digest = x.digest AND state = 'live')
-  AND (EXISTS (SELECT 1 FROM catalogue.holders h WHERE h.namespace = $1 AND h.digest = x.digest AND h.holder = $2)
+WHERE EXISTS (SELECT 1 FROM catalogue.blobs b
+              WHERE b.namespace = $1 AND b.digest = x.digest AND state = 'live' OFFSET 0)
+  AND (EXISTS (SELECT 1 FROM catalogue.holders h
+               WHERE h.namespace = $1 AND h.digest = x.digest AND h.holder = $2 OFFSET 0)
     OR EXISTS (SELECT 1 FROM catalogue.claims c
-               WHERE c.namespace = $1 AND c.digest = x.digest AND c.holder = $2 AND expires_at > $4))
+               WHERE c.namespace = $1 AND c.digest = x.digest AND c.holder = $2 AND expires_at > $4 OFFSET 0))
 ON CONFLICT (namespace, digest, holder) DO UPDATE SET version = excluded.version, confirmed = FALSE
 RETURNING digest
 """
@@ -90,13 +94,13 @@ RETURNING digest
 # A claim goes only where the hold is still there: not before something else protects the blob.
 _SETTLE = """
 WITH confirmed AS (
-    UPDATE catalogue.holders SET confirmed = TRUE
-    WHERE namespace = $1 AND holder = $2 AND digest = ANY ($3) AND NOT confirmed
+    UPDATE catalogue.holders h SET confirmed = TRUE FROM unnest($3::bytea[]) AS x (digest)
+    WHERE h.namespace = $1 AND h.digest = x.digest AND h.holder || ''::bytea = $2 AND NOT confirmed
 )
 DELETE FROM catalogue.claims c USING unnest($4::bytea[], $5::bytea[]) AS x (digest, slot_id)
-WHERE c.namespace = $1 AND c.holder = $2 AND c.digest = x.digest AND c.slot_id = x.slot_id
+WHERE c.namespace = $1 AND c.holder || ''::bytea = $2 AND c.digest = x.digest AND c.slot_id = x.slot_id
   AND EXISTS (SELECT 1 FROM catalogue.holders h
-              WHERE h.namespace = $1 AND h.digest = x.digest AND h.holder = $2)
+              WHERE h.namespace = $1 AND h.digest = c.digest AND h.holder = $2 OFFSET 0)
 """
 
 _RELEASE = """
