@@ -17,6 +17,7 @@ from tests.conformance.catalogue_values import (
     digest_of,
     lease_of,
     link,
+    orphan,
     release,
     upload,
 )
@@ -167,3 +168,16 @@ class Quotas:
         assert await catalogue.unlimit(OWNER, WHOLE)
         assert not await catalogue.unlimit(OWNER, WHOLE)
         assert await catalogue.limits() == []
+
+    async def test_of_a_blob_whose_last_generations_are_buried_together_its_size_ceases_to_count_once(
+        self, catalogue: Catalogue
+    ) -> None:
+        names = []
+        for number in (1, 2):
+            names.append((await orphan(catalogue, b"data", number)).name)
+            await catalogue.condemn(OWNER, [digest_of(b"data")], "garbage")
+        await catalogue.rehold(OWNER, SLACK, [digest_of(b"data")])  # a link was found that no row spoke of
+        assert (await catalogue.volume(OWNER, SLACK)).stored == len(b"data")
+        await catalogue.buried(names, NOW)
+        assert await catalogue.volumes() == []
+        assert await catalogue.recount(repair=False) == []

@@ -154,7 +154,8 @@ class Collection(OnFile):
             rows = [row for key in keys for row in db.execute(sql, key).fetchall()]
             db.executemany("INSERT OR IGNORE INTO gone VALUES (?, ?, ?, ?, ?, ?)", [(*row[:5], now) for row in rows])
             forgotten = [condemned(row) for row in rows]
-            for each in forgotten:
+            # Of a blob whose last generations went together the holders lose its size once.
+            for each in {(each.name.namespace, each.name.digest): each for each in forgotten}.values():
                 went(db, each.name, each.size)
             db.executemany(_FORGET_ALL, [key[:2] for key in keys])
             if event is not None:
