@@ -1,4 +1,4 @@
-"""Random operations: the engine on SQLite answers as the one in memory does, whatever came before."""
+"""Random operations: the engines on SQLite and PostgreSQL answer as the one in memory does, whatever came before."""
 
 import asyncio
 import json
@@ -16,14 +16,17 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from blobstore.postgres import Database
 from records.engine import Engine
 from records.engines.memory import MemoryEngine
+from records.engines.postgres import PostgresEngines
 from records.engines.sqlite import SqliteEngine
 from records.errors import Fenced, Released
 from records.history import Recorder
 from records.model import Batch, Delete, Link, Order, Partition, Position, Put, Target
 from records.order import sort_key
 from tests.conformance.engine_values import Clock, digest_of, link_of
+from tests.fakes.postgres import Cluster
 
 CONNECTORS = ["a", "b\0"]
 INSTANCES = ["one", "two"]
@@ -97,6 +100,16 @@ async def _links_of(number: int, engine: Engine) -> Any:
     return await engine.links_of(digest_of(number), None, 1000)
 
 
+async def _events(limit: int, engine: Engine) -> Any:
+    """The events of its one outbox, whatever that is called."""
+    return [(event.seq, event.body) for event in await engine.outbox(limit)]
+
+
+async def _drained(seq: int, engine: Engine) -> None:
+    (source,) = await engine.numbering()
+    await engine.drained(source, seq)
+
+
 class EngineMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
@@ -105,7 +118,17 @@ class EngineMachine(RuleBasedStateMachine):
         self.path = Path(self.folder.name) / "machine.db"
         self.clock = Clock()
         self.model: Engine = MemoryEngine(self.clock)
-        self.engine: Engine = self.runner.run(SqliteEngine.open(self.path, self.clock))
+        self.engine: Engine = self.runner.run(self.open())
+
+    async def open(self) -> Engine:
+        """The engine with what it has kept."""
+        return await SqliteEngine.open(self.path, self.clock)
+
+    async def close(self) -> None:
+        await self.engine.close()
+
+    async def remove(self) -> None:
+        """Leave nothing of it."""
 
     def both(self, step: Callable[[Engine], Awaitable[Any]]) -> Any:
         """What both answer, or raise; it must be the same."""
@@ -211,9 +234,9 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule()
     def drain(self) -> None:
-        events = self.both(lambda engine: engine.outbox(2))
+        events = self.both(partial(_events, 2))
         if events:
-            self.both(lambda engine: engine.drained(events[0].source, events[-1].seq))
+            self.both(partial(_drained, events[-1][0]))
 
     @rule()
     def sanitize(self) -> None:
@@ -221,8 +244,8 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self.runner.run(self.engine.close())
-        self.engine = self.runner.run(SqliteEngine.open(self.path, self.clock))
+        self.runner.run(self.close())
+        self.engine = self.runner.run(self.open())
 
     @invariant()
     def answers_are_the_same(self) -> None:
@@ -241,21 +264,50 @@ class EngineMachine(RuleBasedStateMachine):
             self.both(lambda engine, of=target: engine.linking(of, DIGESTS))
         for erasure in ("e1", "e2"):
             self.both(lambda engine, of=erasure: engine.erased(of))
-        self.both(lambda engine: engine.outbox(1000))
+        self.both(partial(_events, 1000))
         self.both(lambda engine: engine.check())
 
     def teardown(self) -> None:
-        self.runner.run(self.engine.close())
+        self.runner.run(self.close())
+        self.runner.run(self.remove())
         self.runner.close()
         self.folder.cleanup()
 
 
+class OnPostgres(EngineMachine):
+    cluster: Cluster
+    name: str | None = None
+
+    async def open(self) -> Engine:
+        self.name = self.name or await self.cluster.database()
+        self.database = await Database.open(self.cluster.url(self.name))
+        return await (await PostgresEngines.open(self.database, self.clock)).of("o1")
+
+    async def close(self) -> None:
+        await super().close()
+        await self.database.close()
+
+    async def remove(self) -> None:
+        assert self.name is not None
+        await self.cluster.drop(self.name)
+
+
+Sized = Callable[[tuple[int, int], tuple[int, int]], tuple[int, int]]
+
+
 @pytest.mark.long
-def test_both_engines_answer_alike_whatever_came_before(
-    rng: random.Random, sized: Callable[[tuple[int, int], tuple[int, int]], tuple[int, int]]
-) -> None:
-    examples, steps = sized((12, 20), (300, 60))
-    machine = seed(rng.getrandbits(32))(EngineMachine)
+def test_both_engines_answer_alike_whatever_came_before(rng: random.Random, sized: Sized) -> None:
+    run(EngineMachine, rng, *sized((12, 20), (300, 60)))
+
+
+@pytest.mark.long
+def test_the_engine_in_postgresql_answers_alike_too(rng: random.Random, sized: Sized, postgres: Cluster) -> None:
+    OnPostgres.cluster = postgres
+    run(OnPostgres, rng, *sized((6, 20), (150, 60)))
+
+
+def run(machine: type[EngineMachine], rng: random.Random, examples: int, steps: int) -> None:
+    machine = seed(rng.getrandbits(32))(machine)
     profile = settings(
         max_examples=examples,
         stateful_step_count=steps,

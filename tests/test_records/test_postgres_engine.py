@@ -323,3 +323,12 @@ async def test_processes_that_write_at_once_lose_nothing(engine: Engine, databas
     assert len((await engine.page(list(stats), Order.ASC, None, 1000)).records) == sum(
         of.records for of in stats.values()
     )
+
+
+async def test_a_last_link_is_noted_though_two_batches_each_take_one_of_two(engine: Engine) -> None:
+    """Each sees the other's link, unless one waits for the other."""
+    for n in range(30):
+        for place in (MESSAGES, USERS):
+            await apply(engine, place, put("a", "", link_of(n)))
+        await asyncio.gather(*(apply(engine, place, delete("a")) for place in (MESSAGES, USERS)))
+        assert (SLACK, digest_of(n)) in await engine.unlinked(100)

@@ -20,12 +20,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from blobstore.catalogues.memory import MemoryCatalogue
+from blobstore.postgres import Database
 from records.audit.disclosures import Disclosures
 from records.central import Instance, Owner
 from records.centrals.memory import MemoryCentral
 from records.consent.scope import Grant, Scope, Selector, StreamGrant, TimeWindow
 from records.engine import Engines
 from records.engines.memory import MemoryEngines
+from records.engines.postgres import PostgresEngines
 from records.engines.sqlite import SingleFileEngines
 from records.errors import Unknown
 from records.keyring import Keyring
@@ -37,6 +39,7 @@ from records.reading.reads import Reads
 from records.registry import Registry
 from records.writing.ingest import Ingests
 from records.writing.room import Room
+from tests.fakes.postgres import Cluster
 
 CONNECTOR, STREAM = "made", "things"
 
@@ -172,8 +175,12 @@ class Follower:
 
 
 class ReadsMachine(RuleBasedStateMachine):
-    made: Callable[[Path], Engines]
-    """Makes the engines in a folder."""
+    async def open(self) -> Engines:
+        """New engines."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        await self.engines.close()
 
     @initialize()
     def start(self) -> None:
@@ -186,7 +193,7 @@ class ReadsMachine(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         central, keyring = MemoryCentral(), Keyring(bytes(range(32)))
-        self.engines = self.made(Path(self.folder.name))
+        self.engines = await self.open()
         self.owner = await central.ensure_owner("ada", TIMES[0])
         registry = Registry(central)
         await registry.register(self.owner, json.dumps(MANIFEST).encode())
@@ -334,17 +341,33 @@ class ReadsMachine(RuleBasedStateMachine):
             list(self._pages(follower, 3))
             now = {name: data for name, (data, _) in follower.client.seen(self.states[-1]).items()}
             assert follower.copy == now
-        self.runner.run(self.engines.close())
+        self.runner.run(self.close())
         self.runner.close()
         self.folder.cleanup()
 
 
 class OnSqlite(ReadsMachine):
-    made = SingleFileEngines
+    async def open(self) -> Engines:
+        return SingleFileEngines(Path(self.folder.name))
 
 
 class InMemory(ReadsMachine):
-    made = staticmethod(lambda _: MemoryEngines())
+    async def open(self) -> Engines:
+        return MemoryEngines()
+
+
+class OnPostgres(ReadsMachine):
+    cluster: Cluster
+
+    async def open(self) -> Engines:
+        self.name = await self.cluster.database()
+        self.database = await Database.open(self.cluster.url(self.name))
+        return await PostgresEngines.open(self.database)
+
+    async def close(self) -> None:
+        await super().close()
+        await self.database.close()
+        await self.cluster.drop(self.name)
 
 
 def _name(of: Shown | Removed) -> Name:
@@ -366,8 +389,20 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def test_clients_see_what_the_specification_says_whatever_happens(
     machine: type[ReadsMachine], rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
+    run(machine, rng, sized(15, 500))
+
+
+@pytest.mark.long
+def test_clients_see_the_same_in_postgresql(
+    rng: random.Random, sized: Callable[[int, int], int], postgres: Cluster
+) -> None:
+    OnPostgres.cluster = postgres
+    run(OnPostgres, rng, sized(5, 150))
+
+
+def run(machine: type[ReadsMachine], rng: random.Random, examples: int) -> None:
     steps = settings(
-        max_examples=sized(15, 500),
+        max_examples=examples,
         stateful_step_count=50,
         deadline=None,
         database=None,
