@@ -76,7 +76,7 @@ _TOP = re.compile(
     r"|blobs|records|locks|collect\.lock|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
 )
 _RECORDS = re.compile(rf"records/({_ID})(/{_ID})?{_DATABASE}")
-_LOCKS = re.compile(r"locks/(era|copy)_[0-9a-z_]+")
+_LOCKS = re.compile(r"locks/(era|copy|move)_[0-9a-z_]+")
 _LOGS = re.compile(r".*\.db-(wal|shm|journal)")
 _CENTRAL = re.compile(r"(central|catalogue)\.db(-wal|-shm|-journal)?")
 _SETTINGS = re.compile(

@@ -17,6 +17,7 @@ from records.engines.sqlite import SingleFileEngines
 from records.erasure.residue import SILENT, Tables
 from records.guarded import GuardedEngines
 from records.layout import RECORDS, Topology
+from records.moving.engines import MovableEngines
 
 if TYPE_CHECKING:
     from blobstore.postgres import Database
@@ -98,6 +99,7 @@ async def _centre(centre: Centre, opening: AsyncExitStack) -> tuple[Central, Cat
 
 
 def _files(folder: Path, topology: Topology, central: Central, store_id: str) -> Engines:
+    shards = PerConnectorEngines(folder, central, store_id)
     if topology is Topology.PER_CONNECTOR:
-        return PerConnectorEngines(folder, central, store_id)
-    return GuardedEngines(SingleFileEngines(folder), topology, central, store_id)
+        return MovableEngines(None, shards)
+    return MovableEngines(GuardedEngines(SingleFileEngines(folder), topology, central, store_id), shards)

@@ -25,6 +25,7 @@ _COMMANDS = {
     "connector": "tools.connector",
     "merge": "tools.merge",
     "oracle": "tools.oracle",
+    "topology": "tools.topology:topology",
     "bench": "tools.bench",
 }
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from blobstore.durable import make_folders, write_durably
 from blobstore.errors import BlobError, translated
@@ -87,6 +88,8 @@ def _with_options(command: F, *, required: bool) -> F:
         **options: Any,
     ) -> object:
         floor = Floor(min_free, min_free_inodes)
+        if click.get_current_context().get_parameter_source("topology") is ParameterSource.DEFAULT_MAP:
+            topology = None  # it is what the directory has, which may change before it is opened: records move
         opening = None if data is None else Opening(data, topology, blobs, floor, ledger, database_url)
         return command(*args, opening=opening, **options)
 
@@ -188,6 +191,15 @@ def _topology(name: str) -> Topology:
     if name not in TOPOLOGIES:
         raise click.ClickException(f"there is no topology {name!r}; there are {', '.join(TOPOLOGIES)}")
     return Topology(name)
+
+
+def fix_topology(data: Path, topology: Topology) -> None:
+    """Write down that all records have come to another topology."""
+    path = data / CONFIGURATION
+    with file_lock(data / "blobstore.lock"):
+        known = {**configured(path), "topology": str(topology)}
+        lines = (f"{name} = {json.dumps(value)}\n" for name, value in known.items())
+        write_durably(path, "".join(lines).encode())
 
 
 def _add(path: Path, name: str, value: str) -> None:

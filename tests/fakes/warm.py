@@ -21,7 +21,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LOADED = (
     *("tools.backup", "tools.restore"),
-    *("tools.doctor", "tools.erase", "tools.gc", "tools.grant", "tools.serve", "tools.spine", "tools.token"),
+    *(
+        "tools.doctor",
+        "tools.erase",
+        "tools.gc",
+        "tools.grant",
+        "tools.serve",
+        "tools.spine",
+        "tools.token",
+        "tools.topology",
+    ),
     *("aiohttp", "tests.crash.look", "tests.fakes.stores"),
 )
 

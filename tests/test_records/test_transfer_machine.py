@@ -75,7 +75,7 @@ class TransferMachine(EngineMachine):
 def test_what_has_moved_answers_as_it_did_whatever_came_before(
     rng: random.Random, sized: Callable[[tuple[int, int], tuple[int, int]], tuple[int, int]]
 ) -> None:
-    examples, steps = sized((6, 20), (200, 60))
+    examples, steps = sized((6, 20), (60, 50))
     machine = seed(rng.getrandbits(32))(TransferMachine)
     profile = settings(
         max_examples=examples,

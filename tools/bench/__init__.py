@@ -9,6 +9,7 @@ from tools.bench.http import http_
 from tools.bench.hydrate import hydrate
 from tools.bench.memory import memory
 from tools.bench.records import records
+from tools.bench.topology import topology
 
 __all__ = ["bench"]
 
@@ -25,3 +26,4 @@ bench.add_command(http_)
 bench.add_command(hydrate)
 bench.add_command(memory)
 bench.add_command(records)
+bench.add_command(topology)

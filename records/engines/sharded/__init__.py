@@ -19,18 +19,20 @@ from records.central import Central
 from records.engine import Engine
 from records.engines.sharded.erasure import Erasure
 from records.engines.sharded.moving import Moving
+from records.engines.sharded.places import Places
 from records.engines.sharded.pool import Pool
-from records.engines.sharded.routing import Surroundings
+from records.engines.sharded.routing import HERE, Surroundings
 from records.engines.sqlite import OWNER, SqliteEngine
 from records.layout import Topology
 from records.shards import RECORDS
+from records.transfer import NEW, Mark, Stage
 
 __all__ = ["PerConnectorEngines", "ShardedEngine"]
 
 TOPOLOGY = Topology.PER_CONNECTOR
 
 
-class ShardedEngine(Erasure, Moving):
+class ShardedEngine(Erasure, Moving, Places):
     """Adapter of `records.engine.Engine`."""
 
 
@@ -54,11 +56,21 @@ class PerConnectorEngines:
         self._store_id = store_id
         self._around = Surroundings(directory, central, self._require, pool or Pool(), clock=clock)
         self._engines: dict[str, ShardedEngine] = {}
+        self._begun: set[str] = set()
         self._opening = asyncio.Lock()
         self._closed = False
 
     async def of(self, owner: str) -> Engine:
         """As the port says. Raises `ValueError` for what is no owner's id: paths are made of nothing else."""
+        engine = await self.sharded(owner)
+        if owner not in self._begun:
+            if not await engine.main.connectors() and not await engine.main.marks():
+                await engine.main.mark(Mark(NEW, Stage.LEFT, HERE))
+            self._begun.add(owner)
+        return engine
+
+    async def sharded(self, owner: str) -> ShardedEngine:
+        """As `of`, but where nothing is kept of the owner it is still open where connectors will live."""
         if not OWNER.match(owner):
             raise ValueError("an owner's id has lower-case letters and digits only")
         async with self._opening:

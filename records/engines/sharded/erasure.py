@@ -12,6 +12,7 @@ from records.engines.sharded.writes import Writes
 from records.engines.sqlite import SqliteEngine
 from records.model import Erased, Partition, Target
 from records.shards import Home
+from records.transfer import Stage
 
 
 class Erasure(Writes):
@@ -26,7 +27,7 @@ class Erasure(Writes):
     async def erased(self, erasure: str) -> dict[Partition, int]:
         answers = await self._ask_all(await self._homes.now(), lambda _, engine: engine.erased(erasure))
         found = {place: count for connector in sorted(answers) for place, count in answers[connector].items()}
-        return found | await self._main.erased(erasure)
+        return await self._main.erased(erasure) | found
 
     async def forget(self, before: float, limit: int) -> int:
         gone = await self._main.forget(before, limit)
@@ -59,7 +60,9 @@ class Erasure(Writes):
         """Remove files that no connector lives in: what a crash left. False where that has to wait for others."""
 
         async def shards() -> set[str]:
-            return {home.shard for home in (await self._homes.now()).values()}
+            marks = await self._main.marks()  # before homes: what is on its way has come, or is in the marks
+            coming = {mark.other for mark in marks if mark.stage is not Stage.COMING}
+            return coming | {home.shard for home in (await self._homes.now()).values()}
 
         return await sweep(self._path("-").parent, shards)
 

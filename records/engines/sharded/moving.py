@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Self, TypeVar
 
 from records.engine import Engine
-from records.engines.sharded.routing import Routing
+from records.engines.sharded.routing import HERE, Routing
 from records.model import Partition
-from records.transfer import NEW, Item, Mark, Piece, State
+from records.transfer import NEW, Item, Mark, Piece, Stage, State
 
 T = TypeVar("T")
 
@@ -21,7 +21,11 @@ class Moving(Routing):
 
     async def marks(self) -> list[Mark]:
         answers = await self._ask_all(await self._homes.now(), lambda _, engine: engine.marks())
-        return sorted([*await self._main.marks(), *(mark for marks in answers.values() for mark in marks)])
+        found = [mark for marks in answers.values() for mark in marks]
+        for mark in await self._main.marks():  # of what has a home, the home alone tells
+            if mark.connector not in answers and not (mark.connector == NEW and mark.other == HERE):
+                found.append(mark)
+        return sorted(found)
 
     async def mark(self, mark: Mark) -> None:
         if mark.connector == NEW:
@@ -31,8 +35,8 @@ class Moving(Routing):
 
     async def unmark(self, connector: str) -> None:
         if connector == NEW:
-            await self._main.unmark(connector)
-        elif connector in await self._homes.now():
+            await self._main.mark(Mark(NEW, Stage.LEFT, HERE))
+        elif connector in await self.connectors():
             await self._tell(connector, lambda engine: engine.unmark(connector))
 
     def regardless(self) -> Self:

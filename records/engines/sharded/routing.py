@@ -24,11 +24,15 @@ from records.engines.sqlite import SqliteEngine
 from records.errors import SourceDamaged, SourceDown
 from records.layout import Topology
 from records.shards import Home
+from records.transfer import NEW
 
 T = TypeVar("T")
 
 _FOR_GOOD = (Damaged, Missing, NewerVersion, WrongStore)
 """What trying again does not help against."""
+
+HERE = "per-connector"
+"""In the mark of an owner's one file: connectors of which nothing is kept there get shards of their own."""
 
 AT_ONCE = 8
 """Shards of one request that are asked at the same time."""
@@ -64,6 +68,8 @@ class Routing:
         self._lively: set[str] = set()
         """Shards that had events when they were last asked."""
         self._regardless = False
+        self.patience: Callable[[str], Awaitable[None]] = _no_patience
+        """Waits for a connector that is marked where it lives, or mends that."""
         self._closed = False
         self._waking = asyncio.Lock()
         self._placing = asyncio.Lock()
@@ -76,7 +82,7 @@ class Routing:
         while True:
             home = await self._homes.of(connector)
             if home is None:
-                return await call(self._main)
+                return await self._ask_main(connector, call)
             try:
                 async with self._opened(connector, home.shard) as shard:
                     return await call(shard)
@@ -87,6 +93,8 @@ class Routing:
     async def _tell(self, connector: str, call: Callable[[Engine], Awaitable[T]]) -> T:
         """As `_ask`, for what writes: there is a shard, made if need be, and it is awake."""
         while True:
+            if await self._homes.of(connector) is None and await self._is_served_in_main(connector):
+                return await call(self._main)
             home = await self._home(connector)
             try:
                 async with self._opened(connector, home.shard) as shard:
@@ -94,6 +102,32 @@ class Routing:
             except (Moved, Sealed) as error:
                 if not await self._moved(connector, home) and isinstance(error, Moved):
                     raise
+
+    async def _ask_main(self, connector: str, call: Callable[[Engine], Awaitable[T]]) -> T:
+        """What the one file says of a connector that has no home: it lives there, or nowhere yet."""
+        try:
+            return await call(self._main)
+        except Moved:
+            if not await self._is_new(connector):
+                raise
+            return await call(self._main.regardless())
+
+    async def _is_served_in_main(self, connector: str) -> bool:
+        """Whether a connector without a home is written to in the one file: it is kept there, or what is new is."""
+        if connector in await self._main.connectors():
+            return True
+        return not any(mark.connector == NEW for mark in await self._main.marks())
+
+    async def _is_new(self, connector: str) -> bool:
+        """Whether nothing is kept of it, and it would get a shard of its own."""
+        marks = {mark.connector: mark for mark in await self._main.marks()}
+        new = marks.get(NEW)
+        return (
+            new is not None
+            and new.other == HERE
+            and connector not in marks
+            and connector not in await self._main.connectors()
+        )
 
     async def _awake(self, connector: str, shard: Shard, call: Callable[[Engine], Awaitable[T]]) -> T:
         while True:
@@ -139,7 +173,8 @@ class Routing:
             home = await self._homes.of(connector)
             async with AsyncExitStack() as stack:
                 if home is None:
-                    return self._main, stack.pop_all()
+                    new = await self._is_new(connector)
+                    return self._main.regardless() if new else self._main, stack.pop_all()
                 try:
                     return await stack.enter_async_context(self._opened(connector, home.shard)), stack.pop_all()
                 except Moved:
@@ -148,8 +183,9 @@ class Routing:
 
     async def look_again(self, connector: str) -> None:
         """It was not where it was held: see `_moved`."""
-        if (home := await self._homes.of(connector)) is not None:
-            await self._moved(connector, home)
+        home = await self._homes.of(connector)
+        if home is None or not await self._moved(connector, home):
+            await self.patience(connector)
 
     # -- opening ---------------------------------------------------------------------------------------------------
 
@@ -185,9 +221,10 @@ class Routing:
         async with self._placing:
             if (there := await self._homes.of(connector)) is not None:
                 return there
-            await self._main.release_epoch(connector)  # whether connectors that are new are served here at all
             shard = secrets.token_hex(8)
             async with placing(self._path(shard).parent):
+                if not await self._is_new(connector):
+                    raise Moved(f"{connector} has another place")
                 await self._make(shard)
                 home = await self._central.place(self._owner, connector, shard)
             if home.shard == shard:
@@ -237,3 +274,7 @@ class Routing:
 
         await asyncio.gather(*(one(each) for each in sorted(connectors)))
         return answers, silent
+
+
+async def _no_patience(connector: str) -> None:
+    raise Moved(f"{connector} has moved")

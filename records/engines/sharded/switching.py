@@ -37,6 +37,14 @@ async def placing(folder: Path) -> AsyncIterator[None]:
         yield
 
 
+@asynccontextmanager
+async def nobody_places(folder: Path) -> AsyncIterator[None]:
+    """While this is held, nobody makes a shard that no connector has yet."""
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    async with _locked(folder / PLACING, fcntl.LOCK_EX):
+        yield
+
+
 async def mend(path: Path, still: Callable[[], Awaitable[int | None]]) -> bool:
     """Wait for whoever gives the shard up. False where nothing was the matter with it.
 

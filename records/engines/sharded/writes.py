@@ -9,6 +9,7 @@ from records.engine import Engine
 from records.engines.sharded.events import Events
 from records.engines.sharded.merging import Stats
 from records.engines.sharded.reads import Reads
+from records.engines.sharded.shard import Shard
 from records.errors import Partly, SourceDown
 from records.model import Batch, Link, Linking, Outcome, Partition, PlacedLink, Target
 from records.shards import Home
@@ -86,8 +87,10 @@ class Writes(Reads, Events):
         homes = await self._homes.now()
         if connector is not None:
             return await self._ask(connector, lambda engine: engine.unlinked(limit, connector))
-        for each in sorted(homes):
-            if _may_have_notes(homes[each]):
+        for each in sorted({*homes, *await self._main.connectors()}):
+            if each not in homes:
+                found += await self._main.regardless().unlinked(limit - len(found), each)
+            elif _may_have_notes(homes[each]):
                 with suppress(SourceDown):  # what it holds stays; the others' garbage does not wait for it
                     found += await self._noted(each, homes[each], limit - len(found))
             if len(found) == limit:
@@ -101,9 +104,7 @@ class Writes(Reads, Events):
         return found
 
     async def notes(self, connector: str, digests: Collection[Digest]) -> list[int]:
-        home = await self._homes.of(connector)
-        numbers = await self._ask(connector, lambda engine: engine.notes(connector, digests))
-        return [int(home.shard, 16) << NOTE_BITS | number for number in numbers] if home is not None else numbers
+        return await self._ask(connector, partial(_notes, connector, digests))
 
     async def forget_notes(self, notes: Collection[int]) -> None:
         shards: dict[int, list[int]] = {}
@@ -115,6 +116,13 @@ class Writes(Reads, Events):
             mine = shards.get(int(home.shard, 16), [])
             if mine:
                 await self._ask(connector, partial(_forget_notes, mine))
+
+
+async def _notes(connector: str, digests: Collection[Digest], engine: Engine) -> list[int]:
+    """Numbered so that those of two shards are never the same."""
+    numbers = await engine.notes(connector, digests)
+    shard = int(engine.path.stem, 16) if isinstance(engine, Shard) else 0
+    return [shard << NOTE_BITS | number for number in numbers]
 
 
 async def _forget_notes(notes: Sequence[int], engine: Engine) -> None:

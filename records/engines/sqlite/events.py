@@ -23,6 +23,10 @@ class Events(OnFile):
     async def bind(self, name: str) -> str:
         return await bind(self._file, name)
 
+    async def is_bound(self) -> bool:
+        """Whether it has a name."""
+        return await self._file.read(lambda db: db.execute("SELECT 1 FROM bound").fetchone() is not None)
+
     async def drained(self, source: str, seq: int) -> None:
         if source == self.source:
             await self._file.execute("DELETE FROM outbox WHERE seq <= ?", (seq,))

@@ -14,6 +14,9 @@ from records.transfer import Item, Mark, Piece, Stage, State
 
 T = TypeVar("T")
 
+CONDEMNED = 1 << 62
+"""In the place of the disturbances that a copy knows of: more than there ever are."""
+
 
 class Moving(OnFile):
     """The part of the port that moves connectors."""
@@ -66,7 +69,31 @@ class Moving(OnFile):
             if _require_away(db, connector) is None:
                 _mark(db, Mark(connector, Stage.COMING, ""))
             db.execute(_KNOWN, (disturbances, connector))
-            return _discard(db, connector, limit)
+            done = _discard(db, connector, limit)
+            if done:
+                db.execute(_SPARED, (disturbances, connector, CONDEMNED))
+            return done
+
+        return await self._file.write(run)
+
+    async def condemn(self, connector: str, disturbances: int) -> bool:
+        """Let no piece be added to what is here of a connector that is not served here, if it is from before so many
+        disturbances: it is to be discarded. False where nothing of the kind is here.
+
+        What was read before, and is yet to be loaded, is refused from then on.
+        """
+
+        def run(db: sqlite3.Connection) -> bool:
+            sql = "SELECT stage, disturbances FROM moving WHERE connector = ?"
+            stage, known = db.execute(sql, (connector,)).fetchone() or (None, 0)
+            if stage is None and connector_there(db, connector):
+                return False
+            if stage is None:
+                _mark(db, Mark(connector, Stage.COMING, ""), disturbances)
+            if stage in (None, Stage.LEAVING.value) or disturbances <= known < CONDEMNED:
+                return False
+            db.execute(_KNOWN, (CONDEMNED, connector))
+            return True
 
         return await self._file.write(run)
 
@@ -90,10 +117,14 @@ def _mark(db: sqlite3.Connection, mark: Mark, disturbances: int = 0) -> None:
 def _require_away(db: sqlite3.Connection, connector: str) -> int | None:
     """The number of disturbances that its mark knows of; None where nothing is known of it at all."""
     row = db.execute("SELECT stage, disturbances FROM moving WHERE connector = ?", (connector,)).fetchone()
-    there = db.execute("SELECT 1 FROM connectors WHERE name = ?", (connector,)).fetchone() is not None
-    if (row is None and there) or (row is not None and row[0] == Stage.LEAVING.value):
+    if (row is None and connector_there(db, connector)) or (row is not None and row[0] == Stage.LEAVING.value):
         raise ValueError(f"{connector} is served here")
     return None if row is None else int(row[1])
+
+
+def connector_there(db: sqlite3.Connection, connector: str) -> bool:
+    """Whether anything is kept of it."""
+    return db.execute("SELECT 1 FROM connectors WHERE name = ?", (connector,)).fetchone() is not None
 
 
 def _undone_if_false(db: sqlite3.Connection, run: Callable[[sqlite3.Connection], bool]) -> bool:
@@ -139,6 +170,8 @@ _MARK = """
 INSERT INTO moving VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     stage = excluded.stage, other = excluded.other, disturbances = max(disturbances, excluded.disturbances)
 """
+
+_SPARED = "UPDATE moving SET disturbances = ? WHERE connector = ? AND disturbances = ?"
 
 _KNOWN = "UPDATE moving SET disturbances = max(disturbances, ?) WHERE connector = ?"
 

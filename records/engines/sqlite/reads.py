@@ -60,7 +60,7 @@ class Reads(OnFile):
     def visiting(self, partitions: Collection[Partition]) -> Iterator[Iterator[Linked]]:
         """As `visit`, for a thread of the caller's. Blocks."""
         with self._file.snapshot() as db, closing(visited(db, partitions)) as records:
-            yield records
+            yield self.here(_connectors(partitions), lambda _: records)(db)
 
     async def sample(
         self, partition: Partition, versions: Collection[int], *, max_bytes: int | None = None
