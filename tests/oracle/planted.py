@@ -172,7 +172,27 @@ RULES: Mapping[str, Plant] = {
 }
 """A fault for each rule of a grant."""
 
+
+def _an_event_is_lost(store: RecordStore) -> None:
+    note = store.central.note
+
+    async def forgetful(owner: str, event: bytes, *rest: Any) -> None:
+        if b'"invalid_cursor"' not in event:
+            await note(owner, event, *rest)
+
+    store.central.note = forgetful  # type: ignore[method-assign]
+
+
+def _a_server_fails(store: RecordStore) -> None:
+    async def failing(*_: Any) -> Any:
+        raise RuntimeError("planted")
+
+    store.reads.stream = failing  # type: ignore[method-assign]
+
+
 MISTAKES: Mapping[str, Plant] = {
+    "an event is not on the spine": _an_event_is_lost,
+    "a server fails": _a_server_fails,
     "a row is lost at equal sort keys": in_engine(LostAtATie),
     "partitions are merged in another order": in_engine(MergedInAnotherOrder),
     "tombstones are not told": in_engine(ForgottenGrave),

@@ -101,6 +101,9 @@ async def _asked(request: Request, servers: Sequence[Server]) -> Answer:
 
 
 def _compare(request: Request, servers: Sequence[Server], answers: Sequence[Answer]) -> None:
+    for server, answer in zip(servers, answers, strict=True):
+        if answer.status >= 500:  # also where all of them fail alike
+            raise _Differs(server.base_url, f"it fails: {answer.status}", answers[0], answer)
     for server, answer in zip(servers[1:], answers[1:], strict=True):
         try:
             verdict.require_alike(request, answers[0], answer, server.matching)
