@@ -17,7 +17,7 @@ from records.erasure.ledger import Position
 from records.layout import CONFIGURATION, SECRET, STORE_ID
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
-from records.snapshots.moments import moment
+from records.snapshots.moments import moments
 from records.snapshots.repository import BATCH, Repository
 from records.store import RecordStore
 
@@ -72,15 +72,20 @@ class _Backup:
         self._store = store
         self._repository = repository
         self._progress = progress
+        self._ahead = repository.staged()
+        self._moments = moments(store, self._ahead)
         self.copied_blobs = 0
         self.copied_bytes = 0
 
     async def make(self) -> Manifest:
         """Most bytes first, while no snapshot of a database is held; then a moment, and what it knows beyond them."""
         await self._copy_ahead()
-        for _ in range(TRIES):
-            with suppress(_Overtaken):
-                return await self._moment()
+        try:
+            for _ in range(TRIES):
+                with suppress(_Overtaken):
+                    return await self._moment()
+        finally:
+            await asyncio.to_thread(shutil.rmtree, self._ahead, ignore_errors=True)
         raise StorageUnavailable("erasures took away what was being copied each time; try again when fewer run")
 
     async def _copy_ahead(self) -> None:
@@ -90,7 +95,7 @@ class _Backup:
     async def _moment(self) -> Manifest:
         folder = await asyncio.to_thread(self._repository.begin)
         ledger = await self._store.ledger.position()  # before: what is written meanwhile may, or may not, be in it
-        async with moment(self._store) as found:
+        async with self._moments() as found:
             at = times.now()
             async with found.catalogue(folder) as catalogue:
                 await self._copy_blobs(catalogue, folder)

@@ -1,15 +1,17 @@
 """One moment of all databases of a store, whatever they are, and their copy in the folder of a snapshot."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from blobstore.catalogue import Catalogue
 from blobstore.catalogues.sqlite import SqliteCatalogue
 from blobstore.sqlite.cut import Cut, cut
-from records.layout import CATALOGUE, DATABASES, record_files
+from records.layout import CATALOGUE, DATABASES, RECORDS
+from records.snapshots.resting import Resting
 from records.store import RecordStore
 
 
@@ -25,29 +27,36 @@ class Moment(Protocol):
         ...
 
 
-def moment(store: RecordStore) -> AbstractAsyncContextManager[Moment]:
-    """The moment at which the block begins; writers go on. Raises `StorageUnavailable`."""
+Moments = Callable[[], AbstractAsyncContextManager[Moment]]
+"""Gives the moment at which the block begins; writers go on. Raises `StorageUnavailable`."""
+
+
+def moments(store: RecordStore, ahead: Path) -> Moments:
+    """Moments of the store. `ahead` is for copies that are made before; it becomes a folder on the snapshots' disk."""
     if store.database is None:
-        return _files(store.directory)
+        return partial(_files, store.directory, Resting(store.directory, ahead))
     # Its driver is needed only where there is a database.
     from records.snapshots.database import moment_of
 
-    return moment_of(store.database)
+    return partial(moment_of, store.database)
 
 
 @asynccontextmanager
-async def _files(directory: Path) -> AsyncIterator[Moment]:
+async def _files(directory: Path, resting: Resting) -> AsyncIterator[Moment]:
     def databases() -> list[Path]:
-        return [*(directory / name for name in DATABASES), *record_files(directory)]
+        owners = (directory / RECORDS).glob("*.db")
+        return [*(directory / name for name in DATABASES), *owners, *resting.others()]
 
+    await asyncio.to_thread(resting.copy)
     with ExitStack() as ending:
-        yield _Files(directory, await asyncio.to_thread(ending.enter_context, cut(databases)))
+        yield _Files(directory, await asyncio.to_thread(ending.enter_context, cut(databases)), resting)
 
 
 class _Files:
-    def __init__(self, directory: Path, moment: Cut) -> None:
+    def __init__(self, directory: Path, moment: Cut, resting: Resting) -> None:
         self._directory = directory
         self._moment = moment
+        self._resting = resting
 
     @asynccontextmanager
     async def catalogue(self, folder: Path) -> AsyncIterator[Catalogue]:
@@ -63,6 +72,7 @@ class _Files:
         for file in self._moment.files:
             if file.name != CATALOGUE:
                 await self._copy(file, folder)
+        await asyncio.to_thread(self._resting.take, folder)
 
     async def _copy(self, file: Path, folder: Path) -> None:
         target = folder / file.relative_to(self._directory)

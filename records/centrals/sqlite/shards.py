@@ -1,6 +1,10 @@
 """Where records live, in SQLite."""
 
+from contextlib import closing
+from pathlib import Path
+
 from blobstore.sqlite import sqlite3
+from blobstore.sqlite.connection import connect, translated
 from records.centrals.sqlite.schema import OnFile, require_owner
 from records.shards import Home, Left, Shards
 
@@ -77,6 +81,12 @@ class Homes(OnFile):
         return await self._file.write(run)
 
 
+def homes_in(path: Path) -> list[tuple[str, Home]]:
+    """The homes of all owners' connectors, each after its owner, in a file that somebody may be writing to. Blocks."""
+    with translated(path), closing(connect(path)) as db:
+        return [(owner, _home(*row)) for owner, *row in db.execute(_ALL)]
+
+
 def _find(db: sqlite3.Connection, owner: str, connector: str) -> Home | None:
     row = db.execute(f"{_HOMES} AND connector = ?", (owner, connector)).fetchone()
     return None if row is None else _home(*row[1:])
@@ -99,6 +109,8 @@ def _home(shard: str, number: int, rests: int, notes: int, stale: int, oldest: f
 _TOPOLOGY = "SELECT topology, revision FROM topologies WHERE owner = ?"
 
 _HOMES = "SELECT connector, shard, number, rests, notes, stale, oldest FROM homes WHERE owner = ?"
+
+_ALL = "SELECT owner, shard, number, rests, notes, stale, oldest FROM homes ORDER BY owner, connector"
 
 _WAKE = """
 UPDATE homes SET number = number + 1, rests = 0 WHERE owner = ? AND connector = ? AND shard = ? RETURNING number
