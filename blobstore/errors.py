@@ -13,6 +13,7 @@ BlobError
 │   ├── Missing          a part of a store is gone; an empty one in its place would be taken for the truth
 │   ├── NewerVersion     a database file was made by a newer version of this program
 │   ├── Moved            what was asked for is kept elsewhere now, or not yet here: find out where, and repeat
+│   ├── MovedAway        all of a store is in another database now
 │   └── WrongStore       parts that do not belong together: of different stores, or of different times of one
 └── FuseBlown            a collection would remove suspiciously much; nothing was removed
 """
@@ -72,6 +73,10 @@ class NewerVersion(StorageUnavailable):
 
 class Moved(StorageUnavailable):
     """What was asked for is kept elsewhere now, or is not here yet. Nothing was written: find out where, and repeat."""
+
+
+class MovedAway(StorageUnavailable):
+    """All of a store is in another database now. Nothing was written: find out where, and repeat."""
 
 
 class WrongStore(StorageUnavailable):

@@ -1,6 +1,7 @@
 """An adapter that may move to another place while it is used: who uses it need not know.
 
-A call that raises `Moved` did nothing, and is repeated where the store is now. Nothing is asked before.
+A call that raises `MovedAway` (or `Moved`, where a file is gone) did nothing, and is repeated where the store is now.
+Nothing is asked before.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from blobstore.errors import Moved
+from blobstore.errors import Moved, MovedAway
 
 
 class Adapter(Protocol):
@@ -62,7 +63,7 @@ class Relocating(Generic[P]):
                 here.calls += 1
                 try:
                     return await getattr(here.adapter, name)(*arguments, **named)
-                except Moved:
+                except (Moved, MovedAway):
                     if attempt == TRIES - 1:
                         raise
                 finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from blobstore.catalogue import Catalogue
 from blobstore.catalogues.sqlite import SqliteCatalogue
-from blobstore.errors import Moved, StorageUnavailable
+from blobstore.errors import Moved, MovedAway, StorageUnavailable
 from blobstore.relocating import Adapter, Relocating
 from blobstore.sqlite.outside import place_of
 from records.central import Central
@@ -79,7 +79,7 @@ class Centre:
         path = self._directory / file
         try:
             return await self._from(topology, path, from_file, from_database, make=make)
-        except Moved:
+        except (Moved, MovedAway):
             other = Topology.POSTGRES if topology.is_files else Topology.SINGLE
             return await self._from(other, path, from_file, from_database, make=False)
 
@@ -94,7 +94,7 @@ class Centre:
     ) -> T:
         if topology.is_files:
             if not make and not await asyncio.to_thread(path.exists):  # to open it would make one
-                raise Moved(f"{path.name} is not here any more")
+                raise MovedAway(f"{path.name} is not here any more")
             return await from_file(path)
         return await from_database(await self.database(await asyncio.to_thread(place_of, path)), make)
 
@@ -122,7 +122,7 @@ async def _require_there(database: "Database", schema: str, *, make: bool) -> No
     from blobstore.postgres.migrations import is_there
 
     if not make and not await is_there(database, schema, "migrations"):
-        raise Moved(f"the schema {schema} is not in the database")
+        raise MovedAway(f"the schema {schema} is not in the database")
 
 
 def _configuration(path: Path) -> dict[str, str]:

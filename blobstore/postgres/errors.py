@@ -2,7 +2,7 @@
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
 
-from blobstore.errors import Damaged, Moved, OutOfSpace, StorageUnavailable
+from blobstore.errors import Damaged, MovedAway, OutOfSpace, StorageUnavailable
 
 _CONFLICTS = ("40001", "40P01")
 """Serialization failure, deadlock: nothing was done, and the same again may succeed."""
@@ -42,7 +42,7 @@ def translate(error: Exception) -> Exception:
     """What an error means to the caller."""
     code = _code(error)
     if code in _GONE:
-        return Moved("what was in this schema of the database is kept elsewhere now")
+        return MovedAway("what was in this schema of the database is kept elsewhere now")
     if code.startswith(_OURS):
         return error
     if code in _NO_SPACE:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blobstore.errors import Moved, NewerVersion
+from blobstore.errors import MovedAway, NewerVersion
 from blobstore.postgres.database import Connection, Database
 
 MOVED = "moved"
@@ -28,7 +28,7 @@ async def migrate(database: Database, schema: str, steps: Sequence[Step]) -> Non
     """Make the schema if need be, and take the steps that have not been taken, in order, all or none.
 
     Any number of processes may do so at once. Raises `NewerVersion` when a step was taken that is not among these,
-    `Moved` when the schema has moved away.
+    `MovedAway` when the schema has moved away.
     """
     if await applied(database, schema) != [step.name for step in steps]:
         await database.write(lambda db: _take(db, schema, steps), lock=LOCK, timeout=MIGRATION_TIMEOUT)
@@ -43,7 +43,7 @@ async def _take(db: Connection, schema: str, steps: Sequence[Step]) -> None:
     done = await _applied(db, schema)
     known = [step.name for step in steps]
     if MOVED in done:
-        raise Moved(f"what was in the database's schema {schema} is kept elsewhere now")
+        raise MovedAway(f"what was in the database's schema {schema} is kept elsewhere now")
     if unknown := [name for name in done if name not in known]:
         raise NewerVersion(
             f"the database's schema {schema} was made by a newer version ({unknown[-1]}); upgrade this program"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlite_utils import Migrations
 
-from blobstore.errors import Damaged, Moved, NewerVersion, StorageUnavailable
+from blobstore.errors import Damaged, MovedAway, NewerVersion, StorageUnavailable
 from blobstore.sqlite import require_sound_sqlite, sqlite3
 from blobstore.sqlite.connection import connect, translated
 from blobstore.sqlite.file import file_lock, lock_of
@@ -76,7 +76,7 @@ def finish(path: Path, migrations: Migrations) -> Standing | None:
             if not path.exists():
                 return None
             with closing(connect(path)) as connection:
-                with suppress(NewerVersion, Moved):
+                with suppress(NewerVersion, MovedAway):
                     prepare(path, connection, schema)
                     schema.advance(path, connection, When.SWEEP)
                 return _standing(path, schema, connection)
@@ -98,7 +98,7 @@ def _standing(path: Path, schema: Schema, connection: sqlite3.Connection) -> Sta
     found, unknown = schema.found(connection)
     try:
         schema.version(path, connection)
-    except Moved:
+    except MovedAway:
         return Standing(found.taken, schema.latest, State.MOVED)
     except NewerVersion:
         return Standing(found.taken, schema.latest, State.REFUSED)

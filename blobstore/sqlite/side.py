@@ -183,10 +183,10 @@ class SqliteSide:
 
     async def clear(self, sections: Sequence[Section]) -> None:
         for section in reversed(sections):
-            for statement in self._tables[section.name].clear:
-                await self._query(statement)
+            await self._do(partial(self._clear, section))
 
     async def add(self, section: Section, rows: Sequence[Row]) -> None:
+        await self._do(partial(self._clear, section))  # triggers may have filled it since, from sections before it
         await self._do(lambda db: self._insert(db, section, rows))
 
     async def take(self, work: Callable[[Taking], Awaitable[None]]) -> None:
@@ -245,6 +245,10 @@ class SqliteSide:
     def _insert(self, db: sqlite3.Connection, section: Section, rows: Sequence[Row]) -> None:
         for statement, places in self._tables[section.name].write:
             db.executemany(statement, [[row[place] for place in places] for row in rows])
+
+    def _clear(self, section: Section, db: sqlite3.Connection) -> None:
+        for statement in self._tables[section.name].clear:
+            db.execute(statement)
 
     def _require_free(self) -> None:
         if not self._path.exists():

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from sqlite_utils import Database, Migrations
 
-from blobstore.errors import Moved, NewerVersion
+from blobstore.errors import MovedAway, NewerVersion
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import begin
 
@@ -77,7 +77,7 @@ class Schema:
         return len(self._names)
 
     def version(self, path: Path, connection: sqlite3.Connection) -> Version:
-        """What the file has; changes nothing. Raises `NewerVersion` where this program may not use it, or `Moved`."""
+        """What the file has; changes nothing. Raises `MovedAway`, `NewerVersion` where this program may not use it."""
         self.require_known(path, connection)
         version, unknown = self.found(connection)
         if unknown and (version.needed > self.latest or version.counted != version.taken):
@@ -108,10 +108,10 @@ class Schema:
         return version
 
     def require_known(self, path: Path, connection: sqlite3.Connection) -> None:
-        """For each transaction: raise `Moved`, or `NewerVersion` when somebody took a step since that locks us out."""
+        """For each transaction: raise `MovedAway`, or `NewerVersion` when somebody took a step that locks us out."""
         needed, _ = _user_version(connection)
         if needed == _MOVED:
-            raise Moved(f"what was in {path.name} is kept elsewhere now")
+            raise MovedAway(f"what was in {path.name} is kept elsewhere now")
         if needed > self.latest:
             raise NewerVersion(self._newer(path, connection))
 
@@ -152,7 +152,7 @@ def moved_to(connection: sqlite3.Connection) -> str | None:
 def leave_behind(connection: sqlite3.Connection, place: str) -> None:
     """Say, in the transaction that is open, that the rows of the file are kept elsewhere from its commit on.
 
-    Every transaction of every program that keeps to `require_known` raises `Moved` then, or `NewerVersion`.
+    Every transaction of every program that keeps to `require_known` raises `MovedAway` then, or `NewerVersion`.
     """
     connection.execute("CREATE TABLE moved (place TEXT NOT NULL)")
     connection.execute("INSERT INTO moved VALUES (?)", (place,))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from blobstore.errors import Moved, StorageUnavailable
+from blobstore.errors import MovedAway, StorageUnavailable
 from blobstore.relocating import Relocating
 
 
@@ -23,7 +23,7 @@ class Store:
     async def ask(self, suffix: str, *, twice: bool = False) -> str:
         await asyncio.sleep(0)
         if self.moved:
-            raise Moved("elsewhere")
+            raise MovedAway("elsewhere")
         self.asked += 1
         return (self.name + suffix) * (1 + twice)
 
