@@ -93,6 +93,7 @@ class Batch:
     `release_epoch` is the connector's as read before the batch's blobs were held, None when it links none.
     `event` goes into the engine's outbox in the same transaction, unless nothing changed.
     `recorder` makes what is remembered of the states that the batch supersedes.
+    `fields` are those that the stream's records may have at their top; only who opens a file past the engine reads it.
     """
 
     partition: Partition
@@ -102,6 +103,7 @@ class Batch:
     append_only: bool
     event: bytes | None
     recorder: Recorder
+    fields: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

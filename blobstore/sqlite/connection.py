@@ -89,6 +89,18 @@ def truncate(path: Path, connection: sqlite3.Connection) -> bool:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
 
 
+def vacuum(connection: sqlite3.Connection) -> None:
+    """Write the whole file anew; waits for other writers as `begin` does."""
+    deadline = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            connection.execute("VACUUM")
+            return
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+
+
 def _sync(log: Path) -> None:
     # SQLite cuts the log without fsync: a power cut would bring its old contents back. Closing the log again is safe,
     # unlike the database: no POSIX locks are on it.
@@ -112,7 +124,9 @@ def rewrite_table(connection: sqlite3.Connection, table: str) -> None:
     connection.execute(f"INSERT INTO fresh SELECT * FROM {table}")
     connection.execute(f"DELETE FROM {table}")  # DROP alone would keep the old pages in memory, to undo it
     connection.execute(f"DROP TABLE {table}")
+    connection.execute("PRAGMA legacy_alter_table = ON")  # views of the table are views of the fresh one
     connection.execute(f"ALTER TABLE fresh RENAME TO {table}")
+    connection.execute("PRAGMA legacy_alter_table = OFF")
 
 
 def is_busy(error: BaseException | None) -> bool:

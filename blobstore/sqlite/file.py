@@ -23,7 +23,7 @@ from sqlite_utils import Migrations
 
 from blobstore.errors import Damaged, Moved, StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import begin, connect, identity, make_place, translate, translated, truncate
+from blobstore.sqlite.connection import begin, connect, identity, make_place, translate, translated, truncate, vacuum
 from blobstore.sqlite.versions import Schema, When, prepare
 
 T = TypeVar("T")
@@ -98,6 +98,10 @@ class SqliteFile:
     async def executemany(self, sql: str, rows: Sequence[Sequence[object]]) -> int:
         """One statement for each of the rows, in one transaction; the number of rows that they changed."""
         return await self.write(lambda db: db.executemany(sql, rows).rowcount)
+
+    async def vacuum(self) -> None:
+        """Write all of the file anew, without what its pages have left over. For files with little in them."""
+        await self._submit(vacuum, alone=True)
 
     async def truncate_wal(self, timeout: float) -> bool:
         """Move everything from the write-ahead log into the file and cut the log to nothing.

@@ -122,6 +122,7 @@ class Schema:
     def _take(self, connection: sqlite3.Connection, number: int) -> None:
         begin(connection)  # not sqlite-utils' own, which would fail where somebody writes meanwhile
         try:
+            _drop_views(connection)
             self._migrations.apply(Database(connection), stop_before=self._names[number + 1 : number + 2])
             needed = number + 1 if self._when[number] is When.WRITING else _user_version(connection)[0]
             connection.execute(f"PRAGMA user_version = {needed * _COUNT + number + 1}")
@@ -130,6 +131,13 @@ class Schema:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def _drop_views(connection: sqlite3.Connection) -> None:
+    """They are for readers past this program, made again when the file is written to; no step has to heed them."""
+    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall():
+        quoted = name.replace('"', '""')
+        connection.execute(f'DROP VIEW "{quoted}"')
 
 
 def prepare(path: Path, connection: sqlite3.Connection, schema: Schema) -> Version:

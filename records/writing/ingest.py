@@ -190,8 +190,17 @@ class Ingest:
                 "deletes": sum(isinstance(each, Delete) for each in mutations),
             },
         )
-        append_only = self._declaration.append_only
-        return Batch(self._partition, mutations, self._epoch, release_epoch, append_only, event, self._recorder)
+        stream = self._declaration
+        return Batch(
+            self._partition,
+            mutations,
+            self._epoch,
+            release_epoch,
+            stream.append_only,
+            event,
+            self._recorder,
+            stream.fields,
+        )
 
     async def _settle(self, mutations: Sequence[Put | Delete], outcomes: Sequence[Outcome]) -> None:
         """Tell the catalogue which links were committed: their claims are fulfilled."""

@@ -22,6 +22,7 @@ READERS = 1
 class Shard(SqliteEngine):
     """Adapter of `Engine` for what is in one file; what writes raises `Asleep` or `Sealed` besides."""
 
+    own_file = True
     _file: ShardFile
 
     @classmethod

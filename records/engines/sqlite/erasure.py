@@ -17,6 +17,7 @@ from records.engines.sqlite.schema import (
     note_unlinked,
     version_of,
 )
+from records.engines.sqlite.views import drop_views, is_left_of_erased
 from records.history import consent_in, erased, redacted
 from records.model import Erased, Partition, Target, Tombstone
 
@@ -42,6 +43,10 @@ class Erasure(OnFile):
         return {Partition(*place): records for *place, records in rows}
 
     async def sanitize(self, timeout: float) -> bool:
+        if await self._file.read(is_left_of_erased):
+            await self._file.write(drop_views)
+            await self._file.vacuum()  # pages of the schema may show them still
+            self._views.clear()
         return await sanitize(self._file, CONTENT, timeout)
 
     async def leap(self) -> None:

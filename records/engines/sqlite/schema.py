@@ -12,6 +12,7 @@ from blobstore.errors import Moved
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.file import SqliteFile, Transaction
 from blobstore.sqlite.slack import SLACK
+from records.engines.sqlite.views import View
 from records.model import Link, Partition, Tombstone
 from records.shards import RECORDS
 
@@ -117,6 +118,9 @@ VERSIONS = 40
 class OnFile:
     """A part of the engine: statements on the file, the clock, and the outbox's name, that all parts share."""
 
+    own_file = False
+    """Whether the file has one connector and no other."""
+
     def __init__(
         self,
         file: SqliteFile,
@@ -129,6 +133,8 @@ class OnFile:
         self._clock = clock
         self.source = source
         self._regardless = regardless
+        self._views: set[View | None] = set()
+        """Those that this process knows to be in the file."""
 
     def now(self) -> int:
         """The time of a change as it is kept: never too early, so that nothing is forgotten too early."""

@@ -20,6 +20,7 @@ from records.engines.sqlite.schema import (
     record_id,
     version_of,
 )
+from records.engines.sqlite.views import View, keep
 from records.errors import Fenced, Released
 from records.model import Batch, Delete, Outcome, Partition, PartitionStats, Put
 from records.order import split
@@ -41,8 +42,12 @@ class Writes(OnFile):
         return 0 if row is None else int(row[0])
 
     async def apply(self, batch: Batch) -> list[Outcome]:
-        run = self.here([batch.partition.connector], lambda db: _apply(db, batch, self.now()))
-        return await self._file.write(run)
+        view = View.of(batch.partition, batch.fields, own_file=self.own_file)
+        fresh = None if view in self._views else view
+        run = self.here([batch.partition.connector], lambda db: _apply(db, batch, self.now(), fresh))
+        outcomes = await self._file.write(run)
+        self._views.add(view)
+        return outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class _Found:
     stats: PartitionStats
 
 
-def _apply(db: sqlite3.Connection, batch: Batch, now: int) -> list[Outcome]:
+def _apply(db: sqlite3.Connection, batch: Batch, now: int, fresh: View | None) -> list[Outcome]:
     found = _find(db, batch.partition)
     if batch.epoch != found.epoch:
         raise Fenced("the connection was erased while the request ran")
@@ -75,6 +80,8 @@ def _apply(db: sqlite3.Connection, batch: Batch, now: int) -> list[Outcome]:
         note_unlinked(db, connector, done.dropped)
         if batch.event is not None:
             db.execute("INSERT INTO outbox (body) VALUES (?)", (batch.event,))
+    if fresh is not None:
+        keep(db, fresh)
     return done.outcomes
 
 
