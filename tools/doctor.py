@@ -5,6 +5,8 @@ import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from contextlib import aclosing, suppress
+from dataclasses import replace
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -21,6 +23,7 @@ from records.central import Owner
 from records.checks.central import CentralChecks
 from records.checks.erasures import ErasureChecks
 from records.checks.records import RecordChecks
+from records.checks.sources import down_sources
 from records.engine import Engine
 from records.errors import RecordError
 from records.explanation import GRACE
@@ -103,12 +106,12 @@ class Examination:
         try:
             async with look_into(self._opening) as store:
                 sound = True
-                async for found in confirmed(_until_damaged(self._inside(store))):
+                async for found in confirmed(self._until_damaged(self._inside(store))):
                     sound = False
                     yield found
                 if sound:
                     async for found in confirmed(
-                        _until_damaged(volumes(store.blobs.catalogue, store.topology.catalogue))
+                        self._until_damaged(volumes(store.blobs.catalogue, store.topology.catalogue))
                     ):
                         yield found
                 elif self._repair:
@@ -116,7 +119,7 @@ class Examination:
                     with suppress(BlobError):  # what is damaged beyond that was told
                         await store.blobs.catalogue.recount(repair=True)
         except (NewerVersion, WrongStore, Damaged) as error:
-            yield (finding := _unopened(error)), certain(finding)
+            yield (finding := self._unopened(error)), certain(finding)
 
     async def _inside(self, store: RecordStore) -> AsyncIterator[Suspicion]:
         owners = {owner.id: owner for owner in await store.central.owners()}
@@ -124,22 +127,44 @@ class Examination:
         async for each in _chain(directory.foreign_entries(self._data, owners), central.files()):
             yield each
         engines: dict[str, Engine] = {}
+        down: dict[str, list[str]] = {}
+        """By owner, connectors whose records cannot be read: of what they link nothing is known."""
         for owner in owners.values():
             try:
-                engines[owner.id] = await self._engine(store, owner)
+                engine = engines[owner.id] = await self._engine(store, owner)
             except (Damaged, NewerVersion, WrongStore, Missing) as error:
-                yield certain(_unopened(error))
-        async for each in _until_damaged(self._blobs(store, engines)):
+                yield certain(self._unopened(error))
+                continue
+            async for source in down_sources(store, owner, engine):
+                down.setdefault(owner.id, []).append(source.connector)
+                yield certain(self._unopened(source.__cause__ or source))
+        sound = {id: engine for id, engine in engines.items() if id not in down}
+        async for each in self._until_damaged(self._blobs(store, sound)):
             yield each
         for id, engine in engines.items():
-            checks = RecordChecks(store, owners[id], engine)
-            async for each in _until_damaged(_chain(checks.files(), checks.references(), checks.holders())):
+            checks = RecordChecks(store, owners[id], engine, down.get(id, ()))
+            async for each in self._until_damaged(_chain(checks.files(), checks.references(), checks.holders())):
                 yield each
         erasures = ErasureChecks(store)
         async for each in _chain(
-            *map(central.spine, owners.values()), *map(erasures.of, owners.values()), central.outboxes(engines)
+            *map(central.spine, owners.values()), *map(erasures.of, owners.values()), central.outboxes(sound)
         ):
             yield each
+
+    async def _until_damaged(self, suspicions: AsyncIterator[Suspicion]) -> AsyncIterator[Suspicion]:
+        """A check ends where a database cannot be read any further; those of others go on."""
+        try:
+            async for each in suspicions:
+                yield each
+        except Damaged as error:
+            yield certain(self._unopened(error))
+
+    def _unopened(self, error: BaseException) -> Finding:
+        finding = _unopened(error)
+        if finding.subject.startswith("records/"):  # a message has the file's name; where it is tells whose it is
+            place = next(self._data.glob(f"records/*/{Path(finding.subject).name}"), None)
+            return finding if place is None else replace(finding, subject=str(place.relative_to(self._data)))
+        return finding
 
     async def _engine(self, store: RecordStore, owner: Owner) -> Engine:
         # To open it would make an empty one. An owner who never wrote anything may have none yet.
@@ -223,17 +248,10 @@ async def _certain(findings: Iterable[Finding]) -> AsyncIterator[Suspicion]:
         yield certain(finding)
 
 
-async def _until_damaged(suspicions: AsyncIterator[Suspicion]) -> AsyncIterator[Suspicion]:
-    """A check ends where a database cannot be read any further; those of others go on."""
-    try:
-        async for each in suspicions:
-            yield each
-    except Damaged as error:
-        yield certain(_unopened(error))
-
-
-def _unopened(error: Exception) -> Finding:
-    found = re.match(r"[\w-]+\.(db|ledger)|blobs|store-id|schema \w+", str(error))  # messages begin with the part
+def _unopened(error: BaseException) -> Finding:
+    found = re.match(
+        r"([\w-]+/)?[\w-]+\.(db|ledger)|blobs|store-id|schema \w+", str(error)
+    )  # messages begin with the part
     subject = "." if found is None else found[0]
     if subject.endswith(".db") and not subject.startswith(("central.", "catalogue.")):
         subject = f"records/{subject}"

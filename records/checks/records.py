@@ -5,7 +5,7 @@ down is named there and nowhere else: a reference without a link makes no holder
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -48,9 +48,12 @@ class _Links:
 class RecordChecks:
     """Checks of one owner's records. `references` comes before `holders`, which relies on what it found."""
 
-    def __init__(self, store: RecordStore, owner: Owner, engine: Engine) -> None:
+    def __init__(self, store: RecordStore, owner: Owner, engine: Engine, down: Collection[str] = ()) -> None:
+        """`down`: connectors whose records cannot be read. Those of others are looked at."""
+        self._down = frozenset(down)
         self._catalogue = store.blobs.catalogue
         self._collector = store.collector
+        self._central = store.central
         self._owner = owner
         self._engine = engine
         self._relinking = Relinking(self._catalogue, self._collector, owner.id, engine)
@@ -67,7 +70,7 @@ class RecordChecks:
 
     async def references(self) -> AsyncIterator[Suspicion]:
         """Every record: are the blobs that its data names those that it links?"""
-        for place, stats in (await self._engine.stats()).items():
+        for place, stats in (await self._stats()).items():
             async for page in self._pages(place, stats):
                 for record, refs in await asyncio.to_thread(_references, page):
                     differing = await self._compare(record, refs)
@@ -75,6 +78,12 @@ class RecordChecks:
                         self._needed |= differing.digests
                         yield partial(self._judge_links, place, record.key, "lost_link")
                         yield partial(self._judge_links, place, record.key, "extra_link")
+
+    async def _stats(self) -> Mapping[Partition, PartitionStats]:
+        if not self._down:
+            return await self._engine.stats()
+        there = [each.id for each in await self._central.connectors(self._owner.id) if each.id not in self._down]
+        return {place: stats for each in there for place, stats in (await self._engine.stats(each)).items()}
 
     async def _pages(self, place: Partition, stats: PartitionStats) -> AsyncIterator[Sequence[StoredRecord]]:
         average = stats.bytes // stats.records + 1 if stats.records else 1
@@ -121,7 +130,12 @@ class RecordChecks:
     # -- links and holders -----------------------------------------------------------------------------------------
 
     async def holders(self) -> AsyncIterator[Suspicion]:
-        """Every blob: do those hold it that link it, and are its bytes stored?"""
+        """Every blob: do those hold it that link it, and are its bytes stored?
+
+        Nothing is said where some who may link it cannot be asked.
+        """
+        if self._down:
+            return
         waiting = set(await self._engine.unlinked(_ALL))
         if waiting:
             yield self._judge_waiting

@@ -1,0 +1,85 @@
+"""One file per connector: what is wrong with one is told of that one, and the others are looked at all the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from blobstore.errors import StorageUnavailable
+from records.layout import Topology
+from records.store import RecordStore
+from tests.fakes.data_directory import CONNECTOR, MANIFEST, Stored, in_store, ingest, make, upload
+from tests.fakes.topologies import Storage
+
+STORAGE = Storage(Topology.PER_CONNECTOR)
+
+
+async def another(store: RecordStore) -> dict[str, str]:
+    """A second connector; where each of ann's lives."""
+    ann = await store.access.owner("ann")
+    await store.registry.register(ann, json.dumps(MANIFEST | {"connector_id": "other"}).encode())
+    blob = await upload(store, ann, b"another file", "1", connector="other")
+    await ingest(store, ann, "1", [blob], connector="other")
+    await store.audit.drain_all()
+    return {connector: home.shard for connector, home in (await store.central.shards(ann.id)).homes.items()}
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
+    monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
+    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
+    return make(tmp_path / "data", STORAGE)
+
+
+@pytest.fixture
+def files(stored: Stored) -> dict[str, Path]:
+    """The file of each of ann's connectors."""
+    homes = in_store(stored.data, another, storage=STORAGE)
+    return {connector: stored.data / "records" / stored.ann / f"{shard}.db" for connector, shard in homes.items()}
+
+
+async def readable(store: RecordStore) -> set[str]:
+    """The connectors whose records can be read."""
+    ann = await store.access.owner("ann")
+    found = set()
+    for connector in (CONNECTOR, "other"):
+        try:
+            counts = await (await store.engines.of(ann.id)).stats(connector)
+        except StorageUnavailable:
+            continue
+        found |= {connector} if counts else set()
+    return found
+
+
+def damage(file: Path) -> None:
+    for log in file.parent.glob(f"{file.name}-*"):
+        log.unlink()
+    content = bytearray(file.read_bytes())
+    content[100:] = b"\xa5" * len(content[100:])
+    file.write_bytes(content)
+
+
+def test_a_damaged_file_takes_down_its_own_connector_alone(stored: Stored, files: dict[str, Path]) -> None:
+    damage(files["other"])
+    assert in_store(stored.data, readable, storage=STORAGE) == {CONNECTOR}
+    subject = str(files["other"].relative_to(stored.data))
+    found = {(each["kind"], each["subject"]) for each in stored.doctor("--deep")}
+    assert ("damaged_file", subject) in found
+    assert {kind for kind, _ in found} <= {"damaged_file", "damaged_records"}, found
+
+
+def test_a_file_that_is_gone_is_named_and_nothing_is_deleted(stored: Stored, files: dict[str, Path]) -> None:
+    blobs = sorted((stored.data / "blobs").rglob("*"))
+    files["other"].unlink()
+    assert in_store(stored.data, readable, storage=STORAGE) == {CONNECTOR}
+    subject = str(files["other"].relative_to(stored.data))
+    assert ("missing_part", subject) in {(each["kind"], each["subject"]) for each in stored.doctor()}
+    stored.run("gc", "--grace", "0")
+    assert sorted((stored.data / "blobs").rglob("*")) == blobs
+    assert not files["other"].exists()
+
+
+def test_other_ones_files_are_refused_in_its_place(stored: Stored, files: dict[str, Path]) -> None:
+    files["other"].write_bytes(files[CONNECTOR].read_bytes())
+    subject = str(files["other"].relative_to(stored.data))
+    assert ("store_mismatch", subject) in {(each["kind"], each["subject"]) for each in stored.doctor()}
