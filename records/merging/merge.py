@@ -5,7 +5,8 @@ linked, and no collection can take what a merge has brought. What is here alread
 was cut off is done again, and goes on.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,12 +19,13 @@ from records.engine import Engine
 from records.errors import Conflict
 from records.jsontext import encode
 from records.merging.blobs import Blobs
+from records.merging.graves import Graves
 from records.merging.places import Match, Places
 from records.merging.report import Merged, StreamReport
 from records.merging.rule import Fate, Side, decide
 from records.model import Partition
 from records.store import RecordStore
-from records.transfer import Grave, Held, Item, State, taking
+from records.transfer import Grave, Held, taking
 
 ITEMS = 500
 BYTES = 8 << 20
@@ -122,16 +124,16 @@ class _Connector:
     async def run(self) -> None:
         source = await self._there.engines.of(self._theirs.id)
         target = None if self._ours is None else await self._here.engines.of(self._ours.id)
-        graves = {} if target is None else await target.extract(self._match.connector, {}, _graves)
-        since: dict[Partition, int] = {}
-        whole = False
-        while not whole:
-            piece = await source.extract(self._match.connector, since, taking(since, ITEMS, BYTES))
-            for place, items in groupby(piece.items, key=lambda each: each.partition):
-                living = [each for each in items if isinstance(each, Held | Grave)]
-                if place.instance in self._match.names and living:
-                    await self._records(target, graves, place, living)
-            whole, since = piece.whole, {**since, **piece.reached}
+        with closing(await Graves.of(self._here.blobs, target, self._match.connector)) as graves:
+            since: dict[Partition, int] = {}
+            whole = False
+            while not whole:
+                piece = await source.extract(self._match.connector, since, taking(since, ITEMS, BYTES))
+                for place, items in groupby(piece.items, key=lambda each: each.partition):
+                    living = [each for each in items if isinstance(each, Held | Grave)]
+                    if place.instance in self._match.names and living:
+                        await self._records(target, graves, place, living)
+                whole, since = piece.whole, {**since, **piece.reached}
         if self._ours is not None and not self._dry:
             self._merged.claims += await self._blobs.claims()
             await self._states(self._ours)
@@ -139,7 +141,7 @@ class _Connector:
     async def _records(
         self,
         target: Engine | None,
-        graves: Mapping[tuple[Partition, str], str],
+        graves: Graves,
         place: Partition,
         items: Sequence[Held | Grave],
     ) -> None:
@@ -153,11 +155,11 @@ class _Connector:
             return
         found = [] if target is None else await target.get([here], {_key(each) for each in items})
         known = {each.key: Side(each.emitted_at, each.data) for each in found}
+        gone = await graves.emitted_at(here, [_key(each) for each in items])
+        known = {key: Side(at, None) for key, at in gone.items()} | known
         stored: list[tuple[Held | Grave, Fate]] = []
         for each in items:
-            buried = graves.get((here, _key(each)))
-            ours = known.get(_key(each)) or (None if buried is None else Side(buried, None))
-            fate = decide(_side(each), ours, append_only=declaration.append_only)
+            fate = decide(_side(each), known.get(_key(each)), append_only=declaration.append_only)
             if fate in _STORED and not self._dry:
                 stored.append((each, fate))
             else:
@@ -205,13 +207,6 @@ class _Connector:
             self._reports[here] = StreamReport(here, there)
             self._merged.streams.append(self._reports[here])
         return self._reports[here]
-
-
-def _graves(_: State, items: Iterable[Item]) -> dict[tuple[Partition, str], str]:
-    """When each key that is gone here was deleted."""
-    return {
-        (each.partition, each.tombstone.key): each.tombstone.emitted_at for each in items if isinstance(each, Grave)
-    }
 
 
 def _key(item: Held | Grave) -> str:
