@@ -7,11 +7,12 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from blobstore.catalogue import Catalogue
-from blobstore.errors import LeaseLost
+from blobstore.errors import LeaseLost, StorageUnavailable
 from records.central import Owner
 from records.checks.accounts import accounts
 from records.consent.scope import Scope, Selector
@@ -19,8 +20,10 @@ from records.erasure.ledger import NAME
 from records.errors import Conflict, CursorExpired, Unknown
 from records.model import Partition
 from records.reading.query import Listing
+from records.snapshots import restore as restoring
 from records.snapshots.backup import _Backup, back_up
 from records.snapshots.restore import restore
+from records.snapshots.settling import Restored
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
 from tests.fakes.topologies import DURABLE, Storage, stored_in
@@ -237,6 +240,35 @@ async def test_claims_outlive_a_restore_and_uploads_under_way_do_not(
         await ingest(store, ann, "1", [blob])
         await store.collect(0)
         assert await require_whole(store) == 1
+
+
+async def test_a_restore_that_was_cut_off_is_begun_again_and_nobody_opens_it_before(
+    tmp_path: Path, storage: Storage, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    async with opened(data, storage) as store:
+        ann = await owner_of(store, "ann")
+        await ingest(store, ann, "1", [await upload(store, ann, b"letter", "1")])
+        await back_up(store, out)
+    new, settle = places(), restoring.settle
+
+    async def cut_off(*of: Any) -> Restored:
+        await settle(*of)
+        raise RuntimeError("cut off")
+
+    monkeypatch.setattr(restoring, "settle", cut_off)
+    with pytest.raises(RuntimeError, match="cut off"):
+        await restore(out, tmp_path / "new", ledger=data / NAME, database_url=new.database_url)
+    monkeypatch.undo()
+    for place in (tmp_path / "new", *([tmp_path / "other"] if new.database_url else [])):
+        with pytest.raises(StorageUnavailable, match="being restored"):
+            async with opened(place, new):
+                pass
+    await restore(out, tmp_path / "new", ledger=data / NAME, database_url=new.database_url)
+    async with opened(tmp_path / "new", new) as store:
+        assert await require_whole(store) == 1
+        heads = await store.central.spine((await store.access.owner("ann")).id, 0, 1000)
+        assert [b'"kind":"restore"' in event.body for event in heads].count(True) == 1
 
 
 # -- between a moment and its bytes ------------------------------------------------------------------------------------
