@@ -92,17 +92,18 @@ class Database:
         lock: str | None = None,
         isolation: Isolation = Isolation.READ_COMMITTED,
         timeout: float = STATEMENT_TIMEOUT,
+        settings: str = "",
     ) -> T:
         """Run the function in a transaction; when this returns it is committed, once, and durable.
 
         `lock`: of all transactions of this database that name the same lock one runs at a time, from before the
-        function begins until it is committed.
+        function begins until it is committed. `settings`: SQL that sets what is to hold in it (`BY_KEY`).
         """
         away: float | None = None
         deadline = time.monotonic() + CONFLICTS
         while True:
             self._require_open()
-            attempt = Attempt(work, isolation, lock, timeout)
+            attempt = Attempt(work, isolation, lock, timeout, settings)
             try:
                 async with self._pool.connection(away) as db, asyncio.timeout(timeout + GRACE):
                     return await attempt.run(db)

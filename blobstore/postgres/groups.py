@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from blobstore.postgres.connection import FAILURES
 from blobstore.postgres.database import Connection, Database, Work
 from blobstore.postgres.errors import is_conflict, is_lost, translate
+from blobstore.postgres.transaction import BY_SET
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ MAX_GROUP = 50
 @dataclass(frozen=True, slots=True)
 class _Job(Generic[T]):
     work: Work[T]
+    settings: str
     result: "asyncio.Future[T]"
 
 
@@ -36,12 +38,13 @@ class Groups:
         self._waiting: defaultdict[str, list[_Job[Any]]] = defaultdict(list)
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    async def write(self, lock: str, work: Work[T]) -> T:
+    async def write(self, lock: str, work: Work[T], settings: str = BY_SET) -> T:
         """As `Database.write` with this lock; what the function raises undoes it alone and is raised here.
 
+        `settings`: `BY_KEY` or `BY_SET`, by what its statements look for.
         Who is cancelled while others wait with it may be done all the same.
         """
-        job: _Job[T] = _Job(work, asyncio.get_running_loop().create_future())
+        job: _Job[T] = _Job(work, settings, asyncio.get_running_loop().create_future())
         self._waiting[lock].append(job)
         if lock not in self._running:
             self._running[lock] = asyncio.create_task(self._run(lock))
@@ -63,7 +66,7 @@ class Groups:
             return [await _in_savepoint(db, job, place > 0) for place, job in enumerate(jobs)]
 
         try:
-            outcomes = await self._database.write(run, lock=lock)
+            outcomes = await self._database.write(run, lock=lock, settings=jobs[0].settings if len(jobs) == 1 else "")
         except Exception as error:
             outcomes = [(None, error) for _ in jobs]
         except BaseException:  # the event loop ends
@@ -81,7 +84,8 @@ class Groups:
 
 async def _in_savepoint(db: Connection, job: _Job[Any], after_another: bool) -> Outcome:
     """Do it so that it can be undone alone; the savepoint stays for the next to take its place."""
-    await db.execute(_NEXT if after_another else "SAVEPOINT request")
+    ending = "RELEASE request; " if after_another else ""
+    await db.execute(f"{ending}SAVEPOINT request; {job.settings}")
     try:
         return await job.work(db), None
     except Exception as error:
@@ -89,6 +93,3 @@ async def _in_savepoint(db: Connection, job: _Job[Any], after_another: bool) -> 
             raise  # the whole transaction is gone, or must be done again
         await db.execute("ROLLBACK TO request")
         return None, translate(error) if isinstance(error, FAILURES) else error
-
-
-_NEXT = "RELEASE request; SAVEPOINT request"

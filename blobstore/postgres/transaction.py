@@ -18,6 +18,18 @@ ROLLBACK_TIMEOUT = 5.0
 OUTCOME_WAIT = 5.0
 """Seconds to wait for a COMMIT that PostgreSQL is still busy with after its client was lost."""
 
+_PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+
+BY_KEY = "; ".join(("SET LOCAL plan_cache_mode = force_generic_plan", *(f"SET LOCAL {each} = off" for each in _PLANS)))
+"""Settings for statements that find single rows by their keys: their plans are made once and kept.
+
+To plan such a statement takes several times as long as to run it. A plan that is kept must also be right when the table
+was empty when it was made: nothing is left to choose but indexes.
+"""
+
+BY_SET = "; ".join(("SET LOCAL plan_cache_mode = force_custom_plan", *(f"SET LOCAL {each} = on" for each in _PLANS)))
+"""Settings for statements about many rows at once, whose plans depend on how many; a session begins with them."""
+
 
 class Isolation(StrEnum):
     """How much of others' commits a transaction sees while it runs."""
@@ -33,8 +45,9 @@ class Attempt(Generic[T]):
     `number`: PostgreSQL's own for it, known before anything is done. `committing`: COMMIT may have been sent.
     """
 
-    def __init__(self, work: Work[T], isolation: Isolation, lock: str | None, timeout: float) -> None:
+    def __init__(self, work: Work[T], isolation: Isolation, lock: str | None, timeout: float, settings: str) -> None:
         self._work = work
+        self._settings = settings
         self._isolation = isolation
         self._lock = lock
         self._timeout = timeout
@@ -59,7 +72,8 @@ class Attempt(Generic[T]):
     async def _begin(self, db: Connection) -> None:
         # Two round trips; the second takes the lock, too. Only statements after it see what others committed under it.
         await db.execute(
-            f"BEGIN ISOLATION LEVEL {self._isolation} READ WRITE; SET LOCAL statement_timeout = {millis(self._timeout)}"
+            f"BEGIN ISOLATION LEVEL {self._isolation} READ WRITE;"
+            f" SET LOCAL statement_timeout = {millis(self._timeout)}; {self._settings}"
         )
         if self._lock is None:
             self.number = await db.fetchval("SELECT pg_current_xact_id()::text")

@@ -59,7 +59,7 @@ class Quotas(OnDatabase):
             changes.reserved(lease.namespace, lease.holder.encode(), size - before)
             await changes.write(db)
 
-        await self._write(lease.namespace, run)
+        await self._write_by_key(lease.namespace, run)
 
     async def recount(self, *, repair: bool) -> list[Volume]:
         wrong = await self._database.read(_wrong, timeout=RECOUNT_TIMEOUT)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from blobstore.postgres import Connection, Database, Step
 from blobstore.postgres.groups import Groups
 from blobstore.postgres.outbox import OUTBOX
-from blobstore.postgres.transaction import advisory_key
+from blobstore.postgres.transaction import BY_KEY, advisory_key
 
 T = TypeVar("T")
 
@@ -116,6 +116,10 @@ class OnDatabase:
     async def _write(self, namespace: str, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Write as the only one in this namespace."""
         return await self._groups.write(_lock(namespace), work)
+
+    async def _write_by_key(self, namespace: str, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """The same, where each statement finds single rows by their keys."""
+        return await self._groups.write(_lock(namespace), work, BY_KEY)
 
 
 async def lock_namespaces(db: Connection, namespaces: Iterable[str]) -> None:

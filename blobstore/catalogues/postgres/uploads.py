@@ -32,7 +32,7 @@ class Uploads(OnDatabase):
             await require(db, lease, lease.reserved, lease.reserved, beside)
             await db.execute(_LEASE, *values)
 
-        await self._write(lease.namespace, run)
+        await self._write_by_key(lease.namespace, run)
 
     async def renew(self, process: str, expires_at: float) -> None:
         await self._database.execute(
@@ -49,7 +49,7 @@ class Uploads(OnDatabase):
                 raise LeaseLost(LOST)
             return None
 
-        return await self._write(lease.namespace, run)
+        return await self._write_by_key(lease.namespace, run)
 
     async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
         async def run(db: Connection) -> Stored:
@@ -65,7 +65,7 @@ class Uploads(OnDatabase):
             ending.changes.stored(lease.namespace, WHOLE, new.size)
             return await _claim(db, ending, claim, event)
 
-        return await self._write(lease.namespace, run)
+        return await self._write_by_key(lease.namespace, run)
 
     async def abandon(self, lease: Lease) -> None:
         await self._write(
