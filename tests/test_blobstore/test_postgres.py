@@ -89,15 +89,15 @@ class TestTransactions:
             await database.read(raise_counter)
 
     async def test_a_mistake_in_our_sql_stays_what_it_is(self, database: Database) -> None:
-        with pytest.raises(asyncpg.UndefinedTableError):
-            await database.fetch("SELECT * FROM nowhere")
+        with pytest.raises(asyncpg.UndefinedColumnError):
+            await database.fetch("SELECT nothing FROM s.counter")
         assert await database.fetchval(LOOK) == 0
 
     async def test_an_error_that_was_passed_over_is_no_success(self, database: Database) -> None:
         async def pass_over(db: Connection) -> None:
             await db.execute(RAISE)
-            with pytest.raises(asyncpg.UndefinedTableError):
-                await db.execute("SELECT * FROM nowhere")
+            with pytest.raises(asyncpg.UndefinedColumnError):
+                await db.execute("SELECT nothing FROM s.counter")
 
         with pytest.raises(RuntimeError):
             await database.write(pass_over)
