@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import random
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from blobstore.errors import StorageUnavailable
 from blobstore.postgres import Database
 from records.engine import Engine
-from records.engines.postgres import PostgresEngines
+from records.engines.postgres import PostgresEngines, walk
 from records.model import Order, OutboxEvent, Partition, Target
+from records.reading.paging import position
 from tests.conformance.engine_values import MESSAGES, SLACK, T1, T2, USERS, apply, delete, digest_of, link_of, put
 from tests.test_records.test_sqlite_engine import CALLS, everything
 
@@ -75,7 +77,7 @@ async def test_no_owner_has_a_name_that_is_no_owners_id(engines: PostgresEngines
         await engines.of(owner)
 
 
-async def test_names_and_pointers_may_be_as_long_as_they_are_allowed(engine: Engine, rng: Any) -> None:
+async def test_names_and_pointers_may_be_as_long_as_they_are_allowed(engine: Engine, rng: random.Random) -> None:
     """Of characters that do not compress: an index takes 2,704 bytes."""
     long = ["".join(chr(rng.randrange(0x10000, 0x110000)) for _ in range(512)) for _ in range(3)]
     place = Partition(*long)
@@ -106,6 +108,25 @@ async def test_records_can_be_read_with_psql(engine: Engine, outsider: asyncpg.C
         }
     ]
     assert await outsider.fetchval("SELECT count(*) FROM records.readable") == 2
+
+
+@pytest.mark.parametrize("order", Order)
+async def test_a_page_of_many_partitions_is_the_same_however_it_is_found(
+    engine: Engine, rng: random.Random, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [Partition(SLACK, f"{n:02}", "messages") for n in range(12)]
+    for place in places[1:]:
+        keys = rng.sample("abcdefghijkl", rng.randrange(1, 12))
+        await apply(engine, place, *(put(key, at=rng.choice([None, 1, 2, 2, 3, "x"])) for key in keys))
+    everything = (await engine.page(places, order, None, 1000)).records
+    for limit in (1, 3, 20, 200):
+        for max_bytes in (None, 200):
+            for after in (None, *(position(each) for each in rng.sample(everything, 8))):
+                found = []
+                for few in (0, 100):
+                    monkeypatch.setattr(walk, "FEW", few)
+                    found.append(await engine.page(places, order, after, limit, max_bytes=max_bytes))
+                assert found[0] == found[1]
 
 
 # -- check ---------------------------------------------------------------------------------------------------------
@@ -290,7 +311,9 @@ async def hammer(url: str, name: str, rounds: int) -> tuple[list[Any], list[str]
     return changes, events
 
 
-async def test_processes_that_write_at_once_lose_nothing(engine: Engine, database_url: str, sized: Any) -> None:
+async def test_processes_that_write_at_once_lose_nothing(
+    engine: Engine, database_url: str, sized: Callable[[int, int], int]
+) -> None:
     """Every change has its version, every event comes once and in order, no last link goes without a note."""
     drained: list[OutboxEvent] = []
 

@@ -16,6 +16,7 @@ from records.engine import Engine
 from records.engines.sqlite import SqliteEngine
 from records.history import Recorder
 from records.model import Batch, Order, Page, Position, Put
+from tools.bench import postgres
 from tools.bench.bare import BATCH, PAGE, PLACE, Bare, batches, percentile, puts, row, select
 from tools.bench.messages import messages
 from tools.output import json_option, listing
@@ -33,11 +34,21 @@ DEPTH_LIMIT = 1.5
 @click.option("--stream", default=1_000_000, show_default=True, help="Records of the stream that is paged through.")
 @click.option("--pages", default=500, show_default=True, help="Pages at each end of the stream.")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to work: a real disk.")
+@click.option("--database-url", help="An empty PostgreSQL database: what its engine does is measured instead.")
 @json_option
-def records(written: int, rate: int, stream: int, pages: int, directory: Path | None, as_json: bool) -> None:
-    """Write and page through records; the peers are executemany and SELECT on the same tables."""
+def records(
+    written: int, rate: int, stream: int, pages: int, directory: Path | None, database_url: str | None, as_json: bool
+) -> None:
+    """Write and page through records; the peers are executemany (COPY) and SELECT on the same tables."""
+    if database_url is not None:
+        _show(asyncio.run(postgres.measure(database_url, rate, stream, pages)), as_json=as_json)
+        return
     with tempfile.TemporaryDirectory(prefix="blobstore-bench-", dir=directory) as name:
         rows = asyncio.run(_measure(Path(name), written, rate, stream, pages))
+    _show(rows, as_json=as_json)
+
+
+def _show(rows: list[dict[str, object]], *, as_json: bool) -> None:
     listing(rows, as_json=as_json, columns=("figure", "value", "at_most", "at_least", "within"))
     if not all(row["within"] for row in rows):
         raise click.exceptions.Exit(1)

@@ -6,7 +6,7 @@ from itertools import takewhile
 from blobstore.postgres import Connection, Record
 from blobstore.postgres.database import changed
 from records.engine import NOTHING_OWED
-from records.engines.postgres.reads import BUDGETED, COLUMNS, record
+from records.engines.postgres.rows import BUDGETED, COLUMNS, record
 from records.engines.postgres.schema import InDatabase, keyed, lock_connector, mark_removed, part_of
 from records.model import Change, Changes, Overtaken, Partition, Tombstone
 from records.reading.paging import State, take_states

@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from blobstore.digest import Digest
 from blobstore.postgres import Connection, Record
-from records.engines.postgres.reads import BUDGETED, COLUMNS, PIECE, PIECE_BYTES, links_of_keys, record
+from records.engines.postgres.reads import links_of_keys
+from records.engines.postgres.rows import BUDGETED, COLUMNS, PIECE, PIECE_BYTES, record
 from records.engines.postgres.schema import connector_id, part_of
 from records.model import Link, Partition, PartitionStats, Tombstone
 from records.transfer import Grave, Held, Item, Past, State

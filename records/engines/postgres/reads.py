@@ -1,19 +1,18 @@
 """Rows into records: by key, and in pages that continue where the last one ended."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from typing import TypeVar
 
-from blobstore.postgres import Connection, Record
+from blobstore.postgres import Connection
 from records.engines.postgres.pieces import LONG, once, seen
-from records.engines.postgres.schema import InDatabase, connector_id, keyed, link_of, listed, part_of, partition_of
-from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
-from records.order import split
+from records.engines.postgres.rows import BUDGETED, COLUMNS, PIECE, PIECE_BYTES, record
+from records.engines.postgres.schema import InDatabase, connector_id, keyed, link_of, part_of, partition_of
+from records.engines.postgres.walk import Placed, Walk
+from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, StoredRecord
 from records.reading.paging import take, up_to
 
 T = TypeVar("T")
-Placed = tuple[Partition, Record]
 Linked = tuple[StoredRecord, Sequence[Link]]
 
 
@@ -38,7 +37,7 @@ class Reads(InDatabase):
         max_bytes: int | None = None,
         keep: Keep | None = None,
     ) -> Page:
-        walk = _Walk(sorted(set(partitions)), order)
+        walk = Walk(sorted(set(partitions)), order)
 
         def taken(rows: Iterable[Placed]) -> Page:
             return take(rows, lambda each: record(*each), _seen, keep, limit, max_bytes)
@@ -75,53 +74,6 @@ class Reads(InDatabase):
         return {partition_of(*row[:3]): PartitionStats(*row[3:]) for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    """Through partitions in one order."""
-
-    places: Sequence[Partition]
-    order: Order
-
-    @property
-    def sql(self) -> str:
-        return _PAGES[self.order]
-
-    def values(self, after: Position | None, limit: int, max_bytes: int | None) -> Sequence[object]:
-        """Of the statement. It goes through each partition twice: records with a cursor field, then those without."""
-        runs = [
-            (part_of(place), absent, *self._bound(place, absent, after))
-            for absent in (False, True)
-            if after is None or absent >= after.sort.absent
-            for place in self.places
-        ]
-        return *([run[n] for run in runs] for n in range(5)), limit, max_bytes
-
-    def _bound(self, place: Partition, absent: bool, after: Position | None) -> tuple[bytes, bytes, bool]:
-        """From which (cursor, key) on, and whether itself is meant: equal sort keys are told apart by partition."""
-        if after is None or after.sort.absent != absent:
-            return (b"" if self.order is Order.ASC else _ABOVE_ALL), b"", True
-        cursor, key = split(after.sort, after.key)
-        later = place > after.partition if self.order is Order.ASC else place < after.partition
-        return cursor, key, later
-
-    def placed(self, rows: Iterable[Record]) -> Iterator[Placed]:
-        count = len(self.places)
-        return ((self.places[(row["n"] - 1) % count], row) for row in rows)
-
-    async def pieces(
-        self, db: Connection, owner: str, after: Position | None
-    ) -> AsyncGenerator[Sequence[Placed], None]:
-        """All rows, in pieces of bounded size."""
-        while True:
-            rows = await db.fetch(self.sql, owner, *self.values(after, PIECE, PIECE_BYTES))
-            piece = list(self.placed(row for row in rows if row["data"] is not None))
-            yield piece
-            if len(rows) < PIECE and len(piece) == len(rows):
-                return
-            place, row = piece[-1]
-            after = Position(SortKey(row["absent"], row["cursor"] + row["key"]), place, row["key"].decode())
-
-
 async def _visited(db: Connection, owner: str, places: Sequence[Partition]) -> AsyncGenerator[Sequence[Linked], None]:
     for place in places:
         part, last = part_of(place), b""
@@ -150,53 +102,6 @@ def _seen(placed: Placed) -> tuple[Partition, str, bytes]:
     place, row = placed
     return place, row["key"].decode(), row["data"]
 
-
-def record(place: Partition, row: Record) -> StoredRecord:
-    """A row with `COLUMNS` as a record."""
-    _, key, absent, cursor, emitted_at, version, links, revisions, data, *_ = row
-    sort = SortKey(absent, cursor + key)
-    return StoredRecord(place, key.decode(), sort, data, emitted_at, version, links > 0, revisions)
-
-
-PIECE = 500
-PIECE_BYTES = 4 << 20
-"""Rows, and bytes of data, that are fetched at once where more than a page may be wanted."""
-
-_ABOVE_ALL = b"\xff"
-"""Above every cursor value: their first bytes are tags."""
-
-COLUMNS = "key, absent, cursor, emitted_at, version, links, revisions, data"
-
-BUDGETED = """
-SELECT n, key, absent, cursor, emitted_at, version, links, revisions,
-       CASE WHEN before IS NULL OR before <= {budget} THEN data END AS data {more}
-FROM (SELECT *, CASE WHEN {budget} IS NOT NULL THEN
-          sum(octet_length(data)) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) - octet_length(data) END AS before
-      FROM ({rows}) AS wanted) AS counted
-ORDER BY {order}
-"""
-"""Rows of which those come without their data that stand beyond so many bytes: they tell that there is more."""
-
-
-def _page(order: Order) -> str:
-    beyond, direction = (">=", "ASC") if order is Order.ASC else ("<=", "DESC")
-    ordered = f"absent, cursor {direction}, key {direction}, n {direction}"
-    rows = f"""
-        SELECT w.n, r.* FROM
-        unnest($2::bytea[], $3::bool[], $4::bytea[], $5::bytea[], $6::bool[]) WITH ORDINALITY
-            AS w(part, absent, cursor, key, itself, n)
-        CROSS JOIN LATERAL (
-            SELECT {COLUMNS} FROM records.records r
-            WHERE r.owner = $1 AND {listed("r.part")} = {listed("w.part")} AND r.absent = w.absent
-                AND (r.cursor, r.key) {beyond} (w.cursor, w.key)
-                AND (w.itself OR (r.cursor, r.key) <> (w.cursor, w.key))
-            ORDER BY r.cursor {direction}, r.key {direction} LIMIT $7
-        ) r
-        ORDER BY {ordered} LIMIT $7"""
-    return BUDGETED.format(rows=rows, order=ordered, more="", budget="$8::bigint")
-
-
-_PAGES = {order: _page(order) for order in Order}
 
 _GET = BUDGETED.format(
     rows=f"""

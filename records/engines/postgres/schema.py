@@ -1,10 +1,12 @@
 """What the parts of the engine share: names as they are in tables, locks, links, tombstones."""
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
+from weakref import WeakValueDictionary
 
 from blobstore.digest import Digest, derive
 from blobstore.errors import Moved, StorageUnavailable
@@ -31,6 +33,7 @@ class InDatabase:
         self._threads = threads
         self._clock = clock
         self._regardless = regardless
+        self._writing: WeakValueDictionary[Partition, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def _database(self) -> Database:
@@ -56,6 +59,13 @@ class InDatabase:
             asked = [connector_id(name) for name in connectors]
             if await db.fetchval("SELECT records.are_away($1, $2)", self._owner, asked):
                 raise Moved("these records are kept elsewhere")
+
+    def alone(self, partition: Partition) -> asyncio.Lock:
+        """Of this process's writers in a partition one at a time asks for its lock, and takes a connection for that.
+
+        The others would wait for it with all connections in their hands, and let nobody else do anything.
+        """
+        return self._writing.setdefault(partition, asyncio.Lock())
 
     def now(self) -> int:
         """The time of a change as it is kept: never too early, so that nothing is forgotten too early."""

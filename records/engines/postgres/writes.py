@@ -55,7 +55,8 @@ class Writes(InDatabase):
             await self.require_here(db, batch.partition.connector)
             return await _Applying(db, self._owner, batch).run(self._threads, now)
 
-        return await self._database.write(run)
+        async with self.alone(batch.partition):
+            return await self._database.write(run)
 
 
 @dataclass(frozen=True, slots=True)
