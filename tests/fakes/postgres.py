@@ -53,9 +53,9 @@ class Cluster:
         return f"postgresql://{USER}@/{database}?host={self.folder}"
 
     def start(self) -> None:
-        """Start the server; back when it answers."""
+        """Start the server; back when it answers. It ends with the thread that this is called in, if not before."""
         log = (self.folder / "log").open("ab")
-        # It goes with us, whatever becomes of us.
+        # Whatever becomes of us: also when we are killed.
         self._server = subprocess.Popen(
             ["setpriv", *self._credentials(), "--pdeathsig", "INT", self._programs / "postgres", "-D", self.data],
             stdin=subprocess.DEVNULL,
