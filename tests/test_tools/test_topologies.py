@@ -1,14 +1,16 @@
 """Every command does its work wherever records live, or says clearly that it does not."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from click.testing import CliRunner
 
 from records.store import RecordStore
-from tests.fakes.data_directory import LETTER, PHOTO, Stored, delete, digest_of, in_store, make
+from tests.fakes.data_directory import LETTER, PHOTO, Stored, delete, digest_of, in_store, ingest, make
 from tests.fakes.topologies import DURABLE, Storage, stored_in
 from tools.cli import main
 
@@ -136,3 +138,30 @@ def test_a_backup_is_restored_elsewhere_and_nothing_is_restored_over_something(
         assert told(restored, "usage") == told(stored, "usage")
         assert restored.run("spine", "verify", "--owner", "ann").exit_code == 0
         assert restored.run(*command, *elsewhere.options[2:]).exit_code == 1
+
+
+def test_what_an_erasure_could_not_remove_is_found_where_records_live(stored: Stored, storage: Storage) -> None:
+    text = "the quick brown fox jumps over the lazy dog and runs away"
+    in_store(stored.data, lambda store: _kept(store, text), storage=storage)
+    if storage.database_url is None:
+        stray = stored.data / "records" / stored.ann / "notes.txt"
+        stray.parent.mkdir(exist_ok=True)
+        stray.write_text(f"somebody noted {text}")
+    else:
+        asyncio.run(_plant(storage.database_url, stored.ann, text))
+    [report] = told(stored, "erase", "--owner", "ann", "--connector", "files", exit_code=4)
+    residue = report["receipt"]["residue"]
+    assert residue["result"] == "residue"
+    assert set(residue["found"]) == {"other" if storage.database_url is None else "databases"}
+
+
+async def _kept(store: RecordStore, text: str) -> None:
+    await ingest(store, await store.access.owner("ann"), "77", [], text=text)
+
+
+async def _plant(url: str, owner: str, text: str) -> None:
+    """A row with content where there must never be any."""
+    connection = await asyncpg.connect(url)
+    sql = "INSERT INTO central.checkpoints (owner, seq, made_at, document) VALUES ($1, 1000000, '', $2)"
+    await connection.execute(sql, owner, text.encode())
+    await connection.close()
