@@ -62,6 +62,10 @@ class Centre:
                 self._database = await Database.open(url)
             return self._database
 
+    async def configured(self) -> Topology:
+        """The topology as the configuration has it now."""
+        return (await self._configured())[0]
+
     async def close(self) -> None:
         """Harmless when called twice."""
         if self._database is not None:

@@ -75,7 +75,7 @@ _TOP = re.compile(
     rf"(central|catalogue){_DATABASE}|(store-id|secret|staging|swept)(\.lock)?|\.(store-id|secret|blobstore\.toml)\.new"
     r"|blobs|records|locks|collect\.lock|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
 )
-_RECORDS = re.compile(rf"records/({_ID})(/{_ID})?{_DATABASE}")
+_RECORDS = re.compile(rf"records/(?:({_ID})(/{_ID})?{_DATABASE}|\.{_ID}\.db\.new(-wal|-shm|-journal|\.lock)?)")
 _LOCKS = re.compile(r"locks/(era|copy|move)_[0-9a-z_]+")
 _LOGS = re.compile(r".*\.db-(wal|shm|journal)")
 _CENTRAL = re.compile(r"(central|catalogue)\.db(-wal|-shm|-journal)?")

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,7 +18,9 @@ from records.engines.sqlite import SingleFileEngines
 from records.erasure.residue import SILENT, Tables
 from records.guarded import GuardedEngines
 from records.layout import RECORDS, Topology
+from records.moving.either import EitherEngines
 from records.moving.engines import MovableEngines
+from records.moving.indatabase import InDatabase
 
 if TYPE_CHECKING:
     from blobstore.postgres import Database
@@ -58,30 +61,26 @@ class Parts:
                 case Topology.SINGLE | Topology.PER_CONNECTOR:
                     parts = await cls._of_files(directory, centre, opening)
                 case Topology.POSTGRES:
-                    parts = await cls._of_database(centre, opening, restoring=restoring)
+                    parts = await cls._of_database(directory, centre, opening, restoring=restoring)
             return replace(parts, opened=opening.pop_all())
 
     @classmethod
     async def _of_files(cls, directory: Path, centre: Centre, opening: AsyncExitStack) -> Self:
         central, catalogue = await _centre(centre, opening)
-        engines = _files(directory / RECORDS, centre.topology, central, await catalogue.store_id())
-        opening.push_async_callback(engines.close)
+        engines = await _engines(directory, centre, central, await catalogue.store_id(), opening)
         return cls(centre.topology, central, catalogue, engines)
 
     @classmethod
-    async def _of_database(cls, centre: Centre, opening: AsyncExitStack, *, restoring: bool) -> Self:
+    async def _of_database(cls, directory: Path, centre: Centre, opening: AsyncExitStack, *, restoring: bool) -> Self:
         # Here, for the other topologies run without a driver.
         from blobstore.postgres.restoring import require_restored
         from blobstore.postgres.tracing import Tables
-        from records.engines.postgres import PostgresEngines
 
         database = await centre.database()
         if not restoring:
             await require_restored(database)
         central, catalogue = await _centre(centre, opening)
-        records = await PostgresEngines.open(database)
-        opening.push_async_callback(records.close)
-        engines = GuardedEngines(records, Topology.POSTGRES, central, await catalogue.store_id())
+        engines = await _engines(directory, centre, central, await catalogue.store_id(), opening)
         tables = Tables(database, SCHEMAS, SILENT)
         return cls(Topology.POSTGRES, central, catalogue, engines, database, tables)
 
@@ -98,8 +97,22 @@ async def _centre(centre: Centre, opening: AsyncExitStack) -> tuple[Central, Cat
     return central, catalogue
 
 
-def _files(folder: Path, topology: Topology, central: Central, store_id: str) -> Engines:
+async def _engines(
+    directory: Path, centre: Centre, central: Central, store_id: str, opening: AsyncExitStack
+) -> EitherEngines:
+    """Those of owners in files and of those in a database: which are which may change at any moment."""
+    database = InDatabase(centre, central, store_id)
+    opening.push_async_callback(database.close)
+    files = partial(_files, directory / RECORDS, centre.topology, central, store_id)
+    engines = EitherEngines(directory, files, database.engines, centre.configured)
+    if not centre.topology.is_files:
+        await database.engines()  # made now, so that a database that does not answer is told of
+    opening.push_async_callback(engines.close)
+    return engines
+
+
+def _files(folder: Path, topology: Topology, central: Central, store_id: str) -> MovableEngines:
     shards = PerConnectorEngines(folder, central, store_id)
     if topology is Topology.PER_CONNECTOR:
         return MovableEngines(None, shards)
-    return MovableEngines(GuardedEngines(SingleFileEngines(folder), topology, central, store_id), shards)
+    return MovableEngines(GuardedEngines(SingleFileEngines(folder), Topology.SINGLE, central, store_id), shards)

@@ -26,7 +26,7 @@ from records.erasure.residue import Residues
 from records.holdings import Holdings
 from records.keyring import Keyring
 from records.layout import COLLECT_LOCK, LOCKS, RESTORING, Topology
-from records.moving.engines import MovableEngines
+from records.moving.either import EitherEngines
 from records.moving.moves import Moves
 from records.opening import Parts
 from records.reading.reach import Reaches
@@ -98,7 +98,7 @@ class RecordStore:
         self.states = States(central, self.registry, self.erasures.settled)
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer(), copies)
-        self.moves = Moves(central, engines) if isinstance(engines, MovableEngines) else None
+        self.moves = Moves(central, engines.files) if isinstance(engines, EitherEngines) else None
         self.collections = Collections(directory / COLLECT_LOCK, blobs.catalogue, self.collector, self.erasures)
 
     @classmethod

@@ -58,10 +58,15 @@ class _On:
         return self._decoded(section, await self._db.fetch(sql, limit, *self._side.encoded(section, after or ())))
 
     async def rows(self, section: Section, keys: Sequence[Row]) -> list[Row]:
-        named = " AND ".join(f"{column} = ${place}" for place, column in enumerate(section.keys, 1))
-        sql = f"SELECT * FROM ({self._side.reading(section)}) AS x WHERE {named}"
-        found = [row for key in keys for row in await self._db.fetch(sql, *self._side.encoded(section, key))]
-        return self._decoded(section, found)
+        if not keys:
+            return []
+        wanted = list(zip(*(self._side.encoded(section, key) for key in keys), strict=True))
+        arrays = ", ".join(f"${place}::{_TYPES[type(each[0])]}[]" for place, each in enumerate(wanted, 1))
+        columns = ", ".join(section.keys)
+        sql = f"""
+            SELECT x.* FROM unnest({arrays}) WITH ORDINALITY AS k ({columns}, place)
+            JOIN ({self._side.reading(section)}) AS x USING ({columns}) ORDER BY k.place"""
+        return self._decoded(section, await self._db.fetch(sql, *wanted))
 
     async def all(self, section: Section) -> list[Row]:
         order = section.order or ", ".join(section.keys)
@@ -306,6 +311,10 @@ class PostgresSide:
             END $$;
             CREATE TRIGGER watch AFTER INSERT OR UPDATE OR DELETE ON {self.table(section)}
                 FOR EACH ROW EXECUTE FUNCTION {self.log(section)}()"""
+
+
+_TYPES = {str: "text", bytes: "bytea", int: "bigint"}
+"""Of what columns of keys are."""
 
 
 class _StaysError(Exception):

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from blobstore.errors import StorageUnavailable
 from records import times
@@ -83,24 +84,28 @@ class Moves:
         Raises `Conflict` while somebody else moves them, and whatever `switch` raises.
         """
         engine = await self._engines.divided(owner.id)
-        async with self._alone(engine):
+        async with alone_with(engine.moving_lock):
             each = _Moving(owner, engine, self._central, told)
             steps = each.divide() if to is Topology.PER_CONNECTOR else each.unite()
             async for switched in steps:
                 yield switched
 
-    @asynccontextmanager
-    async def _alone(self, engine: ShardedEngine) -> AsyncIterator[None]:
-        """Whoever mends what a mover before us left has the lock for a moment, too."""
-        deadline = time.monotonic() + MENDING
-        while True:
-            with moving(engine.moving_lock) as alone:
-                if alone:
-                    yield
-                    return
-            if time.monotonic() >= deadline:
-                raise Conflict("the records of this owner are being moved already")
-            await asyncio.sleep(0.05)
+
+@asynccontextmanager
+async def alone_with(lock: Path) -> AsyncIterator[None]:
+    """Move an owner's records for the length of the block, as the only one. Raises `Conflict`.
+
+    Whoever mends what a mover before us left has the lock for a moment, too.
+    """
+    deadline = time.monotonic() + MENDING
+    while True:
+        with moving(lock) as alone:
+            if alone:
+                yield
+                return
+        if time.monotonic() >= deadline:
+            raise Conflict("the records of this owner are being moved already")
+        await asyncio.sleep(0.05)
 
 
 class _Moving:

@@ -47,20 +47,20 @@ async def switch(ends: Ends, connector: str, flip: Callable[[], Awaitable[None]]
     """
     while True:
         await ends.source.mark(Mark(connector, Stage.LEAVING, ends.to))
-        disturbances = await _catch_up(ends, connector, told)
+        disturbances = await catch_up(ends, connector, told)
         checked = await check_copy(ends.source, ends.target, connector, disturbances)
         if checked is None:
             continue
-        await _catch_up(ends, connector, told)
+        await catch_up(ends, connector, told)
         begun = time.monotonic()
-        if not await _left(ends, connector):
+        if not await left(ends, connector):
             continue
         await flip()  # if it fails, nobody here knows whether it was done: the marks stay until somebody does
         await ends.target.unmark(connector)
         return Switched(connector, checked, time.monotonic() - begun)
 
 
-async def _left(ends: Ends, connector: str) -> bool:
+async def left(ends: Ends, connector: str) -> bool:
     """Leave the source, and have in the target all that it had; False where an erasure came in between: it goes on
     there, and has to be copied anew.
     """
@@ -79,7 +79,7 @@ async def _left(ends: Ends, connector: str) -> bool:
     return False
 
 
-async def _catch_up(ends: Ends, connector: str, told: Told) -> int:
+async def catch_up(ends: Ends, connector: str, told: Told) -> int:
     """Copy until no more than a piece is left; how many disturbances the copy knows of."""
     while True:
         piece = await copy_piece(ends.source, ends.target, connector, ends.origin)

@@ -18,6 +18,7 @@ from records.engines.sqlite.changes import History
 from records.engines.sqlite.check import disagreements
 from records.engines.sqlite.erasure import Erasure
 from records.engines.sqlite.events import Events
+from records.engines.sqlite.leaving import Leaving
 from records.engines.sqlite.linking import Linkings
 from records.engines.sqlite.links import Links
 from records.engines.sqlite.moving import Moving
@@ -30,7 +31,7 @@ __all__ = ["OWNER", "SingleFileEngines", "SqliteEngine"]
 OWNER = re.compile(r"[a-z0-9]+\Z")
 
 
-class SqliteEngine(Writes, Reads, History, Links, Linkings, Erasure, Moving, Events):
+class SqliteEngine(Writes, Reads, History, Links, Linkings, Erasure, Moving, Events, Leaving):
     """Adapter of `records.engine.Engine`."""
 
     @classmethod
