@@ -193,11 +193,14 @@ def _topology(name: str) -> Topology:
     return Topology(name)
 
 
-def fix_topology(data: Path, topology: Topology) -> None:
-    """Write down that all records have come to another topology."""
+def fix_topology(data: Path, topology: Topology, database_url: str | None = None) -> None:
+    """Write down that all records have come to another topology, and where the database is, if there is one."""
     path = data / CONFIGURATION
     with file_lock(data / "blobstore.lock"):
         known = {**configured(path), "topology": str(topology)}
+        known.pop("database_url", None)
+        if database_url is not None:
+            known["database_url"] = database.without_password(database_url)
         lines = (f"{name} = {json.dumps(value)}\n" for name, value in known.items())
         write_durably(path, "".join(lines).encode())
 

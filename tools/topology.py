@@ -1,16 +1,25 @@
 """`blobstore topology`: where records live, and moving them while servers run."""
 
-from collections.abc import Callable
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
+from blobstore.errors import BlobError
 from records.central import Owner
-from records.layout import Topology
+from records.layout import CONFIGURATION, Topology
+from records.moving.centre import move_centre, remove_old_centre
+from records.moving.database import database_moves
+from records.moving.either import EitherEngines
 from records.moving.moves import Moves
 from records.moving.switching import Switched
 from records.store import RecordStore
-from tools.opening import Opening, fix_topology, run_with_store, store_options
+from tools.database import without_password
+from tools.opening import TOPOLOGIES, Opening, configured, fix_topology, run_with_store, store_options
 from tools.output import json_option, listing
 from tools.progress import row_bar
 
@@ -31,48 +40,91 @@ def show(opening: Opening, owner: str | None, as_json: bool) -> None:
     """Show where the records of each connector live, and what is on its way."""
 
     async def work(store: RecordStore) -> list[dict[str, Any]]:
-        return [
-            {
-                "owner": each.owner.subject,
-                "connector": each.connector,
-                "topology": str(each.topology),
-                "records": each.records,
-                "moving": each.moving,
-            }
-            for one in await _owners(store, owner)
-            for each in await _moves(store).places(one)
-        ]
+        return [row for one in await _owners(store, owner) for row in await _shown(store, one)]
 
     listing(run_with_store(opening, work), as_json=as_json, columns=SHOWN)
 
 
 @topology.command()
 @store_options
-@click.option("--to", required=True, type=click.Choice(["single", "per-connector"]), help="Where they shall live.")
+@click.option("--to", required=True, type=click.Choice(TOPOLOGIES), help="Where they shall live.")
 @click.option("--owner", help="Of this owner alone; the directory's topology stays as it is then.")
 @json_option
 def migrate(opening: Opening, to: str, owner: str | None, as_json: bool) -> None:
     """Move records to another topology, connector by connector, also while servers run.
 
     Nothing is served from a copy before it was held against what it was made of. Run it again if it was cut off: it
-    goes on where it was. To go back, run it with the other topology.
+    goes on where it was. To go back, run it with the other topology. `postgres` wants to be told `--database-url`, and
+    takes along all else that is in databases, unless an owner is named.
     """
+    wanted, url = Topology(to), _database_url(opening)
+    if wanted is Topology.POSTGRES:
+        if url is None:
+            raise click.ClickException("the topology postgres needs --database-url: where its database is")
+        fix_topology(opening.data, opening.topology_there, url)  # servers that run are to find it
     with row_bar("records") as advance:
 
         async def work(store: RecordStore) -> list[dict[str, Any]]:
-            return [row async for row in _migrated(store, owner, Topology(to), advance)]
+            return [row async for row in _migrated(store, owner, wanted, url, advance)]
 
         rows = run_with_store(opening, work)
-    if owner is None:
-        fix_topology(opening.data, Topology(to))
+        if owner is None:
+            _bring_centre(opening.data, wanted, url)
+            # Who is new since has records where they were made before.
+            rows += run_with_store(replace(opening, topology=None, database_url=url), work)
     listing(rows, as_json=as_json, columns=MOVED)
 
 
-async def _migrated(store: RecordStore, subject: str | None, to: Topology, advance: Callable[[int], None]) -> Any:
-    moves = _moves(store)
-    for owner in await _owners(store, subject):
-        async for switched in moves.move(owner, to, lambda _, rows: advance(rows)):
-            yield _row(owner, switched)
+def _bring_centre(data: Path, to: Topology, url: str | None) -> None:
+    """Central store and catalogue follow the records, and the configuration says so."""
+    if url is None:
+        fix_topology(data, to)
+        return
+    try:
+        asyncio.run(move_centre(data, to, url, without_password(url)))
+        fix_topology(data, to, url)
+        asyncio.run(remove_old_centre(data, to, url))
+    except (BlobError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    fix_topology(data, to, None if to.is_files else url)
+
+
+def _database_url(opening: Opening) -> str | None:
+    """Where the database is: as it was told, or as it is written down."""
+    return opening.database_url or configured(opening.data / CONFIGURATION).get("database_url")
+
+
+async def _migrated(
+    store: RecordStore, subject: str | None, to: Topology, url: str | None, advance: Callable[[int], None]
+) -> AsyncIterator[dict[str, Any]]:
+    owners = await _owners(store, subject)
+    if url is not None:
+        async with database_moves(store, url) as moves:
+            for owner in owners:
+                move = moves.out if to.is_files else moves.into
+                async for switched in move(owner, lambda _, rows: advance(rows)):
+                    yield _row(owner, switched)
+    if to.is_files:
+        for owner in owners:
+            async for switched in _moves(store).move(owner, to, lambda _, rows: advance(rows)):
+                yield _row(owner, switched)
+
+
+async def _shown(store: RecordStore, owner: Owner) -> list[dict[str, Any]]:
+    if isinstance(store.engines, EitherEngines) and not await store.engines.in_files(owner.id):
+        counts: Counter[str] = Counter()
+        for place, of in (await (await store.engines.of(owner.id)).stats()).items():
+            counts[place.connector] += of.records
+        return [
+            _place(owner, connector, Topology.POSTGRES, count, False) for connector, count in sorted(counts.items())
+        ]
+    places = await _moves(store).places(owner)
+    return [_place(owner, each.connector, each.topology, each.records, each.moving) for each in places]
+
+
+def _place(owner: Owner, connector: str, there: Topology, records: int, moving: bool) -> dict[str, Any]:
+    values = (owner.subject, connector, str(there), records, moving)
+    return dict(zip(SHOWN, values, strict=True))
 
 
 def _row(owner: Owner, switched: Switched) -> dict[str, Any]:
@@ -95,5 +147,5 @@ async def _owners(store: RecordStore, subject: str | None) -> list[Owner]:
 
 def _moves(store: RecordStore) -> Moves:
     if store.moves is None:
-        raise click.ClickException("records can be moved between the topologies single and per-connector only")
+        raise click.ClickException("there are no records on a disk to be moved")
     return store.moves

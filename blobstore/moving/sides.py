@@ -109,8 +109,15 @@ class Target(Reading, Protocol):
 class Side(Source, Target, Protocol):
     """Either end of a move."""
 
+    async def serves(self) -> bool:
+        """Whether the store is here, and has come as a whole."""
+        ...
+
     async def remove(self) -> None:
-        """Remove, durably, what is left of a store that has moved away. Raises `WrongStore` where it has not."""
+        """Remove, durably, what is left of a store that has moved away, or of a copy that was cut off.
+
+        Raises `WrongStore` where the store is here.
+        """
         ...
 
     async def close(self) -> None:

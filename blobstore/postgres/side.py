@@ -215,11 +215,20 @@ class PostgresSide:
             raise
         return True
 
+    async def serves(self) -> bool:
+        return await self.moved() is None and not await is_there(self._database, self.schema, "coming")
+
     async def remove(self) -> None:
-        """Remove what has moved away; what says where it is now stays. Raises `WrongStore` where it has not."""
-        if await self.moved() is None:
+        """As the port says; what says where the rows are now stays."""
+        if await self.serves():
             raise WrongStore(f"the database's schema {self.schema} has not moved away")
-        await self._database.write(lambda db: db.execute(f"DROP SCHEMA IF EXISTS {self.schema}_moved CASCADE"))
+
+        async def run(db: Connection) -> None:
+            await db.execute(f"DROP SCHEMA IF EXISTS {self.schema}_moved CASCADE")
+            if await is_there(db, self.schema, "coming"):
+                await db.execute(f"DROP SCHEMA {self.schema} CASCADE")
+
+        await self._database.write(run)
 
     # -- taking in -------------------------------------------------------------------------------------------------
 

@@ -140,8 +140,12 @@ class SqliteSide:
             raise
         return left
 
+    async def serves(self) -> bool:
+        if await self.moved() is not None:
+            return False
+        return not await self._query("SELECT 1 FROM sqlite_schema WHERE name = 'coming'")
+
     async def remove(self) -> None:
-        """Remove a file that has moved away, with its log, durably; then a file of this name can be made again."""
 
         def run() -> None:
             with translated(self._path), file_lock(lock_of(self._path)):
@@ -149,7 +153,7 @@ class SqliteSide:
                     self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
                 sync_folder(self._path.parent)
 
-        if await self.moved() is None:
+        if await self.serves():
             raise WrongStore(f"{self._path.name} has not moved away")
         await self.disconnect()
         await self._run(run)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from blobstore.catalogues.sections import SECTIONS as CATALOGUE_SECTIONS
 from blobstore.catalogues.sqlite.moving import catalogue_side as catalogue_file
+from blobstore.errors import WrongStore
 from blobstore.moving.move import Ready, always, move
 from blobstore.moving.section import Copied, Section
 from blobstore.moving.sides import Reading, Side
@@ -35,6 +36,8 @@ async def move_centre(
     async with AsyncExitStack() as open_ones:
         for name, file, schema, sections, ready in await _stores(directory, database_url, open_ones):
             source, target, there = (schema, file, FILES) if to.is_files else (file, schema, place)
+            if await target.serves():
+                continue
             for copied in await move(source, target, sections, there, ready):
                 told(name, copied)
 
@@ -42,8 +45,11 @@ async def move_centre(
 async def remove_old_centre(directory: Path, to: Topology, database_url: str) -> None:
     """Take away what is left of both where they were before. Raises `WrongStore` where one has not moved."""
     async with AsyncExitStack() as open_ones:
-        for _, file, schema, _, _ in await _stores(directory, database_url, open_ones):
-            await (schema if to.is_files else file).remove()
+        for name, file, schema, _, _ in await _stores(directory, database_url, open_ones):
+            old, new = (schema, file) if to.is_files else (file, schema)
+            if not await new.serves():
+                raise WrongStore(f"the {name} has not moved")
+            await old.remove()
 
 
 async def _stores(

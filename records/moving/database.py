@@ -9,6 +9,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from records import times
@@ -24,10 +25,26 @@ from records.moving.incoming import incoming_file, install_incoming, remove_inco
 from records.moving.moves import EVENTS, PATIENCE, Moves, Told, alone_with
 from records.moving.switching import Ends, Switched, catch_up, left
 from records.shards import MAIN, source_of
+from records.store import RecordStore
 from records.transfer import NEW, Mark, Stage
 
 DATABASE = str(Topology.POSTGRES)
 """The place as marks name it."""
+
+
+@asynccontextmanager
+async def database_moves(store: RecordStore, database_url: str) -> AsyncIterator["DatabaseMoves"]:
+    """Moves of the owners of a store that is open, for the length of the block."""
+    from blobstore.postgres import Database  # here, for the other topologies run without a driver
+    from records.engines.postgres import PostgresEngines
+
+    assert isinstance(store.engines, EitherEngines), "a store on the disk"
+    async with AsyncExitStack() as opened:
+        database = await Database.open(database_url)
+        opened.push_async_callback(database.close)
+        plain = await PostgresEngines.open(database)
+        opened.push_async_callback(plain.close)
+        yield DatabaseMoves(store.central, store.engines, plain, await store.blobs.catalogue.store_id())
 
 
 class DatabaseMoves:
