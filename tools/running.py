@@ -60,12 +60,16 @@ class Server:
 
 
 @contextmanager
-def serving(data: Path, owner: str) -> Iterator[Server]:
-    """A server on a free loopback port over `data`; stopped by SIGTERM at the end."""
+def serving(data: Path, owner: str, *options: str) -> Iterator[Server]:
+    """A server on a free loopback port over `data`, told these options; stopped by SIGTERM at the end."""
     token = subprocess.run(
-        blobstore("token", "create", "--data", data, "--owner", owner), check=True, capture_output=True, text=True
+        blobstore("token", "create", "--data", data, "--owner", owner, *options),
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
-    process = subprocess.Popen(blobstore("serve", "--data", data, "--port", "0"), stdout=subprocess.PIPE, text=True)
+    command = blobstore("serve", "--data", data, "--port", "0", *options)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

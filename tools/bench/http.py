@@ -34,7 +34,7 @@ def http_(stream: int, pages: int, directory: Path | None, as_json: bool) -> Non
         raise click.exceptions.Exit(1)
 
 
-class _Client:
+class Client:
     """One connection that stays open."""
 
     def __init__(self, server: Server) -> None:
@@ -57,14 +57,14 @@ class _Client:
 
 def _measure(scratch: Path, stream: int, pages: int) -> list[dict[str, object]]:
     with serving(scratch / "data", "bench") as server:
-        client = _Client(server)
+        client = Client(server)
         client.call("POST", "/v1/connectors", msgspec.json.encode(MANIFEST))
         rows = [_ingest(client, scratch / "bare.db", stream), *_paging(client, stream, pages)]
         client.close()
     return rows
 
 
-def _ingest(client: _Client, path: Path, count: int) -> dict[str, object]:
+def _ingest(client: Client, path: Path, count: int) -> dict[str, object]:
     """Batch by batch in turn; both are durable."""
     bare = Bare(path)
     total = [0.0, 0.0]
@@ -78,13 +78,13 @@ def _ingest(client: _Client, path: Path, count: int) -> dict[str, object]:
     return row("rate of ingest over HTTP / bare executemany", total[1] / total[0], at_least=INGEST_LIMIT)
 
 
-def _send(client: _Client, body: bytes) -> None:
+def _send(client: Client, body: bytes) -> None:
     path = "/v1/ingest/messages?connector_id=bench"
     report = msgspec.json.decode(client.call("POST", path, body, "application/x-ndjson"))
     assert report["records_accepted"] == BATCH
 
 
-def _paging(client: _Client, count: int, pages: int) -> list[dict[str, object]]:
+def _paging(client: Client, count: int, pages: int) -> list[dict[str, object]]:
     first = _page_path({})
     last = _page_path({"cursor": _cursor_near_the_end(client, count)})
     times: dict[str, list[float]] = {"start": [], "end": [], "nothing": []}
@@ -105,7 +105,7 @@ def _page_path(query: Mapping[str, str]) -> str:
     return "/v1/streams/messages/records?" + urlencode({"limit": PAGE, "order": "asc", **query})
 
 
-def _cursor_near_the_end(client: _Client, count: int) -> str:
+def _cursor_near_the_end(client: Client, count: int) -> str:
     """Walks there, as a client must."""
     query: dict[str, str] = {}
     for _ in range(count // PAGE - 1):
