@@ -17,7 +17,7 @@ import msgspec
 
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import connect
+from blobstore.sqlite.connection import connect, is_damage
 from blobstore.traces import Traces
 
 
@@ -98,7 +98,11 @@ def look(what: Search) -> Found:
         # Every run: in a row it may lie otherwise than in the file, and must be seen there as well.
         some = Traces([what.samples[number] for number in suspected], every=True)
         for path in what.databases:
-            living |= {suspected[number] for number in _living(root / path, some, what.silent)}
+            try:
+                living |= {suspected[number] for number in _living(root / path, some, what.silent)}
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):  # a damaged database excuses nothing
+                    raise
     return Found(files, total, hits, sorted(living), unread)
 
 

@@ -129,8 +129,9 @@ class Engine(Protocol):
     ) -> T:
         """What `see` makes of every record of these partitions, each with its links in the order of their pointers.
 
-        They come one by one in the order of partitions and keys, and all are seen at one moment, for which the engine
-        holds a snapshot: `see` runs on the engine's threads and waits for nobody. What it raises is raised here.
+        They come one by one in the order of partitions and keys, and all of one connector are seen at one moment, for
+        which the engine holds a snapshot: `see` runs on the engine's threads and waits for nobody. What it raises is
+        raised here.
         """
         ...
 
@@ -333,7 +334,8 @@ class Engine(Protocol):
     async def outbox(self, limit: int) -> list[OutboxEvent]:
         """The oldest events of one source that have not been drained; none just when no source has any.
 
-        A source is an outbox: events have an order within it, and it has the same name in every process.
+        A source is an outbox: events have an order within it, and it has the same name in every process. One that does
+        not answer waits, and others do not wait for it.
         """
         ...
 

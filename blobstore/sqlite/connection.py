@@ -134,6 +134,11 @@ def is_busy(error: BaseException | None) -> bool:
     return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is not what was written to it, or no database."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(_DAMAGE_CODES)
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """SQLite's errors, and the operating system's, as those of `blobstore.errors`."""

@@ -7,6 +7,7 @@ it is does not depend on how much there is: some records of each partition, some
 import random
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -18,7 +19,8 @@ from blobstore.store import BlobStore
 from blobstore.traces import LONGEST, SHORTEST, Traces, is_distinctive
 from records.central import Central
 from records.engine import Engine
-from records.model import Partition, PartitionStats
+from records.errors import SourceDown
+from records.model import Partition, PartitionStats, Target
 from records.slots import parse
 
 RECORDS, VALUES = 96, 3
@@ -90,16 +92,17 @@ class Sampler:
             others += [text async for text in self._states(each)]
         for text in self._some(self._values(others), TEXTS):
             taken.setdefault(text, Sample(text))
-        named = await self._named(list(taken))
+        named = await self._named(list(taken), {each.connector for each in going})
         kept = [sample for sample in taken.values() if sample.text not in named]
         return self._rng.sample(kept, min(MOST, len(kept)))
 
-    async def _named(self, pieces: Sequence[bytes]) -> set[bytes]:
+    async def _named(self, pieces: Sequence[bytes], connectors: Iterable[str]) -> set[bytes]:
         """Those that are part of a name which stays: events name connectors, instances, streams, clients, fields."""
         owner, central = self._owner, self._central
-        names = {
-            name for place in await self._engine.stats() for name in (place.connector, place.instance, place.stream)
-        }
+        places = [place for connector in sorted(connectors) for place in await self._engine.stats(connector)]
+        with suppress(SourceDown):  # names in what cannot be read are known from the manifests, mostly
+            places += await self._engine.stats()
+        names = {name for place in places for name in (place.connector, place.instance, place.stream)}
         names |= {connector.id for connector in await central.connectors(owner)}
         names |= {name for each in await central.instances(owner) for name in (each.id, each.connector)}
         texts = [name.encode() for name in names] + [grant.document for grant in await central.grants(owner)]
@@ -217,8 +220,9 @@ class Sampler:
         return found
 
     async def _goes(self, going: Going, digest: Digest) -> bool:
-        links = await self._engine.links_of(digest, limit=_LOOKS)
-        return any(going.covers(each.partition, each.key) for each in links)
+        return any(
+            going.covers(each.partition) for each in await self._engine.linking(Target(going.connector), [digest])
+        )
 
     async def _windows(self, digest: Digest) -> AsyncIterator[bytes]:
         stored = await self._blobs.catalogue.find(self._owner, digest)

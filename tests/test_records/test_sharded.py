@@ -285,6 +285,13 @@ async def test_a_damaged_file_takes_only_its_own_connector_down(three: tuple[Rec
     await store.audit.drain_all()
 
 
+async def test_another_connector_can_be_erased_beside_a_damaged_one(three: tuple[RecordStore, Owner]) -> None:
+    store, owner = three
+    erasure = await store.erasures.erase(owner, await store.erasures.coverage.of_connector(owner, "b"), wait=10)
+    assert (erasure.report.state, erasure.report.records, erasure.report.blobs) == ("done", 1, 1)
+    assert await store.blobs.catalogue.find(owner.id, digest_of(LETTER)) is not None
+
+
 async def test_garbage_of_others_is_collected_but_not_what_a_damaged_connector_held(
     three: tuple[RecordStore, Owner],
 ) -> None:

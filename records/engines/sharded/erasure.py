@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from contextlib import suppress
 from functools import partial
 
 from blobstore.errors import Moved
@@ -10,6 +11,7 @@ from records.engine import LEAP, Engine
 from records.engines.sharded.switching import giving_up, placing, remove_files, sweep
 from records.engines.sharded.writes import Writes
 from records.engines.sqlite import SqliteEngine
+from records.errors import SourceDown
 from records.model import Erased, Partition, Target
 from records.shards import Home
 from records.transfer import Stage
@@ -25,7 +27,8 @@ class Erasure(Writes):
         return await self._tell(target.connector, lambda engine: engine.erase(target, deleted_at, limit, erasure))
 
     async def erased(self, erasure: str) -> dict[Partition, int]:
-        answers = await self._ask_all(await self._homes.now(), lambda _, engine: engine.erased(erasure))
+        # Who does not answer has lost nothing to an erasure that came to its end.
+        answers, _ = await self._ask_some(await self._homes.now(), lambda _, engine: engine.erased(erasure))
         found = {place: count for connector in sorted(answers) for place, count in answers[connector].items()}
         return await self._main.erased(erasure) | found
 
@@ -33,7 +36,8 @@ class Erasure(Writes):
         gone = await self._main.forget(before, limit)
         for connector, home in sorted((await self._homes.now()).items()):
             if gone < limit and (home.left is None or (home.left.oldest or before) < before):
-                gone += await self._tell(connector, partial(_forget, before, limit - gone))
+                with suppress(SourceDown):
+                    gone += await self._tell(connector, partial(_forget, before, limit - gone))
         return gone
 
     async def leap(self) -> None:
@@ -51,9 +55,10 @@ class Erasure(Writes):
         clean = await self._main.sanitize(timeout)
         for connector, home in sorted((await self._homes.now()).items()):
             if home.left is None or home.left.stale:
-                await self._replace_bare(connector)
-                left = max(0.0, deadline - time.monotonic())
-                clean = await self._tell(connector, partial(_sanitize, left)) and clean
+                with suppress(SourceDown):  # nothing can be erased from it as long as it cannot be read
+                    await self._replace_bare(connector)
+                    left = max(0.0, deadline - time.monotonic())
+                    clean = await self._tell(connector, partial(_sanitize, left)) and clean
         return await self.sweep() and clean
 
     async def sweep(self) -> bool:
@@ -94,7 +99,9 @@ class Erasure(Writes):
             return
         shard = secrets.token_hex(8)
         await self._make(shard, rows)
-        await self._central.move(self._owner, connector, home.shard, shard)
+        if not await self._central.move(self._owner, connector, home.shard, shard):
+            await asyncio.to_thread(remove_files, self._path(shard))  # it has left for another place meanwhile
+            return
         self._numbers[shard] = 1
         await self._around.pool.drop(home.shard)
         await asyncio.to_thread(remove_files, self._path(home.shard))

@@ -1,12 +1,14 @@
 """Events over shards: only those are asked that may have some, and whose events are all drained come to rest."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from blobstore.catalogue import Numbering
 from blobstore.errors import BlobError
 from records.engine import Engine
 from records.engines.sharded.routing import Routing
 from records.engines.sharded.shard import Shard
+from records.errors import SourceDown
 from records.model import OutboxEvent
 from records.shards import RECORDS, Home, source_of
 
@@ -17,19 +19,14 @@ class Events(Routing):
     async def outbox(self, limit: int) -> list[OutboxEvent]:
         if events := await self._main.outbox(limit):
             return events
-        failed: BlobError | None = None
         for connector, home in sorted((await self._homes.now()).items()):
             if home.left is not None:
                 continue
-            try:
+            with suppress(SourceDown):  # the others' events do not wait for those of a file that cannot be read
                 if events := await self._ask(connector, lambda engine: engine.outbox(limit)):
                     self._lively.add(home.shard)
                     return events
                 await self._settle(connector, home)
-            except BlobError as error:
-                failed = error  # the others' events must not wait for it
-        if failed is not None:
-            raise failed
         return []
 
     async def _settle(self, connector: str, home: Home) -> None:

@@ -5,13 +5,16 @@ waking it gave (`Central.wake`), and only with a higher one. So when the central
 under its number, nothing was written since, by any process: its file refuses whoever was woken before, and whoever is
 woken later has changed the number first.
 
-A *sealed* shard takes no writes any more, whatever number they go by: what it holds is on its way to another.
+A *sealed* shard takes no writes any more, whatever number they go by, and answers nobody: what it holds is on its way
+to another, or has come there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+from blobstore.errors import Moved
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.file import SqliteFile
 from records.shards import Left
@@ -35,6 +38,21 @@ class ShardFile(SqliteFile):
 
     number = 0
 
+    async def read(self, transaction: Callable[[sqlite3.Connection], T]) -> T:
+        """As there. Raises `Moved` where the shard is sealed."""
+        return await super().read(partial(_unsealed, transaction))
+
+    async def read_sealed(self, transaction: Callable[[sqlite3.Connection], T]) -> T:
+        """As `read`, sealed or not."""
+        return await super().read(transaction)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """As there. Raises `Moved` where the shard is sealed."""
+        with super().snapshot() as db:
+            _require_unsealed(db)
+            yield db
+
     async def write(self, transaction: Callable[[sqlite3.Connection], T]) -> T:
         """As there. Raises `Asleep` and `Sealed`."""
         return await super().write(partial(self._awake, transaction))
@@ -54,6 +72,16 @@ class ShardFile(SqliteFile):
         if self.number <= rested:
             raise Asleep
         return transaction(db)
+
+
+def _unsealed(transaction: Callable[[sqlite3.Connection], T], db: sqlite3.Connection) -> T:
+    _require_unsealed(db)
+    return transaction(db)
+
+
+def _require_unsealed(db: sqlite3.Connection) -> None:
+    if db.execute("SELECT number FROM rests").fetchone()[0] >= SEALED:
+        raise Moved("what this file has is on its way to another")
 
 
 def rest(number: int, db: sqlite3.Connection) -> Left | None:

@@ -72,7 +72,7 @@ class Shard(SqliteEngine):
         def run(db: sqlite3.Connection) -> Outliving:
             return {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in _OUTLIVING}
 
-        return await self._file.read(run)
+        return await self._file.read_sealed(run)
 
     async def outlive(self, rows: Outliving) -> None:
         """Begin with these rows of another shard."""
@@ -87,7 +87,7 @@ class Shard(SqliteEngine):
 
     async def is_bare(self) -> bool:
         """Whether nothing is left in it but what outlives an erasure, and something was removed since it was made."""
-        return await self._file.read(_is_bare)
+        return await self._file.read_sealed(_is_bare)
 
 
 def _is_bare(db: sqlite3.Connection) -> bool:

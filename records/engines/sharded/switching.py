@@ -18,6 +18,9 @@ from records.engines.sharded.file import unseal
 SUFFIXES = ("seal.db.lock", ".db.lock", ".db-wal", ".db-shm", ".db")
 """How the names of a shard's files go on. The database goes last: what a crash leaves is found by it."""
 
+PAUSE = 0.01
+"""Seconds between two tries for a lock."""
+
 PLACING = "placing.db.lock"
 """A file in an owner's folder: whoever makes a shard that no connector has yet holds it shared."""
 
@@ -86,9 +89,7 @@ async def sweep(folder: Path, homes: Callable[[], Awaitable[Collection[str]]]) -
         return True
     descriptor = await asyncio.to_thread(_open, folder / PLACING)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(descriptor, fcntl.LOCK_EX):
             return False
         there = await asyncio.to_thread(lambda: {_shard(each.name) for each in folder.iterdir()})
         for shard in sorted(there - set(await homes()) - {_shard(PLACING)}):
@@ -102,10 +103,20 @@ async def sweep(folder: Path, homes: Callable[[], Awaitable[Collection[str]]]) -
 async def _locked(path: Path, how: int) -> AsyncIterator[None]:
     descriptor = await asyncio.to_thread(_open, path)
     try:
-        await asyncio.to_thread(fcntl.flock, descriptor, how)
+        # No thread waits for it: whoever has the lock needs some to get on.
+        while not _lock(descriptor, how):  # noqa: ASYNC110 - it may be another process that has it
+            await asyncio.sleep(PAUSE)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _open(path: Path) -> int:
