@@ -1,20 +1,20 @@
 """`blobstore bench http`: records in and out over HTTP, against bare SQLite and a request that does nothing."""
 
-import http.client
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import click
 import msgspec
 
 from tools.bench.bare import BATCH, PAGE, Bare, batches, percentile, puts, row
+from tools.bench.client import Client
 from tools.bench.messages import MANIFEST, messages
 from tools.output import json_option, listing
-from tools.running import Server, serving
+from tools.running import serving
 
 INGEST_LIMIT = 0.1
 DEPTH_LIMIT = 1.5
@@ -32,27 +32,6 @@ def http_(stream: int, pages: int, directory: Path | None, as_json: bool) -> Non
     listing(rows, as_json=as_json, columns=("figure", "value", "at_most", "at_least", "within"))
     if not all(each["within"] for each in rows):
         raise click.exceptions.Exit(1)
-
-
-class Client:
-    """One connection that stays open."""
-
-    def __init__(self, server: Server) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=600)
-        self._headers = server.headers
-
-    def call(self, method: str, path: str, body: bytes | None = None, media_type: str = "application/json") -> bytes:
-        """The body of a good answer."""
-        headers: Mapping[str, str] = {**self._headers, "Content-Type": media_type}
-        self._connection.request(method, path, body, headers)
-        answer = self._connection.getresponse()
-        text = answer.read()
-        assert answer.status < 300, text
-        return text
-
-    def close(self) -> None:
-        """Hang up."""
-        self._connection.close()
 
 
 def _measure(scratch: Path, stream: int, pages: int) -> list[dict[str, object]]:
