@@ -54,7 +54,7 @@ class Growth:
             yield from asyncio.run(self._upkeep(size))
 
     def _opening(self) -> Opening:
-        return Opening(self.directory, self.topology, None)
+        return Opening(self.directory, self.topology, None, database_url=self.database_url)
 
     def _write(self, writers: int, count: int) -> float:
         """MB per second, from the first writer's start to the last one's end."""

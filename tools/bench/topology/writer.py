@@ -13,7 +13,7 @@ from pathlib import Path
 from tools.bench.bare import Bare, puts
 from tools.bench.topology.lines import BATCH, STREAM, batches, manifest
 from tools.local_sink import open_local_sink
-from tools.opening import Opening
+from tools.opening import CONFIGURATION, Opening, configured
 
 OWNER = "bench"
 
@@ -42,7 +42,8 @@ def _bare(file: Path, first: int, count: int) -> None:
 
 
 async def _store(data: Path, connector: str, first: int, count: int) -> None:
-    async with open_local_sink(Opening(data, None, None), OWNER, connector, None) as sink:
+    opening = Opening(data, None, None, database_url=configured(data / CONFIGURATION).get("database_url"))
+    async with open_local_sink(opening, OWNER, connector, None) as sink:
         await sink.register(manifest(connector))
         prepared = list(batches(first, min(count, PREPARED)))
         rest = batches(first + PREPARED, max(0, count - PREPARED))
