@@ -10,10 +10,11 @@ import time
 from itertools import chain
 from pathlib import Path
 
+from records.layout import CONFIGURATION
 from tools.bench.bare import Bare, puts
 from tools.bench.topology.lines import BATCH, STREAM, batches, manifest
 from tools.local_sink import open_local_sink
-from tools.opening import CONFIGURATION, Opening, configured
+from tools.opening import Opening, configured
 
 OWNER = "bench"
 
