@@ -9,6 +9,7 @@ from tools.bench.gc import gc
 from tools.bench.http import http_
 from tools.bench.hydrate import hydrate
 from tools.bench.memory import memory
+from tools.bench.migrate import migrate
 from tools.bench.records import records
 from tools.bench.topology import topology
 
@@ -27,5 +28,6 @@ bench.add_command(gc)
 bench.add_command(http_)
 bench.add_command(hydrate)
 bench.add_command(memory)
+bench.add_command(migrate)
 bench.add_command(records)
 bench.add_command(topology)

@@ -1,4 +1,4 @@
-"""`blobstore bench topology`: records moved to another topology and back, while others read and write."""
+"""`blobstore bench migrate`: records moved to another topology and back, while others read and write."""
 
 import asyncio
 import hashlib
@@ -38,7 +38,7 @@ LIVE = "live"
 @click.option("--blobs", default=10_000, show_default=True, help="Small blobs, each linked by a record.")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to work: a real disk.")
 @json_option
-def topology(records: int, connectors: int, blobs: int, directory: Path | None, as_json: bool) -> None:
+def migrate(records: int, connectors: int, blobs: int, directory: Path | None, as_json: bool) -> None:
     """Move records into a file for each connector and back; how long do writers wait, and is all as it was?"""
     with tempfile.TemporaryDirectory(prefix="blobstore-bench-", dir=directory) as name:
         rows = asyncio.run(_measure(Path(name) / "data", records, connectors, blobs))
