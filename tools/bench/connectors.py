@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from tools.bench.bare import row
-from tools.bench.http import Client
+from tools.bench.client import Client
 from tools.bench.messages import MANIFEST, messages
 from tools.output import json_option, listing
 from tools.running import serving
