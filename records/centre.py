@@ -66,6 +66,11 @@ class Centre:
         """The topology as the configuration has it now."""
         return (await self._configured())[0]
 
+    @property
+    def opened(self) -> "Database | None":
+        """The database, where it is open here."""
+        return self._database
+
     async def close(self) -> None:
         """Harmless when called twice."""
         if self._database is not None:

@@ -15,7 +15,8 @@ from records.engine import Engines
 from records.engines.memory import MemoryEngines
 from records.engines.sharded import PerConnectorEngines
 from records.engines.sqlite import SingleFileEngines
-from records.erasure.residue import SILENT, Tables
+from records.erasure.residue import Tables
+from records.erasure.tables import TablesOfCentre
 from records.guarded import GuardedEngines
 from records.layout import RECORDS, Topology
 from records.moving.either import EitherEngines
@@ -24,9 +25,6 @@ from records.moving.indatabase import InDatabase
 
 if TYPE_CHECKING:
     from blobstore.postgres import Database
-
-SCHEMAS = ("central", "catalogue", "records")
-"""Those of the topology `postgres`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +66,19 @@ class Parts:
     async def _of_files(cls, directory: Path, centre: Centre, opening: AsyncExitStack) -> Self:
         central, catalogue = await _centre(centre, opening)
         engines = await _engines(directory, centre, central, await catalogue.store_id(), opening)
-        return cls(centre.topology, central, catalogue, engines)
+        return cls(centre.topology, central, catalogue, engines, tables=TablesOfCentre(centre))
 
     @classmethod
     async def _of_database(cls, directory: Path, centre: Centre, opening: AsyncExitStack, *, restoring: bool) -> Self:
         # Here, for the other topologies run without a driver.
         from blobstore.postgres.restoring import require_restored
-        from blobstore.postgres.tracing import Tables
 
         database = await centre.database()
         if not restoring:
             await require_restored(database)
         central, catalogue = await _centre(centre, opening)
         engines = await _engines(directory, centre, central, await catalogue.store_id(), opening)
-        tables = Tables(database, SCHEMAS, SILENT)
-        return cls(Topology.POSTGRES, central, catalogue, engines, database, tables)
+        return cls(Topology.POSTGRES, central, catalogue, engines, database, TablesOfCentre(centre))
 
     async def close(self) -> None:
         """Harmless when called twice."""
