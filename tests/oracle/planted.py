@@ -10,7 +10,7 @@ from typing import Any
 
 from records.consent.scope import Grant, Scope, StreamGrant, TimeWindow
 from records.engine import Engine
-from records.engines.postgres import reads
+from records.engines.postgres.walk import Walk
 from records.engines.sharded import merging
 from records.layout import Topology
 from records.model import Changes, Order, Page, Partition, Position, StoredRecord, Tombstone
@@ -207,16 +207,16 @@ def _without_partition(order: Order, place: Position) -> merging.Rank:
     return place.sort.absent, within if order is Order.ASC else merging._Down(within)
 
 
-def _nothing_else_at(walk: reads._Walk, place: Partition, absent: bool, after: Position | None) -> Any:
+def _nothing_else_at(walk: Walk, place: Partition, absent: bool, after: Position | None) -> Any:
     """The mistake of a page that goes on beyond the last sort key, whatever else has the same one."""
     bound = _BOUND(walk, place, absent, after)
     return bound if after is None or after.sort.absent != absent else (*bound[:2], False)
 
 
-_BOUND = reads._Walk._bound
+_BOUND = Walk._bound
 
 INSIDE: Mapping[Topology, tuple[Any, str, Any]] = {
     Topology.PER_CONNECTOR: (merging, "rank", _without_partition),
-    Topology.POSTGRES: (reads._Walk, "_bound", _nothing_else_at),
+    Topology.POSTGRES: (Walk, "_bound", _nothing_else_at),
 }
 """A mistake in the very code that only this engine has: where, what, and what stands in its place."""
