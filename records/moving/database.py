@@ -22,7 +22,7 @@ from records.moving.checking import check_copy
 from records.moving.copying import throw_away
 from records.moving.either import EitherEngines
 from records.moving.incoming import incoming_file, install_incoming, remove_incoming
-from records.moving.moves import EVENTS, PATIENCE, Moves, Told, alone_with
+from records.moving.moves import EVENTS, PATIENCE, Moves, Told, alone_with, moved_event
 from records.moving.switching import Ends, Switched, catch_up, left
 from records.shards import MAIN, source_of
 from records.store import RecordStore
@@ -71,14 +71,17 @@ class DatabaseMoves:
                 for mark in await target.marks():
                     await target.unmark(mark.connector)
                 move = _Into(self._central, owner, divided.main, target)
-                for switched in await move.run(told):
-                    yield switched
+                found = await move.run(told)
+            for switched in found:
+                await self._note(owner, switched)
+                yield switched
         if await asyncio.to_thread(file.exists):
             await asyncio.to_thread(empty, file, PATIENCE)
 
     async def out(self, owner: Owner, told: Told) -> AsyncIterator[Switched]:
         """From the database into a file; nothing where they are there. Yields each connector that has come."""
         directory, source = self._engines.directory, await self._database.of(owner.id)
+        found: Iterable[Switched] = ()
         async with alone_with(directory / "locks" / f"move_{owner.id}"):
             if not await self._engines.in_files(owner.id):
                 await asyncio.to_thread(remove_incoming, directory, owner.id)
@@ -88,13 +91,19 @@ class DatabaseMoves:
                     await target.number_from(await self._central.delivered(owner.id, source_of(MAIN)))
                     move = _Out(self._central, owner, source, target)
                     move.install = partial(install_incoming, directory, owner.id)
-                    for switched in await move.run(told):
-                        yield switched
+                    found = await move.run(told)
                 finally:
                     await target.close()
             for connector in await source.connectors():
                 await throw_away(source, connector)
             await source.sanitize(PATIENCE)
+        for switched in found:
+            await self._note(owner, switched)
+            yield switched
+
+    async def _note(self, owner: Owner, switched: Switched) -> None:
+        engine = await self._engines.of(owner.id)
+        await engine.note(moved_event(switched))
 
 
 class _Move(ABC):

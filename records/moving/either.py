@@ -18,6 +18,7 @@ from records.moving.copying import throw_away
 from records.moving.engines import MovableEngines
 from records.moving.incoming import remove_incoming
 from records.moving.marks import is_divided, moving
+from records.shards import MAIN
 from records.transfer import NEW, Mark, Stage
 
 PAUSE = 0.02
@@ -140,7 +141,8 @@ class EitherEngine:
         """As the port says; a copy that is being made at the other place goes before this returns."""
         done = await self._call("erase", *arguments, **named)
         target = arguments[0] if arguments else named["target"]
-        if any(mark.connector == target.connector and mark.stage is Stage.LEAVING for mark in await self._here.marks()):
+        away = Mark(target.connector, Stage.LEAVING, str(Topology.POSTGRES) if self._in_files else MAIN)
+        if away in await self._here.marks():
             await self._engines.drop_copy(self._owner, target.connector, in_files=self._in_files)
         return done
 

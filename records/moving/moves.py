@@ -219,6 +219,11 @@ class _Moving:
                 await self._main.unmark(mark.connector)
 
     async def _note(self, switched: Switched) -> None:
-        records = sum(of.records for of in switched.checked.values())
-        counts = {"streams": len(switched.checked), "records": records}
-        await self._engine.note(spine.body("records.move", {"connector": switched.connector, **counts}))
+        await self._engine.note(moved_event(switched))
+
+
+def moved_event(switched: Switched) -> bytes:
+    """What the spine is told of a connector that moved."""
+    records = sum(of.records for of in switched.checked.values())
+    counts = {"streams": len(switched.checked), "records": records}
+    return spine.body("records.move", {"connector": switched.connector, **counts})

@@ -61,7 +61,11 @@ def empty(path: Path, timeout: float) -> None:
     with translated(path), closing(connect(path)) as db:
         db.execute("PRAGMA foreign_keys = OFF").fetchall()
         tables = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        views = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")]
         db.execute("BEGIN IMMEDIATE")
+        for view in views:  # which are named after streams
+            quoted = view.replace('"', '""')
+            db.execute(f'DROP VIEW "{quoted}"')
         for table in tables:
             if table not in _KEPT:
                 db.execute(f"DELETE FROM {table}")

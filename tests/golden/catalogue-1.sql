@@ -1,0 +1,99 @@
+PRAGMA user_version = 65537;
+BEGIN TRANSACTION;
+CREATE TABLE "_sqlite_migrations" (
+   "id" INTEGER PRIMARY KEY,
+   "migration_set" TEXT,
+   "name" TEXT,
+   "applied_at" TEXT
+);
+INSERT INTO "_sqlite_migrations" VALUES(1,'catalogue','m001_initial','2026-11-29 03:14:22.891065+00:00');
+CREATE TABLE blobs (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, generation TEXT NOT NULL,
+    sha256 BLOB NOT NULL, size INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('live', 'quarantined', 'condemned')),
+    verified_at REAL NOT NULL, orphaned_at REAL,
+    condemned_seq INTEGER, reason TEXT, process TEXT,
+    PRIMARY KEY (namespace, digest, generation)
+) WITHOUT ROWID;
+INSERT INTO "blobs" VALUES('o42e78c3603be0f01',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','87912c6898c1c128be57fce2345681df',X'5BB27FB86C807B2FF46917449E038A93779FE33CEAE2FFC4C843C00C718E4183',8,'live',1795922063.182704,NULL,NULL,NULL,NULL);
+INSERT INTO "blobs" VALUES('oaa8282d51ddd1a4c',X'63A401BE996DDFA3E00CA89E0A5DFA04D06DBF37E449B686DBDF94C6BB3F61D5','a309fb3f446382d89825964fc6ec90b6',X'817E2382692CE83C0EDA953E3F3A96B2487CB3660A2398350E045719062B27CB',160000,'live',1795922063.0524635,NULL,NULL,NULL,NULL);
+INSERT INTO "blobs" VALUES('oaa8282d51ddd1a4c',X'E17038616CFA9A2D5FE83C85FC03D24E4AD4724A1390EB0011E6FC568D8C6D8A','9913dbcff0a511298abc3aa569c7fb13',X'765306E6FF5FA27C46A2FA650E20E35C2EFD3EEDA7CB2824026F704F40E5606B',7,'live',1795922063.101403,NULL,NULL,NULL,NULL);
+INSERT INTO "blobs" VALUES('oaa8282d51ddd1a4c',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','03a6736cdb27bef097de9dcaea64f228',X'5BB27FB86C807B2FF46917449E038A93779FE33CEAE2FFC4C843C00C718E4183',8,'live',1795922062.9660387,NULL,NULL,NULL,NULL);
+CREATE TABLE claims (
+    namespace TEXT NOT NULL, holder TEXT NOT NULL, slot TEXT NOT NULL, digest BLOB NOT NULL,
+    scope TEXT NOT NULL, media_type TEXT NOT NULL, expires_at REAL NOT NULL,
+    PRIMARY KEY (namespace, holder, slot, digest), UNIQUE (namespace, digest, holder, slot),
+    UNIQUE (expires_at, namespace, holder, slot, digest)
+) WITHOUT ROWID;
+INSERT INTO "claims" VALUES('oaa8282d51ddd1a4c','files','["cin_7387c6bb29951d411e164b25","documents","4","@record"]',X'E17038616CFA9A2D5FE83C85FC03D24E4AD4724A1390EB0011E6FC568D8C6D8A','cin_7387c6bb29951d411e164b25','text/plain',1796526863.0853634);
+CREATE TABLE former (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, holder TEXT NOT NULL,
+    PRIMARY KEY (namespace, holder, digest)
+) WITHOUT ROWID;
+CREATE TABLE gone (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, generation TEXT NOT NULL,
+    size INTEGER NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (namespace, digest, generation)
+) WITHOUT ROWID;
+CREATE TABLE holders (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, holder TEXT NOT NULL,
+    version INTEGER NOT NULL, confirmed INTEGER NOT NULL,
+    PRIMARY KEY (namespace, digest, holder)
+) WITHOUT ROWID;
+INSERT INTO "holders" VALUES('o42e78c3603be0f01',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','files',7,1);
+INSERT INTO "holders" VALUES('oaa8282d51ddd1a4c',X'63A401BE996DDFA3E00CA89E0A5DFA04D06DBF37E449B686DBDF94C6BB3F61D5','files',4,1);
+INSERT INTO "holders" VALUES('oaa8282d51ddd1a4c',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','files',4,1);
+CREATE TABLE leases (
+    id TEXT PRIMARY KEY, namespace TEXT NOT NULL, holder TEXT NOT NULL, scope TEXT NOT NULL,
+    process TEXT NOT NULL, expires_at REAL NOT NULL, digest BLOB, sha256 BLOB, size INTEGER,
+    reserved INTEGER NOT NULL DEFAULT 0, slot TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE limits (
+    namespace TEXT NOT NULL, holder TEXT NOT NULL, bytes INTEGER, PRIMARY KEY (namespace, holder)
+) WITHOUT ROWID;
+CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE pins (
+    id TEXT PRIMARY KEY, namespace TEXT, process TEXT NOT NULL, expires_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE slack (stale INTEGER NOT NULL) STRICT;
+INSERT INTO "slack" VALUES(1);
+CREATE TABLE store (id TEXT NOT NULL, counter INTEGER NOT NULL);
+INSERT INTO "store" VALUES('f3fc74b29c79674727c3139cd08f3e59',7);
+CREATE TABLE volumes (
+    namespace TEXT NOT NULL, holder TEXT NOT NULL, stored INTEGER NOT NULL, reserved INTEGER NOT NULL,
+    PRIMARY KEY (namespace, holder)
+) WITHOUT ROWID;
+INSERT INTO "volumes" VALUES('o42e78c3603be0f01','',8,0);
+INSERT INTO "volumes" VALUES('o42e78c3603be0f01','files',8,0);
+INSERT INTO "volumes" VALUES('oaa8282d51ddd1a4c','',160015,0);
+INSERT INTO "volumes" VALUES('oaa8282d51ddd1a4c','files',160015,0);
+CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name");
+CREATE UNIQUE INDEX blobs_live ON blobs (namespace, digest) WHERE state = 'live';
+CREATE INDEX blobs_by_sha256 ON blobs (namespace, sha256) WHERE state = 'live';
+CREATE INDEX blobs_orphaned ON blobs (orphaned_at, namespace, digest, generation, size) WHERE orphaned_at IS NOT NULL;
+CREATE INDEX blobs_condemned ON blobs (condemned_seq) WHERE state = 'condemned';
+CREATE INDEX blobs_by_verification ON blobs (verified_at) WHERE state = 'live';
+CREATE INDEX holders_by_holder ON holders (namespace, holder, digest);
+CREATE INDEX holders_unconfirmed ON holders (version) WHERE NOT confirmed;
+CREATE INDEX former_by_blob ON former (namespace, digest);
+CREATE INDEX gone_by_reason ON gone (namespace, reason, digest, generation);
+CREATE TRIGGER blobs_kept AFTER INSERT ON blobs BEGIN
+    INSERT INTO volumes VALUES (NEW.namespace, '', NEW.size, 0)
+    ON CONFLICT DO UPDATE SET stored = stored + excluded.stored; END;
+CREATE TRIGGER blobs_buried AFTER DELETE ON blobs BEGIN
+    UPDATE volumes SET stored = stored - OLD.size WHERE namespace = OLD.namespace AND holder = ''; END;
+CREATE TRIGGER leases_made AFTER INSERT ON leases BEGIN
+    INSERT INTO volumes VALUES (NEW.namespace, '', 0, NEW.reserved), (NEW.namespace, NEW.holder, 0, NEW.reserved)
+    ON CONFLICT DO UPDATE SET reserved = reserved + excluded.reserved; END;
+CREATE TRIGGER leases_grown AFTER UPDATE OF reserved ON leases BEGIN
+    UPDATE volumes SET reserved = reserved + NEW.reserved - OLD.reserved
+    WHERE namespace = NEW.namespace AND holder IN ('', NEW.holder); END;
+CREATE TRIGGER leases_ended AFTER DELETE ON leases BEGIN
+    UPDATE volumes SET reserved = reserved - OLD.reserved
+    WHERE namespace = OLD.namespace AND holder IN ('', OLD.holder); END;
+CREATE TRIGGER volumes_emptied AFTER UPDATE ON volumes WHEN NEW.stored = 0 AND NEW.reserved = 0 BEGIN
+    DELETE FROM volumes WHERE namespace = NEW.namespace AND holder = NEW.holder; END;
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('outbox',4);
+COMMIT;
