@@ -133,7 +133,7 @@ class SqliteFile:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """A connection of its own that sees one moment, for a thread of the caller's; it must not write. Blocks."""
-        with translated(self.path):
+        with self._translated():
             self._require_in_place()
             with closing(connect(self.path)) as connection:
                 connection.execute("PRAGMA query_only = ON")
@@ -143,7 +143,7 @@ class SqliteFile:
     # -- readers ---------------------------------------------------------------------------------------------------
 
     def _read(self, transaction: Transaction[T]) -> T:
-        with translated(self.path):
+        with self._translated():
             self._require_in_place()  # before a connection makes a file of the name that is free
             connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
             if connection is None:
@@ -195,7 +195,7 @@ class SqliteFile:
         if not job.result.set_running_or_notify_cancel():
             return
         try:
-            with translated(self.path):
+            with self._translated():
                 self._require_in_place()
                 self._catch_up(connection)
                 result = job.run(connection)
@@ -209,7 +209,7 @@ class SqliteFile:
         group = [job for job in jobs if job.result.set_running_or_notify_cancel()]
         outcomes: list[tuple[_Job[Any], Any, Exception | None]] = []
         try:
-            with translated(self.path):
+            with self._translated():
                 self._catch_up(connection)
                 begin(connection)
                 try:
@@ -261,9 +261,23 @@ class SqliteFile:
                 self._schema.advance(self.path, connection, When.WRITING)
             self._behind = False
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """As `translated`; what failed because the file has lost its name raises `Moved`."""
+        try:
+            with translated(self.path):
+                yield
+        except StorageUnavailable:
+            self._require_in_place()
+            raise
+
+    def is_in_place(self) -> bool:
+        """Whether the file still has its name."""
+        return identity(self.path) == self._identity
+
     def _require_in_place(self) -> None:
         """Raise `Moved` when the file has lost its name: what is committed to it would end with us."""
-        if identity(self.path) != self._identity:
+        if not self.is_in_place():
             raise Moved(f"{self.path.name} was removed or replaced while it was open; start again")
 
     def _close(self) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 
 from records.engine import Engine, Engines
 from records.engines.sharded import PerConnectorEngines, ShardedEngine
+from records.engines.sqlite import SqliteEngine
 from records.moving.marks import mend
 from records.moving.movable import MovableEngine
 
@@ -33,6 +34,9 @@ class MovableEngines:
 
     async def divided(self, owner: str) -> ShardedEngine:
         """The engine over all files of the owner."""
+        whole = None if self._whole is None else await self._whole.of(owner)
+        if isinstance(whole, SqliteEngine):
+            await whole.require_in_place()
         engine = await self._shards.sharded(owner)
         engine.patience = partial(mend, engine)
         return engine

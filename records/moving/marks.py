@@ -37,7 +37,11 @@ async def is_divided(main: Engine) -> bool:
 
 
 async def mend(engine: ShardedEngine, connector: str) -> None:
-    """Come back when it is time to ask again for a connector that was not where it is."""
+    """Come back when it is time to ask again for a connector that was not where it is.
+
+    Raises `StorageUnavailable` where it never will be.
+    """
+    await engine.main.require_in_place()
     with moving(engine.moving_lock) as alone:
         if alone:
             await settle(engine, connector)

@@ -190,8 +190,9 @@ def test_p8_nobody_is_told_done_when_the_commit_that_they_share_fails(world: Wor
     *_, records = world.databases()
     records.rename(records.with_suffix(".away"))  # the commit itself is refused: the file has lost its name
     world.take(two)
-    assert isinstance(one.error, StorageUnavailable)
-    assert isinstance(two.error, StorageUnavailable)
+    for each in (one, two):
+        with pytest.raises(StorageUnavailable):
+            world.run(each)
     records.with_suffix(".away").rename(records)
     assert world.run(world.put(first, PLACE, 4, [])).accepted == 1
 

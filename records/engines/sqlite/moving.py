@@ -1,9 +1,11 @@
 """Connectors on their way to and from other engines: marks, what is read to be copied, what a copy is made of."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import TypeVar
 
+from blobstore.errors import StorageUnavailable
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
 from records.engines.sqlite.copied import held_here, load
@@ -20,6 +22,11 @@ CONDEMNED = 1 << 62
 
 class Moving(OnFile):
     """The part of the port that moves connectors."""
+
+    async def require_in_place(self) -> None:
+        """Raise `StorageUnavailable` where the file has lost its name: what is asked of it is nowhere else either."""
+        if not await asyncio.to_thread(self._file.is_in_place):
+            raise StorageUnavailable(f"{self._file.path.name} was removed or replaced while it was open; start again")
 
     async def connectors(self) -> list[str]:
         rows = await self._file.read(lambda db: db.execute("SELECT name FROM connectors ORDER BY name").fetchall())
