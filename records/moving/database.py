@@ -68,8 +68,6 @@ class DatabaseMoves:
             target = await self._database.of(owner.id)
             async with alone_with(divided.moving_lock):
                 await target.bind(f"{self._store_id}/{owner.id}")
-                for mark in await target.marks():
-                    await target.unmark(mark.connector)
                 move = _Into(self._central, owner, divided.main, target)
                 found = await move.run(told)
             for switched in found:
@@ -184,8 +182,8 @@ class _Into(_Move):
             if came is not Left.EVENTS:
                 break
         if came is Left.DONE:
-            for connector in moved:  # whoever comes meanwhile waits for our lock
-                await self.ends.target.unmark(connector)
+            for mark in await self.ends.target.marks():  # whoever comes meanwhile waits for our lock
+                await self.ends.target.unmark(mark.connector)
         return came is Left.DONE
 
 
