@@ -19,6 +19,10 @@ Run = Callable[..., Awaitable[tuple[int, str]]]
 """Runs a command of the program on the data directory: its arguments, to exit code and standard output."""
 
 
+AT_ONCE = 20
+"""Requests of one who looks at everything."""
+
+
 class Look:
     """Holds what is served against what was acknowledged."""
 
@@ -39,7 +43,13 @@ class Look:
         """Everything, when nobody writes any more."""
         blobs = [blob for uploads in self._known.uploads.values() for blob in uploads.values()]
         records = (self._record(place, known, quiet=True) for place, known in self._known.records.items())
-        await asyncio.gather(*records, *map(self._blob, blobs))
+        at_once = asyncio.Semaphore(AT_ONCE)  # who waits for a connection is on the clock already
+
+        async def in_turn(look: Awaitable[None]) -> None:
+            async with at_once:
+                await look
+
+        await asyncio.gather(*map(in_turn, (*records, *map(self._blob, blobs))))
         for connector, states in self._known.states.items():
             status, body = await self._client.ask("GET", f"/v1/state/{connector}", 200, 404)
             found = json.loads(body)["state"].get("files") if status == 200 else None
@@ -125,5 +135,5 @@ def leftovers(data: Path) -> list[str]:
 def clients() -> aiohttp.ClientSession:
     """A connection for each request: what is asked on one that was left open is asked twice when it breaks."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True, limit=20), timeout=aiohttp.ClientTimeout(total=120)
+        connector=aiohttp.TCPConnector(force_close=True, limit=AT_ONCE), timeout=aiohttp.ClientTimeout(total=120)
     )

@@ -43,7 +43,7 @@ async def test_sixteen_processes_start_at_once_on_a_directory_that_is_not_there_
         async with clients() as session:
             one_each = [Client(session, OneServer(next(urls)), next(tokens), rng) for _ in range(IMPORTERS)]
             importers = [Worker(client, known, rng, f"import-{number}") for number, client in enumerate(one_each)]
-            await asyncio.gather(*(bring(importer, sized(2, 20)) for importer in importers))
+            await asyncio.gather(*(bring(importer, sized(2, 10)) for importer in importers))
             await Look(one_each[0], known).at_all()
         for server in servers:
             server.cancel()
