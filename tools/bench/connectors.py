@@ -43,10 +43,13 @@ def _measure(scratch: Path, count: int, records: int, pages: int) -> list[dict[s
         serving(one, "bench", "--topology", "single") as single,
         serving(each, "bench", "--topology", "per-connector") as divided,
     ):
-        clients = [Client(single), Client(divided)]
-        for client in clients:
+        for server in (single, divided):
+            client = Client(server)
             _fill(client, count, records)
+            client.close()
         time.sleep(SETTLED)
+        # Anew: a connection that waited for the other's records was closed meanwhile.
+        clients = [Client(single), Client(divided)]
         times = _walk(clients, pages)
         for client in clients:
             client.close()
