@@ -36,7 +36,8 @@ NOT_COVERED = (
     "backups and exports",
     "snapshots, journals and unused blocks of the file system and of the disk",
     "copies that clients and readers made before",
-    "where a database server keeps the records: its write-ahead log, replicas and archives",
+    "where a database server keeps the records: room in its files that it freed and has not used again, its"
+    " write-ahead log, replicas and archives",
 )
 
 
