@@ -85,9 +85,9 @@ class MovableEngine:
 
     async def _all(self, call: Call[T]) -> T:
         """What is asked of all connectors, and may be asked again."""
-        if self._whole is not None:
-            answer = await call(self._whole)
-            if not await is_divided(self._whole):
+        if (whole := self._whole) is not None:
+            answer = await call(whole)
+            if not await is_divided(whole):
                 return answer
             self._whole = None
         engine = await self._divide()
@@ -217,7 +217,7 @@ class MovableEngine:
     async def erase(self, target: Target, deleted_at: str, limit: int, erasure: str | None = None) -> Erased:
         """As the port says; a copy that is being made goes before this returns."""
         done = await self._write(target.connector, lambda engine: engine.erase(target, deleted_at, limit, erasure))
-        if self._whole is None or await is_divided(self._whole):
+        if (whole := self._whole) is None or await is_divided(whole):
             await drop_copies(await self._divide(), target.connector)
         return done
 
@@ -231,7 +231,7 @@ class MovableEngine:
         return await self._all(lambda engine: engine.sanitize(timeout))
 
     async def leap(self) -> None:
-        if self._whole is not None and await is_divided(self._whole):
+        if (whole := self._whole) is not None and await is_divided(whole):
             self._whole = None
         await (self._whole or await self._divide()).leap()
 
