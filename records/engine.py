@@ -276,8 +276,8 @@ class Engine(Protocol):
         """All of which anything is kept here, in order."""
         ...
 
-    async def marks(self) -> list[Mark]:
-        """In the order of connectors."""
+    async def marks(self, connector: str | None = None) -> list[Mark]:
+        """In the order of connectors; of one (or `transfer.NEW`), where it is named: then no other is asked."""
         ...
 
     async def mark(self, mark: Mark) -> None:

@@ -87,7 +87,7 @@ class EitherEngines:
         """Remove what is at the other place of a connector that was erased from, where it is being copied to."""
         if in_files:
             copy = await self._of_database(owner)
-            if any(mark.connector == connector and mark.stage is Stage.COMING for mark in await copy.marks()):
+            if any(mark.stage is Stage.COMING for mark in await copy.marks(connector)):
                 await throw_away(copy, connector)
                 await copy.sanitize(0.0)
         else:
@@ -142,7 +142,7 @@ class EitherEngine:
         done = await self._call("erase", *arguments, **named)
         target = arguments[0] if arguments else named["target"]
         away = Mark(target.connector, Stage.LEAVING, str(Topology.POSTGRES) if self._in_files else MAIN)
-        if away in await self._here.marks():
+        if away in await self._here.marks(target.connector):
             await self._engines.drop_copy(self._owner, target.connector, in_files=self._in_files)
         return done
 

@@ -33,7 +33,7 @@ def moving(lock: Path) -> Iterator[bool]:
 
 async def is_divided(main: Engine) -> bool:
     """Whether this is not the only place where connectors of its owner may live."""
-    return any(mark.connector == NEW and mark.away for mark in await main.marks())
+    return any(mark.away for mark in await main.marks(NEW))
 
 
 async def mend(engine: ShardedEngine, connector: str) -> None:
@@ -54,7 +54,7 @@ async def settle(engine: ShardedEngine, connector: str) -> None:
 
     What has not left in the end is still being copied, which an erasure must know of.
     """
-    for mark in await engine.marks_of(connector):
+    for mark in await engine.marks(connector):
         if mark.stage is Stage.LEFT:
             await engine.mark(Mark(connector, Stage.LEAVING, mark.other))
         elif mark.stage is Stage.COMING:
@@ -68,11 +68,11 @@ async def drop_copies(engine: ShardedEngine, connector: str) -> None:
     home = (await engine.homes()).get(connector)
     disturbances = await engine.regardless().extract(connector, {}, lambda state, _: state.disturbances)
     if home is not None:
-        away = any(mark.connector == connector and mark.away for mark in await engine.main.marks())
+        away = any(mark.away for mark in await engine.main.marks(connector))
         if away and await engine.main.condemn(connector, disturbances):
             await throw_away(engine.main, connector, disturbances)
         return
-    for mark in await engine.marks_of(connector):
+    for mark in await engine.marks(connector):
         if mark.stage is Stage.LEAVING and mark.other != MAIN:
             await _drop_shard(engine, connector, mark.other, disturbances)
 

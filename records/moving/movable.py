@@ -240,7 +240,9 @@ class MovableEngine:
     async def connectors(self) -> list[str]:
         return await self._all(lambda engine: engine.connectors())
 
-    async def marks(self) -> list[Mark]:
+    async def marks(self, connector: str | None = None) -> list[Mark]:
+        if connector is not None:
+            return await self._read([connector], lambda engine: engine.marks(connector))
         return await self._all(lambda engine: engine.marks())
 
     async def mark(self, mark: Mark) -> None:

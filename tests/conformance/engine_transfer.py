@@ -316,6 +316,15 @@ class EngineTransfer:
             await ask(engine)
         assert await engine.marks() == [Mark(SLACK, Stage.LEAVING, "elsewhere")]
 
+    async def test_the_marks_of_one_connector_are_told_without_those_of_others(self, engine: Engine) -> None:
+        await apply(engine, MESSAGES, put("a"))
+        await apply(engine, MAILS, put("a"))
+        for connector in (SLACK, GMAIL):
+            await engine.mark(Mark(connector, Stage.LEAVING, "elsewhere"))
+        assert await engine.marks(SLACK) == [Mark(SLACK, Stage.LEAVING, "elsewhere")]
+        assert await engine.marks("nobody") == []
+        assert await engine.marks(NEW) == []
+
     async def test_connectors_that_are_new_may_be_turned_away(self, engine: Engine) -> None:
         await apply(engine, MAILS, put("a"))
         await engine.mark(Mark(NEW, Stage.LEFT, "elsewhere"))

@@ -37,4 +37,5 @@ async def work(url: str, number: int, steps: int) -> None:
     await database.close()
 
 
-asyncio.run(work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+if __name__ == "__main__":
+    asyncio.run(work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

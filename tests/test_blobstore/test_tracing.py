@@ -96,7 +96,15 @@ async def test_a_log_that_still_shows_a_row_is_found(tmp_path: Path) -> None:
 
 
 async def test_a_search_that_fails_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a.db").mkdir()
+    (tmp_path / "left").write_bytes(SAMPLES[0])
+    with pytest.raises(StorageUnavailable, match="unable to open database file"):
+        await search(tmp_path, "left", databases=("a.db",))
+
+
+async def test_a_damaged_database_excuses_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(b"no database" * 500)
     (tmp_path / "left").write_bytes(SAMPLES[0])
-    with pytest.raises(StorageUnavailable, match="file is not a database"):
-        await search(tmp_path, "left", databases=("a.db",))
+    found = await search(tmp_path, "left", databases=("a.db",))
+    assert [hit.path for hit in found.residue] == ["left"]
+    assert found.living == []

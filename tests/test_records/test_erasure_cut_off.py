@@ -102,7 +102,7 @@ def dying(store: RecordStore, plan: Plan) -> Erasures:
         store.checkpoints,
         store.keyring,
         store.ledger,
-        Residues(store.directory, store.blobs, central, engines),
+        Residues(store.directory, None, store.blobs, central, engines),
         Copies(store.directory / "locks"),
     )
 

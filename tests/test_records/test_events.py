@@ -14,6 +14,7 @@ from records.central import Owner
 from records.consent import grants
 from records.consent.grant_request import GrantRequest, StreamRequest
 from records.consent.scope import Scope, Selector
+from records.layout import Topology
 from records.model import Partition
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
@@ -84,6 +85,8 @@ async def do_everything(store: RecordStore, owner: Owner) -> None:
     await store.erasures.erase(
         owner, await store.erasures.coverage.of_records(owner, selector, "documents", key), wait=5
     )
+    assert store.moves is not None
+    assert [each async for each in store.moves.move(owner, Topology.PER_CONNECTOR, lambda *_: None)]
     await store.erasures.erase(owner, await store.erasures.coverage.of_connector(owner, CONNECTOR), wait=5)
     assert token
     await store.erasures.erase(owner, await store.erasures.coverage.of_owner(owner), wait=5)

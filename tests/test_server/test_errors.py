@@ -15,7 +15,7 @@ from blobstore.errors import BlobError, OutOfSpace, StorageUnavailable, WrongSto
 from records.central import Owner
 from records.consent.access import GrantEnded
 from records.consent.scope import Scope
-from records.errors import Ambiguous, Forbidden, Invalid, RecordError
+from records.errors import Ambiguous, Forbidden, Invalid, Partly, RecordError
 from records.writing.lines import Rejected, TooLong
 from server import logs, middleware
 from server.errors import TABLE, UNEXPECTED, ServerError, answer, shape
@@ -35,6 +35,8 @@ def made(kind: type[Exception]) -> Exception:
         return kind("said", "grant_revoked", Scope.of_owner(Owner("o1", "ada")))
     if issubclass(kind, Forbidden):
         return kind("said", "insufficient_scope")
+    if kind is Partly:
+        return kind({}, ["a"])
     return Ambiguous("several", ["a"]) if kind is Ambiguous else kind("said")
 
 

@@ -22,6 +22,7 @@ SMALL = (
     "owners",
     "volumes",
     "pins",
+    "moving",
     "erasures",
     "store",
     "slack",

@@ -15,7 +15,7 @@ from blobstore.sqlite.file import SqliteFile
 READERS = 3
 """Reading connections of each file, as `SqliteFile.open` makes them."""
 
-_FRAME = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "--")
+_FRAME = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA USER_VERSION", "--")
 """Beginnings of what frames a transaction, and of the names of triggers that run: no statements of ours."""
 
 

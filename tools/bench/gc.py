@@ -107,5 +107,12 @@ class Place:
     async def files(self) -> list[SqliteFile]:
         """The databases of the store."""
         parts = (self.store.central, self.store.blobs.catalogue, await self.store.engines.of(self.owner.id))
-        found = [getattr(part, "_file", None) for part in parts]
-        return [file for file in found if isinstance(file, SqliteFile)]
+        return [_file(part) for part in parts]
+
+
+def _file(part: object) -> SqliteFile:
+    """The database behind whatever follows a part when it moves."""
+    while not isinstance(found := vars(part).get("_file"), SqliteFile):
+        inside = vars(part).get("_here") or vars(part).get("_whole")
+        part = getattr(inside, "adapter", inside)
+    return found

@@ -37,8 +37,8 @@ class Moving:
     async def connectors(self) -> list[str]:
         return sorted(self._names())
 
-    async def marks(self) -> list[Mark]:
-        return sorted(self._marks.values())
+    async def marks(self, connector: str | None = None) -> list[Mark]:
+        return sorted(mark for mark in self._marks.values() if connector in (None, mark.connector))
 
     async def mark(self, mark: Mark) -> None:
         self._marks[mark.connector] = mark

@@ -27,9 +27,9 @@ class Moving(InDatabase):
         sql = "SELECT name FROM records.connectors WHERE owner = $1 ORDER BY name"
         return [name.decode() for (name,) in await self._database.fetch(sql, self._owner)]
 
-    async def marks(self) -> list[Mark]:
-        sql = "SELECT name, stage, other FROM records.moving WHERE owner = $1 ORDER BY name"
-        rows = await self._database.fetch(sql, self._owner)
+    async def marks(self, connector: str | None = None) -> list[Mark]:
+        named = None if connector is None else connector.encode()
+        rows = await self._database.fetch(_MARKS, self._owner, named)
         return [Mark(name.decode(), Stage(stage), other.decode()) for name, stage, other in rows]
 
     async def mark(self, mark: Mark) -> None:
@@ -179,3 +179,8 @@ _ALL = (
     "DELETE FROM records.partitions WHERE owner = $1 AND connector = $2",
     "DELETE FROM records.connectors WHERE owner = $1 AND id = $2",
 )
+
+_MARKS = """
+SELECT name, stage, other FROM records.moving
+WHERE owner = $1 AND ($2::bytea IS NULL OR name = $2) ORDER BY name
+"""

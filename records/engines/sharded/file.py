@@ -29,7 +29,7 @@ class Asleep(Exception):
     """The shard has to be woken before it is written to; nothing was written."""
 
 
-class Sealed(Exception):
+class Sealed(Moved):
     """The shard takes no writes any more; nothing was written."""
 
 
@@ -68,7 +68,7 @@ class ShardFile(SqliteFile):
     def _awake(self, transaction: Callable[[sqlite3.Connection], T], db: sqlite3.Connection) -> T:
         (rested,) = db.execute("SELECT number FROM rests").fetchone()
         if rested >= SEALED:
-            raise Sealed
+            raise Sealed("what this file has is on its way to another")
         if self.number <= rested:
             raise Asleep
         return transaction(db)
@@ -81,7 +81,7 @@ def _unsealed(transaction: Callable[[sqlite3.Connection], T], db: sqlite3.Connec
 
 def _require_unsealed(db: sqlite3.Connection) -> None:
     if db.execute("SELECT number FROM rests").fetchone()[0] >= SEALED:
-        raise Moved("what this file has is on its way to another")
+        raise Sealed("what this file has is on its way to another")
 
 
 def rest(number: int, db: sqlite3.Connection) -> Left | None:

@@ -19,7 +19,11 @@ class Moving(Routing):
         answers = await self._ask_all(await self._homes.now(), lambda _, engine: engine.connectors())
         return sorted({*await self._main.connectors(), *(each for some in answers.values() for each in some)})
 
-    async def marks(self) -> list[Mark]:
+    async def marks(self, connector: str | None = None) -> list[Mark]:
+        if connector is not None and connector in await self._homes.now():
+            return await self._ask(connector, lambda engine: engine.regardless().marks(connector))
+        if connector is not None:
+            return [mark for mark in await self._main.marks(connector) if (mark.connector, mark.other) != (NEW, HERE)]
         answers = await self._ask_all(await self._homes.now(), lambda _, engine: engine.marks())
         found = [mark for marks in answers.values() for mark in marks]
         for mark in await self._main.marks():  # of what has a home, the home alone tells

@@ -12,7 +12,6 @@ from records.engines.sharded.shard import Shard
 from records.engines.sharded.switching import nobody_places
 from records.engines.sqlite import SqliteEngine
 from records.model import OutboxEvent
-from records.transfer import Mark
 
 
 class Places(Routing):
@@ -35,11 +34,6 @@ class Places(Routing):
     async def homes(self) -> Mapping[str, str]:
         """The shard of each connector that has one, as it is now."""
         return {connector: home.shard for connector, home in (await self._homes.now()).items()}
-
-    async def marks_of(self, connector: str) -> list[Mark]:
-        """The marks of this connector, where it lives."""
-        marks = await self._ask(connector, lambda engine: engine.regardless().marks())
-        return [mark for mark in marks if mark.connector == connector]
 
     async def outbox_of(self, connector: str, limit: int) -> list[OutboxEvent]:
         """The oldest events of the shard where the connector lives."""

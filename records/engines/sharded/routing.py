@@ -86,9 +86,8 @@ class Routing:
             try:
                 async with self._opened(connector, home.shard) as shard:
                     return await call(shard)
-            except Moved:
-                if not await self._moved(connector, home):
-                    raise
+            except Moved as error:
+                await self._mended(connector, home, error)
 
     async def _tell(self, connector: str, call: Callable[[Engine], Awaitable[T]]) -> T:
         """As `_ask`, for what writes: there is a shard, made if need be, and it is awake."""
@@ -99,9 +98,8 @@ class Routing:
             try:
                 async with self._opened(connector, home.shard) as shard:
                     return await self._awake(connector, shard, call)
-            except (Moved, Sealed) as error:
-                if not await self._moved(connector, home) and isinstance(error, Moved):
-                    raise
+            except Moved as error:
+                await self._mended(connector, home, error)
 
     async def _ask_main(self, connector: str, call: Callable[[Engine], Awaitable[T]]) -> T:
         """What the one file says of a connector that has no home: it lives there, or nowhere yet."""
@@ -116,7 +114,7 @@ class Routing:
         """Whether a connector without a home is written to in the one file: it is kept there, or what is new is."""
         if connector in await self._main.connectors():
             return True
-        return not any(mark.connector == NEW for mark in await self._main.marks())
+        return not await self._main.marks(NEW)
 
     async def _is_new(self, connector: str) -> bool:
         """Whether nothing is kept of it, and it would get a shard of its own."""
@@ -144,6 +142,14 @@ class Routing:
         if number is None:
             raise Moved(f"{connector} has moved")
         self._numbers[shard.path.stem] = shard.number = number
+
+    async def _mended(self, connector: str, home: Home, error: Moved) -> None:
+        """Look again; raise the error where there is a mark that this cannot mend.
+
+        Of a seal another task may have taken it off meanwhile: then nothing is the matter any more.
+        """
+        if not await self._moved(connector, home) and not isinstance(error, Sealed):
+            raise error
 
     async def _moved(self, connector: str, home: Home) -> bool:
         """Who was to be found in `home` is not: True when there is another place to look, or this one is mended.
@@ -177,9 +183,8 @@ class Routing:
                     return self._main.regardless() if new else self._main, stack.pop_all()
                 try:
                     return await stack.enter_async_context(self._opened(connector, home.shard)), stack.pop_all()
-                except Moved:
-                    if not await self._moved(connector, home):
-                        raise
+                except Moved as error:
+                    await self._mended(connector, home, error)
 
     async def look_again(self, connector: str) -> None:
         """It was not where it was held: see `_moved`."""

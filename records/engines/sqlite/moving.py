@@ -32,9 +32,9 @@ class Moving(OnFile):
         rows = await self._file.read(lambda db: db.execute("SELECT name FROM connectors ORDER BY name").fetchall())
         return [name for (name,) in rows]
 
-    async def marks(self) -> list[Mark]:
-        sql = "SELECT connector, stage, other FROM moving ORDER BY connector"
-        rows = await self._file.read(lambda db: db.execute(sql).fetchall())
+    async def marks(self, connector: str | None = None) -> list[Mark]:
+        sql = "SELECT connector, stage, other FROM moving WHERE ? IS NULL OR connector = ? ORDER BY connector"
+        rows = await self._file.read(lambda db: db.execute(sql, (connector, connector)).fetchall())
         return [Mark(connector, Stage(stage), other) for connector, stage, other in rows]
 
     async def mark(self, mark: Mark) -> None:

@@ -18,7 +18,15 @@ SCALING_LIMIT = 0.8
 
 
 @click.command()
-@click.option("--topology", "topologies", multiple=True, type=click.Choice(TOPOLOGIES), default=TOPOLOGIES[:2])
+@click.option(
+    "--topology",
+    "topologies",
+    multiple=True,
+    type=click.Choice(TOPOLOGIES),
+    default=TOPOLOGIES[:2],
+    show_default=True,
+    help="Which to measure.",
+)
 @click.option("--database-url", help="An empty PostgreSQL database, for the topology `postgres`.")
 @click.option("--size", "sizes", multiple=True, type=float, default=(1.0,), help="GB of records at which to measure.")
 @click.option(
