@@ -90,6 +90,16 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What is kept here of a living connector and goes with it: its manifest, and by living instance its global sync
+    state by stream.
+    """
+
+    manifest: bytes
+    states: Mapping[str, Mapping[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
 class SpineEvent:
     """One link of an owner's audit chain: `hash` covers the other four members (`records.audit.spine`)."""
 
@@ -300,11 +310,12 @@ class Central(Protocol):
 
     # -- erasures --------------------------------------------------------------------------------------------------
 
-    async def begin_erasure(self, job: ErasureJob, event: bytes) -> None:
+    async def begin_erasure(self, job: ErasureJob, event: bytes, seen: Seen | None = None) -> bool:
         """Durable intent, and in the same step: the job's connector with its instances, or its instance, is marked
         erased and its sync state is gone; where all of the owner goes, all connectors, and the subject's name.
 
-        Beginning again (the same id) changes nothing. Raises `Conflict` when the id is another owner's.
+        False, and nothing done, where the job's connector is not (any more) as it was `seen`. Beginning again (the same
+        id) changes nothing. Raises `Conflict` when the id is another owner's.
         """
         ...
 

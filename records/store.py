@@ -29,6 +29,7 @@ from records.layout import COLLECT_LOCK, LOCKS, RESTORING, Topology
 from records.moving.either import EitherEngines
 from records.moving.moves import Moves
 from records.opening import Parts
+from records.pauses import Pauses
 from records.reading.reach import Reaches
 from records.reading.reads import Reads
 from records.registry import Registry
@@ -73,6 +74,7 @@ class RecordStore:
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
         self.room = Room(blobs.catalogue, engines, blobs.require_room)
         copies = Copies(directory / LOCKS)
+        self.pauses = Pauses(directory / LOCKS)
         self.residues = Residues(directory, parts.tables, blobs, central, engines)
         self.collector = Collector(blobs, Holdings(central, engines, blobs.catalogue), removal_event)
         self.erasures = Erasures(
@@ -89,13 +91,10 @@ class RecordStore:
             self.residues,
             copies,
         )
-        self.ingests = Ingests(
-            self.registry, engines, blobs.catalogue, keyring, self.room, self.erasures.settled, validate=validate
-        )
-        self.attachments = Attachments(
-            blobs, self.registry, reaches, engines, keyring, self.room, self.erasures.settled
-        )
-        self.states = States(central, self.registry, self.erasures.settled)
+        waits = self.erasures.settled, self.pauses.require_none
+        self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, self.room, *waits, validate=validate)
+        self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring, self.room, *waits)
+        self.states = States(central, self.registry, *waits)
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer(), copies)
         self.moves = Moves(central, engines.files) if isinstance(engines, EitherEngines) else None

@@ -13,7 +13,7 @@ from tools.looking import known_owner
 from tools.opening import Opening, run_with_store, store_options
 
 UNFINISHED, UNCLEAN, LOST = 3, 4, 5
-"""Exit codes: the erasure goes on in the background; it left traces; it took more than the bundle has."""
+"""Exit codes: the erasure goes on in the background; it left traces; it took other records than the bundle has."""
 
 
 @click.group()
@@ -30,8 +30,9 @@ def connector() -> None:
 def detach(opening: Opening, owner: str, name: str, keep: bool, out: Path) -> None:
     """Write the connector's bundle to the folder OUT, verify it, and erase the connector here.
 
-    Exit code 3: the erasure goes on in the background; 4: a file still shows something of it; 5: something was written
-    in the last moment and is not in the bundle.
+    What is written before is in the bundle; who writes while it is decided is refused. Cut off, it is done again with
+    the same OUT. Exit code 3: the erasure goes on in the background; 4: a file still shows something of it; 5: it took
+    another number of records than the bundle has, for something else was erased at the same time.
     """
 
     async def work(store: RecordStore) -> Detached:

@@ -27,7 +27,7 @@ from records.bag.plan import Plan, Selected
 from records.bag.reading import CopyGone, MemberReader
 from records.bag.tar import Tar, ordered
 from records.bag.watch import Watch
-from records.central import About, Central, Owner
+from records.central import About, Central, Owner, Seen
 from records.consent.scope import Scope, Selector
 from records.copies import Copies
 from records.engine import Engines
@@ -63,6 +63,7 @@ class Export:
         reader: MemberReader,
         tar: Tar,
         watch: Watch,
+        selected: Selected,
     ) -> None:
         self._blobs = blobs
         self._owner = owner
@@ -70,6 +71,7 @@ class Export:
         self._reader = reader
         self._tar = tar
         self._watch = watch
+        self._selected = selected
         self._using = asyncio.Lock()
         self.files, _ = contents.totals("")
         self.connectors = sorted(connectors)
@@ -78,6 +80,14 @@ class Export:
         """Of the archive, in bytes."""
         self.name = layout.bag_name(contents.member(layout.TAG_MANIFESTS[0]).content)
         """Bags of one name are the same, byte for byte."""
+
+    def seen(self, connector: str) -> Seen:
+        """What it took of the connector from the central store."""
+        states = {each.id: dict[str, bytes]() for each in self._selected.instances if each.connector == connector}
+        for place, value in self._selected.states.items():
+            if place.connector == connector:
+                states[place.instance][place.stream] = value
+        return Seen(self._selected.connectors[connector].raw, states)
 
     def fileno(self) -> None:
         """No file holds the archive."""
@@ -203,10 +213,11 @@ class Exports:
         reader = MemberReader(contents, self._blobs.backend)
         try:
             watch = await Watch.begin(self._central, owner, connectors)
-            await self._plan(owner, await self._selected(owner, connectors), contents, with_spine)
+            selected = await self._selected(owner, connectors)
+            await self._plan(owner, selected, contents, with_spine)
             await watch.ask()
             tar = await to_the_end(submit(Tar, contents, reader))
-            export = Export(self._blobs, owner, connectors, contents, reader, tar, watch)
+            export = Export(self._blobs, owner, connectors, contents, reader, tar, watch, selected)
             watching_it = asyncio.create_task(export.watch())
             try:
                 yield export

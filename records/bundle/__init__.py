@@ -4,5 +4,5 @@ bag/            what the connector brought, as an export gives it (`records.bag`
                 `data/records.sqlite`, attached files, sync state, claims
 spine.ndjson    the audit log: every event about the connector, and of all others the hash
 bundle.json     which bag, which log, which connector, and the head of the log: signed
-erasure.json    the receipt of the source's erasure, where it was erased
+erasure.json    which erasure took it at the source, if one does; its receipt once it is done
 """

@@ -7,8 +7,9 @@ from itertools import islice
 from pathlib import Path
 
 from blobstore.digest import Content, Hasher
-from blobstore.durable import sync_folder
+from blobstore.durable import sync_folder, write_durably
 from blobstore.errors import translated
+from records import jsontext
 from records.bundle.extract import MAX_LINE
 from records.errors import BadBag
 
@@ -16,6 +17,9 @@ BAG, SPINE, DOCUMENT, RECEIPT = "bag", "spine.ndjson", "bundle.json", "erasure.j
 PIECE = 1 << 20
 MAX_DOCUMENT = 1 << 20
 """Bytes of `bundle.json`."""
+
+_ERASURE = "erasure_id"
+"""The member of a receipt; before there is one, all that stands in its place."""
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -59,6 +63,48 @@ def require_form(folder: Path) -> None:
     for name, mode in found.items():
         if not (stat.S_ISDIR(mode) if name == BAG else stat.S_ISREG(mode)):
             raise BadBag(f"{name} is not what it should be: neither links nor devices are followed")
+
+
+# -- what it knows of the erasure ------------------------------------------------------------------------------------
+
+
+def keep_erasure(folder: Path, erasure: str) -> None:
+    """The erasure with this id is, or will be, that of the bundle's connector; durable when this returns."""
+    with translated(str(folder)):
+        write_durably(folder / RECEIPT, jsontext.encode({_ERASURE: erasure}) + b"\n")
+
+
+def keep_receipt(folder: Path, receipt: bytes) -> None:
+    """The erasure is done; durable when this returns."""
+    with translated(str(folder)):
+        write_durably(folder / RECEIPT, receipt)
+
+
+def erasure_of(folder: Path) -> str | None:
+    """The id that was kept, also by a receipt; None where there is none. What a crash left of keeping it goes."""
+    with translated(str(folder)):
+        (folder / f".{RECEIPT}.new").unlink(missing_ok=True)  # of `write_durably`
+        if not os.path.lexists(folder / RECEIPT):
+            return None
+    return _said(folder)[_ERASURE]
+
+
+def has_receipt(folder: Path) -> bool:
+    """Whether it is kept that the erasure is done."""
+    return len(_said(folder)) > 1
+
+
+def _said(folder: Path) -> dict[str, str]:
+    try:
+        said: dict[str, str] = jsontext.decode(text_of(folder / RECEIPT, MAX_DOCUMENT))
+        if isinstance(said[_ERASURE], str):
+            return said
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise BadBag(f"{RECEIPT} is neither a receipt nor tells of an erasure")
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
 
 
 def text_of(path: Path, limit: int) -> bytes:

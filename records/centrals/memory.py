@@ -6,7 +6,18 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from records.audit import spine
-from records.central import About, Checkpoint, Connector, ErasureJob, Instance, Owner, SpineEvent, StoredGrant, Token
+from records.central import (
+    About,
+    Checkpoint,
+    Connector,
+    ErasureJob,
+    Instance,
+    Owner,
+    Seen,
+    SpineEvent,
+    StoredGrant,
+    Token,
+)
 from records.errors import Conflict, Unknown
 from records.shards import Home, Left, Shards
 
@@ -232,17 +243,27 @@ class MemoryCentral:
 
     # -- erasures --------------------------------------------------------------------------------------------------
 
-    async def begin_erasure(self, job: ErasureJob, event: bytes) -> None:
+    async def begin_erasure(self, job: ErasureJob, event: bytes, seen: Seen | None = None) -> bool:
         self._require_owner(job.owner)
         there = self._erasures.get(job.id)
         if there is not None and there.owner != job.owner:
             raise Conflict("the id is another erasure's")
         if there is None:
+            if seen is not None and seen != await self._seen(job):
+                return False
             if job.owner_digest is not None:
                 self._require_present(job.owner)
             self._erasures[job.id] = job
             await self._mark(job)
             self._chain(job.owner, event, job.requested_at)
+        return True
+
+    async def _seen(self, job: ErasureJob) -> Seen | None:
+        found = await self.connector(job.owner, job.connector or "")
+        if found is None or found.erased_at is not None:
+            return None
+        living = [each.id for each in await self.instances(job.owner, found.id)]
+        return Seen(found.manifest, {each: (await self.state(job.owner, found.id, each))[0] for each in living})
 
     async def _mark(self, job: ErasureJob) -> None:
         if job.connector is None and job.owner_digest is None:

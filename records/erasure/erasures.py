@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from records import times
 from records.audit import spine
 from records.audit.checkpoints import Checkpoints
 from records.audit.outboxes import Audit
-from records.central import Central, ErasureJob, Owner
+from records.central import Central, ErasureJob, Owner, Seen
 from records.copies import Copies
 from records.engine import Engines
 from records.erasure import receipts
@@ -53,6 +53,10 @@ PAUSE = 0.05
 
 SETTLING = 20.0
 """Seconds that a write waits for an erasure of its place that was cut off before."""
+
+
+Decide = Callable[[Callable[[Seen], Awaitable[bool]]], Awaitable[None]]
+"""Begins an erasure by calling what it is given (`Central.begin_erasure`), or raises, and nothing is begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +121,24 @@ class Erasures:
         After `within` seconds, where they are given, it is told how the erasure stands once it is written down. It goes
         on by itself then, as it does when the caller is cancelled; `close` cuts it off, and `resume` finishes it.
         """
-        erasure = _PREFIX + secrets.token_hex(12)
+        erasure = new_id()
         written = asyncio.get_running_loop().create_future()
         task = self._tasks.start(self._new(owner, erasure, covered, wait, written))
         if not (await asyncio.wait({task}, timeout=within))[0]:
             await asyncio.wait({task, written}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else await self.find(owner, erasure)
+
+    async def erase_if(self, owner: Owner, covered: Covered, erasure: str, decide: Decide, *, wait: float) -> Erasure:
+        """`erase` under an id from `new_id`, if it is decided so when all is ready. Raises what `decide` raises."""
+        return await asyncio.shield(self._tasks.start(self._new(owner, erasure, covered, wait, decide=decide)))
+
+    async def finish(self, owner: Owner, erasure: str, *, wait: float) -> Erasure:
+        """Go on with one that was begun, also where others are at it, for `wait` seconds. Raises `Unknown`."""
+        deadline = time.monotonic() + wait
+        while (found := await self.find(owner, erasure)).receipt is None and time.monotonic() < deadline:
+            await asyncio.shield(self._tasks.start(self._take_up(owner, erasure, deadline - time.monotonic())))
+            await asyncio.sleep(PAUSE)
+        return found
 
     async def close(self) -> None:
         """Cut off what is under way; `resume` finishes it, in this process's next life or in another one."""
@@ -220,15 +236,26 @@ class Erasures:
         return Erasure((await self._erasing.counted(owner, report))[0], None)
 
     async def _new(
-        self, owner: Owner, erasure: str, covered: Covered, wait: float, written: asyncio.Future[None]
+        self,
+        owner: Owner,
+        erasure: str,
+        covered: Covered,
+        wait: float,
+        written: asyncio.Future[None] | None = None,
+        decide: Decide | None = None,
     ) -> Erasure:
         # What was acknowledged before stands before it on the spine, too.
         await self._audit.drain(owner)
         kept = (await self.preview(owner, covered)).kept
-        return await self._begin(owner, Report(erasure, covered, times.now(), kept=kept), wait, written)
+        return await self._begin(owner, Report(erasure, covered, times.now(), kept=kept), wait, written, decide)
 
     async def _begin(
-        self, owner: Owner, report: Report, wait: float, written: asyncio.Future[None] | None = None
+        self,
+        owner: Owner,
+        report: Report,
+        wait: float,
+        written: asyncio.Future[None] | None = None,
+        decide: Decide | None = None,
     ) -> Erasure:
         covered = report.covered
         job = ErasureJob(
@@ -247,7 +274,8 @@ class Erasures:
         samples = [] if report.gone else await self._sampled(owner, covered)
         # Locked before anybody can see it: nobody takes it for one that was cut off.
         with try_file_lock(self._locks / job.id) as locked:
-            await self._central.begin_erasure(job, spine.body("erasure.begin", self._facts(owner, report)))
+            begin = partial(self._central.begin_erasure, job, spine.body("erasure.begin", self._facts(owner, report)))
+            await (begin() if decide is None else decide(begin))
             await self._residues.keep(job.id, samples)
             if written is not None:
                 written.set_result(None)
@@ -389,3 +417,8 @@ class Erasures:
             "instances": list(covered.instances),
             **{name: value for name, value in named.items() if value is not None},
         }
+
+
+def new_id() -> str:
+    """An id for an erasure."""
+    return _PREFIX + secrets.token_hex(12)

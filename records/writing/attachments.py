@@ -19,6 +19,7 @@ from records.erasure.underway import Settled
 from records.errors import Invalid, Unknown
 from records.keyring import Keyring
 from records.model import Partition, PlacedLink
+from records.pauses import Unpaused
 from records.reading.reach import Reaches
 from records.reading.scan import named
 from records.registry import Registry
@@ -59,6 +60,7 @@ class Attachments:
         keyring: Keyring,
         room: Room,
         settled: Settled,
+        unpaused: Unpaused,
     ) -> None:
         self._blobs = blobs
         self._registry = registry
@@ -67,6 +69,7 @@ class Attachments:
         self._keyring = keyring
         self._room = room
         self._settled = settled
+        self._unpaused = unpaused
 
     async def receive(
         self,
@@ -83,8 +86,8 @@ class Attachments:
 
         `size` is its length in bytes where that is known, so that there is room for all of it or none is begun.
 
-        Raises `Invalid`, `Unknown`, `Ambiguous`, `OverQuota` and other `OutOfSpace`, and what
-        `Erasures.settled` raises, all before a byte is read.
+        Raises `Invalid`, `Unknown`, `Ambiguous`, `OverQuota` and other `OutOfSpace`, `StorageUnavailable`, all before a
+        byte is read.
         """
         if json_path != WHOLE_RECORD and not json_path.startswith("/"):
             raise Invalid("json_path is @record or a JSON Pointer (RFC 6901)", param="json_path")
@@ -109,6 +112,7 @@ class Attachments:
         target = Slot(connector, instance, place, checked, event)
         upload = await self._blobs.receive(owner.id, target, size, beside)
         try:
+            self._unpaused(owner, connector)
             # After the lease is there: an erasure that marks the instance later takes it away later, too.
             await self._registry.require_living(owner, destination.instance)
         except BaseException:

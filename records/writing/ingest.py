@@ -21,6 +21,7 @@ from records.errors import Released
 from records.history import Recorder
 from records.keyring import Keyring
 from records.model import Batch, Delete, Link, Outcome, Partition, Put
+from records.pauses import Unpaused
 from records.registry import Destination, Registry
 from records.slots import WHOLE_RECORD, slot
 from records.writing.lines import ParsedPut, Rejected, parse_line
@@ -67,6 +68,7 @@ class Ingests:
         keyring: Keyring,
         room: Room,
         settled: Settled,
+        unpaused: Unpaused,
         *,
         validate: bool = False,
     ) -> None:
@@ -76,15 +78,17 @@ class Ingests:
         self._keyring = keyring
         self._room = room
         self._settled = settled
+        self._unpaused = unpaused
         self._validate = validate
 
     async def begin(self, owner: Owner, stream: str, selector: Selector) -> "Ingest":
-        """Resolve where the lines go. Raises `Invalid`, `Unknown`, `Ambiguous`, and what `Erasures.settled` raises."""
+        """Resolve where the lines go. Raises `Invalid`, `Unknown`, `Ambiguous`, `StorageUnavailable`."""
         destination = await self._registry.destination(owner, stream, selector)
         partition = Partition(destination.registration.key, destination.instance.id, stream)
         await self._settled(owner, partition)
         engine = await self._engines.of(owner.id)
         epoch = await engine.epoch(partition)
+        self._unpaused(owner, partition.connector)
         # After the epoch is read: an erasure that marks the instance later raises it later, too.
         await self._registry.require_living(owner, destination.instance)
         recorder = self._keyring.recorder(owner.id, destination.declaration.consent_time_field)

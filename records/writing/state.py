@@ -15,6 +15,7 @@ from records.consent.scope import Grant, Scope, Selector
 from records.erasure.underway import Settled
 from records.errors import Conflict, Invalid, Unknown
 from records.model import Partition
+from records.pauses import Unpaused
 from records.registry import Registration, Registry
 
 
@@ -31,10 +32,11 @@ class SyncState:
 class States:
     """Reads and merges the sync state of an instance."""
 
-    def __init__(self, central: Central, registry: Registry, settled: Settled) -> None:
+    def __init__(self, central: Central, registry: Registry, settled: Settled, unpaused: Unpaused) -> None:
         self._central = central
         self._registry = registry
         self._settled = settled
+        self._unpaused = unpaused
 
     async def get(self, owner: Owner, selector: Selector, grant: str | None = None) -> SyncState:
         """The state; empty before the first merge. Raises `Unknown`, `Ambiguous`, `Invalid`."""
@@ -69,6 +71,8 @@ class States:
         if state:
             for stream in state:
                 await self._settled(owner, Partition(registration.key, instance.id, stream))
+            # One that has come by here before a pause is seen by whoever erases, or sees the erasure (`Central`).
+            self._unpaused(owner, registration.key)
             facts = {"connector": registration.key, "instance": instance.id, "streams": sorted(state)}
             event = spine.body("state.put", facts if grant is None else facts | {"grant": grant})
             await self._central.merge_state(

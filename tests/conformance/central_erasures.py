@@ -4,9 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from records.central import Central, Instance, Owner
+from records.central import Central, Instance, Owner, Seen
 from records.errors import Conflict, Unknown
-from tests.conformance.central_values import EVENT, NOBODY, T1, T2, T3, added, granted, job_of, registered, token_of
+from tests.conformance.central_values import (
+    EVENT,
+    NOBODY,
+    T1,
+    T2,
+    T3,
+    added,
+    grant_of,
+    granted,
+    job_of,
+    registered,
+    token_for,
+    token_of,
+)
 
 
 class ErasureJobs:
@@ -39,6 +52,36 @@ class ErasureJobs:
         assert await central.instance(owner.id, "two") == Instance("two", "slack", False, T1, T2)
         assert await central.state(owner.id, "slack", "one") == ({}, None)
         assert await central.state(owner.id, "gmail", "other") == ({"a": b"1"}, T1)
+
+    async def test_a_connector_that_is_another_than_was_seen_stays(self, central: Central) -> None:
+        owner = await registered(central, "ann", "gmail", "slack")
+        for id in ("one", "two"):
+            await added(central, owner, id, "slack")
+        await added(central, owner, "other", "gmail")
+        grant = grant_of(owner, "g1")
+        await central.add_grant(grant, token_for(grant, 1), EVENT)
+        await central.merge_state(owner.id, "slack", "one", {"a": b"1"}, T1, EVENT)
+        seen = Seen(b"{}", {"one": {"a": b"1"}, "two": {}})
+        await central.merge_state(owner.id, "slack", "two", {"a": b"2"}, T1, EVENT, grant="g1")
+        await central.merge_state(owner.id, "gmail", "other", {"a": b"2"}, T1, EVENT)
+        others = [
+            Seen(b'{"more":1}', seen.states),
+            Seen(b"{}", {"one": {"a": b"1"}}),
+            Seen(b"{}", {**seen.states, "three": {}}),
+            Seen(b"{}", {**seen.states, "one": {"a": b"1 "}}),
+            Seen(b"{}", {**seen.states, "one": {}}),
+            Seen(b"{}", {**seen.states, "two": {"a": b"2"}}),
+        ]
+
+        for other in others:
+            assert not await central.begin_erasure(job_of(owner, "e1", "slack"), EVENT, other)
+        assert await central.erasure(owner.id, "e1") is None
+        assert (await central.state(owner.id, "slack", "one"))[0] == {"a": b"1"}
+
+        assert await central.begin_erasure(job_of(owner, "e1", "slack"), EVENT, seen)
+        assert await central.begin_erasure(job_of(owner, "e1", "slack"), EVENT, seen)
+        assert not await central.begin_erasure(job_of(owner, "e2", "slack"), EVENT, seen)
+        assert [each.id for each in await central.instances(owner.id)] == ["other"]
 
     async def test_an_instance_goes_alone(self, central: Central) -> None:
         owner = await registered(central)

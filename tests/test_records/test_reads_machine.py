@@ -200,7 +200,8 @@ class ReadsMachine(RuleBasedStateMachine):
         for instance in INSTANCES:
             await central.add_instance(self.owner.id, Instance(instance, CONNECTOR, False, TIMES[0], None))
         catalogue = MemoryCatalogue()
-        self.ingests = Ingests(registry, self.engines, catalogue, keyring, Room(catalogue, self.engines), at_once)
+        room = Room(catalogue, self.engines)
+        self.ingests = Ingests(registry, self.engines, catalogue, keyring, room, at_once, lambda *_: None)
         reaches = Reaches(registry, central, self.engines)
         self.reads = Reads(reaches, self.engines, keyring, Disclosures(central, keyring))
 

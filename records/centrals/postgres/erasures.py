@@ -1,7 +1,7 @@
 """Erasures from decision to receipt, in PostgreSQL."""
 
 from blobstore.postgres import Connection, Record
-from records.central import ErasureJob, Instance
+from records.central import ErasureJob, Instance, Seen
 from records.centrals.postgres.chain import chain
 from records.centrals.postgres.registry import INSTANCE, to_instance
 from records.centrals.postgres.schema import (
@@ -13,7 +13,7 @@ from records.centrals.postgres.schema import (
     text,
     text_or_none,
 )
-from records.centrals.postgres.state import forget
+from records.centrals.postgres.state import forget, states_of
 from records.errors import Conflict, Unknown
 
 _TARGET = "coalesce(target, (SELECT t.target FROM central.targets t WHERE t.erasure = erasures.id))"
@@ -47,9 +47,12 @@ WHERE owner = $1 AND ($3::bytea IS NULL OR id = $3) AND erased_at IS NULL
 class Erasures(OnDatabase):
     """The part of the port about what goes."""
 
-    async def begin_erasure(self, job: ErasureJob, event: bytes) -> None:
-        async def work(db: Connection) -> None:
+    async def begin_erasure(self, job: ErasureJob, event: bytes, seen: Seen | None = None) -> bool:
+        async def work(db: Connection) -> bool:
             end = await lock(db, job.owner)
+            there = await db.fetchval("SELECT true FROM central.erasures WHERE id = $1", raw(job.id))
+            if not there and seen is not None and seen != await _seen(db, job):
+                return False
             names = (raw_or_none(job.connector), raw_or_none(job.instance), raw_or_none(job.owner_digest))
             if await db.fetchval(_BEGIN, raw(job.id), job.owner, job.state, job.requested_at, *names):
                 await db.execute("INSERT INTO central.targets VALUES ($1, $2)", raw(job.id), job.target)
@@ -57,8 +60,9 @@ class Erasures(OnDatabase):
                 await chain(db, end, [event], job.requested_at)
             elif await _owner_of(db, job.id) != job.owner:
                 raise Conflict("the id is another erasure's")
+            return True
 
-        await self._db.write(work)
+        return await self._db.write(work)
 
     async def keep_samples(self, erasure: str, key: bytes, sealed: bytes) -> None:
         async def work(db: Connection) -> None:
@@ -161,6 +165,12 @@ async def _mark(db: Connection, job: ErasureJob) -> None:
         await require_present(db, job.owner)
         sql = "UPDATE central.owners SET erased_at = $2, digest = $3, subject = NULL WHERE id = $1"
         await db.execute(sql, job.owner, job.requested_at, raw(job.owner_digest))
+
+
+async def _seen(db: Connection, job: ErasureJob) -> Seen | None:
+    sql = "SELECT manifest FROM central.connectors WHERE owner = $1 AND id = $2 AND erased_at IS NULL"
+    manifest = await db.fetchval(sql, job.owner, raw_or_none(job.connector))
+    return None if manifest is None else Seen(manifest, await states_of(db, job.owner, job.connector or ""))
 
 
 async def _owner_of(db: Connection, erasure: str) -> str:

@@ -16,6 +16,11 @@ SELECT stream, value, updated_at FROM central.states JOIN central.instances
     ON instances.owner = states.owner AND instances.id = states.instance
 WHERE states.owner = $1 AND states.instance = $2 AND grant_id = $3 AND connector = $4 ORDER BY stream
 """
+_STATES = """
+SELECT id, stream, value FROM central.instances LEFT JOIN central.states
+    ON states.owner = instances.owner AND instance = id AND grant_id = $3
+WHERE instances.owner = $1 AND connector = $2 AND erased_at IS NULL
+"""
 _MERGE = """
 INSERT INTO central.states (owner, instance, grant_id, stream, value, updated_at)
 SELECT $1, $2, $3, stream, value, $6 FROM unnest($4::bytea[], $5::bytea[]) AS given (stream, value)
@@ -68,6 +73,14 @@ class State(OnDatabase):
             await forget(db, owner, connector, instance, stream)
 
         await self._db.write(work)
+
+
+async def states_of(db: Connection, owner: str, connector: str) -> dict[str, dict[str, bytes]]:
+    """By living instance of the connector, with none too: what is kept by stream, and is no grant's."""
+    found: dict[str, dict[str, bytes]] = {}
+    for instance, stream, value in await db.fetch(_STATES, owner, raw(connector), raw(_GLOBAL)):
+        found.setdefault(text(instance), {}).update({} if stream is None else {text(stream): value})
+    return found
 
 
 async def forget(db: Connection, owner: str, connector: str | None, instance: str | None, stream: str | None) -> None:

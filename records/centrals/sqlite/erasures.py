@@ -2,11 +2,11 @@
 
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
-from records.central import ErasureJob, Instance
+from records.central import ErasureJob, Instance, Seen
 from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.registry import INSTANCE, to_instance
 from records.centrals.sqlite.schema import OnFile, require_owner
-from records.centrals.sqlite.state import forget
+from records.centrals.sqlite.state import forget, states_of
 from records.errors import Conflict, Unknown
 
 _TARGET = "coalesce(target, (SELECT t.target FROM targets t WHERE t.erasure = erasures.id))"
@@ -19,9 +19,12 @@ _JOB = (
 class Erasures(OnFile):
     """The part of the port about what goes."""
 
-    async def begin_erasure(self, job: ErasureJob, event: bytes) -> None:
-        def run(db: sqlite3.Connection) -> None:
+    async def begin_erasure(self, job: ErasureJob, event: bytes, seen: Seen | None = None) -> bool:
+        def run(db: sqlite3.Connection) -> bool:
             require_owner(db, job.owner)
+            there = db.execute("SELECT 1 FROM erasures WHERE id = ?", (job.id,)).fetchone()
+            if there is None and seen is not None and seen != _seen(db, job):
+                return False
             row = (job.id, job.owner, job.state, job.requested_at, job.connector, job.instance, job.owner_digest)
             if db.execute(_BEGIN, row).rowcount:
                 db.execute("INSERT INTO targets VALUES (?, ?)", (job.id, job.target))
@@ -29,8 +32,9 @@ class Erasures(OnFile):
                 chain(db, job.owner, [event], job.requested_at)
             elif db.execute("SELECT owner FROM erasures WHERE id = ?", (job.id,)).fetchone() != (job.owner,):
                 raise Conflict("the id is another erasure's")
+            return True
 
-        await self._file.write(run)
+        return await self._file.write(run)
 
     async def keep_samples(self, erasure: str, key: bytes, sealed: bytes) -> None:
         def run(db: sqlite3.Connection) -> None:
@@ -152,6 +156,12 @@ def _mark(db: sqlite3.Connection, job: ErasureJob) -> None:
             raise Conflict("the owner was erased already")
         db.execute("DELETE FROM subjects WHERE owner = ?", (job.owner,))
         mark_stale(db)
+
+
+def _seen(db: sqlite3.Connection, job: ErasureJob) -> Seen | None:
+    sql = "SELECT manifest FROM connectors WHERE owner = ? AND id = ? AND erased_at IS NULL"
+    found = db.execute(sql, (job.owner, job.connector)).fetchone()
+    return None if found is None else Seen(found[0], states_of(db, job.owner, job.connector or ""))
 
 
 def _require(changed: int) -> None:

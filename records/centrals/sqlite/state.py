@@ -73,6 +73,19 @@ class State(OnFile):
         await self._file.write(lambda db: forget(db, owner, connector, instance, stream))
 
 
+def states_of(db: sqlite3.Connection, owner: str, connector: str) -> dict[str, dict[str, bytes]]:
+    """By living instance of the connector, with none too: what is kept by stream, and is no grant's."""
+    sql = (
+        "SELECT id, stream, value FROM instances LEFT JOIN states"
+        " ON states.owner = instances.owner AND instance = id AND grant_id = ?"
+        " WHERE instances.owner = ? AND connector = ? AND erased_at IS NULL"
+    )
+    found: dict[str, dict[str, bytes]] = {}
+    for instance, stream, value in db.execute(sql, (_GLOBAL, owner, connector)):
+        found.setdefault(instance, {}).update({} if stream is None else {stream: value})
+    return found
+
+
 def forget(db: sqlite3.Connection, owner: str, connector: str | None, instance: str | None, stream: str | None) -> None:
     """Delete the states that these name; None names all."""
     names = {"owner": owner, "connector": connector, "instance": instance, "stream": stream}
