@@ -64,8 +64,8 @@ def test_a_configuration_that_would_not_be_obeyed_is_refused(data: Path, line: s
 
 STEPS = [
     ("records.store.Keyring.open", 0),
-    ("records.opening.SqliteCentral.open", 1),
-    ("records.opening.SqliteCatalogue.open", 2),
+    ("records.centre.SqliteCentral.open", 1),
+    ("records.centre.SqliteCatalogue.open", 2),
     ("records.store.BlobStore.open", 3),
     ("blobstore.store._check_store_id", 3),
     ("blobstore.store.FilesystemBackend", 4),
