@@ -48,4 +48,5 @@ async def for_ever(name: str, write: Write) -> None:
             await asyncio.sleep(0.01)
 
 
-asyncio.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

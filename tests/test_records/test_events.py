@@ -10,11 +10,13 @@ import pytest
 
 import records
 from records.audit import spine
+from records.bundle.bundles import Bundles
 from records.central import Owner
 from records.consent import grants
 from records.consent.grant_request import GrantRequest, StreamRequest
 from records.consent.scope import Scope, Selector
 from records.layout import Topology
+from records.merging.merge import Merging, Rules
 from records.model import Partition
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
@@ -22,18 +24,22 @@ from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, i
 SECRET = "s3cr3t"
 """Stands in every text that must not be told."""
 
-WRITERS = ("body", "note", "_write")
+WRITERS = ("body", "note", "_note", "_write")
 """The functions that take the kind of an event."""
+
+WHOLE = ("import", "export", "merge")
+"""Kinds of one word; those of others have a dot."""
 
 
 def kinds_in_the_source() -> set[str]:
-    """Every kind that the package may write: texts with a dot in the arguments of what writes events."""
+    """Every kind that the package may write: texts with a dot, and `WHOLE`, in the arguments of what writes events."""
     return {
         argument.value
         for path in Path(*records.__path__).rglob("*.py")
         for call in _calls(ast.parse(path.read_text()))
         for argument in call.args
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and "." in argument.value
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+        if "." in argument.value or argument.value in WHOLE
     }
 
 
@@ -56,6 +62,16 @@ async def owner(store: RecordStore) -> Owner:
     }
     await store.registry.register(owner, json.dumps(manifest).encode())
     return owner
+
+
+async def merge_another(store: RecordStore, owner: Owner) -> None:
+    """Merge a directory that has a record of the same owner."""
+    there = await RecordStore.open(store.directory.parent / "there")
+    theirs = await there.access.owner(owner.subject)
+    await there.registry.register(theirs, (await store.central.connectors(owner.id))[0].manifest)
+    await ingest(there, theirs, f"{SECRET} merged", [], text=SECRET)
+    await Merging(there, store, Rules()).merge(theirs)
+    await there.close()
 
 
 async def do_everything(store: RecordStore, owner: Owner) -> None:
@@ -85,6 +101,10 @@ async def do_everything(store: RecordStore, owner: Owner) -> None:
     await store.erasures.erase(
         owner, await store.erasures.coverage.of_records(owner, selector, "documents", key), wait=5
     )
+    bundles, bundle = Bundles(store), store.directory.parent / "bundle"
+    await bundles.detach(owner, CONNECTOR, bundle, keep=True)
+    await bundles.attach(owner, await bundles.verify(bundle), {})
+    await merge_another(store, owner)
     assert store.moves is not None
     assert [each async for each in store.moves.move(owner, Topology.PER_CONNECTOR, lambda *_: None)]
     await store.erasures.erase(owner, await store.erasures.coverage.of_connector(owner, CONNECTOR), wait=5)
