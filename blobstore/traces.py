@@ -59,6 +59,9 @@ class Traces:
         self._places = {word: where for word, where in places.items() if every or _is_rare(where)}
         self._words = set(self._places)
 
+    def __len__(self) -> int:
+        return len(self._samples)
+
     def in_text(self, text: bytes, beside: Container[int] = ()) -> Iterator[tuple[int, int]]:
         """(offset, number of the sample) of every run, some more than once; not of the samples in `beside`."""
         words = _words(text)

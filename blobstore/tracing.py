@@ -93,17 +93,21 @@ def look(what: Search) -> Found:
         except OSError:
             unread.append(path)
     suspected = sorted({hit.sample for hit in hits})
-    living = set[int]()
-    if suspected:
-        # Every run: in a row it may lie otherwise than in the file, and must be seen there as well.
-        some = Traces([what.samples[number] for number in suspected], every=True)
-        for path in what.databases:
-            try:
-                living |= {suspected[number] for number in _living(root / path, some, what.silent)}
-            except sqlite3.DatabaseError as error:
-                if not is_damage(error):  # a damaged database excuses nothing
-                    raise
-    return Found(files, total, hits, sorted(living), unread)
+    return Found(files, total, hits, _excused(what, suspected) if suspected else [], unread)
+
+
+def _excused(what: Search, suspected: Sequence[int]) -> list[int]:
+    """Those of the suspected samples that rows show which are there to stay."""
+    # Every run: in a row it may lie otherwise than in the file, and must be seen there as well.
+    traces = Traces([what.samples[number] for number in suspected], every=True)
+    shown = set[int]()
+    for path in what.databases:
+        try:
+            _see(Path(what.root) / path, traces, what.silent, shown)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):  # a damaged database excuses nothing
+                raise
+    return sorted(suspected[number] for number in shown)
 
 
 class _File:
@@ -121,17 +125,17 @@ class _File:
         os.close(self.descriptor)
 
 
-def _living(database: Path, traces: Traces, silent: Sequence[str]) -> set[int]:
-    """Samples that rows of the database show."""
-    if not database.exists():
-        return set()
-    shown = set[int]()
+def _see(database: Path, traces: Traces, silent: Sequence[str], shown: set[int]) -> None:
+    """Add the samples that rows of the database show; no row is looked at that cannot add any."""
+    if len(shown) == len(traces) or not database.exists():
+        return
     with closing(connect(database)) as db:
         db.execute("PRAGMA query_only = ON")
         db.text_factory = bytes
         for value in _values(db, silent):
-            shown |= {number for _, number in traces.in_text(value, shown)}
-    return shown
+            shown.update(number for _, number in traces.in_text(value, shown))
+            if len(shown) == len(traces):
+                return
 
 
 def _values(db: sqlite3.Connection, silent: Sequence[str]) -> Iterator[bytes]:

@@ -54,7 +54,7 @@ class Tables:
         """The numbers of the samples that rows show which are there to stay, anybody's."""
         traces, shown = Traces(samples, every=True), set[int]()
         for table in await self._tables():
-            if table.name.partition(".")[2] not in self._silent:
+            if len(shown) < len(traces) and table.name.partition(".")[2] not in self._silent:
                 await self._look(table, traces, shown, None)
         return shown
 

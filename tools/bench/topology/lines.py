@@ -1,6 +1,6 @@
 """Made-up messages of some 2 KB, like those of a coding agent, as lines of NDJSON; cheap to make by the gigabyte."""
 
-import random
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ LINE = 2_000
 
 STREAM = "messages"
 _START = datetime(2024, 1, 1, tzinfo=UTC)
-_WORDS = ("the", "of", "and", "with", "from", "which", "about", "what", "when", "tomorrow", "agenda", "review")
+_LETTERS = bytes(b"abcdefghijklmnopqrstuvwxyzaeiou "[number % 32] for number in range(256))
 
 
 def manifest(connector: str) -> dict[str, object]:
@@ -34,18 +34,16 @@ def manifest(connector: str) -> dict[str, object]:
     }
 
 
-def batches(first: int, count: int) -> Iterator[list[bytes]]:
-    """`count` lines numbered from `first` on, in batches; the same number gives the same line."""
-    rng = random.Random(0)  # noqa: S311
-    text = " ".join(rng.choices(_WORDS, k=40_000))
+def batches(connector: str, first: int, count: int) -> Iterator[list[bytes]]:
+    """`count` lines numbered from `first` on, in batches; the same connector and number give the same line."""
     for start in range(first, first + count, BATCH):
-        yield [_line(number, text) for number in range(start, min(start + BATCH, first + count))]
+        yield [_line(connector, number) for number in range(start, min(start + BATCH, first + count))]
 
 
-def _line(number: int, text: str) -> bytes:
-    at = number * 7919 % (len(text) - LINE)
+def _line(connector: str, number: int) -> bytes:
     sent_at = (_START + timedelta(seconds=number)).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    words = text[at : at + LINE - 250]
+    # No two lines have a text in common: what they share, an erasure would find all over again in living rows.
+    words = hashlib.shake_128(f"{connector} {number}".encode()).digest(LINE - 250).translate(_LETTERS).decode()
     return (
         f'{{"key":"m{number:012}","data":{{"id":"m{number:012}","channel_id":"C{number % 97:05}","text":"{words}",'
         f'"sent_at":"{sent_at}"}},"emitted_at":"{sent_at}"}}'

@@ -32,7 +32,7 @@ def main(kind: str, place: str, connector: str, first: str, count: str) -> None:
 
 def _bare(file: Path, first: int, count: int) -> None:
     bare = Bare(file)
-    prepared = [puts(lines) for lines in batches(first, count)]
+    prepared = [puts(lines) for lines in batches("bare", first, count)]
     _wait_until_told()
     begun = time.perf_counter()
     for number, mutations in enumerate(prepared):
@@ -46,8 +46,8 @@ async def _store(data: Path, connector: str, first: int, count: int) -> None:
     opening = Opening(data, None, None, database_url=configured(data / CONFIGURATION).get("database_url"))
     async with open_local_sink(opening, OWNER, connector, None) as sink:
         await sink.register(manifest(connector))
-        prepared = list(batches(first, min(count, PREPARED)))
-        rest = batches(first + PREPARED, max(0, count - PREPARED))
+        prepared = list(batches(connector, first, min(count, PREPARED)))
+        rest = batches(connector, first + PREPARED, max(0, count - PREPARED))
         _wait_until_told()
         begun = time.perf_counter()
         for lines in chain(prepared, rest):
