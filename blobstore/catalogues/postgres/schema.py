@@ -13,6 +13,7 @@ from blobstore.postgres import Connection, Database, Step
 from blobstore.postgres.groups import Groups
 from blobstore.postgres.outbox import OUTBOX
 from blobstore.postgres.transaction import BY_KEY, advisory_key
+from blobstore.postgres.unsampled import unsampled
 
 T = TypeVar("T")
 
@@ -91,8 +92,10 @@ CREATE TABLE catalogue.volumes (
 ALTER TABLE catalogue.blobs ALTER namespace SET STATISTICS 0;
 ALTER TABLE catalogue.holders ALTER namespace SET STATISTICS 0;
 ALTER TABLE catalogue.former ALTER namespace SET STATISTICS 0;
-ALTER TABLE catalogue.claims ALTER namespace SET STATISTICS 0;
 ALTER TABLE catalogue.gone ALTER namespace SET STATISTICS 0;
+{unsampled("catalogue.claims", "namespace", "slot", "scope", "media_type")};
+{unsampled("catalogue.claims_by_slot", 2)};
+{unsampled("catalogue.leases", "slot", "scope")};
 """
 
 _STORE = "INSERT INTO catalogue.store (id) VALUES (replace(gen_random_uuid()::text, '-', ''))"

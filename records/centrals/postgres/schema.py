@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from blobstore.postgres import Connection, Database, Record, Step
 from blobstore.postgres.binding import BOUND
+from blobstore.postgres.unsampled import unsampled
 from records.errors import Conflict, Unknown
 
 SCHEMA = "central"
@@ -114,7 +115,18 @@ CREATE TABLE central.states (
 CREATE UNIQUE INDEX states_place ON central.states (owner, instance, grant_id, sha256(stream));
 """
 
-STEPS = (Step("m001_initial", _INITIAL),)
+_UNSAMPLED = (
+    unsampled("central.owners", "subject", "digest"),
+    unsampled("central.tokens", "label"),
+    unsampled("central.grants", "client", "connector", "document"),
+    unsampled("central.connectors", "manifest"),
+    unsampled("central.instances", "id"),
+    unsampled("central.states", "instance", "stream", "value"),
+    unsampled("central.targets", "target"),
+    unsampled("central.samples", "key", "sealed"),
+)
+
+STEPS = (Step("m001_initial", "; ".join((_INITIAL.rstrip().removesuffix(";"), *_UNSAMPLED))),)
 
 
 SUBJECT = "coalesce(owners.subject, owners.digest)"
