@@ -152,9 +152,17 @@ class Engine(Protocol):
     # -- links -----------------------------------------------------------------------------------------------------
 
     async def links_of(
-        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+        self,
+        digest: Digest,
+        after: tuple[Partition, str, str] | None = None,
+        limit: int = 100,
+        *,
+        connector: str | None = None,
     ) -> list[PlacedLink]:
-        """Links to a blob in the order (connector, instance, stream, key, pointer), beyond `after`."""
+        """Links to a blob in the order (connector, instance, stream, key, pointer), beyond `after`.
+
+        Where a connector is named, its own; no other is asked, or need answer.
+        """
         ...
 
     async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:

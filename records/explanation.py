@@ -11,6 +11,9 @@ from blobstore.catalogue import ClaimedBlob, Gone, Standing, State
 from blobstore.checks import standings_of, survey
 from blobstore.digest import PREFIX, Digest, parse_sha256_alias
 from records.central import Owner
+from records.engine import Engine
+from records.errors import Partly, SourceDown
+from records.model import PlacedLink
 from records.slots import parse
 from records.store import RecordStore
 
@@ -139,9 +142,7 @@ class Explanation:
         )
 
     async def _links(self, limit: int | None = None) -> AsyncIterator[Fact]:
-        engine = await self._store.engines.of(self._owner.id)
-        after = None
-        while page := await engine.links_of(self._digest, after, limit or PAGE):
+        async for page in self._pages(limit or PAGE):
             for placed in page:
                 part, link = placed.partition, placed.link
                 yield self._fact(
@@ -156,7 +157,29 @@ class Explanation:
                 )
             if limit is not None:
                 return
-            after = (page[-1].partition, page[-1].key, page[-1].link.pointer)
+
+    async def _pages(self, size: int) -> AsyncIterator[list[PlacedLink]]:
+        engine = await self._store.engines.of(self._owner.id)
+        for connector in await self._linking(engine):
+            after = None
+            while page := await engine.links_of(self._digest, after, size, connector=connector):
+                yield page
+                after = (page[-1].partition, page[-1].key, page[-1].link.pointer)
+
+    async def _linking(self, engine: Engine) -> list[str] | list[None]:
+        """Whom to ask for links: all at once, or each of those that answer where others do not.
+
+        Raises `SourceDown` where one that does not answer holds the blob: it links nothing that it does not hold.
+        """
+        try:
+            await engine.linkers([self._digest])
+        except Partly as partly:
+            holders = await self._catalogue.holders_of(self._owner.id, self._digest)
+            for holder in sorted({each.holder for each in holders} & set(partly.silent)):
+                raise SourceDown(holder) from partly
+            every = {each.id for each in await self._store.central.connectors(self._owner.id)}
+            return sorted(every - set(partly.silent))
+        return [None]
 
 
 def _has_ended(claimed: ClaimedBlob) -> bool:

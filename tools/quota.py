@@ -4,8 +4,10 @@ import click
 
 from blobstore.quota import EVERY, WHOLE, Limit
 from records.central import Owner
+from records.errors import SourceDown
 from records.manifest import connector_key
 from records.store import RecordStore
+from tools.down import tell_down
 from tools.looking import known_owner, run_looking
 from tools.opening import Opening, run_with_store, store_options
 from tools.output import json_option, listing
@@ -58,16 +60,23 @@ def clear(opening: Opening, owner: str | None, connector: str | None) -> None:
 @store_options
 @json_option
 def list_quotas(opening: Opening, as_json: bool) -> None:
-    """List all quotas, and what is used of those of one owner. `*` stands for each that has none of its own."""
-    listing(run_looking(opening, _rows), as_json=as_json, columns=COLUMNS)
+    """List all quotas, and what is used of those of one owner. `*` stands for each that has none of its own.
+
+    Exit code 1: of some owners not all records can be read; what they use is left out.
+    """
+    down: dict[str, SourceDown] = {}
+    listing(run_looking(opening, lambda store: _rows(store, down)), as_json=as_json, columns=COLUMNS)
+    tell_down(down.items())
 
 
-async def _rows(store: RecordStore) -> list[dict[str, object]]:
+async def _rows(store: RecordStore, down: dict[str, SourceDown]) -> list[dict[str, object]]:
     owners = {owner.id: owner for owner in await store.central.owners()}
-    return [await _row(store, owners, limit) for limit in await store.blobs.catalogue.limits()]
+    return [await _row(store, owners, limit, down) for limit in await store.blobs.catalogue.limits()]
 
 
-async def _row(store: RecordStore, owners: dict[str, Owner], limit: Limit) -> dict[str, object]:
+async def _row(
+    store: RecordStore, owners: dict[str, Owner], limit: Limit, down: dict[str, SourceDown]
+) -> dict[str, object]:
     owner = owners.get(limit.namespace)
     row: dict[str, object] = {
         "owner": limit.namespace if owner is None else owner.subject,
@@ -75,7 +84,11 @@ async def _row(store: RecordStore, owners: dict[str, Owner], limit: Limit) -> di
         "limit_bytes": limit.bytes,
     }
     if owner is not None and limit.holder != EVERY:
-        use = await store.room.use(owner.id, limit.holder)
+        try:
+            use = await store.room.use(owner.id, limit.holder)
+        except SourceDown as error:
+            down[owner.subject] = error
+            return row
         row |= {"used_bytes": use.bytes, "record_bytes": use.records, "blob_bytes": use.blobs}
         row["reserved_bytes"] = use.reserved
     return row

@@ -11,6 +11,7 @@ import click
 
 from blobstore.errors import BlobError
 from records.central import Owner
+from records.errors import SourceDown
 from records.layout import CONFIGURATION, Topology
 from records.moving.centre import move_centre, remove_old_centre
 from records.moving.database import database_moves
@@ -19,6 +20,7 @@ from records.moving.moves import Moves
 from records.moving.switching import Switched
 from records.store import RecordStore
 from tools.database import without_password
+from tools.down import tell_down
 from tools.opening import TOPOLOGIES, Opening, configured, fix_topology, run_with_store, store_options
 from tools.output import json_option, listing
 from tools.progress import row_bar
@@ -37,12 +39,17 @@ def topology() -> None:
 @click.option("--owner", help="Of this owner alone.")
 @json_option
 def show(opening: Opening, owner: str | None, as_json: bool) -> None:
-    """Show where the records of each connector live, and what is on its way."""
+    """Show where the records of each connector live, and what is on its way.
+
+    Exit code 1: the records of some cannot be read; they are named, without a number of records.
+    """
+    down: list[tuple[str, SourceDown]] = []
 
     async def work(store: RecordStore) -> list[dict[str, Any]]:
-        return [row for one in await _owners(store, owner) for row in await _shown(store, one)]
+        return [row for one in await _owners(store, owner) for row in await _shown(store, one, down)]
 
     listing(run_with_store(opening, work), as_json=as_json, columns=SHOWN)
+    tell_down(down)
 
 
 @topology.command()
@@ -110,7 +117,7 @@ async def _migrated(
                 yield _row(owner, switched)
 
 
-async def _shown(store: RecordStore, owner: Owner) -> list[dict[str, Any]]:
+async def _shown(store: RecordStore, owner: Owner, down: list[tuple[str, SourceDown]]) -> list[dict[str, Any]]:
     if isinstance(store.engines, EitherEngines) and not await store.engines.in_files(owner.id):
         counts: Counter[str] = Counter()
         for place, of in (await (await store.engines.of(owner.id)).stats()).items():
@@ -119,10 +126,11 @@ async def _shown(store: RecordStore, owner: Owner) -> list[dict[str, Any]]:
             _place(owner, connector, Topology.POSTGRES, count, False) for connector, count in sorted(counts.items())
         ]
     places = await _moves(store).places(owner)
+    down += [(owner.subject, each.down) for each in places if each.down is not None]
     return [_place(owner, each.connector, each.topology, each.records, each.moving) for each in places]
 
 
-def _place(owner: Owner, connector: str, there: Topology, records: int, moving: bool) -> dict[str, Any]:
+def _place(owner: Owner, connector: str, there: Topology, records: int | None, moving: bool) -> dict[str, Any]:
     values = (owner.subject, connector, str(there), records, moving)
     return dict(zip(SHOWN, values, strict=True))
 

@@ -32,6 +32,7 @@ from records.consent.scope import Scope, Selector
 from records.copies import Copies
 from records.engine import Engines
 from records.model import Partition
+from records.reading.reach import stats_of
 from records.registry import Registration, Registry
 from records.signing import Signer
 
@@ -235,10 +236,8 @@ class Exports:
             found, _ = await self._central.state(owner.id, each.connector, each.id)
             states |= {Partition(each.connector, each.id, stream): value for stream, value in found.items()}
         living = {(each.connector, each.id) for each in instances}
-        stats = await (await self._engines.of(owner.id)).stats()
-        await self._blobs.require_room(
-            ROOM * sum(of.bytes for place, of in stats.items() if place.connector in connectors)
-        )
+        stats = await stats_of(await self._engines.of(owner.id), connectors)
+        await self._blobs.require_room(ROOM * sum(of.bytes for of in stats.values()))
         filled = {place for place, of in stats.items() if of.records and (place.connector, place.instance) in living}
         return Selected(connectors, instances, states, frozenset(filled))
 

@@ -330,7 +330,7 @@ class Erasures:
         return report
 
     async def _earlier_are_gone(self, owner: Owner, report: Report, deadline: float) -> bool:
-        """Whether every erasure that was begun before this one has taken all that it covers.
+        """Whether every erasure that was begun before this one, and has to do with it, has taken all that it covers.
 
         Otherwise one that a crash cut off, and that its sender asked for again, would later take what was written after
         the second answer. Each waits only for earlier ones, so there is always one that waits for none.
@@ -356,7 +356,7 @@ class Erasures:
         begun = await unfinished(self._central, owner)
         ids = [job.id for job, _ in begun]
         before = begun[: ids.index(report.id)] if report.id in ids else []
-        return [job for job, earlier in before if not earlier.gone]
+        return [job for job, earlier in before if not earlier.gone and _meet(report.covered, earlier.covered)]
 
     async def _taking(self, owner: Owner, place: Partition) -> list[ErasureJob]:
         return [job for job, report in await unfinished(self._central, owner) if takes(report, place)]
@@ -417,6 +417,11 @@ class Erasures:
             "instances": list(covered.instances),
             **{name: value for name, value in named.items() if value is not None},
         }
+
+
+def _meet(one: Covered, other: Covered) -> bool:
+    """Whether anything may be covered by both; of two connectors one need not answer for the other to be erased."""
+    return None in (one.connector, other.connector) or one.connector == other.connector
 
 
 def new_id() -> str:

@@ -167,9 +167,16 @@ class MovableEngine:
     # -- links -----------------------------------------------------------------------------------------------------
 
     async def links_of(
-        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+        self,
+        digest: Digest,
+        after: tuple[Partition, str, str] | None = None,
+        limit: int = 100,
+        *,
+        connector: str | None = None,
     ) -> list[PlacedLink]:
-        return await self._all(lambda engine: engine.links_of(digest, after, limit))
+        if connector is None:
+            return await self._all(lambda engine: engine.links_of(digest, after, limit))
+        return await self._read([connector], lambda engine: engine.links_of(digest, after, limit, connector=connector))
 
     async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
         return await self._all(lambda engine: engine.linkers(digests))

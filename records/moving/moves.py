@@ -19,7 +19,7 @@ from records.audit import spine
 from records.central import Central, Owner
 from records.engines.sharded import ShardedEngine
 from records.engines.sharded.switching import remove_files
-from records.errors import Conflict
+from records.errors import Conflict, SourceDown
 from records.layout import Topology
 from records.moving.copying import throw_away
 from records.moving.engines import MovableEngines
@@ -43,13 +43,14 @@ Told = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a connector of an owner is, and where it is on its way to, if it is."""
+    """Where a connector of an owner is, and whether it is on its way; `down` is why its `records` are not known."""
 
     owner: Owner
     connector: str
     topology: Topology
-    records: int
+    records: int | None
     moving: bool
+    down: SourceDown | None = None
 
 
 class Moves:
@@ -60,23 +61,20 @@ class Moves:
         self._engines = engines
 
     async def places(self, owner: Owner) -> list[Place]:
-        """Where the owner's connectors live, in order."""
+        """Where the owner's connectors live, in order; also of those that do not answer."""
         engine = await self._engines.divided(owner.id)
         homes = await engine.homes()
-        under_way = {mark.connector for mark in await engine.marks() if mark.stage is Stage.LEAVING}
-        counts = dict.fromkeys(await engine.connectors(), 0)
-        for place, of in (await engine.regardless().stats()).items():
-            counts[place.connector] = counts.get(place.connector, 0) + of.records
-        return [
-            Place(
-                owner,
-                connector,
-                Topology.PER_CONNECTOR if connector in homes else Topology.SINGLE,
-                records,
-                connector in under_way,
-            )
-            for connector, records in sorted(counts.items())
-        ]
+        places = []
+        for connector in sorted({*homes, *await engine.main.connectors()}):
+            there = Topology.PER_CONNECTOR if connector in homes else Topology.SINGLE
+            try:
+                stats = await engine.regardless().stats(connector)
+                leaving = any(mark.stage is Stage.LEAVING for mark in await engine.marks(connector))
+            except SourceDown as error:
+                places.append(Place(owner, connector, there, None, moving=False, down=error))
+            else:
+                places.append(Place(owner, connector, there, sum(of.records for of in stats.values()), leaving))
+        return places
 
     async def move(self, owner: Owner, to: Topology, told: Told) -> AsyncIterator[Switched]:
         """Bring all of the owner's connectors there, and yield each that has come.

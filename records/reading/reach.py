@@ -1,12 +1,12 @@
 """Which partitions a read reaches: what the scope allows, cut to what the request names."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from records.central import Central, Instance
 from records.consent.scope import Scope, Selector
-from records.engine import Engines
-from records.errors import Unknown
+from records.engine import Engine, Engines
+from records.errors import SourceDown, Unknown
 from records.manifest import StreamDeclaration, connector_key
 from records.model import Partition, PartitionStats
 from records.registry import Registration, Registry
@@ -82,13 +82,25 @@ class Reaches:
         self, scope: Scope, selector: Selector, connectors: Mapping[str, Registration]
     ) -> dict[Partition, PartitionStats]:
         """Every partition of these connectors' living instances that the scope allows, in order. Raises `Unknown`."""
-        living = {each.id for each in await self.instances(scope, selector, connectors)}
-        engine = await self._engines.of(scope.owner.id)
-        stats = await engine.stats(next(iter(connectors)) if len(connectors) == 1 else None)
+        instances = await self.instances(scope, selector, connectors)
+        living = {each.id for each in instances}
+        stats = await stats_of(await self._engines.of(scope.owner.id), {each.connector for each in instances})
         return {
             place: of
             for place, of in sorted(stats.items())
-            if place.connector in connectors
-            and place.instance in living
-            and scope.allows(place.connector, place.stream, place.instance)
+            if place.instance in living and scope.allows(place.connector, place.stream, place.instance)
         }
+
+
+async def stats_of(engine: Engine, connectors: Collection[str]) -> dict[Partition, PartitionStats]:
+    """What these connectors hold. Raises `SourceDown` where one of them does not answer; others need not."""
+    if len(connectors) > 1:
+        try:
+            every = await engine.stats()
+            return {place: of for place, of in every.items() if place.connector in connectors}
+        except SourceDown:
+            pass  # of one who may not be asked for here
+    found: dict[Partition, PartitionStats] = {}
+    for connector in sorted(connectors):
+        found |= await engine.stats(connector)
+    return found

@@ -2,7 +2,7 @@
 
 import asyncio
 import bisect
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ from records.central import Owner
 from records.consent.scope import Scope, Selector, StreamGrant, projected
 from records.engine import Engine, Engines
 from records.erasure.underway import Settled
-from records.errors import Invalid, Unknown
+from records.errors import Invalid, SourceDown, Unknown
 from records.keyring import Keyring
 from records.model import Partition, PlacedLink
 from records.pauses import Unpaused
 from records.reading.reach import Reaches
 from records.reading.scan import named
-from records.registry import Registry
+from records.registry import Registration, Registry
 from records.slots import WHOLE_RECORD, parse, slot
 from records.writing import links
 from records.writing.links import DEFAULT_MEDIA_TYPE, media_type, top_field
@@ -43,6 +43,9 @@ class Attachment:
     filename: str | None
     place: tuple[Partition, str] | None
 
+
+NO_BLOB = Digest.from_bytes(bytes(32))
+"""What nothing links: asked for in the place of a blob that is not there."""
 
 _Seen = tuple[str, str | None, tuple[Partition, str] | None]
 """Media type, file name, and the record through which a blob is seen."""
@@ -126,23 +129,12 @@ class Attachments:
 
         Raises `BlobNotFound` for everything else, malformed ids included: not there and not for you look the same.
         """
-        places = await self._places(scope, selector)
         stored = await self._find(scope.owner, blob_id)
-        seen = None
-        if stored is not None:
-            seen = await self._seen(scope, stored, places) or await self._claimed(scope, stored, selector)
+        seen = await self._seen(scope, stored, selector)
         if stored is None or seen is None:
             raise BlobNotFound(blob_id)
         async with await self._blobs.open_stored(stored) as blob:
             yield Attachment(blob, stored.name.digest, stored.sha256, *seen)
-
-    async def _places(self, scope: Scope, selector: Selector) -> list[Partition]:
-        """Where links may be that let the caller see a blob."""
-        try:
-            selected = await self._reaches.connectors(scope, selector)
-            return list(await self._reaches.partitions(scope, selector, selected))
-        except Unknown:
-            return []
 
     async def _find(self, owner: Owner, blob_id: str) -> Stored | None:
         catalogue = self._blobs.catalogue
@@ -153,13 +145,53 @@ class Attachments:
         except InvalidBlobId:
             return None
 
-    async def _seen(self, scope: Scope, stored: Stored, places: Sequence[Partition]) -> _Seen | None:
-        """The first link, in the order of places, keys and pointers, that the scope may see, however many there are."""
+    async def _seen(self, scope: Scope, stored: Stored | None, selector: Selector) -> _Seen | None:
+        """The first link that the scope may see, or one of the owner's claims.
+
+        Raises `SourceDown` where a connector that may show the blob does not answer, and nothing else shows it. To a
+        client that is the same for all blobs, also for those that are not there.
+        """
         engine = await self._engines.of(scope.owner.id)
+        digest = NO_BLOB if stored is None else stored.name.digest
+        silent: SourceDown | None = None
+        for connector, registration in (await self._showing(scope, digest, selector)).items():
+            try:
+                places = await self._reaches.partitions(scope, selector, {connector: registration})
+                if (seen := await self._seen_in(engine, scope, digest, connector, list(places))) is not None:
+                    return seen
+            except Unknown:
+                continue  # the instance that is named is another's
+            except SourceDown as error:
+                silent = silent or error
+        claimed = None if stored is None else await self._claimed(scope, stored, selector)
+        if claimed is None and silent is not None:
+            raise silent
+        return claimed
+
+    async def _showing(self, scope: Scope, digest: Digest, selector: Selector) -> Mapping[str, Registration]:
+        """The connectors, in order, whose records may show the blob to the caller; no other is asked.
+
+        A client's own is asked for whatever blob, an owner's only if they hold it.
+        """
+        try:
+            selected = await self._reaches.connectors(scope, selector)
+        except Unknown:
+            return {}
+        if scope.grant is not None:
+            return selected
+        holding = {each.holder for each in await self._blobs.catalogue.holders_of(scope.owner.id, digest)}
+        return {key: selected[key] for key in sorted(selected.keys() & holding)}
+
+    async def _seen_in(
+        self, engine: Engine, scope: Scope, digest: Digest, connector: str, places: Sequence[Partition]
+    ) -> _Seen | None:
+        """The first link of the connector that the scope may see, in the order of places, keys and pointers, however
+        many there are.
+        """
         allowed = set(places)
         after: tuple[Partition, str, str] | None = (places[0], "", "") if places else None
         while after is not None:
-            page = await engine.links_of(stored.name.digest, after)
+            page = await engine.links_of(digest, after, connector=connector)
             for each in await _visible(engine, scope, [link for link in page if link.partition in allowed]):
                 return each.link.media_type, await _filename(engine, scope, each), (each.partition, each.key)
             after = _beyond(page[-1], places) if page else None

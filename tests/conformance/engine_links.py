@@ -57,6 +57,16 @@ class EngineLinks:
         assert await engine.links_of(ONE, nowhere) == beyond
         assert await engine.links_of(THREE) == []
 
+    async def test_links_of_a_blob_may_be_asked_of_one_connector(self, engine: Engine) -> None:
+        every = await linked_everywhere(engine)
+        for connector in (SLACK, MAILS.connector, "none"):
+            expected = [link for link in every if link.partition.connector == connector]
+            assert await engine.links_of(ONE, connector=connector) == expected
+            for link in every:
+                after = (link.partition, link.key, link.link.pointer)
+                beyond = [each for each in expected if every.index(each) > every.index(link)][:4]
+                assert await engine.links_of(ONE, after, 4, connector=connector) == beyond
+
     async def test_of_each_blob_the_first_connector_that_links_it_is_told(self, engine: Engine) -> None:
         await linked_everywhere(engine)
         await apply(engine, MESSAGES, put("only", "", link_of(4)))

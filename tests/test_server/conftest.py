@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from records.layout import Topology
 from records.store import RecordStore
 from server.app import make_app
 from server.config import Config
@@ -74,12 +75,14 @@ Start = Callable[..., AbstractAsyncContextManager[Running]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a server, on another directory where one is named; keyword arguments are those of `Config`."""
+    """Starts a server, on another directory and in another topology where they are named; other keyword arguments are those of `Config`."""
 
     @asynccontextmanager
-    async def run(directory: str = "data", **options: Any) -> AsyncIterator[Running]:
+    async def run(
+        directory: str = "data", topology: Topology = Topology.SINGLE, **options: Any
+    ) -> AsyncIterator[Running]:
         config = Config(port=0, **{"drain": 2.0, **options})
-        store = await RecordStore.open(tmp_path / directory, floor=config.floor)
+        store = await RecordStore.open(tmp_path / directory, floor=config.floor, topology=topology)
         try:
             token = await store.access.create_owner_token("ada", None)
             async with listening(make_app(store, config), config) as url:

@@ -169,9 +169,17 @@ class MemoryEngine(Moving):
     # -- links -----------------------------------------------------------------------------------------------------
 
     async def links_of(
-        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+        self,
+        digest: Digest,
+        after: tuple[Partition, str, str] | None = None,
+        limit: int = 100,
+        *,
+        connector: str | None = None,
     ) -> list[PlacedLink]:
+        if connector is not None:
+            self._require_here(connector)
         placed = [link for link in self._links() if link.link.digest == digest]
+        placed = [link for link in placed if connector in (None, link.partition.connector)]
         return heapq.nsmallest(limit, (link for link in placed if after is None or _place(link) > after), key=_place)
 
     async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:

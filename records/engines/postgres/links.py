@@ -30,14 +30,21 @@ class Links(InDatabase):
     """The part of the port that counts links."""
 
     async def links_of(
-        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+        self,
+        digest: Digest,
+        after: tuple[Partition, str, str] | None = None,
+        limit: int = 100,
+        *,
+        connector: str | None = None,
     ) -> list[PlacedLink]:
+        mine = None if connector is None else connector.encode()
+        named = [] if connector is None else [connector]
         if after is None:
-            rows = await self._database.fetch(_LINKS_OF, self._owner, digest.raw, limit)
+            rows = await self.fetch(named, _LINKS_OF, digest.raw, limit, mine)
         else:
             place, key, pointer = after
             names = [each.encode() for each in (place.connector, place.instance, place.stream, key, pointer)]
-            rows = await self._database.fetch(_LINKS_BEYOND, self._owner, digest.raw, limit, *names)
+            rows = await self.fetch(named, _LINKS_BEYOND, digest.raw, limit, mine, *names)
         return [placed(partition_of(*row[:3]), row[3:]) for row in rows]
 
     async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
@@ -121,7 +128,7 @@ CROSS JOIN LATERAL (
         AND {listed("l.part")} = {listed("p.part")} {{beyond}}
     ORDER BY l.key, l.number LIMIT $3
 ) AS l
-WHERE p.owner = $1 AND p.links > 0 {{which}}
+WHERE p.owner = $1 AND p.links > 0 AND ($4::bytea IS NULL OR p.connector_name = $4) {{which}}
 ORDER BY p.connector_name, p.instance, p.stream, l.key, l.number LIMIT $3
 """
 
@@ -131,9 +138,9 @@ _NAMES = "(p.connector_name, p.instance, p.stream)"
 
 _LINKS_BEYOND = _LINKS_FROM.format(
     beyond=f"""
-        AND l.key >= CASE WHEN {_NAMES} = ($4, $5, $6) THEN $7 ELSE ''::bytea END
-        AND ({_NAMES} <> ($4, $5, $6) OR (l.key, l.pointer) > ($7, $8))""",
-    which=f"AND {_NAMES} >= ($4, $5, $6)",
+        AND l.key >= CASE WHEN {_NAMES} = ($5, $6, $7) THEN $8 ELSE ''::bytea END
+        AND ({_NAMES} <> ($5, $6, $7) OR (l.key, l.pointer) > ($8, $9))""",
+    which=f"AND {_NAMES} >= ($5, $6, $7)",
 )
 
 _LINKERS = """

@@ -43,14 +43,21 @@ class Writes(Reads, Events):
     # -- links -----------------------------------------------------------------------------------------------------
 
     async def links_of(
-        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+        self,
+        digest: Digest,
+        after: tuple[Partition, str, str] | None = None,
+        limit: int = 100,
+        *,
+        connector: str | None = None,
     ) -> list[PlacedLink]:
+        if connector is not None:
+            return await self._ask(connector, lambda engine: engine.links_of(digest, after, limit, connector=connector))
         found: list[PlacedLink] = []
-        for connector in sorted(_linking(await self.stats())):
-            if after is not None and connector < after[0].connector:
+        for each in sorted(_linking(await self.stats())):
+            if after is not None and each < after[0].connector:
                 continue
 
-            found += await self._ask(connector, partial(_links_of, digest, after, limit - len(found)))
+            found += await self._ask(each, partial(_links_of, digest, after, limit - len(found)))
             if len(found) == limit:
                 break
         return found

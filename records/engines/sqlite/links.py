@@ -26,17 +26,23 @@ class Links(OnFile):
     """The part of the port that counts links."""
 
     async def links_of(
-        self, digest: Digest, after: tuple[Partition, str, str] | None = None, limit: int = 100
+        self,
+        digest: Digest,
+        after: tuple[Partition, str, str] | None = None,
+        limit: int = 100,
+        *,
+        connector: str | None = None,
     ) -> list[PlacedLink]:
         def run(db: sqlite3.Connection) -> list[PlacedLink]:
-            found = [] if after is None else _rest_of_partition(db, digest, *after, limit)
+            begun = after is not None and connector in (None, after[0].connector)
+            found = _rest_of_partition(db, digest, *after, limit) if after is not None and begun else []
             place = ("", "", "") if after is None else (after[0].connector, after[0].instance, after[0].stream)
             beyond = ">=" if after is None else ">"
             sql = _LINKS_OF.format(beyond=beyond)
-            rows = db.execute(sql, (digest.raw, *place, limit - len(found))).fetchall()
+            rows = db.execute(sql, (digest.raw, *place, connector, connector, limit - len(found))).fetchall()
             return found + [_placed(Partition(*row[:3]), digest, row[3:]) for row in rows]
 
-        return await self._file.read(run)
+        return await self._file.read(self.here([] if connector is None else [connector], run))
 
     async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
         raw = [digest.raw for digest in digests]
@@ -124,7 +130,7 @@ SELECT c.name, p.instance, p.stream, l.key, l.pointer, l.media_type, l.filename
 FROM connectors c
 CROSS JOIN partitions p ON p.connector = c.id
 CROSS JOIN links l ON l.connector = c.id AND l.digest = ? AND l.part = p.id
-WHERE (c.name, p.instance, p.stream) {beyond} (?, ?, ?)
+WHERE (c.name, p.instance, p.stream) {beyond} (?, ?, ?) AND (? IS NULL OR c.name = ?)
 ORDER BY c.name, p.instance, p.stream, l.key, l.pointer LIMIT ?
 """
 
