@@ -75,7 +75,10 @@ Start = Callable[..., AbstractAsyncContextManager[Running]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a server, on another directory and in another topology where they are named; other keyword arguments are those of `Config`."""
+    """Starts a server, on another directory and in another topology where they are named.
+
+    Other keyword arguments are those of `Config`.
+    """
 
     @asynccontextmanager
     async def run(

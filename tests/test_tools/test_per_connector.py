@@ -83,3 +83,25 @@ def test_other_ones_files_are_refused_in_its_place(stored: Stored, files: dict[s
     files["other"].write_bytes(files[CONNECTOR].read_bytes())
     subject = str(files["other"].relative_to(stored.data))
     assert ("store_mismatch", subject) in {(each["kind"], each["subject"]) for each in stored.doctor()}
+
+
+async def be_about_to_write(store: RecordStore) -> None:
+    """As a process that died before it wrote."""
+    ann = await store.access.owner("ann")
+    home = (await store.central.shards(ann.id)).homes["other"]
+    await store.central.wake(ann.id, "other", home.shard)
+
+
+def test_commands_that_list_go_on_beside_a_damaged_file_and_name_it(stored: Stored, files: dict[str, Path]) -> None:
+    assert stored.run("quota", "set", "--owner", "ann", "1GB").exit_code == 0
+    in_store(stored.data, be_about_to_write, storage=STORAGE)
+    damage(files["other"])
+    for command in (("topology", "show"), ("usage",), ("quota", "list")):
+        found = stored.run(*command, "--json")
+        assert (found.exit_code, found.stderr.partition(";")[0]) == (1, "of ann: the records of other cannot be read")
+        rows = json.loads(found.stdout)
+        if command == ("topology", "show"):
+            places = {(each["owner"], each["connector"]): each["records"] for each in rows}
+            assert places == {("ann", CONNECTOR): 3, ("ann", "other"): None, ("bob", CONNECTOR): 1}
+        else:
+            assert {each["owner"] for each in rows} == {"bob" if command == ("usage",) else "ann"}
