@@ -63,8 +63,8 @@ class SqliteFile:
         """Open the file, made and migrated if need be; any number of processes may do so at once.
 
         What would lock out programs of the version before waits for the first write (`blobstore.sqlite.versions`).
-        Raises `Damaged`, `NewerVersion`, or another `StorageUnavailable` when it cannot be opened; `Moved` where there
-        is none and none is to be made.
+        Raises `Damaged`, `NewerVersion`, or another `StorageUnavailable` when it cannot be opened; where none is to be
+        made, `Moved` if there is none, and `Damaged` if there is nothing in it: that is not how anybody left it.
         """
         schema = Schema(migrations)
         writer, taken = await asyncio.to_thread(_open_writer, path, schema, make)
@@ -298,6 +298,8 @@ def _open_writer(path: Path, schema: Schema, make: bool) -> tuple[sqlite3.Connec
             _require(path, make)  # whoever had the lock may have removed it
             connection = connect(path)
             try:
+                if not make and not schema.found(connection)[0].taken:
+                    raise Damaged(f"{path.name} is empty")
                 return connection, prepare(path, connection, schema).taken
             except BaseException:
                 connection.close()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blobstore.errors import Moved, translated
+from blobstore.errors import Damaged, Moved, translated
 from blobstore.sqlite.file import try_file_lock
 from records.engine import Engine
 from records.engines.sharded import ShardedEngine
@@ -84,4 +84,6 @@ async def _drop_shard(engine: ShardedEngine, connector: str, shard: str, disturb
                 return
     except Moved:
         return  # it is gone already
+    except Damaged:
+        pass  # or not made to its end: nobody will ever live in it
     await asyncio.to_thread(remove_files, engine.path_of(shard))

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
 import blobstore.sqlite.file
-from blobstore.errors import Damaged, Moved, StorageUnavailable
+from blobstore.errors import Damaged, Moved, StorageUnavailable, WrongStore
 from blobstore.sqlite import sqlite3
 from records.central import Owner
 from records.centrals.sqlite import SqliteCentral
@@ -21,11 +22,12 @@ from records.consent.scope import Selector
 from records.engine import Engine
 from records.engines.sharded import PerConnectorEngines
 from records.engines.sharded.pool import Pool
+from records.engines.sharded.shard import Shard
 from records.errors import Fenced, SourceDamaged
 from records.layout import Topology
 from records.model import Order, Partition, Target
 from records.store import RecordStore
-from tests.conformance.engine_values import T2, apply, delete, keys_of, link_of, put
+from tests.conformance.engine_values import T2, apply, batch_of, delete, keys_of, link_of, put
 from tests.fakes.data_directory import DRAFT, LETTER, MANIFEST, PHOTO, digest_of, ingest, upload
 
 ROOT = Path(__file__).parents[2]
@@ -478,6 +480,56 @@ async def test_files_that_nobody_lives_in_go_with_the_next_start(opened: Opened)
     await other.engine()
     assert {name.partition(".")[0] for name in opened.files()} == {home.stem, "placing"}
     await other.close()
+
+
+async def test_files_that_the_central_store_is_too_old_to_know_stay(opened: Opened) -> None:
+    engine = await opened.engine()
+    epoch = await engine.epoch(place(0))
+    await engine.apply(replace(batch_of(place(0), put("a")), epoch=epoch, event=b"{}"))
+    home = await opened.file(0)
+    await opened.close()
+    before = home.read_bytes()
+    for log in opened.directory.glob("central.db-*"):
+        log.unlink()
+    with sqlite3.connect(opened.directory / "central.db") as central:
+        central.execute("DELETE FROM homes")  # a copy from before the connector came
+    central.close()
+    other = await Opened.open(opened.directory)
+    with pytest.raises(WrongStore, match="older than"):
+        await other.engine()
+    await other.close()
+    assert home.read_bytes() == before
+
+
+async def test_a_copy_that_somebody_put_beside_a_file_is_not_touched(opened: Opened) -> None:
+    engine = await opened.engine()
+    await apply(engine, place(0), put("a"))
+    home = await opened.file(0)
+    await opened.close()
+    copy = home.with_name("feedc0ffee.db")
+    copy.write_bytes(home.read_bytes())
+    home.with_name("backup.db").write_bytes(home.read_bytes())
+    other = await Opened.open(opened.directory)
+    await other.engine()
+    assert {"feedc0ffee.db", "backup.db"} <= set(opened.files())
+    await other.close()
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+async def test_an_empty_file_in_the_place_of_another_is_refused_as_it_is(opened: Opened, fresh: bool) -> None:
+    engine = await opened.engine()
+    await apply(engine, place(0), put("a"))
+    home = await opened.file(0)
+    await opened.close()
+    home.write_bytes(b"")
+    if fresh:
+        await (await Shard.begin(home, make=True)).close()
+    before = home.read_bytes()
+    other = await Opened.open(opened.directory)
+    with pytest.raises(SourceDamaged):
+        await (await other.engine()).stats()
+    await other.close()
+    assert home.read_bytes() == before
 
 
 async def test_a_shard_is_not_made_by_who_only_reads(opened: Opened) -> None:

@@ -97,7 +97,7 @@ class PerConnectorEngines:
             await self._around.pool.close()
 
     async def _open(self, owner: str) -> ShardedEngine:
-        if not await asyncio.to_thread(self._file(owner).exists):
+        if not await asyncio.to_thread(_has_content, self._file(owner)):
             await self._require_none(owner)
         main = await SqliteEngine.open(self._file(owner), self._around.clock)
         try:
@@ -120,3 +120,7 @@ class PerConnectorEngines:
 
     def _file(self, owner: str) -> Path:
         return self._directory / f"{owner}.db"
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0

@@ -8,7 +8,8 @@ from functools import partial
 
 from blobstore.errors import Moved
 from records.engine import LEAP, Engine
-from records.engines.sharded.switching import giving_up, placing, remove_files, sweep
+from records.engines.sharded.sweeping import sweep
+from records.engines.sharded.switching import giving_up, placing, remove_files
 from records.engines.sharded.writes import Writes
 from records.engines.sqlite import SqliteEngine
 from records.errors import SourceDown
@@ -62,14 +63,14 @@ class Erasure(Writes):
         return await self.sweep() and clean
 
     async def sweep(self) -> bool:
-        """Remove files that no connector lives in: what a crash left. False where that has to wait for others."""
+        """See `sweeping.sweep`."""
 
         async def shards() -> set[str]:
             marks = await self._main.marks()  # before homes: what is on its way has come, or is in the marks
             coming = {mark.other for mark in marks if mark.stage is not Stage.COMING}
             return coming | {home.shard for home in (await self._homes.now()).values()}
 
-        return await sweep(self._path("-").parent, shards)
+        return await sweep(self._path("-").parent, shards, partial(self._central.delivered, self._owner))
 
     async def _replace_bare(self, connector: str) -> None:
         """Give a connector of which nothing is left a new file, and remove the old one, rather than to rewrite it."""

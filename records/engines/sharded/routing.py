@@ -214,6 +214,9 @@ class Routing:
             if shard not in self._right:
                 await self._around.require(self._owner, shard, opened)
                 self._right.add(shard)
+        except Asleep as error:  # it has no name yet, so it was put in the place of one that has
+            await opened.close()
+            raise WrongStore(f"{self._owner}/{shard}.db was never written to; restore the right one") from error
         except BaseException:
             await opened.close()
             raise

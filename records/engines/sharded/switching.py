@@ -7,7 +7,7 @@ the lock only when that is over or its doer dead, and takes the seal off again w
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from blobstore.durable import sync_folder
 from blobstore.sqlite.connection import begin, connect, identity, translated
 from records.engines.sharded.file import unseal
 
-SUFFIXES = ("seal.db.lock", ".db.lock", ".db-wal", ".db-shm", ".db")
+SUFFIXES = ("seal.db.lock", ".db.lock", ".db-journal", ".db-wal", ".db-shm", ".db")
 """How the names of a shard's files go on. The database goes last: what a crash leaves is found by it."""
 
 PAUSE = 0.01
@@ -71,10 +71,6 @@ def _unseal(path: Path, number: int) -> bool:
     return sealed
 
 
-def _shard(name: str) -> str:
-    return name.removesuffix(SUFFIXES[0]).partition(".")[0]
-
-
 def remove_files(path: Path) -> None:
     """Remove the files of a shard that nobody opens any more, durably."""
     with translated(path):
@@ -83,35 +79,19 @@ def remove_files(path: Path) -> None:
         sync_folder(path.parent)
 
 
-async def sweep(folder: Path, homes: Callable[[], Awaitable[Collection[str]]]) -> bool:
-    """Remove the files of shards that are nobody's home: what a crash left. False where one is being made just now."""
-    if not await asyncio.to_thread(folder.exists):
-        return True
-    descriptor = await asyncio.to_thread(_open, folder / PLACING)
-    try:
-        if not _lock(descriptor, fcntl.LOCK_EX):
-            return False
-        there = await asyncio.to_thread(lambda: {_shard(each.name) for each in folder.iterdir()})
-        for shard in sorted(there - set(await homes()) - {_shard(PLACING)}):
-            await asyncio.to_thread(remove_files, folder / f"{shard}.db")
-        return True
-    finally:
-        os.close(descriptor)
-
-
 @asynccontextmanager
 async def _locked(path: Path, how: int) -> AsyncIterator[None]:
-    descriptor = await asyncio.to_thread(_open, path)
+    descriptor = await asyncio.to_thread(open_lock, path)
     try:
         # No thread waits for it: whoever has the lock needs some to get on.
-        while not _lock(descriptor, how):  # noqa: ASYNC110 - it may be another process that has it
+        while not lock_now(descriptor, how):  # noqa: ASYNC110 - it may be another process that has it
             await asyncio.sleep(PAUSE)
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, how: int) -> bool:
+def lock_now(descriptor: int, how: int) -> bool:
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -119,6 +99,7 @@ def _lock(descriptor: int, how: int) -> bool:
     return True
 
 
-def _open(path: Path) -> int:
+def open_lock(path: Path) -> int:
+    """The file of a lock, made if need be."""
     with translated(path):
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
