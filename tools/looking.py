@@ -7,12 +7,10 @@ from typing import TypeVar
 
 import click
 
-from blobstore.errors import BlobError
 from records.central import Owner
-from records.errors import RecordError
 from records.store import RecordStore
 from tools import directory
-from tools.opening import Opening, configure
+from tools.opening import Opening, configure, messages
 
 T = TypeVar("T")
 
@@ -33,16 +31,14 @@ async def look_into(opening: Opening) -> AsyncIterator[RecordStore]:
 
 
 def run_looking(opening: Opening, work: Callable[[RecordStore], Awaitable[T]]) -> T:
-    """Run `work` on the opened store. What the layers below and the disk raise becomes a message and exit code 1."""
+    """Run `work` on the opened store, with `messages`."""
 
     async def run() -> T:
         async with look_into(opening) as store:
             return await work(store)
 
-    try:
+    with messages():
         return asyncio.run(run())
-    except (BlobError, RecordError, OSError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 async def known_owner(store: RecordStore, subject: str) -> Owner:

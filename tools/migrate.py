@@ -5,11 +5,10 @@ from typing import Any
 
 import click
 
-from blobstore.errors import BlobError
 from blobstore.sqlite.outside import State
 from records.versions import FileVersion, migrate, versions
 from tools.directory import require_store
-from tools.opening import Opening, store_options
+from tools.opening import Opening, messages, store_options
 from tools.output import json_option, listing
 
 COLUMNS = ("file", "kind", "version", "latest", "state")
@@ -28,10 +27,8 @@ def migrate_command(opening: Opening, status: bool, as_json: bool) -> None:
     Exit code 1: some file can not be brought there (its state says why); with --status: some file cannot be used.
     """
     require_store(opening.data)
-    try:
+    with messages():
         found = list((versions if status else migrate)(opening.data))
-    except (BlobError, OSError) as error:
-        raise click.ClickException(str(error)) from error
     listing([_row(each) for each in found], as_json=as_json, columns=COLUMNS)
     if any(each.standing.state not in (*_FINE, *((State.BEHIND,) if status else ())) for each in found):
         raise click.exceptions.Exit(1)

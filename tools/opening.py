@@ -10,8 +10,8 @@ import functools
 import json
 import re
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,8 +60,10 @@ class Opening:
 
     @property
     def topology_there(self) -> Topology:
-        """The topology that is asked for, else that of the directory. Raises `click.ClickException`."""
-        return _topology(self.topology or configured(self.data / CONFIGURATION).get("topology", Topology.SINGLE))
+        """The directory's, else the one that is asked for. Raises `click.ClickException` where these differ."""
+        known = configured(self.data / CONFIGURATION)
+        _require_same(self, known)
+        return _topology(self.topology or known.get("topology", Topology.SINGLE))
 
 
 def store_options(command: F) -> F:
@@ -151,14 +153,8 @@ def configure(opening: Opening) -> None:
     with file_lock(opening.data / "blobstore.lock"):
         known = configured(path)
         database.require_told(opening.database_url, opening.topology, known)
+        _require_same(opening, known)
         for name, wanted, default in (("topology", opening.topology, "single"), ("blobs", opening.blobs, "file")):
-            if wanted is not None and known.get(name, wanted) != wanted:
-                move = (
-                    "`blobstore topology migrate` moves it"
-                    if name == "topology"
-                    else "moving is another command's work"
-                )
-                raise click.ClickException(f"{opening.data} keeps {name} = {known[name]!r}, not {wanted!r}; {move}")
             if name not in known:
                 known[name] = wanted or default
                 _add(path, name, known[name])
@@ -166,6 +162,15 @@ def configure(opening: Opening) -> None:
             _add(path, "database_url", database.without_password(opening.database_url))
         if opening.ledger is not None:
             _fix_ledger(opening.data, path, known.get("ledger"), opening.ledger)
+
+
+def _require_same(opening: Opening, known: Mapping[str, Any]) -> None:
+    for name, wanted, move in (
+        ("topology", opening.topology, "`blobstore topology migrate` moves it"),
+        ("blobs", opening.blobs, "moving is another command's work"),
+    ):
+        if wanted is not None and known.get(name, wanted) != wanted:
+            raise click.ClickException(f"{opening.data} keeps {name} = {known[name]!r}, not {wanted!r}; {move}")
 
 
 def readdress(data: Path, database_url: str | None) -> None:
@@ -239,14 +244,21 @@ async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
 
 
 def run_with_store(opening: Opening, work: Callable[[RecordStore], Awaitable[T]], *, make: bool = False) -> T:
-    """Run `work` on the opened store. What the layers below and the disk raise becomes a message and exit code 1."""
+    """Run `work` on the opened store, with `messages`."""
 
     async def run() -> T:
         async with open_store(opening) if make else open_existing(opening) as store:
             return await work(store)
 
-    try:
+    with messages():
         return asyncio.run(run())
+
+
+@contextmanager
+def messages() -> Iterator[None]:
+    """What the layers below and the disk raise becomes a message and exit code 1."""
+    try:
+        yield
     except (BlobError, RecordError, OSError) as error:
         named = f" ({error.param})" if isinstance(error, Invalid) and error.param else ""
         raise click.ClickException(f"{error}{named}") from error

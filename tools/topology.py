@@ -9,19 +9,19 @@ from typing import Any
 
 import click
 
-from blobstore.errors import BlobError
 from records.central import Owner
 from records.errors import SourceDown
 from records.layout import CONFIGURATION, Topology
-from records.moving.centre import move_centre, remove_old_centre
+from records.moving.centre import move_centre, remove_old_centre, require_room
 from records.moving.database import database_moves
 from records.moving.either import EitherEngines
 from records.moving.moves import Moves
 from records.moving.switching import Switched
 from records.store import RecordStore
 from tools.database import without_password
+from tools.directory import require_store
 from tools.down import tell_down
-from tools.opening import TOPOLOGIES, Opening, configured, fix_topology, run_with_store, store_options
+from tools.opening import TOPOLOGIES, Opening, configured, fix_topology, messages, run_with_store, store_options
 from tools.output import json_option, listing
 from tools.progress import row_bar
 
@@ -64,10 +64,13 @@ def migrate(opening: Opening, to: str, owner: str | None, as_json: bool) -> None
     goes on where it was. To go back, run it with the other topology. `postgres` wants to be told `--database-url`, and
     takes along all else that is in databases, unless an owner is named.
     """
+    require_store(opening.data)
     wanted, url = Topology(to), _database_url(opening)
     if wanted is Topology.POSTGRES:
         if url is None:
             raise click.ClickException("the topology postgres needs --database-url: where its database is")
+        with messages():
+            asyncio.run(require_room(opening.data, url))
         fix_topology(opening.data, opening.topology_there, url)  # servers that run are to find it
     with row_bar("records") as advance:
 
@@ -87,18 +90,22 @@ def _bring_centre(data: Path, to: Topology, url: str | None) -> None:
     if url is None:
         fix_topology(data, to)
         return
-    try:
+    with messages():
         asyncio.run(move_centre(data, to, url, without_password(url)))
         fix_topology(data, to, url)
         asyncio.run(remove_old_centre(data, to, url))
-    except (BlobError, OSError) as error:
-        raise click.ClickException(str(error)) from error
     fix_topology(data, to, None if to.is_files else url)
 
 
 def _database_url(opening: Opening) -> str | None:
-    """Where the database is: as it was told, or as it is written down."""
-    return opening.database_url or configured(opening.data / CONFIGURATION).get("database_url")
+    """Where the database is: as it was told, or as it is written down; the two must not name different ones."""
+    known: str | None = configured(opening.data / CONFIGURATION).get("database_url")
+    if opening.database_url and known and without_password(opening.database_url) != known:
+        raise click.ClickException(
+            f"{opening.data} has a database already, {known}: if only its address is another now, write that into"
+            f" {opening.data / CONFIGURATION}; to go to another database, go back to `--to single` first"
+        )
+    return opening.database_url or known
 
 
 async def _migrated(

@@ -13,6 +13,9 @@ _LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "53300")
 _OURS = ("22", "23", "42")
 """Data, constraint, syntax: a mistake of ours, or of who calls; it stays what it is, so that it shows."""
 
+_FORBIDDEN = "42501"
+"""The role lacks a right: the operator's mistake, not ours."""
+
 _DAMAGE = ("XX001", "XX002")
 
 _NO_SPACE = ("53100",)
@@ -43,6 +46,8 @@ def translate(error: Exception) -> Exception:
     code = _code(error)
     if code in _GONE:
         return MovedAway("what was in this schema of the database is kept elsewhere now")
+    if code == _FORBIDDEN:
+        return StorageUnavailable(f"PostgreSQL: {error}; the role must own the database, or its three schemas")
     if code.startswith(_OURS):
         return error
     if code in _NO_SPACE:

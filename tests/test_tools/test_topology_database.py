@@ -1,15 +1,19 @@
 """`topology migrate` between files and a database: everything of a directory, there and back."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
+from click.testing import CliRunner
 
 from records.layout import Topology
 from tests.fakes.data_directory import CONNECTOR, Stored
 from tests.fakes.topologies import stored_in
+from tools.cli import main
 
 
 @pytest.fixture
@@ -70,3 +74,52 @@ def test_a_database_must_be_named(stored: Stored) -> None:
     result = stored.run("topology", "migrate", "--to", "postgres")
     assert result.exit_code == 1
     assert "--database-url" in result.output
+
+
+def refused(stored: Stored, *options: str) -> str:
+    """What the command says that does nothing; configuration and records are as before."""
+    before, there = (stored.data / "blobstore.toml").read_bytes(), topologies(stored)
+    result = stored.run("topology", "migrate", "--to", "postgres", *options)
+    assert result.exit_code == 1, result.output
+    assert (stored.data / "blobstore.toml").read_bytes() == before
+    assert topologies(stored) == there
+    return result.output
+
+
+def test_a_database_of_another_store_is_refused_before_anything_is_done(
+    stored: Stored, url: str, tmp_path: Path
+) -> None:
+    other = ["--data", str(tmp_path / "other"), "--topology", "postgres", "--database-url", url]
+    assert CliRunner().invoke(main, ["token", "create", "--owner", "eve", *other]).exit_code == 0
+    assert "another store" in refused(stored, "--database-url", url)
+    assert "another store" in refused(stored, "--database-url", url, "--owner", "ann")
+
+
+def test_a_database_that_has_records_of_another_store_alone_is_refused(
+    stored: Stored, url: str, tmp_path: Path
+) -> None:
+    other = ["--data", str(tmp_path / "other")]
+    assert CliRunner().invoke(main, ["token", "create", "--owner", "eve", *other]).exit_code == 0
+    move = ["topology", "migrate", "--to", "postgres", "--database-url", url, "--owner", "eve"]
+    assert CliRunner().invoke(main, [*move, *other]).exit_code == 0
+    assert "records of another store" in refused(stored, "--database-url", url)
+
+
+def test_another_database_than_the_directory_has_is_refused_with_the_way_to_it(stored: Stored, url: str) -> None:
+    migrate(stored, "--to", "postgres", "--database-url", url, "--owner", "ann")
+    assert "go back to `--to single` first" in refused(stored, "--database-url", url.replace("/test", "/other"))
+
+
+def test_a_role_that_may_make_nothing_is_told_so(stored: Stored, url: str) -> None:
+    async def let_in() -> None:
+        admin = await asyncpg.connect(url)
+        await admin.execute("DROP ROLE IF EXISTS guest")
+        await admin.execute("CREATE ROLE guest LOGIN")
+        await admin.close()
+
+    asyncio.run(let_in())
+    guest = url.replace("blobstore@", "guest@")
+    assert "may not make schemas" in refused(stored, "--database-url", guest)
+    new = ["--data", str(stored.data.parent / "new"), "--topology", "postgres", "--database-url", guest]
+    told = CliRunner().invoke(main, ["token", "create", "--owner", "ann", *new])
+    assert (told.exit_code, "must own the database" in told.output) == (1, True), told.output

@@ -8,7 +8,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from records.layout import Topology
 from tests.fakes.data_directory import Stored
+from tests.fakes.topologies import stored_in
 from tools.cli import main
 from tools.database import has_password, without_password
 from tools.opening import Opening, configure
@@ -71,6 +73,15 @@ def test_another_topology_than_the_directory_has_is_refused_with_the_way_to_it(s
         assert "`blobstore topology migrate` moves it" in told.output, command
     assert (stored.data / "blobstore.toml").read_bytes() == before
     assert not (stored.data / "records" / stored.ann).exists()
+
+
+def test_so_it_is_where_nothing_is_in_files(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    with stored_in(Topology.POSTGRES, request) as storage:
+        data = ["--data", str(tmp_path / "data")]
+        made = CliRunner().invoke(main, ["token", "create", "--owner", "ann", *data, *storage.options])
+        assert made.exit_code == 0, made.output
+        told = CliRunner().invoke(main, ["usage", *data, "--topology", "single"])
+        assert (told.exit_code, "keeps topology = 'postgres'" in told.output) == (1, True), told.output
 
 
 def test_the_topology_of_tests_cannot_be_chosen(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from blobstore.errors import StorageUnavailable
 from blobstore.postgres import Database, migrate
+from blobstore.postgres.migrations import is_there
 from records.engine import Engine
 from records.engines.postgres.changes import History
 from records.engines.postgres.check import disagreements
@@ -25,7 +26,7 @@ from records.engines.postgres.reads import Reads
 from records.engines.postgres.tables import STEPS
 from records.engines.postgres.writes import Writes
 
-__all__ = ["SCHEMA", "PostgresEngine", "PostgresEngines"]
+__all__ = ["SCHEMA", "PostgresEngine", "PostgresEngines", "has_others"]
 
 SCHEMA = "records"
 """The schema of the database that all tables are in."""
@@ -100,3 +101,11 @@ class PostgresEngines:
     def _require_open(self) -> None:
         if self._closed:
             raise StorageUnavailable("the records are closed")
+
+
+async def has_others(database: Database, store_id: str) -> bool:
+    """Whether records of another store are in the database; it need not have been migrated."""
+    if not await is_there(database, SCHEMA, "owners"):
+        return False
+    sql = "SELECT EXISTS (SELECT 1 FROM records.owners WHERE split_part(name, '/', 1) <> $1)"
+    return bool(await database.fetchval(sql, store_id))
