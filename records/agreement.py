@@ -16,7 +16,17 @@ from blobstore.errors import WrongStore
 from records.audit.outboxes import BLOBS
 from records.central import Central
 from records.engine import Engine
-from records.layout import Topology, record_files
+from records.layout import STORE_ID, Topology, record_files
+
+
+async def require_own_directory(directory: Path, topology: Topology, central: Central) -> None:
+    """Raise `WrongStore` where the directory is a new one, but the central store is not."""
+    # In this order: who made an owner had made the file before.
+    if await central.owners() and not (directory / STORE_ID).exists():
+        raise WrongStore(
+            f"{topology.central} knows owners, but {directory} is new: it is another directory's, whose files are"
+            " needed, too; give that one, or an empty database"
+        )
 
 
 async def require_agreement(directory: Path, topology: Topology, central: Central, catalogue: Catalogue) -> None:

@@ -10,7 +10,7 @@ from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.gc import Collected, Collector, Wanted
 from blobstore.space import NO_FLOOR, Floor
 from blobstore.store import BlobStore
-from records.agreement import require_agreement
+from records.agreement import require_agreement, require_own_directory
 from records.audit.checkpoints import Checkpoints
 from records.audit.disclosures import Disclosures
 from records.audit.outboxes import Audit
@@ -129,6 +129,8 @@ class RecordStore:
         async with AsyncExitStack() as failing:
             parts = await Parts.open(directory, topology, database_url, restoring=restoring)
             failing.push_async_callback(parts.close)
+            if topology is Topology.POSTGRES and not restoring:
+                await require_own_directory(directory, topology, parts.central)
             blobs = await BlobStore.open(directory, floor, parts.catalogue)
             failing.push_async_callback(blobs.close)
             await require_agreement(directory, topology, parts.central, blobs.catalogue)

@@ -44,6 +44,7 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT:.0f}s",
     "search_path": "pg_catalog",  # every name is written with its schema
     "timezone": "UTC",
+    "standard_conforming_strings": "on",  # whatever the role's default: a backslash is one
     "jit": "off",  # statements here are short
     "plan_cache_mode": "force_custom_plan",  # a plan made while a table was empty would be kept while it grows
 }

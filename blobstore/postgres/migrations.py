@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blobstore.errors import MovedAway, NewerVersion
+from blobstore.errors import MovedAway, NewerVersion, StorageUnavailable
 from blobstore.postgres.database import Connection, Database
 
 MOVED = "moved"
@@ -28,7 +28,8 @@ async def migrate(database: Database, schema: str, steps: Sequence[Step]) -> Non
     """Make the schema if need be, and take the steps that have not been taken, in order, all or none.
 
     Any number of processes may do so at once. Raises `NewerVersion` when a step was taken that is not among these,
-    `MovedAway` when the schema has moved away.
+    `MovedAway` when the schema has moved away, `StorageUnavailable` when the database is not in UTF-8 or the
+    role may not make a schema.
     """
     if await applied(database, schema) != [step.name for step in steps]:
         await database.write(lambda db: _take(db, schema, steps), lock=LOCK, timeout=MIGRATION_TIMEOUT)
@@ -49,6 +50,8 @@ async def _take(db: Connection, schema: str, steps: Sequence[Step]) -> None:
             f"the database's schema {schema} was made by a newer version ({unknown[-1]}); upgrade this program"
         )
     if not done:
+        if (encoding := await db.fetchval("SELECT getdatabaseencoding()")) != "UTF8":
+            raise StorageUnavailable(f"the database has the encoding {encoding}; make one with UTF8")
         await db.execute(_MAKE.format(schema=schema))
     for number, step in enumerate(steps):
         if step.name not in done:

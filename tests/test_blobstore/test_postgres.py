@@ -16,7 +16,7 @@ from blobstore.postgres import Connection, Database, Isolation, Step, migrate
 from blobstore.postgres.binding import BOUND, bind
 from blobstore.postgres.groups import Groups
 from blobstore.postgres.outbox import NUMBERING, OUTBOX, number
-from tests.fakes.postgres import Cluster
+from tests.fakes.postgres import USER, Cluster
 from tests.fakes.postgres_proxy import Proxy
 
 COUNTER = Step("counter", "CREATE TABLE s.counter (n INT NOT NULL); INSERT INTO s.counter VALUES (0)")
@@ -351,6 +351,48 @@ class TestMigrations:
         await migrate(database, "s", [COUNTER, Step("more", "CREATE TABLE s.more (n INT)")])
         with pytest.raises(NewerVersion, match="more"):
             await migrate(database, "s", [COUNTER])
+
+    async def test_who_may_not_make_a_schema_is_told_what_it_takes(self, database: Database, database_url: str) -> None:
+        await database.write(lambda db: db.execute("CREATE ROLE stranger LOGIN"))
+        try:
+            stranger = await Database.open(database_url.replace(USER, "stranger", 1))
+            with pytest.raises(StorageUnavailable, match=r"permission denied.*must own"):
+                await migrate(stranger, "s", [COUNTER])
+            await stranger.close()
+        finally:
+            await database.write(lambda db: db.execute("DROP ROLE stranger"))
+
+    @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+    async def test_another_encoding_than_utf8_is_refused(
+        self, database: Database, postgres: Cluster, encoding: str
+    ) -> None:
+        name = f"encoded_in_{encoding.lower()}"
+        sql = f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0"
+        await database.outside(lambda db: db.execute(sql), timeout=30)
+        try:
+            other = await Database.open(postgres.url(name))
+            with pytest.raises(StorageUnavailable, match=encoding):
+                await migrate(other, "s", [COUNTER])
+            await other.close()
+        finally:
+            await postgres.drop(name)
+
+    async def test_what_the_role_has_for_its_sessions_changes_nothing(
+        self, database: Database, database_url: str
+    ) -> None:
+        for each in (
+            "standard_conforming_strings = off",
+            "default_transaction_read_only = on",
+            "statement_timeout = 1",
+        ):
+            sql = f"DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET {each}'; END $$"
+            await database.write(lambda db, sql=sql: db.execute(sql))
+        other = await Database.open(database_url)
+        await migrate(
+            other, "s", [COUNTER, Step("one", r"CREATE TABLE s.t AS SELECT '\x00'::bytea AS b FROM pg_sleep(0.01)")]
+        )
+        assert await other.fetchval("SELECT b FROM s.t") == b"\0"
+        await other.close()
 
     async def test_sixteen_processes_at_once_make_one_schema(self, database_url: str) -> None:
         processes = [

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from blobstore.errors import BlobError
+from blobstore.errors import BlobError, WrongStore
+from records.layout import Topology
 from records.store import RecordStore
 from tests.fakes.data_directory import Stored, delete, in_store, ingest, make, upload
+from tests.fakes.topologies import Storage
 
 PARTS = ["central.db", "catalogue.db", "records", "store-id", "secret", "blobs", "erasures.ledger"]
 HARMS = ["missing", "empty", "fresh", "foreign", "older"]
@@ -123,3 +125,13 @@ def test_a_wrong_part_deletes_nothing_is_not_served_and_is_named(
     if part != "secret" or how in ("missing", "empty"):
         found = stored.doctor()
         assert any(part in each["subject"] + each["message"] or each["kind"] == "missing_file" for each in found), found
+
+
+@pytest.mark.parametrize("storage", [Topology.POSTGRES], indirect=True)
+def test_the_database_of_another_directory_is_refused_and_stays(storage: Storage, tmp_path: Path) -> None:
+    stored = make(tmp_path / "data", storage)
+    for _ in range(2):
+        with pytest.raises(WrongStore, match="knows owners"):
+            in_store(tmp_path / "new", look, storage=storage)
+    assert not (tmp_path / "new" / "store-id").exists()
+    assert stored.run("doctor").exit_code == 0
