@@ -42,8 +42,11 @@ class Blobs:
             await self._upload(place, key, link.pointer, link.media_type, digest)
         return len(missing)
 
-    async def claims(self) -> int:
-        """What waits there for records that have not come, and waits here from now on; how many."""
+    async def claims(self, *, dry: bool) -> int:
+        """What waits there for records that have not come, and waits here from now on; how many.
+
+        `dry`: it is only counted.
+        """
         count = 0
         after: tuple[str, Digest] | None = None
         catalogue = self._there.blobs.catalogue
@@ -55,7 +58,8 @@ class Blobs:
                 if known and each.digest in live and each.claim.expires_at > time.time():
                     place = Partition(self._match.connector, self._match.names[instance], stream)
                     media = each.claim.media_type or DEFAULT_MEDIA_TYPE
-                    await self._upload(place, key, where, media, each.digest)
+                    if not dry:
+                        await self._upload(place, key, where, media, each.digest)
                     count += 1
             after = page[-1].claim.slot, page[-1].digest
         return count

@@ -21,6 +21,7 @@ from records.jsontext import encode
 from records.merging.blobs import Blobs
 from records.merging.graves import Graves
 from records.merging.places import Match, Places
+from records.merging.planned import Planned
 from records.merging.report import Merged, StreamReport
 from records.merging.rule import Fate, Side, decide
 from records.model import Partition
@@ -119,12 +120,16 @@ class _Connector:
         self._merged = merged
         self._dry = dry
         self._blobs = Blobs(there, here, theirs, ours, match)
+        self._planned = Planned(here.blobs, ours, match.connector)
         self._reports: dict[Partition, StreamReport] = {}
 
     async def run(self) -> None:
         source = await self._there.engines.of(self._theirs.id)
         target = None if self._ours is None else await self._here.engines.of(self._ours.id)
-        with closing(await Graves.of(self._here.blobs, target, self._match.connector)) as graves:
+        with (
+            closing(await Graves.of(self._here.blobs, target, self._match.connector)) as graves,
+            closing(self._planned),
+        ):
             since: dict[Partition, int] = {}
             whole = False
             while not whole:
@@ -134,9 +139,8 @@ class _Connector:
                     if place.instance in self._match.names and living:
                         await self._records(target, graves, place, living)
                 whole, since = piece.whole, {**since, **piece.reached}
-        if self._ours is not None and not self._dry:
-            self._merged.claims += await self._blobs.claims()
-            await self._states(self._ours)
+        self._merged.claims += await self._blobs.claims(dry=self._dry)
+        await self._states()
 
     async def _records(
         self,
@@ -160,12 +164,17 @@ class _Connector:
         stored: list[tuple[Held | Grave, Fate]] = []
         for each in items:
             fate = decide(_side(each), known.get(_key(each)), append_only=declaration.append_only)
-            if fate in _STORED and not self._dry:
+            if fate in _STORED:
                 stored.append((each, fate))
             else:
                 report.fates[fate] += 1
-        if stored and self._ours is not None:
-            await self._store(self._ours, here, stored, report)
+        if self._ours is not None and not self._dry:
+            if stored:
+                await self._store(self._ours, here, stored, report)
+            return
+        report.fates.update(fate for _, fate in stored)
+        linked = {link.digest for each, _ in stored if isinstance(each, Held) for link in each.links}
+        self._merged.blobs += await self._planned.add(linked)
 
     async def _store(
         self, ours: Owner, here: Partition, stored: Sequence[tuple[Held | Grave, Fate]], report: StreamReport
@@ -181,11 +190,11 @@ class _Connector:
         told = [each.message for each in ingest.rejections]
         report.problems += told[: PROBLEMS - len(report.problems)]
 
-    async def _states(self, ours: Owner) -> None:
+    async def _states(self) -> None:
         """Of a stream whose state is in both, that of the instance which was written to last stays."""
         for name, here in self._match.names.items():
             theirs, their_time = await self._there.central.state(self._theirs.id, self._match.connector, name)
-            known, our_time = await self._here.central.state(ours.id, self._match.connector, here)
+            known, our_time = await self._known_state(here)
             taken: dict[str, bytes] = {}
             for stream, value in theirs.items():
                 if stream not in self._match.manifest.streams:
@@ -199,8 +208,13 @@ class _Connector:
                 self._merged.states[fate] += 1
                 if fate in _STORED:
                     taken[stream] = value
-            if taken:
-                await self._here.states.merge(ours, Selector(self._match.connector, here), taken)
+            if taken and self._ours is not None and not self._dry:
+                await self._here.states.merge(self._ours, Selector(self._match.connector, here), taken)
+
+    async def _known_state(self, instance: str) -> tuple[Mapping[str, bytes], str | None]:
+        if self._ours is None:
+            return {}, None
+        return await self._here.central.state(self._ours.id, self._match.connector, instance)
 
     def _report(self, here: Partition, there: str) -> StreamReport:
         if here not in self._reports:

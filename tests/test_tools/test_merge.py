@@ -137,6 +137,31 @@ async def _filled(store: RecordStore) -> None:
     await fill(store, await store.access.owner(OWNER))
 
 
+def test_a_dry_run_tells_what_the_merge_brings_then(tmp_path: Path) -> None:
+    async def half(store: RecordStore, *keys: str) -> None:
+        ann = await store.access.owner(OWNER)
+        await written(store, blobs=(f"claimed {keys}".encode(),))
+        writer = Writer(store, ann, CONNECTOR, "home")
+        for key in keys:
+            refs = [{"blob_ref": await writer.upload(each, "documents", key)} for each in (b"shared", key.encode())]
+            await written(store, line(key, attachments=refs))
+        await store.states.merge(ann, writer.selector, {"documents": json.dumps(keys).encode()})
+
+    in_store(tmp_path / "there", lambda store: half(store, "a", "b", "c"))
+    in_store(tmp_path / "some", lambda store: half(store, "c", "d"))
+    in_store(tmp_path / "none", lambda store: store.access.owner("bob"))
+    for here, blobs in (("some", 2), ("none", 4)):
+        command = ("merge", "--from", tmp_path / "there", "--data", tmp_path / here, "--json")
+        before = exported(tmp_path / "some")
+        planned = run(*command, "--dry-run")
+        assert exported(tmp_path / "some") == before
+        assert f"; {blobs} blobs were not here yet, 1 wait for their records; sync states: 1 " in planned.stderr
+        done = run(*command)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, planned.stdout, planned.stderr)
+        again = run(*command, "--dry-run")
+        assert "; 0 blobs were not here yet" in again.stderr
+
+
 def test_what_was_collected_later_stays(tmp_path: Path) -> None:
     here = (line("a", "old"), line("b", "new", LATE), line("c", "same", LATE), line("d", "mine"), line("e", "here"))
     there = (line("a", "new", LATE), line("b", "old"), line("c", "same"), line("d", "other"), line("f", "there"))
