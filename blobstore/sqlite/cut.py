@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from blobstore.durable import sync_file
-from blobstore.errors import StorageUnavailable
+from blobstore.errors import Damaged, StorageUnavailable
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import LOCK_WAIT, connect, is_busy, translated
 
@@ -51,6 +51,16 @@ def cut(files: Callable[[], Sequence[Path]]) -> Iterator[Cut]:
     """
     with ExitStack() as ending:
         yield Cut(_begin_everywhere(files, ending))
+
+
+def is_sound(file: Path) -> bool:
+    """Whether the file, which is there, is a database, as far as its first page tells. Raises `StorageUnavailable`."""
+    with ExitStack() as ending:
+        try:
+            _begin(file, ending)
+        except Damaged:
+            return False
+    return True
 
 
 def _begin_everywhere(files: Callable[[], Sequence[Path]], ending: ExitStack) -> Mapping[Path, sqlite3.Connection]:

@@ -49,7 +49,9 @@ async def _files(directory: Path, resting: Resting) -> AsyncIterator[Moment]:
 
     await asyncio.to_thread(resting.copy)
     with ExitStack() as ending:
-        yield _Files(directory, await asyncio.to_thread(ending.enter_context, cut(databases)), resting)
+        moment = await asyncio.to_thread(ending.enter_context, cut(databases))
+        resting.require_whole()
+        yield _Files(directory, moment, resting)
 
 
 class _Files:

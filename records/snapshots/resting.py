@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from blobstore.errors import StorageUnavailable
-from blobstore.sqlite.cut import cut
+from blobstore.errors import Damaged, StorageUnavailable
+from blobstore.sqlite.cut import cut, is_sound
 from records.centrals.sqlite.shards import homes_in
 from records.layout import CENTRAL, RECORDS
 from records.shards import MAIN, Home
@@ -33,11 +33,15 @@ class Resting:
         self._copied: dict[Path, int] = {}
         """The number under which a file rested when it was copied."""
         self._resting: list[Path] = []
+        self._sound: set[Path] = set()
+        """Files that could be read."""
+        self._lost: list[Path] = []
+        """Shards that were gone or damaged when `others` was last asked."""
 
     def copy(self) -> None:
         """Copy what rests, but for what was copied already as it is."""
         for path, home in self._homes().items():
-            if home.left is not None and self._copied.get(path) != home.number:
+            if home.left is not None and self._copied.get(path) != home.number and self._is_sound(path):
                 target = self._ahead / path.relative_to(self._directory)
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 target.unlink(missing_ok=True)
@@ -55,8 +59,19 @@ class Resting:
             path for path, home in homes.items() if home.left is not None and self._copied.get(path) == home.number
         ]
         others = homes.keys() - set(self._resting)
+        self._lost = sorted(path for path in others if not self._is_sound(path))
+        others -= set(self._lost)
         _require_descriptors(len(others))
         return others
+
+    def require_whole(self) -> None:
+        """Raise `Damaged` where a shard was gone or damaged when `others` was last asked: nothing restores without."""
+        if self._lost:
+            places = ", ".join(str(path.relative_to(self._directory)) for path in self._lost)
+            raise Damaged(
+                f"{places}: cannot be read, so no snapshot was made and none was dropped;"
+                " `blobstore doctor` says whose records are lost"
+            )
 
     def take(self, folder: Path) -> None:
         """Move the copies of those that rested, when `others` was last asked, into the folder."""
@@ -68,13 +83,17 @@ class Resting:
 
     def _homes(self) -> Mapping[Path, Home]:
         records = self._directory / RECORDS
-        homes = {
+        return {
             records / owner / f"{home.shard}.db": home
             for owner, home in homes_in(self._directory / CENTRAL)
             if home.shard != MAIN
         }
-        # One that was lost is lost in the snapshot, too: it takes down its own connector alone.
-        return {path: home for path, home in homes.items() if path.exists()}
+
+    def _is_sound(self, path: Path) -> bool:
+        """Whether the file is there, and is a database."""
+        if path not in self._sound and path.exists() and is_sound(path):
+            self._sound.add(path)
+        return path in self._sound
 
 
 def _only(path: Path) -> list[Path]:

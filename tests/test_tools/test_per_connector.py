@@ -1,15 +1,18 @@
 """One file per connector: what is wrong with one is told of that one, and the others are looked at all the same."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from blobstore.errors import StorageUnavailable
 from records.layout import Topology
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, Stored, in_store, ingest, make, upload
 from tests.fakes.topologies import Storage
+from tools.cli import main
 
 STORAGE = Storage(Topology.PER_CONNECTOR)
 
@@ -83,6 +86,26 @@ def test_other_ones_files_are_refused_in_its_place(stored: Stored, files: dict[s
     files["other"].write_bytes(files[CONNECTOR].read_bytes())
     subject = str(files["other"].relative_to(stored.data))
     assert ("store_mismatch", subject) in {(each["kind"], each["subject"]) for each in stored.doctor()}
+
+
+@pytest.mark.parametrize("harm", [damage, Path.unlink])
+@pytest.mark.parametrize("awake", [False, True])
+def test_no_snapshot_lacks_a_connector(
+    stored: Stored, files: dict[str, Path], tmp_path: Path, harm: Callable[[Path], None], *, awake: bool
+) -> None:
+    out = tmp_path / "backup"
+    assert stored.run("backup", str(out)).exit_code == 0
+    if awake:
+        in_store(stored.data, be_about_to_write, storage=STORAGE)
+    harm(files["other"])
+    failed = stored.run("backup", str(out), "--keep", "1")
+    assert failed.exit_code == 1
+    assert f"{files['other'].relative_to(stored.data)}: cannot be read, so no snapshot was made" in failed.stderr
+    assert [each.name for each in (out / "snapshots").glob("0*")] == ["000001"]
+    assert not files["other"].exists() or harm is damage
+    ledger = ("--ledger", str(stored.data / "erasures.ledger"))
+    restored = CliRunner().invoke(main, ["restore", str(out), "--data", str(tmp_path / "new"), *ledger])
+    assert restored.exit_code == 0, restored.output
 
 
 async def be_about_to_write(store: RecordStore) -> None:
