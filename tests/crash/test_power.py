@@ -94,6 +94,47 @@ async def test_a_directory_that_a_power_cut_left_half_made_is_completed(
     assert disk.after_every_cut(check, "strict,ext4", sized(8, 100_000)) == ""
 
 
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_a_move_and_the_erasure_of_a_connector_are_before_or_after_a_power_cut(
+    tmp_path: Path, disk: Disk, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
+) -> None:
+    """What was erased is in no file at all then, so in none that a connector lives in."""
+    fleet = Fleet(disk.path / "data", forks, tmp_path / "log")
+    known = Acknowledged()
+    _, token = await fleet.command("token", "create", "--owner", OWNER, "--topology", "per-connector")
+    known.tokens[token.strip()] = OWNER
+    (tmp_path / "notes").mkdir()
+    async with clients() as session:
+        client = Marking(session, fleet, token.strip(), rng, known, disk, tmp_path / "notes")
+        await client.note()
+        await moves(fleet, client, known, rng, sized(2, 4))
+        await client.note()
+    assert "Traceback" not in fleet.log.read_text(), fleet.log.read_text()[-5000:]
+    print(f"acknowledged {dict(known.kinds)}")
+    check = asking(forks, "tests.crash.after_cut", OWNER, "data", rng.choice(["single", "per-connector"]))
+    assert disk.after_every_cut(check, "strict,ext4,random", sized(3, 120)) == ""
+
+
+async def moves(fleet: Fleet, client: Marking, known: Acknowledged, rng: random.Random, number: int) -> None:
+    """Into one file and back, so often, while records come and connectors are erased."""
+    async with asyncio.TaskGroup() as group:
+        work = [
+            fleet.serve_for_ever(),
+            Ingester(client, known, rng, "records").work(),
+            Eraser(client, known, rng, "doomed", fleet, OWNER).work(),
+        ]
+        tasks = [group.create_task(each) for each in work]
+        while not known.kinds["erasure of a connector"]:
+            await asyncio.sleep(0.01)
+        for topology in ("single", "per-connector", "single", "per-connector")[:number]:
+            code, _ = await fleet.command("topology", "migrate", "--to", topology)
+            assert code == 0, fleet.log.read_text()[-5000:]
+            await client.note()
+        for task in tasks:
+            task.cancel()
+
+
 async def back_up_for_ever(fleet: Fleet, known: Acknowledged) -> None:
     """On the same disk; each one that is acknowledged can be restored."""
     while True:
