@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.file import SqliteFile, _Job
+from records.engines.sharded.file import ShardFile
 
 T = TypeVar("T")
 
@@ -242,6 +243,10 @@ class SteppedFile(SqliteFile):
         if not self.abandoned:
             self.abandoned = True
             self._close()
+
+
+class SteppedShardFile(SteppedFile, ShardFile):
+    """The same of a shard."""
 
 
 class _Queue:

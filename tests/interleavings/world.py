@@ -28,9 +28,11 @@ from blobstore.sqlite import sqlite3
 from blobstore.tracing import Found, Search, look
 from records.central import Owner
 from records.consent.scope import Selector
+from records.layout import Topology
+from records.model import Order
 from records.store import RecordStore
 from tests.fakes.data_directory import MANIFEST, WHEN
-from tests.interleavings.scheduler import WHO, ScheduledLoop, Step, SteppedFile
+from tests.interleavings.scheduler import WHO, ScheduledLoop, Step, SteppedFile, SteppedShardFile
 
 MODULES = ("blobstore.catalogues.sqlite", "records.engines.sqlite", "records.centrals.sqlite")
 """Where database files are opened."""
@@ -128,6 +130,7 @@ class World:
     def __enter__(self) -> "World":
         for module in MODULES:
             self._patched.setattr(f"{module}.SqliteFile", SteppedFile)
+        self._patched.setattr("records.engines.sharded.shard.ShardFile", SteppedShardFile)
         self._patched.setattr(time, "time", lambda: self.loop.now)
         self._patched.setattr(secrets, "token_hex", lambda size=16: self._rng.randbytes(size).hex())
         self._patched.setattr(secrets, "token_bytes", self._rng.randbytes)
@@ -338,6 +341,25 @@ class World:
 
     def scrub(self, process: Process) -> Operation:
         return self._ask(process, "scrub", lambda store: scrub(store.blobs, before=self.loop.now + 1))
+
+    def move(self, process: Process, to: Topology) -> Operation:
+        """All records of the owner to another topology of files."""
+
+        async def work(store: RecordStore) -> Any:
+            assert store.moves is not None
+            return [each.connector async for each in store.moves.move(self.owner, to, lambda *_: None)]
+
+        return self._ask(process, f"move to {to}", work)
+
+    def keys(self, process: Process, place: Place) -> Operation:
+        """Those that the process finds in the place's partition."""
+
+        async def work(store: RecordStore) -> Any:
+            engine = await store.engines.of(self.owner.id)
+            partitions = [each for each in await engine.stats() if each.connector == place.connector]
+            return [each.key for each in (await engine.page(partitions, Order.ASC, None, 100)).records]
+
+        return self._ask(process, f"read {place}", work)
 
     def drain(self, process: Process) -> Operation:
         return self._ask(process, "drain", lambda store: store.audit.drain_all())
