@@ -332,8 +332,8 @@ class Engine(Protocol):
     async def discard(self, connector: str, disturbances: int, limit: int) -> bool:
         """Remove up to about `limit` rows of a connector that is not served here; True when nothing of it is left.
 
-        No piece from before so many disturbances is loaded from then on. Its mark stays; without one it is marked
-        `COMING`. Call `sanitize` after. Raises `ValueError` when the connector is served here.
+        Until then no piece is loaded, and then none from before so many disturbances. Its mark stays; without one it is
+        marked `COMING`. Call `sanitize` after. Raises `ValueError` when the connector is served here.
         """
         ...
 

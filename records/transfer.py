@@ -27,6 +27,9 @@ from records.model import Link, Partition, PartitionStats, StoredRecord, Tombsto
 NEW = ""
 """In a mark: every connector of which nothing is kept here yet. No connector has this name."""
 
+CONDEMNED = 1 << 62
+"""Added to the disturbances that a copy knows of, which never are so many, while it is discarded: no piece fits it."""
+
 
 class Stage(StrEnum):
     """How far a move has come, as one engine sees it."""

@@ -1,5 +1,7 @@
 """A copy of a connector, made in pieces while its source is written to."""
 
+import asyncio
+
 from records.engine import Engine
 from records.transfer import Piece, taking
 
@@ -9,8 +11,13 @@ ITEMS = 2000
 BYTES = 8 << 20
 """Bytes in one piece, about; one record may be larger."""
 
-DISCARDED = 5000
+DISCARDED = 2500
 """Rows that go in one transaction."""
+
+GAP = 0.1
+"""Seconds between two of them. SQLite has no queue: who waits for a file's write lock looks for it again and again, at
+last every 0.1 s, and would not get it for seconds while one process takes it anew the moment that it has given it up.
+"""
 
 
 async def copy_piece(
@@ -31,6 +38,8 @@ async def copy_piece(
 
 
 async def throw_away(engine: Engine, connector: str, disturbances: int = 0) -> None:
-    """Discard all that the engine has of a connector that it does not serve."""
-    while not await engine.discard(connector, disturbances, DISCARDED):
-        pass
+    """Discard all that the engine has of a connector that it does not serve, and let others write in between."""
+    while True:
+        if await engine.discard(connector, disturbances, DISCARDED):
+            return
+        await asyncio.sleep(GAP)

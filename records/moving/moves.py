@@ -174,7 +174,9 @@ class _Moving:
                 if not await self._engine.homes():
                     await self._main.unmark(NEW)
                     break
-        await self._engine.sanitize(PATIENCE)
+        # What pages of the one file still show of rows that were superseded goes with the next erasure, as always: to
+        # write all that has come anew would keep writers waiting for nothing.
+        await self._engine.sweep()
 
     async def _back(self, connector: str) -> Switched:
         while True:

@@ -274,6 +274,16 @@ class EngineTransfer:
         assert await engine.marks() == [Mark(SLACK, Stage.LEFT, "target")]
         assert (await whole(engine, SLACK)).items == []
 
+    async def test_to_half_of_a_copy_nothing_is_added(self, engine: Engine, other: Engine, clock: Clock) -> None:
+        await full_history(engine, clock)
+        await move(engine, other, SLACK)
+        await other.mark(Mark(SLACK, Stage.COMING, "source"))
+        piece = await whole(engine, SLACK)
+        while not await other.discard(SLACK, piece.state.disturbances, 2):
+            assert not await other.load("source", piece)
+        assert await other.load("source", piece)
+        assert (await answers(other, SLACK))["stats"] == (await answers(engine, SLACK))["stats"]
+
     async def test_what_is_served_here_is_neither_discarded_nor_loaded(self, engine: Engine, other: Engine) -> None:
         await apply(engine, MESSAGES, put("a"))
         await apply(other, MESSAGES, put("b"))

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from blobstore.sqlite import sqlite3
 from records.central import Owner
 from records.engines.sqlite import SqliteEngine
 from records.errors import Conflict
@@ -18,6 +20,7 @@ from records.moving import copying, moves, switching
 from records.moving.checking import check_copy
 from records.moving.marks import moving
 from records.store import RecordStore
+from records.transfer import Mark, Stage
 from tests.fakes.data_directory import MANIFEST, delete, ingest, upload
 
 CONNECTORS = ("files", "mail", "chat")
@@ -218,6 +221,65 @@ async def test_an_erasure_takes_what_has_left(data: Path, monkeypatch: pytest.Mo
         main = await SqliteEngine.open(data / files(data)[0])
         assert "chat" not in await main.connectors()
         await main.close()
+
+
+async def test_what_had_not_all_gone_when_the_mover_died_comes_back_whole(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "DISCARDED", 5)
+    async with opened(data, Topology.SINGLE) as store:
+        before = await everything(store)
+        with monkeypatch.context() as dying:
+            dying.setattr(copying, "GAP", "dies")
+            with pytest.raises(TypeError):
+                await move(store, Topology.PER_CONNECTOR)
+        await move(store, Topology.SINGLE)
+        assert await everything(store) == before
+
+
+async def test_an_erasure_does_not_leave_a_copy_to_a_mover_that_is_about_to_discard_it(data: Path) -> None:
+    main = await SqliteEngine.open(data / files(data)[0])
+    await main.mark(Mark("chat", Stage.LEFT, "elsewhere"))
+    assert not await main.discard("chat", 7, 5)
+    assert await main.condemn("chat", 7)
+    await copying.throw_away(main, "chat", 7)
+    assert not await main.condemn("chat", 7)
+    await main.close()
+
+
+async def test_a_move_back_does_not_write_anew_all_that_has_come(data: Path) -> None:
+    main = data / files(data)[0]
+    async with opened(data, Topology.SINGLE) as store:
+        await move(store, Topology.PER_CONNECTOR)
+        with sqlite3.connect(main) as db:
+            assert db.execute("UPDATE slack SET stale = 1 WHERE NOT stale").rowcount == 1
+        await move(store, Topology.SINGLE)
+    with sqlite3.connect(main) as db:
+        assert db.execute("SELECT stale FROM slack").fetchone() == (1,)
+
+
+async def test_who_writes_gets_in_between_what_is_thrown_away(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "DISCARDED", 5)
+    path = data / files(data)[0]
+    times: list[float] = []
+    async with opened(data, Topology.SINGLE) as store:
+        main = await SqliteEngine.open(path)
+        discard = main.discard
+
+        async def timed(*arguments: Any) -> bool:
+            times.append(time.monotonic())
+            done = await discard(*arguments)
+            times.append(time.monotonic())
+            return done
+
+        monkeypatch.setattr(main, "discard", timed)
+        await main.mark(Mark("chat", Stage.LEFT, "elsewhere"))
+        await copying.throw_away(main, "chat")
+        await main.close()
+        assert await read(store, await owner_of(store), "mail", "3") == "changed"
+    gaps = [after - before for before, after in zip(times[1:-1:2], times[2::2], strict=True)]
+    assert len(gaps) > 2
+    assert min(gaps) >= copying.GAP
 
 
 async def test_a_mark_whose_mover_died_is_taken_back(data: Path) -> None:

@@ -11,7 +11,7 @@ from records.engines.postgres.extracting import copied, items_of, state_of
 from records.engines.postgres.pieces import LONG, once, seen
 from records.engines.postgres.schema import InDatabase, connector_id, delete, lock_connector, lock_owner, mark_removed
 from records.model import Partition
-from records.transfer import NEW, Item, Mark, Piece, Stage, State
+from records.transfer import CONDEMNED, NEW, Item, Mark, Piece, Stage, State
 
 T = TypeVar("T")
 
@@ -88,8 +88,11 @@ class Moving(InDatabase):
             await self._lock(db, connector)
             if await self._require_away(db, connector) is None:
                 await _mark(db, self._owner, Mark(connector, Stage.COMING, ""))
-            await db.execute(_KNOWN, self._owner, connector_id(connector), disturbances)
-            return await self._discard(db, connector_id(connector), limit)
+            done = await self._discard(db, connector_id(connector), limit)
+            # Half of a copy is none: nothing is added to it.
+            condemned = 0 if done else CONDEMNED
+            await db.execute(_KNOWN, self._owner, connector_id(connector), disturbances, condemned)
+            return done
 
         return await self._database.write(run)
 
@@ -163,8 +166,9 @@ ON CONFLICT (owner, connector) DO UPDATE SET
 
 _KNOWS = "SELECT stage, disturbances FROM records.moving WHERE owner = $1 AND connector = $2"
 
-_KNOWN = """
-UPDATE records.moving SET disturbances = greatest(disturbances, $3) WHERE owner = $1 AND connector = $2
+_KNOWN = f"""
+UPDATE records.moving SET disturbances = greatest(disturbances % {CONDEMNED}, $3) + $4
+WHERE owner = $1 AND connector = $2
 """
 
 _PARTS = "SELECT part FROM records.partitions WHERE owner = $1 AND connector = $2 ORDER BY part"

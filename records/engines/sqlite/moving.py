@@ -12,12 +12,9 @@ from records.engines.sqlite.copied import held_here, load
 from records.engines.sqlite.extracting import items_of, state_of
 from records.engines.sqlite.schema import OnFile, Row, in_lists
 from records.model import Partition
-from records.transfer import Item, Mark, Piece, Stage, State
+from records.transfer import CONDEMNED, Item, Mark, Piece, Stage, State
 
 T = TypeVar("T")
-
-CONDEMNED = 1 << 62
-"""In the place of the disturbances that a copy knows of: more than there ever are."""
 
 
 class Moving(OnFile):
@@ -75,10 +72,9 @@ class Moving(OnFile):
         def run(db: sqlite3.Connection) -> bool:
             if _require_away(db, connector) is None:
                 _mark(db, Mark(connector, Stage.COMING, ""))
-            db.execute(_KNOWN, (disturbances, connector))
             done = _discard(db, connector, limit)
-            if done:
-                db.execute(_SPARED, (disturbances, connector, CONDEMNED))
+            # Half of a copy is none: nothing is added to it, and an erasure does not leave it to who began.
+            db.execute(_KNOWN, (disturbances, 0 if done else CONDEMNED, connector))
             return done
 
         return await self._file.write(run)
@@ -99,7 +95,7 @@ class Moving(OnFile):
                 _mark(db, Mark(connector, Stage.COMING, ""), disturbances)
             if stage in (None, Stage.LEAVING.value) or disturbances <= known < CONDEMNED:
                 return False
-            db.execute(_KNOWN, (CONDEMNED, connector))
+            db.execute(_KNOWN, (disturbances, CONDEMNED, connector))
             return True
 
         return await self._file.write(run)
@@ -178,9 +174,8 @@ INSERT INTO moving VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     stage = excluded.stage, other = excluded.other, disturbances = max(disturbances, excluded.disturbances)
 """
 
-_SPARED = "UPDATE moving SET disturbances = ? WHERE connector = ? AND disturbances = ?"
-
-_KNOWN = "UPDATE moving SET disturbances = max(disturbances, ?) WHERE connector = ?"
+_KNOWN = f"UPDATE moving SET disturbances = max(disturbances % {CONDEMNED}, ?) + ? WHERE connector = ?"
+"""Takes the disturbances, and `CONDEMNED` or 0."""
 
 _PARTS = "SELECT p.id FROM connectors c JOIN partitions p ON p.connector = c.id WHERE c.name = ?"
 
