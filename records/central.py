@@ -272,7 +272,9 @@ class Central(Protocol):
     async def rest(self, owner: str, connector: str, shard: str, number: int, left: Left) -> bool:
         """Nobody writes to the shard but who wakes it again; False, and nothing done, where it has another number.
 
-        So it is, too, where the connector does not live there. One that rests already may be said to again.
+        So it is, too, where the connector does not live there. One that rests already may be said to again. What it
+        `holds` is forgotten when it is woken or the connector moves (no file shows it after the next `sanitize`), and
+        of an owner who was erased not kept.
         """
         ...
 
@@ -354,7 +356,7 @@ class Central(Protocol):
         ...
 
     async def forget_owner(self, owner: str) -> None:
-        """Of an owner who was erased connectors, instances, sync state, grants and their tokens go.
+        """Of an owner who was erased connectors, instances, sync state, grants and their tokens go, and what shards hold.
 
         The owner's own tokens stay, without labels, until the erasure is finished: who asked for it may ask how it
         stands. Raises `Conflict` for an owner who was not erased.

@@ -27,12 +27,14 @@ class Left:
     """What is left to do in a shard that came to rest.
 
     `notes`: blobs that lost their last link wait for their release. `stale`: its files may show what was removed.
-    `oldest`: since when (UTC seconds) it remembers what was superseded; None when it remembers nothing.
+    `oldest`: since when (UTC seconds) it remembers what was superseded; None when it remembers nothing. `holds` is what
+    its partitions hold, in its engine's words, so that nobody need ask it; None where that is not told.
     """
 
     notes: bool = False
     stale: bool = False
     oldest: float | None = None
+    holds: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

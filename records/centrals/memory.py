@@ -186,7 +186,8 @@ class MemoryCentral:
         there = (await self._changeable(owner)).homes.get(connector)
         if there is None or (there.shard, there.number) != (shard, number):
             return False
-        self._rehome(owner, connector, replace(there, left=left))
+        kept = left if self._owners[owner].erased_at is None else replace(left, holds=None)
+        self._rehome(owner, connector, replace(there, left=kept))
         return True
 
     async def _changeable(self, owner: str) -> Shards:
@@ -304,6 +305,9 @@ class MemoryCentral:
         self._erased_by = {place: by for place, by in self._erased_by.items() if place[0] != owner}
         self._connectors = {place: each for place, each in self._connectors.items() if place[0] != owner}
         self._grants = {id: grant for id, grant in self._grants.items() if grant.owner.id != owner}
+        for connector, home in self._shards.get(owner, Shards()).homes.items():
+            if home.left is not None:
+                self._rehome(owner, connector, replace(home, left=replace(home.left, holds=None)))
         self._tokens = {
             digest: replace(token, label=None) if token.owner.id == owner else token
             for digest, token in self._tokens.items()

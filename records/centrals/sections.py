@@ -21,7 +21,7 @@ SECTIONS = (
     section("instances", "owner id connector is_default created_at erased_at erasure", 2),
     section("states", "owner instance grant_id stream value updated_at", 4),
     section("topologies", "owner topology revision"),
-    section("homes", "owner connector shard number rests notes stale oldest", 2),
+    section("homes", "owner connector shard number rests notes stale oldest holds", 2),
     section("delivered", "owner source seq", 2),
     section("spine", "owner seq at body previous hash", 2, ahead=True),
     section("noted", "owner seq grant_id connector blob", 2, ahead=True),

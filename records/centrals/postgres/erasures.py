@@ -118,6 +118,7 @@ class Erasures(OnDatabase):
                 await db.execute(f"DELETE FROM central.{table} WHERE owner = $1", owner)
             await db.execute("DELETE FROM central.tokens WHERE owner = $1 AND kind != 'owner'", owner)
             await db.execute("UPDATE central.tokens SET label = NULL WHERE owner = $1", owner)
+            await db.execute("UPDATE central.homes SET holds = NULL WHERE owner = $1", owner)
 
         await self._db.write(work)
 

@@ -11,7 +11,7 @@ SCHEMA = "central"
 
 CONTENT = tuple(
     f"{SCHEMA}.{table}"
-    for table in ("owners", "tokens", "grants", "connectors", "instances", "states", "targets", "samples")
+    for table in ("owners", "tokens", "grants", "homes", "connectors", "instances", "states", "targets", "samples")
 )
 """Tables whose rows may hold what an erasure must leave no trace of. All are small, for they are written anew."""
 
@@ -93,6 +93,7 @@ CREATE TABLE central.homes (
     owner TEXT COLLATE "C" REFERENCES central.chains, connector BYTEA, shard TEXT COLLATE "C" NOT NULL,
     number BIGINT NOT NULL DEFAULT 1, rests BOOLEAN NOT NULL DEFAULT false,
     notes BOOLEAN NOT NULL DEFAULT false, stale BOOLEAN NOT NULL DEFAULT false, oldest DOUBLE PRECISION,
+    holds BYTEA,
     PRIMARY KEY (owner, connector)
 );
 CREATE TABLE central.connectors (

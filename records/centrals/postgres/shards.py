@@ -8,7 +8,7 @@ from records.centrals.postgres.schema import OnDatabase, lock, raw, text
 from records.shards import Home, Left, Shards
 
 _TOPOLOGY = "SELECT topology, revision FROM central.topologies WHERE owner = $1"
-_HOME = "shard, number, rests, notes, stale, oldest"
+_HOME = "shard, number, rests, notes, stale, oldest, holds"
 _HOMES = f"""
 SELECT topology, revision, connector, {_HOME} FROM central.topologies LEFT JOIN central.homes USING (owner)
 WHERE owner = $1
@@ -18,11 +18,13 @@ INSERT INTO central.topologies (owner, revision) VALUES ($1, 1)
 ON CONFLICT (owner) DO UPDATE SET revision = topologies.revision + 1
 """
 _WAKE = """
-UPDATE central.homes SET number = number + 1, rests = false WHERE owner = $1 AND connector = $2 AND shard = $3
+UPDATE central.homes SET number = number + 1, rests = false, holds = NULL
+WHERE owner = $1 AND connector = $2 AND shard = $3
 RETURNING number
 """
 _REST = """
-UPDATE central.homes SET rests = true, notes = $5, stale = $6, oldest = $7
+UPDATE central.homes SET rests = true, notes = $5, stale = $6, oldest = $7,
+    holds = CASE WHEN (SELECT erased_at FROM central.owners WHERE id = $1) IS NULL THEN $8::bytea END
 WHERE owner = $1 AND connector = $2 AND shard = $3 AND number = $4
 """
 
@@ -90,7 +92,7 @@ class Homes(OnDatabase):
         async def work(db: Connection) -> bool:
             await lock(db, owner)
             place = (owner, raw(connector), shard, number)
-            if not await changed(db, _REST, *place, left.notes, left.stale, left.oldest):
+            if not await changed(db, _REST, *place, left.notes, left.stale, left.oldest, left.holds):
                 return False
             await db.execute(_CHANGE, owner)
             return True
@@ -112,5 +114,5 @@ async def _put(db: Connection, owner: str, connector: str, shard: str | None) ->
 
 
 def _home(row: Sequence[Any]) -> Home:
-    shard, number, rests, notes, stale, oldest = row
-    return Home(shard, number, Left(notes, stale, oldest) if rests else None)
+    shard, number, rests, *left = row
+    return Home(shard, number, Left(*left) if rests else None)

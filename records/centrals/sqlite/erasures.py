@@ -89,6 +89,7 @@ class Erasures(OnFile):
                 db.execute(f"DELETE FROM {table} WHERE owner = ?", (owner,))
             db.execute("DELETE FROM tokens WHERE owner = ? AND kind != 'owner'", (owner,))
             db.execute("UPDATE tokens SET label = NULL WHERE owner = ?", (owner,))
+            db.execute("UPDATE homes SET holds = NULL WHERE owner = ?", (owner,))
             mark_stale(db)
 
         await self._file.write(run)

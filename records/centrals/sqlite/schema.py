@@ -11,7 +11,7 @@ from records.errors import Conflict, Unknown
 
 MIGRATIONS = Migrations("central")
 
-CONTENT = ("states", "targets", "samples", "subjects", "grants")
+CONTENT = ("states", "targets", "samples", "subjects", "grants", "homes")
 """Tables whose rows hold what an erasure must leave no trace of. To be written anew they have neither indexes but those
 of constraints nor foreign keys: who writes a row looks first whether what it belongs to is there."""
 
@@ -98,9 +98,9 @@ CREATE TABLE topologies (
     owner TEXT PRIMARY KEY REFERENCES owners, topology TEXT, revision INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE homes (
-    owner TEXT NOT NULL REFERENCES owners, connector TEXT NOT NULL, shard TEXT NOT NULL,
+    owner TEXT NOT NULL, connector TEXT NOT NULL, shard TEXT NOT NULL,
     number INTEGER NOT NULL DEFAULT 1, rests INTEGER NOT NULL DEFAULT 0,
-    notes INTEGER NOT NULL DEFAULT 0, stale INTEGER NOT NULL DEFAULT 0, oldest REAL,
+    notes INTEGER NOT NULL DEFAULT 0, stale INTEGER NOT NULL DEFAULT 0, oldest REAL, holds BLOB,
     PRIMARY KEY (owner, connector)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE delivered (

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import connect, translated
@@ -72,7 +73,7 @@ class Homes(OnFile):
     async def rest(self, owner: str, connector: str, shard: str, number: int, left: Left) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             require_owner(db, owner)
-            values = (left.notes, left.stale, left.oldest, owner, connector, shard, number)
+            values = (left.notes, left.stale, left.oldest, left.holds, owner, connector, shard, number)
             if not db.execute(_REST, values).rowcount:
                 return False
             _change(db, owner)
@@ -102,21 +103,23 @@ def _change(db: sqlite3.Connection, owner: str) -> None:
     db.execute("INSERT INTO topologies VALUES (?, NULL, 1) ON CONFLICT DO UPDATE SET revision = revision + 1", (owner,))
 
 
-def _home(shard: str, number: int, rests: int, notes: int, stale: int, oldest: float | None) -> Home:
-    return Home(shard, number, Left(bool(notes), bool(stale), oldest) if rests else None)
+def _home(shard: str, number: int, rests: int, notes: int, stale: int, *left: Any) -> Home:
+    return Home(shard, number, Left(bool(notes), bool(stale), *left) if rests else None)
 
 
 _TOPOLOGY = "SELECT topology, revision FROM topologies WHERE owner = ?"
 
-_HOMES = "SELECT connector, shard, number, rests, notes, stale, oldest FROM homes WHERE owner = ?"
+_HOMES = "SELECT connector, shard, number, rests, notes, stale, oldest, holds FROM homes WHERE owner = ?"
 
 _ALL = "SELECT owner, shard, number, rests, notes, stale, oldest FROM homes ORDER BY owner, connector"
 
 _WAKE = """
-UPDATE homes SET number = number + 1, rests = 0 WHERE owner = ? AND connector = ? AND shard = ? RETURNING number
+UPDATE homes SET number = number + 1, rests = 0, holds = NULL WHERE owner = ? AND connector = ? AND shard = ?
+RETURNING number
 """
 
 _REST = """
-UPDATE homes SET rests = 1, notes = ?, stale = ?, oldest = ?
+UPDATE homes SET rests = 1, notes = ?, stale = ?, oldest = ?,
+    holds = iif((SELECT erased_at FROM owners WHERE id = homes.owner) IS NULL, ?, NULL)
 WHERE owner = ? AND connector = ? AND shard = ? AND number = ?
 """

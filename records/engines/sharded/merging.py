@@ -8,7 +8,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import total_ordering
 
-from records.model import Order, Page, Partition, PartitionStats, Position, StoredRecord
+from records.engines.sharded.telling import Stats
+from records.model import Order, Page, Partition, Position, StoredRecord
 from records.reading.paging import position
 
 AHEAD = 32
@@ -78,9 +79,6 @@ class Run:
     def beyond(self, after: Position | None) -> int:
         """The index of the first record beyond a place that it covers."""
         return 0 if after is None else bisect_right(self.ranks, rank(self.order, after))
-
-
-Stats = dict[Partition, PartitionStats]
 
 
 def bytes_of(value: Run | Stats) -> int:

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from blobstore.errors import Moved
 from records.engine import NOTHING_OWED, Engine
-from records.engines.sharded.merging import AHEAD, AHEAD_BYTES, Rank, Run, Stats
+from records.engines.sharded.merging import AHEAD, AHEAD_BYTES, Rank, Run
 from records.engines.sharded.routing import Routing
+from records.engines.sharded.telling import Stats, heard
 from records.errors import SourceDown
 from records.model import (
     Changes,
@@ -102,11 +103,14 @@ class Reads(Routing):
         return stats
 
     async def _stats(self) -> tuple[Stats, Mapping[str, SourceDown]]:
-        """Of all who answer, and who do not."""
+        """Of all who answer, and who do not; those at rest have told the central store, and are not asked."""
         homes = await self._homes.now()
         known: dict[str, Stats] = {}
         for each, home in homes.items():
             stats = self._around.remembered.get((self._owner, each), home)
+            if stats is None and home.left is not None and home.left.holds is not None:
+                stats = _of(each, heard(home.left.holds))
+                self._around.remembered.put((self._owner, each), home, stats)
             if isinstance(stats, dict):
                 known[each] = stats
         found, silent = await self._ask_some(homes.keys() - known.keys(), lambda each, engine: engine.stats(each))
@@ -251,6 +255,10 @@ def _parted(partitions: Collection[Partition]) -> list[_Part]:
     for each in sorted(set(partitions)):
         parts.setdefault(each.connector, []).append(each)
     return [_Part(connector, mine) for connector, mine in parts.items()]
+
+
+def _of(connector: str, stats: Stats) -> Stats:
+    return {place: of for place, of in stats.items() if place.connector == connector}
 
 
 def _in_order(known: Mapping[str, Stats], elsewhere: Stats) -> Stats:

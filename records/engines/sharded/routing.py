@@ -15,11 +15,12 @@ from records.central import Central
 from records.engine import Engine
 from records.engines.sharded.file import Asleep, Sealed
 from records.engines.sharded.homes import Homes
-from records.engines.sharded.merging import Run, Stats, bytes_of
+from records.engines.sharded.merging import Run, bytes_of
 from records.engines.sharded.pool import Pool
 from records.engines.sharded.remembered import Remembered
 from records.engines.sharded.shard import Outliving, Shard
 from records.engines.sharded.switching import mend, placing, remove_files
+from records.engines.sharded.telling import Stats
 from records.engines.sqlite import SqliteEngine
 from records.errors import SourceDamaged, SourceDown
 from records.layout import Topology

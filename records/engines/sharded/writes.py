@@ -7,9 +7,9 @@ from functools import partial
 from blobstore.digest import Digest
 from records.engine import Engine
 from records.engines.sharded.events import Events
-from records.engines.sharded.merging import Stats
 from records.engines.sharded.reads import Reads
 from records.engines.sharded.shard import Shard
+from records.engines.sharded.telling import Stats
 from records.errors import Partly, SourceDown
 from records.model import Batch, Link, Linking, Outcome, Partition, PlacedLink, Target
 from records.shards import Home

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TypeVar
 
 from blobstore.digest import Digest
@@ -73,9 +74,13 @@ class Reads(OnFile):
 
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         named = [] if connector is None else [connector]
-        read = self.here(named, lambda db: db.execute(_STATS, (connector, connector)).fetchall())
-        rows = await self._file.read(read)
-        return {Partition(*row[:3]): PartitionStats(*row[3:]) for row in rows}
+        return await self._file.read(self.here(named, partial(stats_in, connector=connector)))
+
+
+def stats_in(db: sqlite3.Connection, connector: str | None = None) -> dict[Partition, PartitionStats]:
+    """What every partition in the file holds, or every one of this connector."""
+    rows = db.execute(_STATS, (connector, connector))
+    return {Partition(*row[:3]): PartitionStats(*row[3:]) for row in rows}
 
 
 def _connectors(partitions: Collection[Partition]) -> set[str]:
