@@ -356,7 +356,9 @@ class Central(Protocol):
         ...
 
     async def forget_owner(self, owner: str) -> None:
-        """Of an owner who was erased connectors, instances, sync state, grants and their tokens go, and what shards hold.
+        """Of an owner who was erased connectors, instances, sync state, grants and their tokens go.
+
+        So does what shards at rest hold.
 
         The owner's own tokens stay, without labels, until the erasure is finished: who asked for it may ask how it
         stands. Raises `Conflict` for an owner who was not erased.

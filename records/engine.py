@@ -146,7 +146,10 @@ class Engine(Protocol):
         ...
 
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
-        """Every partition that was ever written to (of one connector), in constant time each."""
+        """Every partition that was ever written to (of one connector), in constant time each.
+
+        Raises `SourceDown`, with what the others hold, where all are asked for and one does not answer.
+        """
         ...
 
     # -- links -----------------------------------------------------------------------------------------------------
@@ -343,7 +346,7 @@ class Engine(Protocol):
         """The oldest events of one source that have not been drained; none just when no source has any.
 
         A source is an outbox: events have an order within it, and it has the same name in every process. One that does
-        not answer waits, and others do not wait for it.
+        not answer waits, and others do not wait for it: once they have none, `SourceDown` is raised.
         """
         ...
 

@@ -25,6 +25,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from blobstore.digest import Digest
 from blobstore.errors import Damaged, StorageUnavailable
+from records.model import Partition, PartitionStats
 
 
 class RecordError(Exception):
@@ -32,7 +33,12 @@ class RecordError(Exception):
 
 
 class SourceDown(StorageUnavailable):
-    """The records of one connector do not answer; those of others do. Its cause says more, for the operator."""
+    """The records of one connector do not answer; those of others do. Its cause says more, for the operator.
+
+    `others`: what connectors that do answer hold, where all were asked for it.
+    """
+
+    others: Mapping[Partition, PartitionStats] | None = None
 
     def __init__(self, connector: str) -> None:
         super().__init__(f"the records of {connector} cannot be read; those of other connectors can")

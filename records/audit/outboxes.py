@@ -7,7 +7,7 @@ from blobstore.catalogue import Catalogue
 from records import times
 from records.central import Central, Owner, SpineEvent
 from records.engine import Engines
-from records.errors import Unknown
+from records.errors import SourceDown, Unknown
 
 BATCH = 500
 
@@ -25,14 +25,27 @@ class Audit:
         self._lock = asyncio.Lock()
 
     async def drain(self, owner: Owner) -> None:
-        """Bring what waits for this owner's spine, and what waits in the catalogue for anyone's, onto it."""
+        """Bring what waits for this owner's spine, and what waits in the catalogue for anyone's, onto it.
+
+        What waits in a connector that does not answer waits on.
+        """
+        with suppress(SourceDown):
+            await self._drain(owner)
+
+    async def _drain(self, owner: Owner) -> None:
+        """As `drain`; raises `SourceDown`, when the rest is done, where a connector may have events that wait."""
         async with self._lock:
-            engine = await self._engines.of(owner.id)
-            while events := await engine.outbox(BATCH):
-                source = events[0].source
-                await self._central.append(owner.id, source, [(each.seq, each.body) for each in events], times.now())
-                await engine.drained(source, events[-1].seq)
-            await self._drain_catalogue()
+            try:
+                await self._drain_records(owner)
+            finally:
+                await self._drain_catalogue()
+
+    async def _drain_records(self, owner: Owner) -> None:
+        engine = await self._engines.of(owner.id)
+        while events := await engine.outbox(BATCH):
+            source = events[0].source
+            await self._central.append(owner.id, source, [(each.seq, each.body) for each in events], times.now())
+            await engine.drained(source, events[-1].seq)
 
     async def drain_all(self) -> None:
         """Drain for every owner."""
@@ -40,8 +53,11 @@ class Audit:
             await self.drain(owner)
 
     async def events(self, owner: Owner, after: int, limit: int) -> list[SpineEvent]:
-        """The owner's spine beyond `after`, with everything that was acknowledged before this call."""
-        await self.drain(owner)
+        """The owner's spine beyond `after`, with everything that was acknowledged before this call.
+
+        Raises `SourceDown` where some of it waits in a connector that does not answer.
+        """
+        await self._drain(owner)
         return await self._central.spine(owner.id, after, limit)
 
     async def _drain_catalogue(self) -> None:

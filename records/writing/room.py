@@ -6,12 +6,15 @@ in two places. Uploads are therefore exact however many come at once; batches of
 moment may together exceed a quota by what they hold, for each of them is asked about before it is committed.
 """
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from blobstore.catalogue import Catalogue
 from blobstore.quota import NOTHING_BESIDE, WHOLE, Beside, require_room
 from records.engine import Engines
+from records.errors import SourceDown
+from records.model import Partition, PartitionStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,12 @@ class Room:
         self._catalogue = catalogue
         self._engines = engines
         self._disk = disk
+        self._last: dict[str, Mapping[str, int]] = {}
+        """Bytes of records by connector, of each owner, when they were last counted."""
 
     async def beside(self, owner: str, connector: str) -> Beside:
         """What an upload counts against beside blobs; where nobody has a quota nothing needs to be counted."""
-        return await self._records(owner, connector) if await self._catalogue.limits() else NOTHING_BESIDE
+        return await self._known(owner, connector) if await self._catalogue.limits() else NOTHING_BESIDE
 
     async def require(self, owner: str, connector: str, more: int) -> None:
         """Raise `OverQuota`, or another `OutOfSpace`, where `more` bytes of records have no room.
@@ -53,17 +58,40 @@ class Room:
         if self._disk is not None:
             await self._disk()
         if await self._catalogue.limits():
-            beside = await self._records(owner, connector)
+            beside = await self._known(owner, connector)
             for holder in (connector, WHOLE):
                 require_room(await self._catalogue.volume(owner, holder), more, beside.of(holder))
 
     async def use(self, owner: str, connector: str = WHOLE) -> Use:
         """What an owner (`WHOLE`), or one connector of theirs, keeps."""
         volume = await self._catalogue.volume(owner, connector)
-        beside = await self._records(owner, connector)
+        beside = _beside(await self._counted(owner), connector)
         return Use(volume.limit, beside.of(connector), volume.stored, volume.reserved)
 
-    async def _records(self, owner: str, connector: str) -> Beside:
-        stats = await (await self._engines.of(owner)).stats()
-        mine = sum(each.bytes for place, each in stats.items() if place.connector == connector)
-        return Beside(sum(each.bytes for each in stats.values()), mine)
+    async def _known(self, owner: str, connector: str) -> Beside:
+        """As counted now; of connectors that do not answer, what they had when they last did.
+
+        Nothing is written to those, so what counts too little is bounded by what they hold, and others go on; as soon
+        as they answer all of it counts again.
+        """
+        last = self._last.get(owner, {})
+        try:
+            counts = await self._counted(owner)
+        except SourceDown as error:
+            counts = {**last, **_counts(error.others or {})}
+        self._last[owner] = counts
+        return _beside(counts, connector)
+
+    async def _counted(self, owner: str) -> Mapping[str, int]:
+        return _counts(await (await self._engines.of(owner)).stats())
+
+
+def _counts(stats: Mapping[Partition, PartitionStats]) -> Mapping[str, int]:
+    counts: Counter[str] = Counter()
+    for place, each in stats.items():
+        counts[place.connector] += each.bytes
+    return counts
+
+
+def _beside(counts: Mapping[str, int], connector: str) -> Beside:
+    return Beside(sum(counts.values()), counts.get(connector, 0))

@@ -1,15 +1,16 @@
 """Central stores: where the records of connectors live."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from records.central import Central
+from records.central import Central, ErasureJob
 from records.errors import Unknown
 from records.shards import Home, Left, Shards
 from tests.conformance.central_values import NOBODY, T1
 
-LEFT = Left(notes=True, stale=True, oldest=12.5)
+LEFT = Left(notes=True, stale=True, oldest=12.5, holds=b"[]")
 
 
 class Homes:
@@ -86,6 +87,28 @@ class Homes:
         for left in (LEFT, Left()):
             assert await central.rest(owner, "slack", "s1", 1, left) is True
             assert (await central.shards(owner)).homes["slack"].left == left
+
+    async def test_what_a_shard_holds_is_forgotten_when_it_is_woken_or_left(self, central: Central) -> None:
+        owner = (await central.ensure_owner("ann", T1)).id
+        await central.place(owner, "slack", "s1")
+        await central.rest(owner, "slack", "s1", 1, LEFT)
+        assert await central.wake(owner, "slack", "s1") == 2
+        await central.rest(owner, "slack", "s1", 2, Left())
+        assert (await central.shards(owner)).homes == {"slack": Home("s1", 2, Left())}
+        await central.rest(owner, "slack", "s1", 2, LEFT)
+        await central.move(owner, "slack", "s1", "s2")
+        assert (await central.shards(owner)).homes == {"slack": Home("s2", 1)}
+
+    async def test_of_an_owner_who_was_erased_nothing_is_told_of_what_shards_hold(self, central: Central) -> None:
+        owner = (await central.ensure_owner("ann", T1)).id
+        await central.place(owner, "slack", "s1")
+        await central.rest(owner, "slack", "s1", 1, LEFT)
+        job = ErasureJob("era_1", owner, b"{}", "running", T1, None, None, owner_digest="hmac:1")
+        await central.begin_erasure(job, b"{}")
+        await central.forget_owner(owner)
+        assert (await central.shards(owner)).homes == {"slack": Home("s1", 1, replace(LEFT, holds=None))}
+        await central.rest(owner, "slack", "s1", 1, LEFT)
+        assert (await central.shards(owner)).homes == {"slack": Home("s1", 1, replace(LEFT, holds=None))}
 
     async def test_every_change_raises_the_revision_and_nothing_else_does(self, central: Central) -> None:
         owner = (await central.ensure_owner("ann", T1)).id

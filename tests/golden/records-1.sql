@@ -6,9 +6,9 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 );
-INSERT INTO "_sqlite_migrations" VALUES(1,'records','m001_initial','2026-11-29 03:14:22.993377+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'records','m001_initial','2026-11-29 05:25:44.779199+00:00');
 CREATE TABLE bound (name TEXT NOT NULL) STRICT;
-INSERT INTO "bound" VALUES('f3fc74b29c79674727c3139cd08f3e59/oaa8282d51ddd1a4c');
+INSERT INTO "bound" VALUES('3e0ecad83ecdfc7387f5a1ec7f9831e3/o9854c59da1b0e284');
 CREATE TABLE connectors (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
     epoch INTEGER NOT NULL DEFAULT 0, release_epoch INTEGER NOT NULL DEFAULT 0,
@@ -53,8 +53,8 @@ CREATE TABLE partitions (
     version INTEGER NOT NULL DEFAULT 0, updated_at TEXT, floor INTEGER NOT NULL DEFAULT 0,
     UNIQUE (connector, instance, stream)
 ) STRICT;
-INSERT INTO "partitions" VALUES(1,1,'cin_7387c6bb29951d411e164b25','documents',2,371,2,2,'2026-11-23T10:00:00Z',0);
-INSERT INTO "partitions" VALUES(2,1,'cin_7387c6bb29951d411e164b25','photos',1,322,2,1,'2026-11-23T10:00:00Z',0);
+INSERT INTO "partitions" VALUES(1,1,'cin_bb58fe046aff90ec2da926b8','documents',2,371,2,2,'2026-11-23T10:00:00Z',0);
+INSERT INTO "partitions" VALUES(2,1,'cin_bb58fe046aff90ec2da926b8','photos',1,322,2,1,'2026-11-23T10:00:00Z',0);
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, part INTEGER NOT NULL, key TEXT NOT NULL,
     absent INTEGER NOT NULL, cursor BLOB NOT NULL, emitted_at ANY NOT NULL,

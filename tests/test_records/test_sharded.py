@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 import blobstore.sqlite.file
-from blobstore.errors import Damaged, Moved, StorageUnavailable, WrongStore
+from blobstore.errors import Damaged, Moved, OverQuota, StorageUnavailable, WrongStore
+from blobstore.quota import WHOLE, Limit
 from blobstore.sqlite import sqlite3
 from records.central import Owner
 from records.centrals.sqlite import SqliteCentral
@@ -106,6 +107,40 @@ async def test_more_connectors_than_may_be_open_are_written_and_read_at_once(tmp
     assert [(each.key, each.partition) for each in whole.records] == [(k, p) for k in "012" for p in places]
     assert await engine.check() == []
     await opened.close()
+
+
+async def test_what_connectors_at_rest_hold_is_known_without_opening_their_files(opened: Opened) -> None:
+    engine = await opened.engine()
+    for number in range(5):
+        await apply(engine, place(number), put("a"))
+    await drain(engine)
+    other = await Opened.open(opened.directory)
+    stats = await (await other.engine()).stats()
+    assert list(stats) == [place(number) for number in range(5)]
+    assert other.engines._around.pool.opened == 0
+    await apply(engine, place(3), put("b"))
+    assert [of.records for of in (await (await other.engine()).stats()).values()] == [1, 1, 1, 2, 1]
+    assert other.engines._around.pool.opened == 1
+    await other.close()
+
+
+async def test_the_central_file_shows_nothing_of_the_time_of_a_record_that_was_erased(opened: Opened) -> None:
+    engine = await opened.engine()
+    await apply(engine, place(0), put("a", emitted_at=SHOWN))
+    await drain(engine)
+    assert SHOWN.encode() in bytes_of_central(opened)
+    await erase_all(engine, 0)
+    await drain(engine)
+    assert await opened.central.sanitize(5.0)
+    assert SHOWN.encode() not in bytes_of_central(opened)
+    assert all(of.updated_at is None for of in (await engine.stats()).values())
+
+
+SHOWN = "2026-11-24T10:11:12.131415Z"
+
+
+def bytes_of_central(opened: Opened) -> bytes:
+    return b"".join(path.read_bytes() for path in opened.directory.glob("central.db*"))
 
 
 MANY = """
@@ -290,12 +325,50 @@ async def test_a_damaged_file_takes_only_its_own_connector_down(three: tuple[Rec
     engine = await store.engines.of(owner.id)
     assert [stats.records for stats in (await engine.stats("b")).values()] == [1]
     await ingest(store, owner, "2", [], connector="c")
-    for ask in (engine.stats("a"), engine.stats(), engine.release_epoch("a"), engine.linkers([digest_of(LETTER)])):
+    every = await engine.stats()  # what rests has told what it holds
+    assert [(each.connector, of.records) for each, of in every.items()] == [("a", 1), ("b", 1), ("c", 2)]
+    for ask in (
+        engine.stats("a"),
+        engine.page(list(every), Order.ASC, None, 10),
+        engine.release_epoch("a"),
+        engine.linkers([digest_of(LETTER)]),
+    ):
         with pytest.raises(StorageUnavailable, match="the records of a cannot be read"):
             await ask
     (line,) = await engine.check()
     assert line == "the records of a cannot be read; those of other connectors can"
     await store.audit.drain_all()
+
+
+async def wake(store: RecordStore, owner: Owner, connector: str) -> None:
+    """As if a process had died that was about to write there."""
+    home = (await store.central.shards(owner.id)).homes[connector]
+    await store.central.wake(owner.id, connector, home.shard)
+
+
+async def test_a_quota_keeps_nobody_from_writing_beside_a_damaged_file(three: tuple[RecordStore, Owner]) -> None:
+    store, owner = three
+    await store.blobs.catalogue.limit(Limit(owner.id, WHOLE, 1_000_000))
+    before = (await store.room.beside(owner.id, "a")).of("a")
+    await wake(store, owner, "a")
+    with pytest.raises(SourceDamaged) as error:
+        await (await store.engines.of(owner.id)).stats()
+    assert error.value.others is not None
+    assert {place.connector for place in error.value.others} == {"b", "c"}
+    await ingest(store, owner, "2", [], connector="c")
+    assert (await store.room.beside(owner.id, "a")).of("a") == before > 0
+    with pytest.raises(OverQuota):
+        await store.room.require(owner.id, "c", 1_000_000)
+
+
+async def test_a_spine_without_what_may_wait_in_a_damaged_file_is_not_shown(three: tuple[RecordStore, Owner]) -> None:
+    store, owner = three
+    before = await store.audit.events(owner, 0, 1000)  # it rests: nothing waits there
+    await wake(store, owner, "a")
+    await ingest(store, owner, "2", [], connector="c")
+    with pytest.raises(SourceDamaged, match="the records of a cannot be read"):
+        await store.audit.events(owner, 0, 1000)
+    assert len(await store.central.spine(owner.id, 0, 1000)) > len(before)
 
 
 async def test_another_connector_can_be_erased_beside_a_damaged_one(three: tuple[RecordStore, Owner]) -> None:

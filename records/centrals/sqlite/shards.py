@@ -6,6 +6,7 @@ from typing import Any
 
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import connect, translated
+from blobstore.sqlite.slack import mark_stale
 from records.centrals.sqlite.schema import OnFile, require_owner
 from records.shards import Home, Left, Shards
 
@@ -53,7 +54,8 @@ class Homes(OnFile):
             there = _find(db, owner, connector)
             if (there and there.shard) != source:
                 return False
-            db.execute("DELETE FROM homes WHERE owner = ? AND connector = ?", (owner, connector))
+            if db.execute("DELETE FROM homes WHERE owner = ? AND connector = ?", (owner, connector)).rowcount:
+                mark_stale(db)
             _put(db, owner, connector, to)
             return True
 
@@ -65,6 +67,7 @@ class Homes(OnFile):
             row = db.execute(_WAKE, (owner, connector, shard)).fetchone()
             if row is None:
                 return None
+            mark_stale(db)  # of what it held
             _change(db, owner)
             return int(row[0])
 
@@ -76,6 +79,7 @@ class Homes(OnFile):
             values = (left.notes, left.stale, left.oldest, left.holds, owner, connector, shard, number)
             if not db.execute(_REST, values).rowcount:
                 return False
+            mark_stale(db)  # it may have been told before
             _change(db, owner)
             return True
 

@@ -1,7 +1,6 @@
 """Events over shards: only those are asked that may have some, and whose events are all drained come to rest."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 from blobstore.catalogue import Numbering
 from blobstore.errors import BlobError
@@ -19,14 +18,19 @@ class Events(Routing):
     async def outbox(self, limit: int) -> list[OutboxEvent]:
         if events := await self._main.outbox(limit):
             return events
+        silent: SourceDown | None = None
         for connector, home in sorted((await self._homes.now()).items()):
             if home.left is not None:
                 continue
-            with suppress(SourceDown):  # the others' events do not wait for those of a file that cannot be read
+            try:
                 if events := await self._ask(connector, lambda engine: engine.outbox(limit)):
                     self._lively.add(home.shard)
                     return events
                 await self._settle(connector, home)
+            except SourceDown as error:  # the others' events do not wait for those of a file that cannot be read
+                silent = silent or error
+        if silent is not None:
+            raise silent
         return []
 
     async def _settle(self, connector: str, home: Home) -> None:

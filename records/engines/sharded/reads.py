@@ -99,6 +99,7 @@ class Reads(Routing):
             return await self._ask(connector, lambda engine: engine.stats(connector))
         stats, silent = await self._stats()
         for each in sorted(silent):
+            silent[each].others = stats
             raise silent[each]
         return stats
 
