@@ -186,8 +186,10 @@ class MemoryCentral:
         there = (await self._changeable(owner)).homes.get(connector)
         if there is None or (there.shard, there.number) != (shard, number):
             return False
-        kept = left if self._owners[owner].erased_at is None else replace(left, holds=None)
-        self._rehome(owner, connector, replace(there, left=kept))
+        whose = self._owners.get(owner)
+        if whose is not None and whose.erased_at is not None:
+            left = replace(left, holds=None)
+        self._rehome(owner, connector, replace(there, left=left))
         return True
 
     async def _changeable(self, owner: str) -> Shards:

@@ -220,10 +220,10 @@ MUTANTS = [
         "events are marked as drained before they are on the spine",
         [
             Edit(
-                Audit.drain,
+                Audit._drain_records,
                 "while events := await engine.outbox(BATCH):\n",
                 "while events := await engine.outbox(BATCH):\n"
-                "            await engine.drained(events[0].source, events[-1].seq)\n",
+                "        await engine.drained(events[0].source, events[-1].seq)\n",
             )
         ],
         "p7: death of who drains",
