@@ -117,9 +117,12 @@ def rewrite_table(connection: sqlite3.Connection, table: str) -> None:
     With `secure_delete` a row is overwritten where it lay when it goes, but not the copies of it that SQLite left in
     the unused part of pages when it split or merged them: those go with the old pages. The table must have no indexes
     but those of its constraints, and no foreign keys from or to it, so that SQLite copies it page by page in constant
-    memory; for the same reason this is for `SqliteFile.write_alone`.
+    memory; for the same reason this is for `SqliteFile.write_alone`. Its triggers stay, and take no notice.
     """
     (definition,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    triggers = connection.execute(_TRIGGERS, (table,)).fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
     connection.execute(definition.replace(table, "fresh", 1))
     connection.execute(f"INSERT INTO fresh SELECT * FROM {table}")
     connection.execute(f"DELETE FROM {table}")  # DROP alone would keep the old pages in memory, to undo it
@@ -127,6 +130,11 @@ def rewrite_table(connection: sqlite3.Connection, table: str) -> None:
     connection.execute("PRAGMA legacy_alter_table = ON")  # views of the table are views of the fresh one
     connection.execute(f"ALTER TABLE fresh RENAME TO {table}")
     connection.execute("PRAGMA legacy_alter_table = OFF")
+    for _, trigger in triggers:
+        connection.execute(trigger)
+
+
+_TRIGGERS = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?"
 
 
 def is_busy(error: BaseException | None) -> bool:

@@ -87,6 +87,20 @@ class Quotas:
         assert await catalogue.volume(OWNER) == Volume(OWNER, WHOLE, 4, 0)
         assert await catalogue.reserved() == 0
 
+    async def test_what_is_reserved_counts_on_when_what_was_removed_is_made_unreadable(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.lease(lease_of(1, reserved=10))
+        await catalogue.lease(lease_of(2, reserved=5))
+        await catalogue.abandon(lease_of(2))
+        assert await catalogue.sanitize(5.0)
+        await catalogue.lease(lease_of(3, reserved=20))
+        await catalogue.reserve(lease_of(1), 11)
+        assert await catalogue.volume(OWNER, SLACK) == Volume(OWNER, SLACK, 0, 31)
+        await catalogue.abandon(lease_of(3))
+        assert await catalogue.volume(OWNER) == Volume(OWNER, WHOLE, 0, 11)
+        assert await catalogue.recount(repair=False) == []
+
     async def test_what_is_reserved_can_grow_and_shrink(self, catalogue: Catalogue) -> None:
         await catalogue.limit(Limit(OWNER, WHOLE, 100))
         await catalogue.lease(lease_of(1, reserved=10))
