@@ -600,7 +600,7 @@ async def test_an_empty_file_in_the_place_of_another_is_refused_as_it_is(opened:
     before = home.read_bytes()
     other = await Opened.open(opened.directory)
     with pytest.raises(SourceDamaged):
-        await (await other.engine()).stats()
+        await (await other.engine()).page([place(0)], Order.ASC, None, 10)
     await other.close()
     assert home.read_bytes() == before
 
