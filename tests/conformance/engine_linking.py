@@ -64,6 +64,14 @@ class EngineLinking:
             after = page[-1].partition, page[-1].key, page[-1].link.pointer
         assert places(found) == first
 
+    @pytest.mark.parametrize("key", [None, ""])
+    async def test_the_link_that_comes_before_all_others_is_told_too(self, engine: Engine, key: str | None) -> None:
+        await apply(engine, MESSAGES, put("", "", link_of(0, ""), link_of(1, "/x")))
+        target = Target(SLACK, "one", "messages", key)
+        first, second = await engine.first_links(target, None, 10)
+        assert places([first, second]) == [(MESSAGES, "", "", 0), (MESSAGES, "", "/x", 1)]
+        assert await engine.first_links(target, (MESSAGES, "", ""), 10) == [second]
+
     async def test_links_within_a_target_are_told_from_those_beside(self, engine: Engine) -> None:
         await fill(engine)
         every = [THREE, ONE, TWO, digest_of(9)]

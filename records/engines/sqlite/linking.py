@@ -61,8 +61,9 @@ def _first(
     found: list[PlacedLink] = []
     key, pointer = start or ("", "")
     one, which = _which(target)
+    beyond = ">=" if start is None else ">"
     while len(found) < limit:
-        rows = db.execute(_LINKS.format(one=one), (part, *which, key, pointer, _PIECE)).fetchall()
+        rows = db.execute(_LINKS.format(one=one, beyond=beyond), (part, *which, key, pointer, _PIECE)).fetchall()
         for row in rows:
             if not _is_seen(db, row, part, earlier, target):
                 found.append(_placed(partition, row))
@@ -70,7 +71,7 @@ def _first(
                     return found
         if len(rows) < _PIECE:
             return found
-        key, pointer = rows[-1][2:4]
+        (key, pointer), beyond = rows[-1][2:4], ">"
     return found
 
 
@@ -117,7 +118,7 @@ WHERE c.name = ? AND (? IS NULL OR p.instance = ?) AND (? IS NULL OR p.stream = 
 
 _LINKS = """
 SELECT connector, digest, key, pointer, media_type, filename FROM links
-WHERE part = ? {one} AND (key, pointer) > (?, ?) ORDER BY key, pointer LIMIT ?
+WHERE part = ? {one} AND (key, pointer) {beyond} (?, ?) ORDER BY key, pointer LIMIT ?
 """
 
 _ONE = "SELECT 1 FROM links WHERE connector = ? AND digest = ? AND part = ?"
