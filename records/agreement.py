@@ -3,7 +3,8 @@
 A part may come from another store, or from another time of this one: somebody restored one file alone, or none was
 mounted and an empty one was made. Two things tell.
 
-* **Names.** Central store and record files carry the store's id, record files their owner's too.
+* **Names.** Central store and record files carry the store's id, record files their owner's too. The central store
+  carries the mark of the directory's secret as well: two directories that share a database have one secret.
 * **Numbers.** An outbox never gives a number twice and forgets an event only when the spine has it; the spine remembers
   the last number that it took. So `drained <= delivered <= given`, always. An outbox that has given less than the spine
   took is older than the central store; one that forgot more is newer.
@@ -16,6 +17,7 @@ from blobstore.errors import WrongStore
 from records.audit.outboxes import BLOBS
 from records.central import Central
 from records.engine import Engine
+from records.keyring import Keyring
 from records.layout import STORE_ID, Topology, record_files
 
 
@@ -29,12 +31,27 @@ async def require_own_directory(directory: Path, topology: Topology, central: Ce
         )
 
 
-async def require_agreement(directory: Path, topology: Topology, central: Central, catalogue: Catalogue) -> None:
-    """Raise `WrongStore` where central store and catalogue are not of one store and one time."""
-    if await central.bind(await catalogue.store_id()) != await catalogue.store_id():
+async def require_one_store(
+    directory: Path, topology: Topology, central: Central, store_id: str, keyring: Keyring
+) -> None:
+    """Raise `WrongStore` where the central store is another store's than the catalogue, or another secret's.
+
+    Whoever is the first to ask decides whose it is. Asked before the directory is given the name of a store.
+    """
+    store, _, mark = (await central.bind(f"{store_id}/{keyring.mark()}")).partition("/")
+    if store != store_id:
         raise WrongStore(
             f"{topology.central} is another store's than {topology.catalogue}; restore the one that belongs here"
         )
+    if mark and mark != keyring.mark():  # a store of the first days has none
+        raise WrongStore(
+            f"secret of {directory} is not the one that {topology.central} was made with: copy the file `secret` of the"
+            " directory that was the first, or restore it; tokens of the one would mean nothing to the other"
+        )
+
+
+async def require_agreement(directory: Path, topology: Topology, central: Central, catalogue: Catalogue) -> None:
+    """Raise `WrongStore` where central store and catalogue are not of one time."""
     if not await central.owners() and (await catalogue.walk(None, 1) or any(record_files(directory))):
         raise WrongStore(f"{topology.central} knows nobody, but there are blobs or records; restore it from a backup")
     numbering = await catalogue.numbering()

@@ -77,6 +77,10 @@ class Keyring:
         """Signs what the server gives away: receipts, checkpoints."""
         return Signer(self.derived("signing", ""))
 
+    def mark(self) -> str:
+        """What tells this secret from another and says nothing of it: 64 hexadecimal digits."""
+        return self.derived("mark", "").hex()
+
     def derived(self, purpose: str, owner: str) -> bytes:
         """32 bytes for another purpose; equal only for equal arguments. `purpose` is a constant of the program."""
         return derive(_CONTEXT + purpose, self._secret + owner.encode())

@@ -10,7 +10,7 @@ from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.gc import Collected, Collector, Wanted
 from blobstore.space import NO_FLOOR, Floor
 from blobstore.store import BlobStore
-from records.agreement import require_agreement, require_own_directory
+from records.agreement import require_agreement, require_one_store, require_own_directory
 from records.audit.checkpoints import Checkpoints
 from records.audit.disclosures import Disclosures
 from records.audit.outboxes import Audit
@@ -131,10 +131,12 @@ class RecordStore:
             failing.push_async_callback(parts.close)
             if topology is Topology.POSTGRES and not restoring:
                 await require_own_directory(directory, topology, parts.central)
+            store_id = await parts.catalogue.store_id()
+            await require_one_store(directory, topology, parts.central, store_id, keyring)
             blobs = await BlobStore.open(directory, floor, parts.catalogue)
             failing.push_async_callback(blobs.close)
             await require_agreement(directory, topology, parts.central, blobs.catalogue)
-            written = await Ledger.open(ledger or directory / NAME, await blobs.catalogue.store_id())
+            written = await Ledger.open(ledger or directory / NAME, store_id)
             failing.pop_all()
         return cls(directory, blobs, parts, keyring, written, validate=validate)
 
