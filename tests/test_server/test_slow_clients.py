@@ -86,6 +86,26 @@ async def test_a_body_that_trickles_is_408(hasty: Running) -> None:
     assert took < 4 * PATIENCE
 
 
+async def test_a_body_that_trickles_is_408_however_busy_the_server_is(start: Start) -> None:
+    """Each turn of the event loop is so long that what came in time is seen late, and never a timeout before it."""
+    loop = asyncio.get_running_loop()
+    async with start(patience=0.3) as running:
+        await register(running)
+        with socket.create_connection(("127.0.0.1", URL(running.url).port)) as client:
+            client.sendall(running.head(INGEST, NDJSON, "Content-Length: 1000"))
+            client.setblocking(False)
+            answer = b""
+            for _ in range(30):
+                with suppress(BlockingIOError):
+                    answer += client.recv(1 << 16)
+                if answer:
+                    break
+                client.send(b" ")
+                loop.call_soon(time.sleep, 0.2)
+                await asyncio.sleep(0)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
 async def test_a_slow_body_that_gets_on_is_waited_for(hasty: Running) -> None:
     padding = b"\n" * (20 << 10)
     with await hasty.connect() as wire:
