@@ -25,7 +25,7 @@ KINDS: Mapping[str, Migrations] = {"central": CENTRAL, "catalogue": CATALOGUE, "
 
 @dataclass(frozen=True, slots=True)
 class FileVersion:
-    """One database file, by its path in the directory, its kind, and what version it has."""
+    """A database file, by its path in the directory, or a schema of the database: its kind, what version it has."""
 
     file: str
     kind: str

@@ -1,16 +1,22 @@
 """`migrate` shows what version each file has, and brings all to the latest."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlite_utils import Database, Migrations
 
+from blobstore.postgres.migrations import Step
+from records.layout import Topology
+from records.schemas import STEPS
 from records.versions import KINDS
-from tests.fakes.data_directory import Stored, vandal
+from tests.fakes.data_directory import Stored, make, vandal
 from tests.fakes.next_version import add_to
+from tests.fakes.topologies import Storage, stored_in
 
 
 @pytest.fixture
@@ -84,3 +90,46 @@ def test_a_damaged_file_is_told_and_the_others_are_brought_up(stored: Stored, up
 def test_there_must_be_a_data_directory(tmp_path: Path) -> None:
     assert Stored(tmp_path, "").run("migrate", "--status").exit_code == 1
     assert list(tmp_path.iterdir()) == []
+
+
+SCHEMAS = ["central", "catalogue", "records"]
+
+
+def execute(url: str, sql: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(sql)
+        await connection.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("storage", [Topology.POSTGRES], indirect=True)
+def test_schemas_of_a_database_are_named_with_their_versions(
+    tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, url = make(tmp_path / "data", storage), storage.database_url
+    assert url is not None
+    found = rows(stored, "--status")
+    assert [each["file"] for each in found] == [f"schema {name}" for name in SCHEMAS]
+    assert [each["kind"] for each in found] == SCHEMAS
+    assert all(each["version"] == each["latest"] > 0 and each["state"] == "current" for each in found)
+    monkeypatch.setitem(STEPS, "records", [*STEPS["records"], Step("next", "CREATE TABLE records.next (x INT)")])
+    found = rows(stored, "--status")
+    assert [each["state"] for each in found] == ["current", "current", "behind"]
+    assert [each["latest"] - each["version"] for each in found] == [0, 0, 1]
+    assert states(stored) == states(stored, "--status") == ["current"] * 3
+    monkeypatch.undo()
+    assert states(stored, exit_code=1) == states(stored, "--status", exit_code=1) == ["current", "current", "refused"]
+    execute(url, "DROP TABLE records.next; DELETE FROM records.migrations WHERE name = 'next'")
+    monkeypatch.setattr("blobstore.postgres.connection.RECONNECT", 0.0)
+    away = rows(stored, "--status", "--database-url", f"postgresql:///none?host={tmp_path}", exit_code=1)
+    assert {(each["version"], each["state"]) for each in away} == {(None, "unreadable")}
+
+
+def test_schemas_that_moved_into_files_are_gone(stored: Stored, request: pytest.FixtureRequest) -> None:
+    with stored_in(Topology.POSTGRES, request) as there:
+        for to in ("postgres", "single"):
+            moved = stored.run("topology", "migrate", *there.options[2:], "--to", to)
+            assert moved.exit_code == 0, moved.output
+    assert states(stored, "--status") == ["current"] * 4
