@@ -5,27 +5,22 @@ where records are made. Whoever has an engine open that was left looks again, an
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from blobstore.errors import Moved, MovedAway
 from blobstore.sqlite.outside import place_of
 from records.engine import Engine, Engines
 from records.layout import Topology, record_file
+from records.model import Erased, Target
 from records.moving.copying import throw_away
 from records.moving.engines import MovableEngines
 from records.moving.incoming import remove_incoming
-from records.moving.marks import is_divided, moving
+from records.moving.marks import PAUSE, is_divided, moving
+from records.moving.routed import Call, RoutedEngine, T
 from records.shards import MAIN
 from records.transfer import NEW, Mark, Stage
-
-PAUSE = 0.02
-"""Seconds after which who waits for a switch looks again."""
-
-_OF_ALL = ("stats", "links_of", "linkers", "unlinked", "erased", "forget", "outbox", "numbering", "connectors", "check")
-"""Questions that a place answers for all that is there, also when nothing is there any more."""
 
 
 class EitherEngines:
@@ -54,12 +49,12 @@ class EitherEngines:
                 in_files = await self.in_files(owner)
                 here = await (self.files.of(owner) if in_files else self._of_database(owner))
                 self._engines[owner] = EitherEngine(owner, self, here, in_files=in_files)
-            return self._engines[owner].port
+            return self._engines[owner]
 
     async def find(self, owner: str) -> Engine | None:
         """As the port says."""
         if owner in self._engines:
-            return self._engines[owner].port
+            return self._engines[owner]
         engines = self.files if await self.in_files(owner) else await self._open_database()
         return None if await engines.find(owner) is None else await self.of(owner)
 
@@ -116,7 +111,7 @@ class EitherEngines:
             await asyncio.sleep(PAUSE)
 
 
-class EitherEngine:
+class EitherEngine(RoutedEngine):
     """One owner's engine, at whichever place."""
 
     def __init__(self, owner: str, engines: EitherEngines, here: Engine, *, in_files: bool) -> None:
@@ -126,46 +121,55 @@ class EitherEngine:
         self._in_files = in_files
         self._looking = asyncio.Lock()
 
-    @property
-    def port(self) -> Engine:
-        """This, as what it stands for."""
-        port: Any = self
-        engine: Engine = port
-        return engine
+    async def _read(self, connectors: Iterable[str], call: Call[T]) -> T:
+        return await self._one(call)
 
-    def regardless(self) -> Engine:
-        """This one: it gets over marks by itself."""
-        return self.port
+    async def _write(self, connector: str, call: Call[T]) -> T:
+        return await self._one(call)
 
-    async def erase(self, *arguments: Any, **named: Any) -> Any:
+    async def _all(self, call: Call[T]) -> T:
+        """As the port says; a place answers for all that is there, also when nothing is there any more."""
+        while True:
+            here, in_files = self._here, self._in_files
+            with suppress(Moved, MovedAway):
+                answer = await call(here)
+                if in_files or not await is_divided(here):
+                    return answer
+            await self._look(here)
+
+    async def _one(self, call: Call[T]) -> T:
+        while True:
+            here = self._here
+            with suppress(Moved, MovedAway):
+                return await call(here)
+            await self._look(here)
+
+    async def _look(self, left: Engine) -> None:
+        """Find the place that is the right one now, if nobody has yet."""
+        async with self._looking:
+            if self._here is left:
+                self._here, self._in_files = await self._engines.look(self._owner, was_in_files=self._in_files)
+
+    # -- what is not the same everywhere ---------------------------------------------------------------------------
+
+    async def erase(self, target: Target, deleted_at: str, limit: int, erasure: str | None = None) -> Erased:
         """As the port says; a copy that is being made at the other place goes before this returns."""
-        done = await self._call("erase", *arguments, **named)
-        target = arguments[0] if arguments else named["target"]
+        done = await super().erase(target, deleted_at, limit, erasure)
         away = Mark(target.connector, Stage.LEAVING, str(Topology.POSTGRES) if self._in_files else MAIN)
         if away in await self._here.marks(target.connector):
             await self._engines.drop_copy(self._owner, target.connector, in_files=self._in_files)
         return done
 
-    async def close(self) -> None:
-        """As the port says; the engines belong to whoever opened them."""
+    # What is done at the one place alone, and not again at the other: that is not what was meant.
 
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        call = partial(self._call, name)
-        self.__dict__[name] = call
-        return call
+    async def forget_notes(self, notes: Collection[int]) -> None:
+        await self._one(lambda engine: engine.forget_notes(notes))
 
-    async def _call(self, name: str, *arguments: Any, **named: Any) -> Any:
-        while True:
-            here = self._here
-            try:
-                answer = await getattr(here, name)(*arguments, **named)
-                if self._in_files or name not in _OF_ALL or not await is_divided(here):
-                    return answer
-            except (Moved, MovedAway):
-                pass
-            async with self._looking:
-                if self._here is here:
-                    found = await self._engines.look(self._owner, was_in_files=self._in_files)
-                    self._here, self._in_files = found
+    async def sanitize(self, timeout: float) -> bool:
+        return await self._one(lambda engine: engine.sanitize(timeout))
+
+    async def marks(self, connector: str | None = None) -> list[Mark]:
+        return await self._one(lambda engine: engine.marks(connector))
+
+    async def drained(self, source: str, seq: int) -> None:
+        await self._one(lambda engine: engine.drained(source, seq))
