@@ -142,9 +142,10 @@ def _with_options(command: F, *, required: bool) -> F:
     return gathered  # type: ignore[return-value]  # click's decorators keep the callable, not its signature
 
 
-def configure(opening: Opening) -> None:
+def configure(opening: Opening, *, opened: bool = True) -> None:
     """Make the directory if need be and fix its topology and blob backend; refuse others than it has.
 
+    Not `opened` yet: an address of a database that is not written down is not, before it was found to be right.
     Raises `click.ClickException`, `StorageUnavailable`. Any number of processes may call at once.
     """
     with translated(str(opening.data)):
@@ -154,11 +155,13 @@ def configure(opening: Opening) -> None:
         known = configured(path)
         database.require_told(opening.database_url, opening.topology, known)
         _require_same(opening, known)
+        in_database = known.get("topology", opening.topology) == Topology.POSTGRES
+        if in_database and "database_url" not in known and not opened:
+            return
         for name, wanted, default in (("topology", opening.topology, "single"), ("blobs", opening.blobs, "file")):
             if name not in known:
-                known[name] = wanted or default
-                _add(path, name, known[name])
-        if _topology(known["topology"]) is Topology.POSTGRES and "database_url" not in known:
+                _add(path, name, wanted or default)
+        if in_database and "database_url" not in known:
             _add(path, "database_url", database.without_password(opening.database_url))
         if opening.ledger is not None:
             _fix_ledger(opening.data, path, known.get("ledger"), opening.ledger)
@@ -229,7 +232,7 @@ async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
 @asynccontextmanager
 async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
     """Open the directory, made if need be."""
-    configure(opening)
+    configure(opening, opened=False)
     store = await RecordStore.open(
         opening.data,
         floor=opening.floor,
@@ -238,6 +241,7 @@ async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
         database_url=opening.database_url,
     )
     try:
+        configure(opening)
         yield store
     finally:
         await store.close()

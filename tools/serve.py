@@ -1,6 +1,7 @@
 """`blobstore serve`: the server."""
 
 import asyncio
+from functools import partial
 
 import click
 
@@ -101,7 +102,12 @@ def serve(
         introspect_clients=authorization.introspect_clients,
     )
     try:
-        configure(opening)
-        asyncio.run(run_server(opening.data, config, lambda url: click.echo(f"serving on {url}")))
+        configure(opening, opened=False)
+        asyncio.run(run_server(opening.data, config, partial(_ready, opening)))
     except (BlobError, RecordError, OSError, UnicodeError) as error:  # the directory, or the address: nobody's bug
         raise click.ClickException(str(error)) from error
+
+
+def _ready(opening: Opening, url: str) -> None:
+    configure(opening)
+    click.echo(f"serving on {url}")

@@ -84,6 +84,23 @@ def test_so_it_is_where_nothing_is_in_files(tmp_path: Path, request: pytest.Fixt
         assert (told.exit_code, "keeps topology = 'postgres'" in told.output) == (1, True), told.output
 
 
+def test_an_address_is_written_down_once_the_database_was_opened(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blobstore.postgres.connection.RECONNECT", 0.0)
+    data, told = tmp_path / "data", ["--topology", "postgres", "--database-url"]
+    command = ["token", "create", "--owner", "ann", "--data", str(data)]
+    wrong = f"postgresql:///typo?host={tmp_path}"
+    for failing in (command, ["serve", "--port", "0", "--data", str(data)]):
+        assert CliRunner().invoke(main, [*failing, *told, wrong]).exit_code == 1
+        assert not (data / "blobstore.toml").exists()
+    with stored_in(Topology.POSTGRES, request) as storage:
+        for options in ([*told, str(storage.database_url)], []):
+            made = CliRunner().invoke(main, [*command, *options])
+            assert made.exit_code == 0, made.output
+    assert storage.database_url in (data / "blobstore.toml").read_text()
+
+
 def test_the_topology_of_tests_cannot_be_chosen(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["serve", "--data", str(tmp_path), "--topology", "memory"]).exit_code == 2
     (tmp_path / "blobstore.toml").write_text('topology = "memory"\n')
