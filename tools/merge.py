@@ -9,6 +9,7 @@ from records.errors import Conflict
 from records.layout import CONFIGURATION
 from records.merging.merge import Merging, Rules
 from records.merging.report import Merged
+from records.merging.rule import Fate
 from records.store import RecordStore
 from tools.looking import look_into
 from tools.opening import FLOOR, Opening, configured, run_with_store, store_options
@@ -16,7 +17,7 @@ from tools.output import json_option, listing
 
 COLUMNS = (
     *("owner", "connector", "instance", "stream", "records", "tombstones"),
-    *("added", "updated", "unchanged", "deleted", "kept", "skipped", "refused"),
+    *("added", "updated", "unchanged", "deleted", "kept", "erased", "skipped", "refused"),
 )
 
 
@@ -88,6 +89,9 @@ def _tell(merged: Merged) -> None:
         f" here yet, {merged.claims:,} wait for their records; sync states: {states}",
         err=True,
     )
+    if merged.erased:
+        out = sorted({each.place.connector for each in merged.streams if each.fates[Fate.ERASED]})
+        click.echo(f"{merged.owner}: {merged.erased:,} stay out, for they were erased here: {', '.join(out)}", err=True)
     for each in merged.streams:
         for problem in each.problems:
             click.echo(f"refused in {each.place.connector}/{each.place.stream}: {problem}", err=True)

@@ -47,6 +47,8 @@ class Blobs:
 
         `dry`: it is only counted.
         """
+        # When bytes came is not known that well: whose record has not come since the erasure is uploaded again.
+        names = self._match.names.keys() - self._match.erased_at.keys()
         count = 0
         after: tuple[str, Digest] | None = None
         catalogue = self._there.blobs.catalogue
@@ -54,7 +56,7 @@ class Blobs:
             live = {each.name.digest for each in await catalogue.live(self._theirs.id, {each.digest for each in page})}
             for each in page:
                 instance, stream, key, where = parse(each.claim.slot)
-                known = instance in self._match.names and stream in self._match.manifest.streams
+                known = instance in names and stream in self._match.manifest.streams
                 if known and each.digest in live and each.claim.expires_at > time.time():
                     place = Partition(self._match.connector, self._match.names[instance], stream)
                     media = each.claim.media_type or DEFAULT_MEDIA_TYPE

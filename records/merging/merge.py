@@ -19,11 +19,12 @@ from records.engine import Engine
 from records.errors import Conflict
 from records.jsontext import encode
 from records.merging.blobs import Blobs
+from records.merging.erased import Erased, erased_here
 from records.merging.graves import Graves
 from records.merging.places import Match, Places
 from records.merging.planned import Planned
 from records.merging.report import Merged, StreamReport
-from records.merging.rule import Fate, Side, decide
+from records.merging.rule import Fate, Side, decide, is_later
 from records.model import Partition
 from records.store import RecordStore
 from records.transfer import Grave, Held, taking
@@ -71,8 +72,11 @@ class Merging:
             found = await Merging(self._there, self._here, Rules(newer=False, dry=True)).merge(theirs)
             if found.conflicts:
                 raise Conflict(f"{found.conflicts:,} records of {theirs.subject!r} are in both, and not the same")
-        ours = await self._owner(theirs)
-        matches = await self._places.match(theirs, ours, newer=self._rules.newer)
+        known = await self._here.central.owners()
+        living = next((each for each in known if each.subject == theirs.subject), None)
+        erased = await erased_here(self._here, theirs.subject, known, living)
+        ours = await self._owner(theirs, living, erased)
+        matches = await self._places.match(theirs, ours, erased, newer=self._rules.newer)
         merged = Merged(theirs.subject)
         if ours is not None and not self._rules.dry:
             await self._note(ours, "merge.begin", {})
@@ -87,10 +91,10 @@ class Merging:
             await self._note(ours, "merge", {"records": sum(each.records for each in merged.streams)})
         return merged
 
-    async def _owner(self, theirs: Owner) -> Owner | None:
-        known = [each for each in await self._here.central.owners() if each.subject == theirs.subject]
-        if self._rules.dry:
-            return known[0] if known else None
+    async def _owner(self, theirs: Owner, living: Owner | None, erased: Erased) -> Owner | None:
+        """Whose it becomes. Nobody's in a dry run where nobody has the name, and where whoever had it was erased."""
+        if living is not None or self._rules.dry or erased.owner:
+            return living
         return await self._here.access.owner(theirs.subject)
 
     async def _note(self, ours: Owner, kind: str, counts: Mapping[str, int]) -> None:
@@ -138,6 +142,8 @@ class _Connector:
                     living = [each for each in items if isinstance(each, Held | Grave)]
                     if place.instance in self._match.names and living:
                         await self._records(target, graves, place, living)
+                    elif place.instance in self._match.erased and living:
+                        self._count(self._report(place, place.instance), living, Fate.ERASED)
                 whole, since = piece.whole, {**since, **piece.reached}
         self._merged.claims += await self._blobs.claims(dry=self._dry)
         await self._states()
@@ -151,8 +157,7 @@ class _Connector:
     ) -> None:
         here = Partition(place.connector, self._match.names[place.instance], place.stream)
         report = self._report(here, place.instance)
-        report.records += sum(isinstance(each, Held) for each in items)
-        report.tombstones += sum(isinstance(each, Grave) for each in items)
+        self._count(report, items)
         declaration = self._match.manifest.streams.get(place.stream)
         if declaration is None:
             report.skipped += len(items)
@@ -163,7 +168,8 @@ class _Connector:
         known = {key: Side(at, None) for key, at in gone.items()} | known
         stored: list[tuple[Held | Grave, Fate]] = []
         for each in items:
-            fate = decide(_side(each), known.get(_key(each)), append_only=declaration.append_only)
+            side, erased_at = _side(each), self._match.erased_at.get(place.instance, "")
+            fate = decide(side, known.get(_key(each)), append_only=declaration.append_only, erased_at=erased_at)
             if fate in _STORED:
                 stored.append((each, fate))
             else:
@@ -175,6 +181,13 @@ class _Connector:
         report.fates.update(fate for _, fate in stored)
         linked = {link.digest for each, _ in stored if isinstance(each, Held) for link in each.links}
         self._merged.blobs += await self._planned.add(linked)
+
+    def _count(self, report: StreamReport, items: Sequence[Held | Grave], fate: Fate | None = None) -> None:
+        """What the other directory has; `fate` where one became of all of it."""
+        report.records += sum(isinstance(each, Held) for each in items)
+        report.tombstones += sum(isinstance(each, Grave) for each in items)
+        if fate is not None:
+            report.fates[fate] += len(items)
 
     async def _store(
         self, ours: Owner, here: Partition, stored: Sequence[tuple[Held | Grave, Fate]], report: StreamReport
@@ -195,10 +208,13 @@ class _Connector:
         for name, here in self._match.names.items():
             theirs, their_time = await self._there.central.state(self._theirs.id, self._match.connector, name)
             known, our_time = await self._known_state(here)
+            erased_at = self._match.erased_at.get(name, "")
             taken: dict[str, bytes] = {}
             for stream, value in theirs.items():
                 if stream not in self._match.manifest.streams:
                     fate = Fate.KEPT
+                elif erased_at and not is_later(their_time or "", erased_at):
+                    fate = Fate.ERASED
                 elif stream not in known:
                     fate = Fate.ADDED
                 elif known[stream] == value:

@@ -75,6 +75,11 @@ class Merged:
         """Of all streams."""
         return sum(each.refused for each in self.streams)
 
+    @property
+    def erased(self) -> int:
+        """Records and tombstones of all streams that stay out, for they were erased here."""
+        return sum(each.fates[Fate.ERASED] for each in self.streams)
+
     def rows(self) -> Sequence[Mapping[str, object]]:
         """The report, stream by stream."""
         return [each.row(self.owner) for each in self.streams]

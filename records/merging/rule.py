@@ -9,7 +9,8 @@
 | a tombstone | a record | deleted if it was deleted later, else the record stays |
 | a tombstone | a tombstone, or nothing | unchanged |
 
-In a stream that is only appended to, what is here stays.
+In a stream that is only appended to, what is here stays. What was erased here after it was collected, with its account,
+connector or owner, leaves no tombstones: it stays out, unless it has come again and is equal.
 """
 
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ class Fate(StrEnum):
     DELETED = "deleted"
     KEPT = "kept"
     """They differ, and what is here stays."""
+    ERASED = "erased"
+    """It was erased here with all of its account, and stays out."""
 
 
 CONFLICTS = frozenset({Fate.UPDATED, Fate.DELETED, Fate.KEPT})
@@ -42,13 +45,15 @@ class Side:
     data: bytes | None
 
 
-def decide(there: Side, here: Side | None, *, append_only: bool) -> Fate:
-    """What becomes of a key of which the other directory has something."""
+def decide(there: Side, here: Side | None, *, append_only: bool, erased_at: str = "") -> Fate:
+    """What becomes of a key of which the other directory has something. `erased_at`: when all of its account was."""
+    if here is not None and _is_same(there, here):
+        return Fate.UNCHANGED
+    if erased_at and not is_later(there.emitted_at, erased_at):
+        return Fate.ERASED
     if here is None:
         return Fate.UNCHANGED if there.data is None else Fate.ADDED
-    if _is_same(there, here):
-        return Fate.UNCHANGED
-    if append_only or not _is_later(there.emitted_at, here.emitted_at):
+    if append_only or not is_later(there.emitted_at, here.emitted_at):
         return Fate.KEPT
     if there.data is None:
         return Fate.DELETED
@@ -61,5 +66,6 @@ def _is_same(there: Side, here: Side) -> bool:
     return same_content(here.data, there.data)
 
 
-def _is_later(one: str, other: str) -> bool:
+def is_later(one: str, other: str) -> bool:
+    """Whether one time is after the other."""
     return (times.moment(one) or one) > (times.moment(other) or other)

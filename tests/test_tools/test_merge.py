@@ -21,6 +21,7 @@ from tools.cli import main
 
 OWNER = "ann"
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-01T02:30:00+02:00"
+FUTURE = "2100-01-01T00:00:00Z"
 
 
 def run(*arguments: object) -> Result:
@@ -206,16 +207,66 @@ def test_the_default_accounts_are_one(tmp_path: Path) -> None:
     assert sums(merged(tmp_path / "there", tmp_path / "here")) == {"unchanged": 1}
 
 
-def test_an_account_that_was_erased_here_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
+def erase(data: Path, *what: str) -> None:
+    done = run("erase", "--data", data, "--owner", OWNER, *what)
+    assert done.exit_code == 0, done.output
+
+
+def test_an_account_that_was_erased_here_stays_out_and_the_others_come(tmp_path: Path) -> None:
     in_store(tmp_path / "here", lambda store: written(store, line("a")))
     in_store(tmp_path / "there", lambda store: written(store, line("b"), instance="other"))
-    in_store(tmp_path / "there", lambda store: written(store, line("c")))
-    erased = run("erase", "--data", tmp_path / "here", "--owner", OWNER, "--connector", CONNECTOR, "--instance", "home")
-    assert erased.exit_code == 0, erased.output
-    result = run("merge", "--from", tmp_path / "there", "--data", tmp_path / "here")
-    assert result.exit_code == 1
-    assert "was erased" in result.output
-    assert texts(tmp_path / "here") == {}
+    in_store(tmp_path / "there", lambda store: written(store, line("c"), line("d", at=FUTURE)))
+    erase(tmp_path / "here", "--connector", CONNECTOR, "--instance", "home")
+    assert sums(merged(tmp_path / "there", tmp_path / "here")) == {"added": 1, "erased": 2}
+    assert texts(tmp_path / "here") == {"b": ""}
+
+
+def test_a_connector_that_was_erased_here_stays_out_and_the_others_come(tmp_path: Path) -> None:
+    """Whatever its accounts are called, and with all that it brought."""
+
+    async def more(store: RecordStore) -> None:
+        await _filled(store)
+        ann = await store.access.owner(OWNER)
+        await written(store, line("a", "secret"), line("b", "secret"), blobs=(b"secret",), instance=None)
+        await store.states.merge(ann, Writer(store, ann, CONNECTOR, None).selector, {"documents": b'"secret"'})
+
+    in_store(tmp_path / "here", lambda store: written(store, line("a", "secret"), instance=None))
+    in_store(tmp_path / "there", more)
+    in_store(tmp_path / "whole", _filled)
+    erase(tmp_path / "here", "--connector", CONNECTOR)
+    rows = merged(tmp_path / "there", tmp_path / "here", "--dry-run")
+    assert sums(rows) == {"added": 68, "unchanged": 4, "erased": 2}
+    for _ in range(2):
+        result = run("merge", "--from", tmp_path / "there", "--data", tmp_path / "here")
+        assert (result.exit_code, f"2 stay out, for they were erased here: {CONNECTOR}" in result.stderr) == (0, True)
+    assert exported(tmp_path / "here") == exported(tmp_path / "whole")
+
+
+def test_what_was_erased_stays_out_when_its_connector_has_begun_anew(tmp_path: Path) -> None:
+    in_store(tmp_path / "here", lambda store: written(store, line("a"), line("b"), instance=None))
+    old, late = (line("a"), line("b"), line("x")), line("c", at=FUTURE)
+    in_store(tmp_path / "there", lambda store: written(store, *old, late, blobs=(b"old",), instance=None))
+    in_store(tmp_path / "there", lambda store: written(store, line("d"), instance="work"))
+    erase(tmp_path / "here", "--connector", CONNECTOR)
+    in_store(tmp_path / "here", lambda store: written(store, line("b"), instance=None))
+    for fates in ({"added": 1, "unchanged": 1, "erased": 3}, {"unchanged": 2, "erased": 3}):
+        assert sums(merged(tmp_path / "there", tmp_path / "here")) == fates
+        assert texts(tmp_path / "here") == {"b": "", "c": ""}
+
+
+def test_an_owner_who_was_erased_here_does_not_come_back(tmp_path: Path) -> None:
+    for side in ("here", "there"):
+        in_store(tmp_path / side, lambda store: written(store, line("a", "secret")))
+    erase(tmp_path / "here", "--yes")
+    for options in (["--dry-run"], []):
+        assert sums(merged(tmp_path / "there", tmp_path / "here", *options)) == {"erased": 1}
+    assert OWNER not in in_store(tmp_path / "here", _subjects)
+    assert run("token", "create", "--data", tmp_path / "here", "--owner", OWNER).exit_code == 0
+    assert sums(merged(tmp_path / "there", tmp_path / "here")) == {"erased": 1}
+
+
+async def _subjects(store: RecordStore) -> list[str]:
+    return [each.subject for each in await store.central.owners()]
 
 
 def test_uploads_whose_records_have_not_come_wait_here_too(tmp_path: Path) -> None:
