@@ -26,7 +26,7 @@ class State(StrEnum):
     REFUSED = "refused"
     """A newer program took a step after which this one may not use it any more."""
     DAMAGED = "damaged"
-    """It is no database, or what was written to it is not there."""
+    """It is no database, or what was written to it is not there: one that has nothing in it was not left so."""
     MOVED = "moved"
     """What was in it is kept elsewhere now."""
     UNREADABLE = "unreadable"
@@ -76,6 +76,9 @@ def finish(path: Path, migrations: Migrations) -> Standing | None:
             if not path.exists():
                 return None
             with closing(connect(path)) as connection:
+                # To fill an empty one would make the loss of what was in it look like nothing ever written.
+                if not schema.found(connection)[0].taken:
+                    return Standing(None, schema.latest, State.DAMAGED)
                 with suppress(NewerVersion, MovedAway):
                     prepare(path, connection, schema)
                     schema.advance(path, connection, When.SWEEP)
@@ -96,6 +99,8 @@ def place_of(path: Path) -> str | None:
 
 def _standing(path: Path, schema: Schema, connection: sqlite3.Connection) -> Standing:
     found, unknown = schema.found(connection)
+    if not found.taken:
+        return Standing(None, schema.latest, State.DAMAGED)
     try:
         schema.version(path, connection)
     except MovedAway:

@@ -87,6 +87,13 @@ def test_a_damaged_file_is_told_and_the_others_are_brought_up(stored: Stored, up
     assert sorted(states(stored, exit_code=1)) == ["current"] * 3 + ["damaged"]
 
 
+def test_an_empty_file_is_damaged_and_not_filled(stored: Stored, upgraded: None) -> None:
+    """Else what was in it looks as if it had never been written."""
+    (stored.data / "records" / f"{stored.ann}.db").write_bytes(b"")
+    for options in (["--status"], [], ["--status"]):
+        assert states(stored, *options, exit_code=1).count("damaged") == 1
+
+
 def test_there_must_be_a_data_directory(tmp_path: Path) -> None:
     assert Stored(tmp_path, "").run("migrate", "--status").exit_code == 1
     assert list(tmp_path.iterdir()) == []
