@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from blobstore.errors import StorageUnavailable
+from blobstore.errors import Moved, StorageUnavailable
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import connect, is_damage
 from blobstore.traces import Traces
@@ -104,6 +104,8 @@ def _excused(what: Search, suspected: Sequence[int]) -> list[int]:
     for path in what.databases:
         try:
             _see(Path(what.root) / path, traces, what.silent, shown)
+        except Moved:  # it went meanwhile
+            continue
         except sqlite3.DatabaseError as error:
             if not is_damage(error):  # a damaged database excuses nothing
                 raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from blobstore import errors
 from blobstore.durable import make_folders
-from blobstore.errors import Damaged, OutOfSpace, StorageUnavailable
+from blobstore.errors import Damaged, Moved, OutOfSpace, StorageUnavailable
 from blobstore.sqlite import require_sound_sqlite, sqlite3
 
 LOCK_WAIT = 120.0
@@ -25,22 +25,41 @@ _FULL_CODES = ("SQLITE_FULL",)
 _DAMAGE_CODES = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode that any one thread at a time may use."""
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT / 1000, isolation_level=None, check_same_thread=False)
-    try:
-        for pragma in (
-            "synchronous = FULL",
-            "secure_delete = ON",  # FAST leaves most deleted rows readable
-            "foreign_keys = ON",
-            "temp_store = MEMORY",  # no content in temporary files of their own
-            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-        ):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-    except BaseException:
-        connection.close()
-        raise
+Identity = tuple[int, int]
+
+_SETTINGS = (
+    "synchronous = FULL",
+    "secure_delete = ON",  # FAST leaves most deleted rows readable
+    "foreign_keys = ON",
+    "temp_store = MEMORY",  # no content in temporary files of their own
+    f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+)
+
+
+def connect(path: Path, was: Identity | None = None) -> sqlite3.Connection:
+    """A connection in autocommit mode, to a file that is there, that any one thread at a time may use.
+
+    `was` is the file that is meant. Raises `Moved`, and makes no file, where there is none or it is another, also where
+    it lost its name meanwhile: then its log may have gone before this could see it, and what is read would be too old.
+    """
+    was = was or identity(path)
+    with in_place(path, was):
+        connection = open_file(path)
+        try:
+            connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()  # opens the log
+            require_in_place(path, was)
+            for setting in _SETTINGS:
+                connection.execute(f"PRAGMA {setting}").fetchall()
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+def open_file(path: Path, how: str = "mode=rw") -> sqlite3.Connection:
+    """A connection without settings; `how` as in SQLite's names that are addresses."""
+    name = f"{path.absolute().as_uri()}?{how}"
+    return sqlite3.connect(name, uri=True, timeout=BUSY_TIMEOUT / 1000, isolation_level=None, check_same_thread=False)
 
 
 def make_place(path: Path) -> None:
@@ -49,7 +68,34 @@ def make_place(path: Path) -> None:
     make_folders(path.parent)
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def make_file(path: Path) -> None:
+    """Make the file, empty, where there is none; its folder is there."""
+    open_file(path, "mode=rwc").close()
+
+
+def require_in_place(path: Path, was: Identity | None) -> Identity:
+    """Raise `Moved` where the file of this name is not, or not any more, what it was; give that back.
+
+    Whoever removes a database file does so before its log goes. So who finds it in place after the log was opened has
+    the log that belongs to it.
+    """
+    if was is None or identity(path) != was:
+        raise Moved(f"{path.name} was removed or replaced; start again")
+    return was
+
+
+@contextmanager
+def in_place(path: Path, was: Identity | None) -> Iterator[None]:
+    """What fails because the file has lost its name raises `Moved`: SQLite has many words for that."""
+    require_in_place(path, was)
+    try:
+        yield
+    except (sqlite3.Error, StorageUnavailable):
+        require_in_place(path, was)
+        raise
+
+
+def identity(path: Path) -> Identity | None:
     """What tells the file of this name from any other that ever had it; None when there is none.
 
     Never opens it: closing it again would drop the locks that this process has on it.

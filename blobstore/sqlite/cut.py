@@ -11,9 +11,9 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from blobstore.durable import sync_file
-from blobstore.errors import Damaged, StorageUnavailable
+from blobstore.errors import Damaged, Moved, StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import LOCK_WAIT, connect, is_busy, translated
+from blobstore.sqlite.connection import LOCK_WAIT, connect, identity, in_place, is_busy, translated
 
 PATIENCE = 1.0
 """Seconds that the first try waits for one file's lock, holding others; each further try waits one more."""
@@ -54,11 +54,11 @@ def cut(files: Callable[[], Sequence[Path]]) -> Iterator[Cut]:
 
 
 def is_sound(file: Path) -> bool:
-    """Whether the file, which is there, is a database, as far as its first page tells. Raises `StorageUnavailable`."""
+    """Whether the file is there, and a database, as far as its first page tells. Raises `StorageUnavailable`."""
     with ExitStack() as ending:
         try:
             _begin(file, ending)
-        except Damaged:
+        except (Damaged, Moved):
             return False
     return True
 
@@ -78,19 +78,32 @@ def _begin_everywhere(files: Callable[[], Sequence[Path]], ending: ExitStack) ->
 
 def _lock_all(files: Callable[[], Sequence[Path]], patience: float, locks: ExitStack) -> set[Path]:
     locked: set[Path] = set()
-    while new := [path for path in files() if path not in locked]:
-        for path in new:
-            with translated(path):
-                connection = locks.enter_context(closing(connect(path)))
-                connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-                connection.execute("BEGIN IMMEDIATE")  # ended when it is closed
-            locked.add(path)
-    return locked
+    while not locked.issuperset(named := list(files())):
+        for path in named:
+            if path not in locked and _lock(path, files, patience, locks):
+                locked.add(path)
+    return set(named)
+
+
+def _lock(path: Path, files: Callable[[], Sequence[Path]], patience: float, locks: ExitStack) -> bool:
+    """False where the file was named before it went. Raises `Moved` where it is named still."""
+    was = identity(path)
+    try:
+        with in_place(path, was), translated(path):
+            connection = locks.enter_context(closing(connect(path, was)))
+            connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+            connection.execute("BEGIN IMMEDIATE")  # ended when it is closed
+    except Moved:
+        if path in files() and not path.exists():
+            raise
+        return False
+    return True
 
 
 def _begin(path: Path, ending: ExitStack) -> sqlite3.Connection:
-    with translated(path):
-        connection = ending.enter_context(closing(connect(path)))
+    was = identity(path)
+    with in_place(path, was), translated(path):
+        connection = ending.enter_context(closing(connect(path, was)))
         connection.execute("BEGIN")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the snapshot begins with the first read
     return connection

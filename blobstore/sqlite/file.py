@@ -21,9 +21,22 @@ from typing import Any, Generic, Self, TypeVar
 
 from sqlite_utils import Migrations
 
-from blobstore.errors import Damaged, Moved, StorageUnavailable
+from blobstore.errors import Damaged, StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import begin, connect, identity, make_place, translate, translated, truncate, vacuum
+from blobstore.sqlite.connection import (
+    Identity,
+    begin,
+    connect,
+    identity,
+    in_place,
+    make_file,
+    make_place,
+    require_in_place,
+    translate,
+    translated,
+    truncate,
+    vacuum,
+)
 from blobstore.sqlite.versions import Schema, When, prepare
 
 T = TypeVar("T")
@@ -44,12 +57,14 @@ class _Job(Generic[T]):
 class SqliteFile:
     """An open database file. Make one with `open`; every method may be called from many tasks at once."""
 
-    def __init__(self, path: Path, schema: Schema, writer: sqlite3.Connection, readers: int, *, behind: bool) -> None:
-        """`behind`: there are steps to take before anything is written."""
+    def __init__(
+        self, path: Path, was: Identity, schema: Schema, writer: sqlite3.Connection, readers: int, *, behind: bool
+    ) -> None:
+        """`was`: the file that `writer` has open. `behind`: there are steps to take before anything is written."""
         self.path = path
         self._schema = schema
         self._behind = behind
-        self._identity = identity(path)
+        self._identity = was
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._reader_connections: list[sqlite3.Connection] = []
@@ -64,11 +79,12 @@ class SqliteFile:
 
         What would lock out programs of the version before waits for the first write (`blobstore.sqlite.versions`).
         Raises `Damaged`, `NewerVersion`, or another `StorageUnavailable` when it cannot be opened; where none is to be
-        made, `Moved` if there is none, and `Damaged` if there is nothing in it: that is not how anybody left it.
+        made, `Moved` if there is none, also where it went meanwhile, and `Damaged` if there is nothing in it: that is
+        not how anybody left it.
         """
         schema = Schema(migrations)
-        writer, taken = await asyncio.to_thread(_open_writer, path, schema, make)
-        return cls(path, schema, writer, readers, behind=taken < schema.due(taken, When.WRITING))
+        writer, was, taken = await asyncio.to_thread(_open_writer, path, schema, make)
+        return cls(path, was, schema, writer, readers, behind=taken < schema.due(taken, When.WRITING))
 
     async def read(self, transaction: Transaction[T]) -> T:
         """Run the function on one snapshot. It must not write, and must fetch what it gives back."""
@@ -133,21 +149,18 @@ class SqliteFile:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """A connection of its own that sees one moment, for a thread of the caller's; it must not write. Blocks."""
-        with self._translated():
-            self._require_in_place()
-            with closing(connect(self.path)) as connection:
-                connection.execute("PRAGMA query_only = ON")
-                connection.execute("BEGIN")
-                yield connection
+        with self._translated(), closing(connect(self.path, self._identity)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("BEGIN")
+            yield connection
 
     # -- readers ---------------------------------------------------------------------------------------------------
 
     def _read(self, transaction: Transaction[T]) -> T:
         with self._translated():
-            self._require_in_place()  # before a connection makes a file of the name that is free
             connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
             if connection is None:
-                connection = self._local.connection = connect(self.path)
+                connection = self._local.connection = connect(self.path, self._identity)
                 connection.execute("PRAGMA query_only = ON")
                 self._reader_connections.append(connection)
             connection.execute("BEGIN")
@@ -196,7 +209,6 @@ class SqliteFile:
             return
         try:
             with self._translated():
-                self._require_in_place()
                 self._catch_up(connection)
                 result = job.run(connection)
         except Exception as error:
@@ -263,22 +275,17 @@ class SqliteFile:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """As `translated`; what failed because the file has lost its name raises `Moved`."""
-        try:
-            with translated(self.path):
-                yield
-        except StorageUnavailable:
-            self._require_in_place()
-            raise
+        """As `translated`; where the file has lost its name, `Moved` is raised."""
+        with in_place(self.path, self._identity), translated(self.path):
+            yield
 
     def is_in_place(self) -> bool:
         """Whether the file still has its name."""
         return identity(self.path) == self._identity
 
     def _require_in_place(self) -> None:
-        """Raise `Moved` when the file has lost its name: what is committed to it would end with us."""
-        if not self.is_in_place():
-            raise Moved(f"{self.path.name} was removed or replaced while it was open; start again")
+        """Raise `Moved` where the file has lost its name: what is committed to it would end with us."""
+        require_in_place(self.path, self._identity)
 
     def _close(self) -> None:
         self._thread.join()
@@ -287,33 +294,33 @@ class SqliteFile:
             connection.close()
 
 
-def _open_writer(path: Path, schema: Schema, make: bool) -> tuple[sqlite3.Connection, int]:
-    """A connection, and how many steps the file has taken."""
+def _open_writer(path: Path, schema: Schema, make: bool) -> tuple[sqlite3.Connection, Identity, int]:
+    """A connection, which file it has open, and how many steps that has taken."""
     # The switch to WAL is not retried by SQLite's busy handler, and racing migrations fail: hence the lock.
     with translated(path):
         if make:
             make_place(path)
-        _require(path, make)
+        else:
+            require_in_place(path, identity(path))  # before its lock is made
         with file_lock(lock_of(path)):
-            _require(path, make)  # whoever had the lock may have removed it
-            connection = connect(path)
-            try:
-                if not make and not schema.found(connection)[0].taken:
-                    raise Damaged(f"{path.name} is empty")
-                return connection, prepare(path, connection, schema).taken
-            except BaseException:
-                connection.close()
-                raise
+            if make:
+                make_file(path)
+            was = require_in_place(path, identity(path))
+            with in_place(path, was):
+                connection = connect(path, was)
+                try:
+                    if not make and not schema.found(connection)[0].taken:
+                        raise Damaged(f"{path.name} is empty")
+                    taken = prepare(path, connection, schema).taken
+                except BaseException:
+                    connection.close()
+                    raise
+        return connection, was, taken
 
 
 def lock_of(path: Path) -> Path:
     """The lock under which a database file is made and migrated."""
     return path.with_name(path.name + ".lock")
-
-
-def _require(path: Path, make: bool) -> None:
-    if not make and identity(path) is None:
-        raise Moved(f"{path.name} is not there")
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sqlite_utils import Migrations
 
-from blobstore.errors import Damaged, MovedAway, NewerVersion, StorageUnavailable
+from blobstore.errors import Damaged, Moved, MovedAway, NewerVersion, StorageUnavailable
 from blobstore.sqlite import require_sound_sqlite, sqlite3
-from blobstore.sqlite.connection import connect, translated
+from blobstore.sqlite.connection import connect, identity, in_place, open_file, translated
 from blobstore.sqlite.file import file_lock, lock_of
 from blobstore.sqlite.versions import Schema, When, moved_to, prepare
 
@@ -50,10 +50,11 @@ def look(path: Path, migrations: Migrations) -> Standing:
     """
     require_sound_sqlite()
     schema = Schema(migrations)
+    was = identity(path)
     try:
         # Nobody has it open where there is no log: to read it as it lies makes no log either.
         how = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
-        with translated(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as connection:
+        with in_place(path, was), translated(path), closing(open_file(path, how)) as connection:
             return _standing(path, schema, connection)
     except Damaged:
         return Standing(None, schema.latest, State.DAMAGED)
@@ -69,13 +70,11 @@ def finish(path: Path, migrations: Migrations) -> Standing | None:
     require_sound_sqlite()
     schema = Schema(migrations)
     if not path.exists():
-        return None
+        return None  # and its lock is not made
     try:
-        # Looked for again under the lock: the file may have been removed as a whole, and to connect makes an empty one.
         with translated(path), file_lock(lock_of(path)):
-            if not path.exists():
-                return None
-            with closing(connect(path)) as connection:
+            was = identity(path)
+            with in_place(path, was), closing(connect(path, was)) as connection:
                 # To fill an empty one would make the loss of what was in it look like nothing ever written.
                 if not schema.found(connection)[0].taken:
                     return Standing(None, schema.latest, State.DAMAGED)
@@ -83,6 +82,8 @@ def finish(path: Path, migrations: Migrations) -> Standing | None:
                     prepare(path, connection, schema)
                     schema.advance(path, connection, When.SWEEP)
                 return _standing(path, schema, connection)
+    except Moved:
+        return None
     except Damaged:
         return Standing(None, schema.latest, State.DAMAGED)
     except StorageUnavailable:
@@ -91,10 +92,12 @@ def finish(path: Path, migrations: Migrations) -> Standing | None:
 
 def place_of(path: Path) -> str | None:
     """Where what was in a file is kept now, as its mark says; None where it has none, or is not there. Blocks."""
-    if not path.exists():
+    was = identity(path)
+    try:
+        with in_place(path, was), translated(path), closing(connect(path, was)) as connection:
+            return moved_to(connection)
+    except Moved:
         return None
-    with translated(path), closing(connect(path)) as connection:
-        return moved_to(connection)
 
 
 def _standing(path: Path, schema: Schema, connection: sqlite3.Connection) -> Standing:

@@ -7,6 +7,7 @@ otherwise learns that it has moved from `blobstore.sqlite.versions`.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,11 @@ from typing import Any, TypeVar
 from sqlite_utils import Migrations
 
 from blobstore.durable import sync_folder
-from blobstore.errors import WrongStore
+from blobstore.errors import Moved, WrongStore
 from blobstore.moving.section import Row, Section
 from blobstore.moving.sides import Change, Reading, Taking
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import begin, connect, make_place, translated
+from blobstore.sqlite.connection import begin, connect, make_file, make_place, translated
 from blobstore.sqlite.file import file_lock, lock_of
 from blobstore.sqlite.versions import Schema, leave_behind, moved_to, prepare
 
@@ -93,13 +94,11 @@ class SqliteSide:
     async def moved(self) -> str | None:
         def run() -> str | None:
             with translated(self._path):
-                if not self._path.exists():
-                    return "elsewhere"
-                connection = connect(self._path)
                 try:
-                    return moved_to(connection)
-                finally:
-                    connection.close()
+                    with closing(connect(self._path)) as connection:
+                        return moved_to(connection)
+                except Moved:  # it is not there
+                    return "elsewhere"
 
         return await self._run(run)
 
@@ -168,6 +167,7 @@ class SqliteSide:
                     self._require_free()
                     for suffix in SUFFIXES[:-1]:
                         self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+                    make_file(self._path)
                     connection = connect(self._path)
                     connection.execute("CREATE TABLE coming (one INTEGER)")
                     prepare(self._path, connection, self._schema)

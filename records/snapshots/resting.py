@@ -91,9 +91,9 @@ class Resting:
 
     def _is_sound(self, path: Path) -> bool:
         """Whether the file is there, and is a database."""
-        if path not in self._sound and path.exists() and is_sound(path):
+        if path not in self._sound and is_sound(path):
             self._sound.add(path)
-        return path in self._sound
+        return path in self._sound and path.exists()
 
 
 def _only(path: Path) -> list[Path]:

@@ -6,16 +6,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_utils import Database, Migrations
 
-from blobstore.errors import Damaged, NewerVersion, OutOfSpace, StorageUnavailable
+from blobstore.errors import Damaged, Moved, NewerVersion, OutOfSpace, StorageUnavailable
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import rewrite_table
+from blobstore.sqlite.connection import connect, rewrite_table
+from blobstore.sqlite.cut import cut, is_sound
 from blobstore.sqlite.file import SqliteFile, file_lock, try_file_lock
+from blobstore.sqlite.outside import State, finish, look, place_of
 
 MIGRATIONS = Migrations("test")
 
@@ -350,6 +353,109 @@ async def test_nothing_is_acknowledged_by_a_file_that_lost_its_name(file: Sqlite
         with pytest.raises(StorageUnavailable, match="removed or replaced"):
             await use
     assert file.path.exists() == in_its_place
+
+
+# -- a file that goes while it is opened -------------------------------------------------------------------------------
+
+
+def open_again(file: SqliteFile) -> None:
+    asyncio.run(SqliteFile.open(file.path, MIGRATIONS, make=False))
+
+
+def take_snapshot(file: SqliteFile) -> None:
+    with file.snapshot():
+        pass
+
+
+def lock_with_others(file: SqliteFile) -> None:
+    with cut(lambda: [file.path]):
+        pass
+
+
+OPENINGS: list[Callable[[SqliteFile], object]] = [
+    open_again,
+    take_snapshot,
+    lock_with_others,
+    lambda file: file._read(lambda db: db.execute("SELECT name FROM rows").fetchall()),  # a reader's first
+    lambda file: connect(file.path),
+]
+
+
+class Vanishing:
+    """The files of a database go as soon as one has connected to it, before the first statement."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, path: Path, suffixes: Sequence[str], *, in_its_place: bool) -> None:
+        self.times = 0
+        original = sqlite3.connect
+
+        def connect(*arguments: Any, **settings: Any) -> sqlite3.Connection:
+            connection = original(*arguments, **settings)
+            if self.times or path.name not in str(arguments[0]):
+                return connection
+            self.times = 1
+            for suffix in suffixes:
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            if in_its_place:
+                path.write_bytes(b"of another")
+            return connection
+
+        patch.setattr(sqlite3, "connect", connect)
+
+
+@pytest.mark.parametrize(
+    ("suffixes", "in_its_place"),
+    [([""], False), (["", "-wal"], False), (["", "-wal", "-shm"], False), (["", "-wal", "-shm"], True)],
+    ids=str,
+)
+@pytest.mark.parametrize("opening", OPENINGS)
+async def test_a_file_that_goes_while_it_is_opened_is_away(
+    file: SqliteFile,
+    monkeypatch: pytest.MonkeyPatch,
+    suffixes: Sequence[str],
+    opening: Callable[[SqliteFile], object],
+    in_its_place: bool,
+) -> None:
+    await insert(file, "kept in the log")
+    with monkeypatch.context() as patch:
+        vanishing = Vanishing(patch, file.path, suffixes, in_its_place=in_its_place)
+        if in_its_place and opening is lock_with_others:
+            with pytest.raises(Damaged):  # the one that is named now
+                await asyncio.to_thread(opening, file)
+        else:
+            with pytest.raises(Moved):
+                await asyncio.to_thread(opening, file)
+    assert vanishing.times
+    assert file.path.exists() == in_its_place
+    with pytest.raises(Moved):
+        await insert(file, "after")
+    with pytest.raises(Moved):
+        await file.read(lambda db: None)
+
+
+def _is_readable(path: Path) -> bool:
+    return look(path, MIGRATIONS).state is not State.UNREADABLE
+
+
+@pytest.mark.parametrize("suffixes", [[""], ["", "-wal", "-shm"]], ids=str)
+@pytest.mark.parametrize("looking", [place_of, is_sound, _is_readable, lambda path: finish(path, MIGRATIONS)])
+async def test_a_file_that_goes_while_it_is_looked_at_is_not_there(
+    file: SqliteFile, monkeypatch: pytest.MonkeyPatch, suffixes: Sequence[str], looking: Callable[[Path], object]
+) -> None:
+    with monkeypatch.context() as patch:
+        vanishing = Vanishing(patch, file.path, suffixes, in_its_place=False)
+        assert not await asyncio.to_thread(looking, file.path)
+    assert vanishing.times == 1
+    assert not file.path.exists()
+
+
+async def test_a_cut_leaves_out_what_went_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / f"{number}.db" for number in range(2)]
+    for path in paths:
+        await (await SqliteFile.open(path, MIGRATIONS)).close()
+    with monkeypatch.context() as patch:
+        Vanishing(patch, paths[1], [""], in_its_place=False)
+        with cut(lambda: [path for path in paths if path.exists()]) as moment:
+            assert moment.files == [paths[0]]
 
 
 # -- locks between processes ---------------------------------------------------------------------------------------

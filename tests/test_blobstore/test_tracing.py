@@ -9,7 +9,7 @@ import pytest
 
 from blobstore import tracing
 from blobstore.errors import StorageUnavailable
-from blobstore.sqlite.connection import connect
+from blobstore.sqlite.connection import connect, make_file
 from blobstore.tracing import Found, Hit, Search
 
 RNG = random.Random(4)
@@ -22,6 +22,7 @@ async def search(root: Path, *paths: str, databases: tuple[str, ...] = (), silen
 
 def database(path: Path, *values: bytes, table: str = "records") -> None:
     """A database with these texts in rows that stay."""
+    make_file(path)
     with closing(connect(path)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY, data TEXT)")

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,6 +19,7 @@ import blobstore.sqlite.file
 from blobstore.errors import Damaged, Moved, OverQuota, StorageUnavailable, WrongStore
 from blobstore.quota import WHOLE, Limit
 from blobstore.sqlite import sqlite3
+from blobstore.sqlite.connection import Identity
 from records.central import Owner
 from records.centrals.sqlite import SqliteCentral
 from records.consent.scope import Selector
@@ -24,6 +27,7 @@ from records.engine import Engine
 from records.engines.sharded import PerConnectorEngines
 from records.engines.sharded.pool import Pool
 from records.engines.sharded.shard import Shard
+from records.engines.sharded.switching import SUFFIXES, remove_files
 from records.errors import Fenced, SourceDamaged
 from records.layout import Topology
 from records.model import Order, Partition, Target
@@ -187,9 +191,9 @@ class Counted:
         self.files: set[str] = set()
         self.statements = 0
 
-    def connect(self, path: Path) -> sqlite3.Connection:
+    def connect(self, path: Path, was: Identity) -> sqlite3.Connection:
         self.files.add(path.name)
-        connection = hasty(path)
+        connection = hasty(path, was)
         connection.set_trace_callback(self._count)
         return connection
 
@@ -202,9 +206,9 @@ class Counted:
 _connect = blobstore.sqlite.file.connect
 
 
-def hasty(path: Path) -> sqlite3.Connection:
+def hasty(path: Path, was: Identity) -> sqlite3.Connection:
     """A connection that waits for no disk: a power cut is not what these tests are about, and files are many."""
-    connection = _connect(path)
+    connection = _connect(path, was)
     connection.execute("PRAGMA synchronous = OFF")
     return connection
 
@@ -489,6 +493,70 @@ async def test_an_erasure_that_dies_while_a_file_is_replaced_is_gone_on_with(
     assert (home == before) is (step != "remove_files")
     assert {name.partition(".")[0].removesuffix("seal") for name in opened.files()} == {home.stem, "placing"}
     await other.close()
+
+
+@pytest.mark.parametrize("write", [False, True])
+async def test_a_file_that_is_replaced_while_it_is_opened_is_looked_for_anew(
+    opened: Opened, write: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await opened.engine()
+    await apply(engine, place(0), put("a"))
+    await drain(engine)
+    home = await opened.file(0)
+    await erase_all(engine, 0)
+    other = await Opened.open(opened.directory)
+    late = await other.engine()
+    await late._homes.now()  # type: ignore[attr-defined]
+    connected, replaced, connect = threading.Event(), threading.Event(), sqlite3.connect
+
+    def connect_early(*arguments: Any, **settings: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **settings)
+        if home.name in str(arguments[0]) and not connected.is_set():
+            connected.set()
+            replaced.wait(30)
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", connect_early)
+        task = asyncio.create_task(
+            apply(late, place(0), put("b")) if write else late.page([place(0)], Order.ASC, None, 10)
+        )
+        await asyncio.to_thread(connected.wait, 30)
+        assert await engine.sanitize(5.0)
+        assert not home.exists()
+        replaced.set()
+        await task
+    assert keys_of((await engine.page([place(0)], Order.ASC, None, 10)).records) == ["b"] * write
+    await other.close()
+    await drain(engine)
+    assert await engine.sanitize(5.0)
+    assert {name.partition(".")[0].removesuffix("seal") for name in opened.files()} == {
+        (await opened.file(0)).stem,
+        "placing",
+    }
+
+
+@pytest.mark.parametrize("gone", range(1, len(SUFFIXES) + 1))
+async def test_a_file_that_is_being_removed_is_away_from_the_first_step_on(
+    opened: Opened, gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log goes after it: who opened the one without the other would read what was erased."""
+    engine = await opened.engine()
+    await apply(engine, place(0), put("a"))
+    home = await opened.file(0)
+    unlink, left = Path.unlink, iter([True] * gone)
+
+    def die_later(path: Path, missing_ok: bool = False) -> None:
+        if not next(left, False):
+            raise OSError("died")
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", die_later)
+        with suppress(StorageUnavailable):
+            remove_files(home)
+    with pytest.raises(Moved):
+        await Shard.begin(home, make=False)
 
 
 ERASER = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import connect
+from blobstore.sqlite.connection import connect, make_file
 from blobstore.sqlite.versions import Schema, prepare
 from records.engines.sqlite.schema import MIGRATIONS
 from records.model import Partition, Position, Put
@@ -26,6 +26,7 @@ class Bare:
     """Writes rows with `executemany`, a commit and its fsync for each batch."""
 
     def __init__(self, path: Path) -> None:
+        make_file(path)
         self._db = connect(path)
         prepare(path, self._db, Schema(MIGRATIONS))
         self._rows: list[tuple[object, ...]] = []

@@ -15,8 +15,9 @@ from blobstore.durable import sync_folder
 from blobstore.sqlite.connection import begin, connect, identity, translated
 from records.engines.sharded.file import unseal
 
-SUFFIXES = ("seal.db.lock", ".db.lock", ".db-journal", ".db-wal", ".db-shm", ".db")
-"""How the names of a shard's files go on. The database goes last: what a crash leaves is found by it."""
+SUFFIXES = (".db", ".db-journal", ".db-wal", ".db-shm", ".db.lock", "seal.db.lock")
+"""How the names of a shard's files go on, in the order in which they go: the database before its log, so that nobody
+takes it for whole without (`blobstore.sqlite.connection`). What a crash leaves is found by any of them."""
 
 PAUSE = 0.01
 """Seconds between two tries for a lock."""
@@ -28,7 +29,7 @@ PLACING = "placing.db.lock"
 @asynccontextmanager
 async def giving_up(path: Path) -> AsyncIterator[None]:
     """Hold the lock of the shard with this file."""
-    async with _locked(path.with_name(f"{path.stem}{SUFFIXES[0]}"), fcntl.LOCK_EX):
+    async with _locked(path.with_name(f"{path.stem}{SUFFIXES[-1]}"), fcntl.LOCK_EX):
         yield
 
 
