@@ -177,12 +177,13 @@ def _require_same(opening: Opening, known: Mapping[str, Any]) -> None:
 
 
 def readdress(data: Path, database_url: str | None) -> None:
-    """Write down where the database of a directory is now, if it has one."""
+    """Write down where the database of a directory is now; None: it has none, though it was to move into one."""
     path = data / CONFIGURATION
     if "database_url" in configured(path):
         lines = [line for line in path.read_text().splitlines(keepends=True) if not _ADDRESS.match(line)]
         write_durably(path, "".join(lines).encode())
-        _add(path, "database_url", database.without_password(database_url))
+        if database_url is not None:
+            _add(path, "database_url", database.without_password(database_url))
 
 
 def _fix_ledger(data: Path, path: Path, known: str | None, wanted: Path) -> None:

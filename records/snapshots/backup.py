@@ -18,6 +18,7 @@ from records.layout import CONFIGURATION, SECRET, STORE_ID
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.moments import moments
+from records.snapshots.places import require_in_one_place
 from records.snapshots.repository import BATCH, Repository
 from records.store import RecordStore
 
@@ -49,7 +50,8 @@ async def back_up(store: RecordStore, out: Path, *, keep: int | None = None, pro
     """Add a snapshot of the store to the backup in `out`, made if need be; `keep` only that many, newest first.
 
     Writers, erasures and collections go on. Blobs that the store itself has lost are listed as missing: the snapshot is
-    good without them, but somebody must be told. Raises `WrongStore`, `OutOfSpace`, `StorageUnavailable`.
+    good without them, but somebody must be told. Raises `WrongStore`, `OutOfSpace`, `StorageUnavailable`; the last also
+    where a part of the store is in files and another in a database.
     """
     _require_apart(store.directory, out)
     opened = Repository.for_writing(out, await store.blobs.catalogue.store_id())
@@ -95,11 +97,14 @@ class _Backup:
     async def _moment(self) -> Manifest:
         folder = await asyncio.to_thread(self._repository.begin)
         ledger = await self._store.ledger.position()  # before: what is written meanwhile may, or may not, be in it
+        await require_in_one_place(self._store)
         async with self._moments() as found:
             at = times.now()
             async with found.catalogue(folder) as catalogue:
                 await self._copy_blobs(catalogue, folder)
             await found.copy(folder)
+            await asyncio.to_thread(self._copy_plain, folder)
+        await require_in_one_place(self._store)
         return await asyncio.to_thread(self._finish, folder, at, ledger)
 
     async def _copy_blobs(self, catalogue: Catalogue, folder: Path) -> None:
@@ -131,10 +136,12 @@ class _Backup:
                 return
         raise _Overtaken
 
-    def _finish(self, folder: Path, at: str, ledger: Position) -> Manifest:
+    def _copy_plain(self, folder: Path) -> None:
         for name in PLAIN:
             if (self._store.directory / name).exists():
                 shutil.copyfile(self._store.directory / name, folder / name)
+
+    def _finish(self, folder: Path, at: str, ledger: Position) -> Manifest:
         store_id = (self._store.directory / STORE_ID).read_text()
         made = Manifest.of(folder, store_id, self._store.topology, self._repository.next_number(), at, ledger)
         for file in made.files:

@@ -70,6 +70,44 @@ def test_one_owner_moves_alone(stored: Stored, url: str, tmp_path: Path) -> None
     assert exported(stored, tmp_path, "back") == before
 
 
+def test_a_backup_is_refused_while_a_part_is_at_the_other_place(
+    stored: Stored, url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    def refused_backup() -> None:
+        told = stored.run("backup", str(tmp_path / "out"))
+        assert (told.exit_code, "the records of ann" in told.output) == (1, True), told.output
+        assert not list((tmp_path / "out").rglob("manifest.json"))
+
+    before = exported(stored, tmp_path, "before")
+    migrate(stored, "--to", "postgres", "--database-url", url, "--owner", "ann")
+    refused_backup()
+    migrate(stored, "--to", "postgres")
+    migrate(stored, "--to", "single", "--owner", "ann")
+    refused_backup()
+    migrate(stored, "--to", "postgres")
+    assert stored.run("backup", str(tmp_path / "out")).exit_code == 0
+    with stored_in(Topology.POSTGRES, request) as empty:
+        restored = Stored(tmp_path / "new", stored.ann)
+        told = restored.run(
+            "restore", str(tmp_path / "out"), "--ledger", str(stored.data / "erasures.ledger"), *empty.options[2:]
+        )
+        assert told.exit_code == 0, told.output
+        assert exported(restored, tmp_path, "restored") == before
+
+
+def test_a_backup_of_files_whose_move_was_cut_off_is_one_of_files(stored: Stored, url: str, tmp_path: Path) -> None:
+    before = exported(stored, tmp_path, "before")
+    migrate(stored, "--to", "postgres", "--database-url", url, "--owner", "ann")
+    migrate(stored, "--to", "single", "--owner", "ann")
+    assert stored.run("backup", str(tmp_path / "out")).exit_code == 0
+    ledger = str(stored.data / "erasures.ledger")
+    restored = Stored(tmp_path / "new", stored.ann)
+    told = restored.run("restore", str(tmp_path / "out"), "--ledger", ledger)
+    assert told.exit_code == 0, told.output
+    assert "database_url" not in (restored.data / "blobstore.toml").read_text()
+    assert exported(restored, tmp_path, "restored") == before
+
+
 def test_a_database_must_be_named(stored: Stored) -> None:
     result = stored.run("topology", "migrate", "--to", "postgres")
     assert result.exit_code == 1
