@@ -71,9 +71,18 @@ async def crashed(cluster: Cluster, seconds: float) -> None:
     await asyncio.to_thread(cluster.start)
 
 
+async def terminated(cluster: Cluster, seconds: float) -> None:
+    """Every second all sessions are ended, and at last the server crashes."""
+    ends = asyncio.get_running_loop().time() + 2 * seconds
+    while asyncio.get_running_loop().time() < ends:
+        await cluster.end_sessions()
+        await asyncio.sleep(1.0)
+    await crashed(cluster, seconds)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("outage", [cut_off, restarted, crashed] if SOAK else [restarted])
+@pytest.mark.parametrize("outage", [cut_off, restarted, crashed, terminated] if SOAK else [restarted])
 async def test_clients_of_a_database_that_goes_away_lose_nothing(
     outage: Callable[[Cluster, float], Coroutine[None, None, None]],
     tmp_path: Path,
@@ -97,7 +106,7 @@ async def test_clients_of_a_database_that_goes_away_lose_nothing(
                 await asyncio.sleep(0.05)
             large = group.create_task(slow_download(client, url, token.strip(), known, rng))
             gone = group.create_task(outage(cluster, sized(6.0, 10.0)))
-            if outage is not crashed:
+            if outage in (cut_off, restarted):
                 await until_ready(session, url, 503)
             await gone
             await until_ready(session, url, 200)

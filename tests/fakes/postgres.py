@@ -30,7 +30,7 @@ log_min_messages = warning
 
 
 class Cluster:
-    """A PostgreSQL server of our own on a Unix socket. Every method but `database` and `drop` blocks."""
+    """A PostgreSQL server of our own on a Unix socket. Every method that is no coroutine blocks."""
 
     def __init__(self, *, fsync: bool = False) -> None:
         self._programs = _programs()
@@ -104,6 +104,13 @@ class Cluster:
         """Remove a database, whoever uses it. Where the server is stopped it stays."""
         if self._server is not None:
             await self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def end_sessions(self) -> None:
+        """End every session of everybody, whatever it does."""
+        await self._execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid != pg_backend_pid()"
+        )
 
     async def _execute(self, sql: str) -> None:
         connection = await asyncpg.connect(self.url("postgres"))
