@@ -11,8 +11,9 @@ from records.merging.merge import Merging, Rules
 from records.merging.report import Merged
 from records.merging.rule import Fate
 from records.store import RecordStore
+from tools.configuration import configured
 from tools.looking import look_into
-from tools.opening import FLOOR, Opening, configured, run_with_store, store_options
+from tools.opening import FLOOR, Opening, run_with_store, store_options
 from tools.output import json_option, listing
 
 COLUMNS = (

@@ -1,15 +1,11 @@
-"""Opening a data directory from a command: its options, its configuration file, and the store itself.
+"""Opening a data directory from a command: its options, and the store itself.
 
 `--option`, `BLOBSTORE_OPTION` and the key in DIR's `blobstore.toml` mean the same, in that order of precedence. How
 records and blobs are kept is decided by the first command that makes the directory, and written into that file.
 """
 
 import asyncio
-import difflib
 import functools
-import json
-import re
-import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -19,15 +15,15 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from blobstore.durable import make_folders, write_durably
+from blobstore.durable import make_folders
 from blobstore.errors import BlobError, translated
 from blobstore.space import Floor
 from blobstore.sqlite.file import file_lock
-from records.erasure.ledger import NAME
 from records.errors import Invalid, RecordError
 from records.layout import CENTRAL, CONFIGURATION, Topology
 from records.store import RecordStore
 from tools import database
+from tools.configuration import add, configured, fix_ledger
 from tools.directory import require_store, require_whole
 from tools.sizes import SIZE
 
@@ -36,8 +32,6 @@ F = TypeVar("F", bound=Callable[..., object])
 
 TOPOLOGIES = [str(each) for each in Topology if each is not Topology.MEMORY]
 """What may be chosen: the topology of tests is lost with the process."""
-
-_ADDRESS = re.compile(r"\s*['\"]?database_url['\"]?\s*=")
 
 FLOOR = Floor(bytes=256 << 20, inodes=1000)
 """What stays free where the operator says nothing: room to delete, to erase and to write the logs of databases."""
@@ -160,11 +154,11 @@ def configure(opening: Opening, *, opened: bool = True) -> None:
             return
         for name, wanted, default in (("topology", opening.topology, "single"), ("blobs", opening.blobs, "file")):
             if name not in known:
-                _add(path, name, wanted or default)
+                add(path, name, wanted or default)
         if in_database and "database_url" not in known:
-            _add(path, "database_url", database.without_password(opening.database_url))
+            add(path, "database_url", database.without_password(opening.database_url))
         if opening.ledger is not None:
-            _fix_ledger(opening.data, path, known.get("ledger"), opening.ledger)
+            fix_ledger(opening.data, path, known.get("ledger"), opening.ledger)
 
 
 def _require_same(opening: Opening, known: Mapping[str, Any]) -> None:
@@ -176,47 +170,10 @@ def _require_same(opening: Opening, known: Mapping[str, Any]) -> None:
             raise click.ClickException(f"{opening.data} keeps {name} = {known[name]!r}, not {wanted!r}; {move}")
 
 
-def readdress(data: Path, database_url: str | None) -> None:
-    """Write down where the database of a directory is now; None: it has none, though it was to move into one."""
-    path = data / CONFIGURATION
-    if "database_url" in configured(path):
-        lines = [line for line in path.read_text().splitlines(keepends=True) if not _ADDRESS.match(line)]
-        write_durably(path, "".join(lines).encode())
-        if database_url is not None:
-            _add(path, "database_url", database.without_password(database_url))
-
-
-def _fix_ledger(data: Path, path: Path, known: str | None, wanted: Path) -> None:
-    """All programs must write to one ledger: the first that is told where it is writes that down."""
-    if known is not None and Path(known) != wanted.absolute():
-        raise click.ClickException(f"the erasure ledger is {known}; to move it, move the file and edit {path}")
-    if known is None and (data / NAME).exists():
-        raise click.ClickException(f"move {data / NAME} to {wanted} and add `ledger = {str(wanted)!r}` to {path}")
-    if known is None:
-        _add(path, "ledger", str(wanted.absolute()))
-
-
 def _topology(name: str) -> Topology:
     if name not in TOPOLOGIES:
         raise click.ClickException(f"there is no topology {name!r}; there are {', '.join(TOPOLOGIES)}")
     return Topology(name)
-
-
-def fix_topology(data: Path, topology: Topology, database_url: str | None = None) -> None:
-    """Write down that all records have come to another topology, and where the database is, if there is one."""
-    path = data / CONFIGURATION
-    with file_lock(data / "blobstore.lock"):
-        known = {**configured(path), "topology": str(topology)}
-        known.pop("database_url", None)
-        if database_url is not None:
-            known["database_url"] = database.without_password(database_url)
-        lines = (f"{name} = {json.dumps(value)}\n" for name, value in known.items())
-        write_durably(path, "".join(lines).encode())
-
-
-def _add(path: Path, name: str, value: str) -> None:
-    text = path.read_text() if path.exists() else ""
-    write_durably(path, (text + f"{name} = {json.dumps(value)}\n").encode())  # a JSON string is a TOML string
 
 
 @asynccontextmanager
@@ -274,34 +231,3 @@ def _read_configuration(context: click.Context, _: click.Parameter, data: Path |
         return None
     context.default_map = {**configured(data / CONFIGURATION), **(context.default_map or {})}
     return data
-
-
-def configured(path: Path) -> dict[str, Any]:
-    """What stands in a configuration file; nothing where there is none. Raises `click.ClickException`."""
-    try:
-        found = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{path} is not TOML: {error}") from error
-    for name in ("topology", "blobs", "ledger", "database_url"):
-        if not isinstance(found.get(name, ""), str):
-            raise click.ClickException(f"{path}: {name} must be a text, in quotes")
-    if database.has_password(found.get("database_url", "")):
-        raise click.ClickException(f"{path}: database_url must have no password, for {database.ELSEWHERE}")
-    return found
-
-
-def require_known_keys(data: Path, command: click.Command) -> None:
-    """Refuse a configuration in which something is no option of the command: a limit that is misspelt limits nothing.
-
-    Raises `click.ClickException`.
-    """
-    path = data / CONFIGURATION
-    names = [option.name for option in command.params if option.name is not None and option.name != "data"]
-    for key in configured(path).keys() - names:
-        close = difflib.get_close_matches(key.replace("-", "_"), names, 1)
-        meant = f"; do you mean `{close[0]}`?" if close else ""
-        raise click.ClickException(f"{path}: `{key}` is no option of `blobstore {command.name}`{meant}")

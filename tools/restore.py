@@ -12,7 +12,7 @@ from records.layout import CONFIGURATION
 from records.snapshots import restore as snapshots
 from records.snapshots.settling import Restored
 from tools import database
-from tools.opening import configured, readdress
+from tools.configuration import configured, readdress
 from tools.output import json_option, size
 from tools.progress import byte_bar
 

@@ -11,7 +11,8 @@ from records.times import duration
 from server.config import Config
 from server.run import serve as run_server
 from tools.authorization import Authorization, authorization_options
-from tools.opening import Opening, configure, require_known_keys, store_options
+from tools.configuration import require_known_keys
+from tools.opening import Opening, configure, store_options
 
 
 @click.command()

@@ -18,10 +18,11 @@ from records.moving.either import EitherEngines
 from records.moving.moves import Moves
 from records.moving.switching import Switched
 from records.store import RecordStore
+from tools.configuration import configured, fix_topology
 from tools.database import without_password
 from tools.directory import require_store
 from tools.down import tell_down
-from tools.opening import TOPOLOGIES, Opening, configured, fix_topology, messages, run_with_store, store_options
+from tools.opening import TOPOLOGIES, Opening, messages, run_with_store, store_options
 from tools.output import json_option, listing
 from tools.progress import row_bar
 

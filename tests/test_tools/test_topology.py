@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from records.layout import CONFIGURATION
 from tests.fakes.data_directory import CONNECTOR, Stored, make
-from tools.opening import CONFIGURATION, configured
+from tools.configuration import configured
 
 
 @pytest.fixture

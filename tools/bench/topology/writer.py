@@ -13,8 +13,9 @@ from pathlib import Path
 from records.layout import CONFIGURATION
 from tools.bench.bare import Bare, puts
 from tools.bench.topology.lines import BATCH, STREAM, batches, manifest
+from tools.configuration import configured
 from tools.local_sink import open_local_sink
-from tools.opening import Opening, configured
+from tools.opening import Opening
 
 OWNER = "bench"
 
