@@ -441,6 +441,7 @@ async def test_a_client_fetches_the_blob_of_a_record_that_it_sees(library: Conne
 
 async def test_a_blob_that_the_grant_hides_looks_like_one_that_is_not_there(library: Connector) -> None:
     blob_id = await covered(library, "x", b"cover", printed_at="1999-01-01T00:00:00Z")
+    tag = (await library.api.get(f"/v1/blobs/{blob_id}")).headers["ETag"]
     unknown = "blob_b3_" + 64 * "0"
     for bounds in (
         {"name": "books", "fields": ["title"]},
@@ -453,6 +454,15 @@ async def test_a_blob_that_the_grant_hides_looks_like_one_that_is_not_there(libr
         one, other = refused(hidden, 404, "blob_not_found"), refused(missing, 404, "blob_not_found")
         assert {**one, "request_id": ""} == {**other, "request_id": ""}
         assert hidden.headers.keys() == missing.headers.keys()
+        for headers in (
+            {"If-None-Match": tag},
+            {"If-None-Match": "*"},
+            {"If-Match": '"other"'},
+            {"Range": "bytes=99-"},
+        ):
+            for method in ("GET", "HEAD"):
+                answer = await seen.api.call(method, f"/v1/blobs/{blob_id}", headers=headers)
+                assert (answer.status, answer.headers.keys()) == (404, hidden.headers.keys())
         assert b"fetch_url" not in (await seen.page(bounds["name"])).body
     seen = await client(library, {"name": "books", "time_constraint": {"since": "1999-01-01T00:00:00Z"}})
     assert (await seen.api.get(f"/v1/blobs/{blob_id}")).body == b"cover"
