@@ -121,6 +121,7 @@ async def moves(fleet: Fleet, client: Marking, known: Acknowledged, rng: random.
     async with asyncio.TaskGroup() as group:
         work = [
             fleet.serve_for_ever(),
+            fleet.command_for_ever("gc", "--grace", "0"),  # or there is more garbage than it removes unasked
             Ingester(client, known, rng, "records").work(),
             Eraser(client, known, rng, "doomed", fleet, OWNER).work(),
         ]
