@@ -117,8 +117,12 @@ async def be_about_to_write(store: RecordStore) -> None:
 
 def test_commands_that_list_go_on_beside_a_damaged_file_and_name_it(stored: Stored, files: dict[str, Path]) -> None:
     assert stored.run("quota", "set", "--owner", "ann", "1GB").exit_code == 0
-    in_store(stored.data, be_about_to_write, storage=STORAGE)
-    damage(files["other"])
+
+    async def be_about_to_write_then_damage(store: RecordStore) -> None:
+        await be_about_to_write(store)
+        damage(files["other"])  # while it is awake: of one at rest these commands know all without a look at its file
+
+    in_store(stored.data, be_about_to_write_then_damage, storage=STORAGE)
     for command in (("topology", "show"), ("usage",), ("quota", "list")):
         found = stored.run(*command, "--json")
         assert (found.exit_code, found.stderr.partition(";")[0]) == (1, "of ann: the records of other cannot be read")
