@@ -42,7 +42,7 @@ def connect(path: Path, was: Identity | None = None) -> sqlite3.Connection:
     `was` is the file that is meant. Raises `Moved`, and makes no file, where there is none or it is another, also where
     it lost its name meanwhile: then its log may have gone before this could see it, and what is read would be too old.
     """
-    was = was or identity(path)
+    was = require_in_place(path, was or identity(path))
     with in_place(path, was):
         connection = open_file(path)
         try:
@@ -87,7 +87,6 @@ def require_in_place(path: Path, was: Identity | None) -> Identity:
 @contextmanager
 def in_place(path: Path, was: Identity | None) -> Iterator[None]:
     """What fails because the file has lost its name raises `Moved`: SQLite has many words for that."""
-    require_in_place(path, was)
     try:
         yield
     except (sqlite3.Error, StorageUnavailable):

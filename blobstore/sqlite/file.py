@@ -158,6 +158,7 @@ class SqliteFile:
 
     def _read(self, transaction: Transaction[T]) -> T:
         with self._translated():
+            self._require_in_place()
             connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
             if connection is None:
                 connection = self._local.connection = connect(self.path, self._identity)
@@ -209,6 +210,7 @@ class SqliteFile:
             return
         try:
             with self._translated():
+                self._require_in_place()
                 self._catch_up(connection)
                 result = job.run(connection)
         except Exception as error:
@@ -275,7 +277,7 @@ class SqliteFile:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """As `translated`; where the file has lost its name, `Moved` is raised."""
+        """As `translated`; what fails because the file has lost its name raises `Moved`."""
         with in_place(self.path, self._identity), translated(self.path):
             yield
 
