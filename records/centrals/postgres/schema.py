@@ -122,6 +122,7 @@ _UNSAMPLED = (
     unsampled("central.grants", "client", "connector", "document"),
     unsampled("central.connectors", "manifest"),
     unsampled("central.instances", "id"),
+    unsampled("central.homes", "holds"),
     unsampled("central.states", "instance", "stream", "value"),
     unsampled("central.targets", "target"),
     unsampled("central.samples", "key", "sealed"),
