@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ from blobstore.sqlite.file import file_lock
 from records.erasure.ledger import NAME
 from records.layout import CONFIGURATION, Topology
 from tools import database
-
-_ADDRESS = re.compile(r"\s*['\"]?database_url['\"]?\s*=")
 
 
 def configured(path: Path) -> dict[str, Any]:
@@ -67,21 +66,20 @@ def fix_ledger(data: Path, path: Path, known: str | None, wanted: Path) -> None:
 
 def readdress(data: Path, database_url: str | None) -> None:
     """Write down where the database of a directory is now; None: it has none, though it was to move into one."""
-    path = data / CONFIGURATION
-    if "database_url" in configured(path):
-        lines = [line for line in path.read_text().splitlines(keepends=True) if not _ADDRESS.match(line)]
-        write_durably(path, "".join(lines).encode())
-        if database_url is not None:
-            add(path, "database_url", database.without_password(database_url))
+    if "database_url" in configured(data / CONFIGURATION):
+        _replace(data / CONFIGURATION, {"database_url": database_url and database.without_password(database_url)})
 
 
 def fix_topology(data: Path, topology: Topology, database_url: str | None = None) -> None:
     """Write down that all records have come to another topology, and where the database is, if there is one."""
-    path = data / CONFIGURATION
+    address = database_url and database.without_password(database_url)
     with file_lock(data / "blobstore.lock"):
-        known = {**configured(path), "topology": str(topology)}
-        known.pop("database_url", None)
-        if database_url is not None:
-            known["database_url"] = database.without_password(database_url)
-        lines = (f"{name} = {json.dumps(value)}\n" for name, value in known.items())
-        write_durably(path, "".join(lines).encode())
+        _replace(data / CONFIGURATION, {"topology": str(topology), "database_url": address})
+
+
+def _replace(path: Path, values: Mapping[str, str | None]) -> None:
+    """Give these keys other values in one step (none: take it out); all else stays as it stands, comments too."""
+    key = re.compile(rf"\s*['\"]?({'|'.join(values)})['\"]?\s*=")
+    lines = [line for line in path.read_text().splitlines() if not key.match(line)]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in values.items() if value]
+    write_durably(path, "".join(line + "\n" for line in lines).encode())

@@ -23,8 +23,6 @@ _NO_SPACE = ("53100",)
 _GONE = ("42P01", "3F000")
 """A table or a schema that is not there: all of them are from a store's first day, until it moves away."""
 
-_FORBIDDEN = "42501"
-
 _LOCK_TIMEOUT = "55P03"
 
 

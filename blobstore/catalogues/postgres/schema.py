@@ -89,10 +89,10 @@ CREATE TABLE catalogue.volumes (
     PRIMARY KEY (namespace, holder)
 );
 {OUTBOX.format(schema="catalogue")};
-ALTER TABLE catalogue.blobs ALTER namespace SET STATISTICS 0;
-ALTER TABLE catalogue.holders ALTER namespace SET STATISTICS 0;
-ALTER TABLE catalogue.former ALTER namespace SET STATISTICS 0;
-ALTER TABLE catalogue.gone ALTER namespace SET STATISTICS 0;
+{unsampled("catalogue.blobs", "namespace")};
+{unsampled("catalogue.holders", "namespace")};
+{unsampled("catalogue.former", "namespace")};
+{unsampled("catalogue.gone", "namespace")};
 {unsampled("catalogue.claims", "namespace", "slot", "scope", "media_type")};
 {unsampled("catalogue.claims_by_slot", 2)};
 {unsampled("catalogue.leases", "slot", "scope")};

@@ -1,8 +1,8 @@
 """What counts against quotas, kept up to date in the transactions that change it.
 
-Triggers count generations and reservations. What a holder has stored depends on
-claims, too, whose table is dropped when it is written anew and may therefore stand in no trigger of another: it is
-counted by `joined`, `left`, `came` and `went`.
+Triggers count generations and reservations. What a holder has stored depends on claims, too, whose table is dropped
+when it is written anew and may therefore stand in no trigger of another: it is counted by `joined`, `left`, `came` and
+`went`.
 """
 
 from collections.abc import Iterable
