@@ -7,7 +7,8 @@ leaves, the service is started again (`tests.crash.after_cut`).
 import asyncio
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -55,23 +56,32 @@ class Marking(Client):
         self._disk.mark(str(note))
 
 
+@asynccontextmanager
+async def noting(
+    fleet: Fleet, disk: Disk, notes: Path, rng: random.Random, *options: str
+) -> AsyncIterator[tuple[Marking, Acknowledged]]:
+    """Work on a new directory, of which notes tell at each moment what was acknowledged."""
+    known = Acknowledged()
+    _, token = await fleet.command("token", "create", "--owner", OWNER, *options)
+    known.tokens[token.strip()] = OWNER
+    notes.mkdir()
+    async with clients() as session:
+        client = Marking(session, fleet, token.strip(), rng, known, disk, notes)
+        await client.note()
+        yield client, known
+        await client.note()
+    assert "Traceback" not in fleet.log.read_text(), fleet.log.read_text()[-5000:]
+    print(f"acknowledged {dict(known.kinds)}")
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_what_was_acknowledged_survives_a_power_cut_at_any_moment(
     tmp_path: Path, disk: Disk, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     fleet = Fleet(disk.path / "data", forks, tmp_path / "log")
-    known = Acknowledged()
-    _, token = await fleet.command("token", "create", "--owner", OWNER)
-    known.tokens[token.strip()] = OWNER
-    (tmp_path / "notes").mkdir()
-    async with clients() as session:
-        client = Marking(session, fleet, token.strip(), rng, known, disk, tmp_path / "notes")
-        await client.note()
+    async with noting(fleet, disk, tmp_path / "notes", rng) as (client, known):
         await work(fleet, client, known, rng, sized(100, 200))
-        await client.note()
-    assert "Traceback" not in fleet.log.read_text(), fleet.log.read_text()[-5000:]
-    print(f"acknowledged {dict(known.kinds)}")
     check = asking(forks, "tests.crash.after_cut", OWNER, "data")
     assert disk.after_every_cut(check, "strict,ext4,random", sized(3, 120)) == ""
 
@@ -101,17 +111,8 @@ async def test_a_move_and_the_erasure_of_a_connector_are_before_or_after_a_power
 ) -> None:
     """What was erased is in no file at all then, so in none that a connector lives in."""
     fleet = Fleet(disk.path / "data", forks, tmp_path / "log")
-    known = Acknowledged()
-    _, token = await fleet.command("token", "create", "--owner", OWNER, "--topology", "per-connector")
-    known.tokens[token.strip()] = OWNER
-    (tmp_path / "notes").mkdir()
-    async with clients() as session:
-        client = Marking(session, fleet, token.strip(), rng, known, disk, tmp_path / "notes")
-        await client.note()
+    async with noting(fleet, disk, tmp_path / "notes", rng, "--topology", "per-connector") as (client, known):
         await moves(fleet, client, known, rng, sized(2, 4))
-        await client.note()
-    assert "Traceback" not in fleet.log.read_text(), fleet.log.read_text()[-5000:]
-    print(f"acknowledged {dict(known.kinds)}")
     check = asking(forks, "tests.crash.after_cut", OWNER, "data", rng.choice(["single", "per-connector"]))
     assert disk.after_every_cut(check, "strict,ext4,random", sized(3, 120)) == ""
 
