@@ -1,0 +1,85 @@
+"""Blobs as objects of an S3-compatible store: keys below a prefix of a bucket, never given twice.
+
+Everything goes through boto3 and blocks; the store runs it in threads. Nothing is copied or renamed within S3: what is
+staged goes straight to its final key.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from blobstore.backend import ForeignObject, ObjectName
+from blobstore.backends.s3.abilities import Abilities, self_test
+from blobstore.backends.s3.client import Access, Client, connect, translated
+from blobstore.backends.s3.place import Place
+from blobstore.backends.s3.publishing import PARTS, Publisher
+from blobstore.backends.s3.reader import S3Reader
+from blobstore.backends.s3.removing import Remover
+from blobstore.errors import BlobNotFound
+
+__all__ = ["Access", "Place", "S3Backend"]
+
+THREADS = 32
+"""Calls at once: each waits for the network most of its time."""
+
+
+class S3Backend:
+    """Adapter of `blobstore.backend.Backend`. Make one with `connect`."""
+
+    def __init__(self, client: Client, place: Place, abilities: Abilities, options: Mapping[str, str]) -> None:
+        self._client = client
+        self._place = place
+        self._abilities = abilities
+        self._publisher = Publisher(client, place.bucket, options, conditional=abilities.conditional)
+        self._remover = Remover(client, place.bucket, place.prefix, versioned=abilities.versioned)
+
+    @classmethod
+    def connect(cls, place: Place, access: Access, options: Mapping[str, str] | None = None) -> Self:
+        """Try whether the store can do what blobs need, and use it. `options` go with each new object (encryption).
+
+        Raises `StorageUnavailable`, which says what is wrong.
+        """
+        client = connect(access, THREADS + PARTS)
+        return cls(client, place, self_test(client, place, options or {}), options or {})
+
+    def publish(self, name: ObjectName, staged: Path) -> None:
+        self._publisher.publish(self._place.key_of(name), staged)
+
+    def open(self, name: ObjectName) -> S3Reader:
+        size = self.size(name)
+        if size is None:
+            raise BlobNotFound(str(name.digest))
+        return S3Reader(self._client, self._place.bucket, self._place.key_of(name), size)
+
+    def size(self, name: ObjectName) -> int | None:
+        return self._publisher.size(self._place.key_of(name))
+
+    def remove(self, names: Sequence[ObjectName]) -> None:
+        self._remover.remove({self._place.key_of(name) for name in names})
+
+    def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
+        seen = ""  # versions of one key follow each other
+        for key, size in self._rows():
+            if key == seen or self._place.is_own(key):
+                continue
+            seen = key
+            name = self._place.name_of(key)
+            yield (name, size) if name is not None else ForeignObject(key.removeprefix(self._place.prefix), size)
+        for key, _ in self._remover.uploads():
+            if self._place.name_of(key) is None:
+                yield ForeignObject(key.removeprefix(self._place.prefix), 0)
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._publisher.close()
+        self._client.close()
+
+    def _rows(self) -> Iterator[tuple[str, int]]:
+        """(key, bytes) of all there is below the prefix, old versions and marks of deletions too."""
+        listing = "list_object_versions" if self._abilities.versioned else "list_objects_v2"
+        with translated("listing objects"):
+            pages: Any = self._client.get_paginator(listing)
+            for page in pages.paginate(Bucket=self._place.bucket, Prefix=self._place.prefix):
+                rows = [*page.get("Contents", ()), *page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+                for row in sorted(rows, key=lambda row: str(row["Key"])):
+                    yield row["Key"], row.get("Size", 0)
