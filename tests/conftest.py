@@ -17,6 +17,7 @@ import pytest
 from records.layout import Topology
 from tests.fakes.postgres import Cluster
 from tests.fakes.power import Disk
+from tests.fakes.s3 import S3Server
 from tests.fakes.topologies import Storage, stored_in
 from tests.fakes.warm import forking
 
@@ -34,6 +35,7 @@ ALLOWED_SKIPS = (
     "no C compiler",
     "permissions do not bind root",
     "no --other-token was given",
+    "this medium does not keep removed objects for their readers",
     "the server has no grants of its own",
 )
 """Why a test may be skipped; any other reason fails the run."""
@@ -112,6 +114,14 @@ def postgres() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 store that this session shares; a test that stops it makes an `S3Server` of its own."""
+    server = S3Server()
+    yield server
+    server.remove()
 
 
 @pytest.fixture
