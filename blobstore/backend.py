@@ -41,6 +41,13 @@ class Reader(Protocol):
         """A descriptor fit for sendfile, or None where there is none."""
         ...
 
+    def path(self) -> str | None:
+        """Where another program finds these bytes as a file: below the folder of all blobs, steps parted by `/`.
+
+        Made of the object's name alone. None where they are in no file of their own.
+        """
+        ...
+
     def close(self) -> None:
         """Harmless when called twice."""
         ...

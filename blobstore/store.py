@@ -56,6 +56,10 @@ class OpenBlob:
         """A descriptor fit for sendfile at any offset, or None."""
         return self._reader.fileno()
 
+    def path(self) -> str | None:
+        """Where the bytes are a file below the folder of all blobs, or None; see `Reader.path`."""
+        return self._reader.path()
+
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes; fewer only at the end of the blob. Keep `length` at a few MiB."""
         data = await self._store.submit(self._reader.read, offset, length)

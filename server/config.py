@@ -34,6 +34,9 @@ class Config:
     the data directory. Where less than `floor` is free on the data's disk, nothing more is taken in and the server says
     it is not ready. `topology` and `database_url` are how the directory keeps its records, as in `RecordStore.open`.
 
+    `sendfile`: the proxy in front reads blobs that are files by itself, where it says that it can; see
+    `server.delegated`.
+
     At most `max_uploads` bodies of blobs and `max_ingests` of records are received at once; who comes on top waits for
     `slot_wait` seconds.
 
@@ -56,6 +59,7 @@ class Config:
     max_uploads: int = 64
     max_ingests: int = 16
     slot_wait: float = 2.0
+    sendfile: bool = False
     introspect: Introspect | None = None
     authorization_servers: tuple[str, ...] = ()
     introspect_clients: Mapping[str, str] = field(default_factory=dict, repr=False)

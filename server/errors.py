@@ -165,6 +165,8 @@ def shape(error: Exception, method: str) -> Shape:
     """The row of the table for an exception, or for the nearest of its bases; `UNEXPECTED` when there is none."""
     if isinstance(error, Ambiguous) and method not in READS:
         return AMBIGUOUS_WRITE
+    if isinstance(error, ContentMismatch) and method in READS:
+        return TABLE[StorageUnavailable]  # who reads has declared nothing: what is stored is damaged
     return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), UNEXPECTED)
 
 

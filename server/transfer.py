@@ -51,6 +51,22 @@ class End(StrEnum):
     GONE = "gone"  # the client left, or took nothing for too long
     REVOKED = "revoked"  # the caller may no longer have them
     FAILED = "failed"  # the bytes could not be read, or the server stopped
+    DELEGATED = "delegated"  # somebody else sends them: how many went, and whether any, is not known here
+
+
+class Sending(Protocol):
+    """An answer with bytes on its way, whoever sends them."""
+
+    end: End
+
+    @property
+    def sent(self) -> tuple[ByteRange, ...]:
+        """The ranges of the blob that the caller may have by now."""
+        ...
+
+    async def send(self, request: Request) -> StreamResponse:
+        """Send the answer."""
+        ...
 
 
 class Delivery:

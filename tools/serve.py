@@ -53,6 +53,12 @@ from tools.opening import Opening, configure, store_options
     envvar="BLOBSTORE_DRAIN",
     help="Seconds to finish requests.",
 )
+@click.option(
+    "--sendfile",
+    type=click.Choice(["nginx"]),
+    envvar="BLOBSTORE_SENDFILE",
+    help="The proxy in front reads blobs that are files by itself (deploy/nginx).",
+)
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option(
     "--history",
@@ -74,6 +80,7 @@ def serve(
     max_uploads: int,
     max_ingests: int,
     drain: float,
+    sendfile: str | None,
     public_url: str | None,
     history: str,
     validate_records: bool,
@@ -94,6 +101,7 @@ def serve(
         database_url=opening.database_url,
         max_uploads=max_uploads,
         max_ingests=max_ingests,
+        sendfile=sendfile is not None,
         public_url=public_url,
         history=remembered,
         ledger=opening.ledger,

@@ -65,7 +65,8 @@ class FilesystemBackend:
         with translated("blobs"), self._opened(steps) as chain:
             if len(chain) > len(steps) and _size(leaf, chain[-1]) is not None:
                 with suppress(FileNotFoundError):
-                    return FileReader(os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=chain[-1]))
+                    descriptor = os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=chain[-1])
+                    return FileReader(descriptor, "/".join((*steps, leaf)))
         raise BlobNotFound(str(name.digest))
 
     def size(self, name: ObjectName) -> int | None:
@@ -128,8 +129,9 @@ class FilesystemBackend:
 class FileReader:
     """Adapter of `blobstore.backend.Reader`; keeps the bytes readable when the file is removed."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: str) -> None:
         self._descriptor = descriptor
+        self._path = path
         self.size = os.fstat(descriptor).st_size
 
     def read(self, offset: int, length: int) -> bytes:
@@ -143,6 +145,9 @@ class FileReader:
 
     def fileno(self) -> int:
         return self._descriptor
+
+    def path(self) -> str:
+        return self._path
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1

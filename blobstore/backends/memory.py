@@ -53,5 +53,8 @@ class MemoryReader:
     def fileno(self) -> None:
         return None
 
+    def path(self) -> None:
+        return None
+
     def close(self) -> None:
         """Nothing to let go of."""

@@ -11,12 +11,13 @@ from records.slots import WHOLE_RECORD
 from records.writing.links import DEFAULT_MEDIA_TYPE, media_type
 from server import params, wire
 from server.body import pieces, require_identity
+from server.delegated import delegated
 from server.digests import MalformedDigest, parse_digest
 from server.keys import CALLER, CONFIG, STORE, UPLOADS
 from server.patience import patiently
 from server.ranges import ByteRange
 from server.representation import Representation, answer
-from server.transfer import Delivery
+from server.transfer import Delivery, Sending
 
 _DIGESTS = ("Content-Digest", "Repr-Digest")
 
@@ -69,7 +70,9 @@ async def download(request: web.Request) -> web.StreamResponse:
             filename=found.filename,
         )
         reply = answer(request.method, request.headers, what)
-        delivery = Delivery(found.blob, reply, caller.is_still_allowed)
+        delivery: Sending = Delivery(found.blob, reply, caller.is_still_allowed)
+        if request.app[CONFIG].sendfile:
+            delivery = delegated(request, reply, found.blob.path()) or delivery
         spans = [(part.start, part.stop) for part in reply.body if isinstance(part, ByteRange)]
         disclosure = await store.disclosures.blob(caller.scope, found.digest, found.place, spans)
         try:

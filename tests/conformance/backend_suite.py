@@ -5,7 +5,7 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -125,6 +125,14 @@ class BackendSuite:
         backend.remove([names[0]])
         assert backend.size(names[0]) is None
         assert listed(backend) == {names[1]: 4, names[2]: 4}
+
+    def test_a_path_is_made_of_the_name_alone(self, backend: Backend, staged: Stage) -> None:
+        name = name_of(b"data")
+        backend.publish(name, staged(b"data"))
+        with closing(backend.open(name)) as reader:
+            hexadecimal = name.digest.hex
+            steps = [name.namespace, hexadecimal[:2], hexadecimal[2:4], f"{hexadecimal}.{name.generation}"]
+            assert reader.path() in (None, "/".join(steps))
 
     # -- open ------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from blobstore.errors import BlobError, OutOfSpace, StorageUnavailable, WrongStore
+from blobstore.errors import BlobError, ContentMismatch, OutOfSpace, StorageUnavailable, WrongStore
 from records.central import Owner
 from records.consent.access import GrantEnded
 from records.consent.scope import Scope
@@ -49,6 +49,11 @@ NEVER_ANSWERED = {WrongStore, Rejected, TooLong}
 )
 def test_every_error_of_the_layers_has_its_answer(kind: type[Exception]) -> None:
     assert shape(made(kind), "GET") is not UNEXPECTED
+
+
+def test_damage_is_not_the_readers_fault() -> None:
+    damage = ContentMismatch("the stored bytes end too early")
+    assert (shape(damage, "GET").status, shape(damage, "HEAD").status, shape(damage, "POST").status) == (503, 503, 400)
 
 
 def test_the_message_of_what_may_hold_content_or_places_is_not_shown() -> None:

@@ -42,6 +42,9 @@ class S3Reader:
     def fileno(self) -> None:
         return None
 
+    def path(self) -> None:
+        return None
+
     def close(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:

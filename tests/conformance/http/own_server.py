@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from records.layout import Topology
 from records.store import RecordStore
@@ -22,11 +23,14 @@ class Target:
     base_url: str
     token: str
     other_token: str | None
+    directory: Path | None = None
 
 
 @contextmanager
-def serving(directory: Path, topology: Topology = Topology.SINGLE, database_url: str | None = None) -> Iterator[Target]:
-    """Serve a directory on a free port for the length of the block."""
+def serving(
+    directory: Path, topology: Topology = Topology.SINGLE, database_url: str | None = None, **options: Any
+) -> Iterator[Target]:
+    """Serve a directory on a free port for the length of the block; other options are those of `Config`."""
     stop = asyncio.Event()
     loop: Future[asyncio.AbstractEventLoop] = Future()
     target: Future[Target] = Future()
@@ -34,7 +38,7 @@ def serving(directory: Path, topology: Topology = Topology.SINGLE, database_url:
     async def run() -> None:
         loop.set_result(asyncio.get_running_loop())
         try:
-            async with _served(directory, topology, database_url) as served:
+            async with _served(directory, topology, database_url, options) as served:
                 target.set_result(served)
                 await stop.wait()
         except Exception as error:
@@ -50,12 +54,14 @@ def serving(directory: Path, topology: Topology = Topology.SINGLE, database_url:
 
 
 @asynccontextmanager
-async def _served(directory: Path, topology: Topology, database_url: str | None) -> AsyncIterator[Target]:
+async def _served(
+    directory: Path, topology: Topology, database_url: str | None, options: dict[str, Any]
+) -> AsyncIterator[Target]:
     store = await RecordStore.open(directory, topology=topology, database_url=database_url)
-    config = Config(port=0)
+    config = Config(port=0, **options)
     try:
         tokens = [await store.access.create_owner_token(subject, None) for subject in ("ada", "bob")]
         async with listening(make_app(store, config), config) as url:
-            yield Target(url, *tokens)
+            yield Target(url, *tokens, directory)
     finally:
         await store.close()
