@@ -22,6 +22,7 @@ from records.consent.consents import Consents
 from records.copies import Copies
 from records.erasure.erasures import Erasures
 from records.erasure.ledger import NAME, Ledger
+from records.erasure.ledgers.file import FileLedger
 from records.erasure.residue import Residues
 from records.holdings import Holdings
 from records.keyring import Keyring
@@ -136,7 +137,7 @@ class RecordStore:
             blobs = await BlobStore.open(directory, floor, parts.catalogue)
             failing.push_async_callback(blobs.close)
             await require_agreement(directory, topology, parts.central, blobs.catalogue)
-            written = await Ledger.open(ledger or directory / NAME, store_id)
+            written = await FileLedger.open(ledger or directory / NAME, store_id)
             failing.pop_all()
         return cls(directory, blobs, parts, keyring, written, validate=validate)
 

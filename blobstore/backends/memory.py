@@ -58,3 +58,21 @@ class MemoryReader:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+class MemoryNotes:
+    """Adapter of `blobstore.notes.Notes`."""
+
+    exclusive = True
+
+    def __init__(self) -> None:
+        self._notes: dict[str, bytes] = {}
+
+    def read(self, name: str) -> bytes | None:
+        return self._notes.get(name)
+
+    def create(self, name: str, data: bytes) -> bool:
+        return self._notes.setdefault(name, data) is data
+
+    def names(self, folder: str, after: str = "") -> Iterator[str]:
+        return iter(sorted(name for name in self._notes if name.startswith(folder) and name > after))

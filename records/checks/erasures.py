@@ -9,7 +9,7 @@ import msgspec
 from blobstore.findings import Finding, Severity, Suspicion
 from records import times
 from records.central import ErasureJob, Owner
-from records.erasure import receipts
+from records.erasure import ledger, receipts
 from records.signing import NotGenuine
 from records.store import RecordStore
 
@@ -32,7 +32,7 @@ class ErasureChecks:
             if job.state != "done":
                 yield partial(self._judge_unfinished, job)
                 continue
-            if not self._ledger.has(job.id):
+            if not await self._ledger.has(job.id):
                 yield partial(self._judge_ledger, owner, job)
             if _void(job, self._public_key) is not None:
                 yield partial(self._judge_receipt, owner, job.id)
@@ -45,11 +45,11 @@ class ErasureChecks:
         return Finding("erasure_unfinished", Severity.DEBRIS, job.id, message)
 
     async def _judge_ledger(self, owner: Owner, job: ErasureJob) -> Finding | None:
-        if self._ledger.has(job.id):
+        if await self._ledger.has(job.id):
             return None
         message = "it is not on the erasure ledger: restoring an older snapshot would bring back what it erased"
         try:
-            mend = partial(self._ledger.write, self._erasures.entry(owner, job))
+            mend = partial(ledger.write, self._ledger, self._erasures.entry(owner, job))
         except msgspec.MsgspecError:
             message += "; and what it erased cannot be read any more"
             return Finding("ledger_incomplete", Severity.ERROR, job.id, message)

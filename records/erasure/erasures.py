@@ -27,6 +27,7 @@ from records.audit.outboxes import Audit
 from records.central import Central, ErasureJob, Owner, Seen
 from records.copies import Copies
 from records.engine import Engines
+from records.erasure import ledger as ledgers
 from records.erasure import receipts
 from records.erasure.coverage import Coverage
 from records.erasure.erasing import Erasing, reason
@@ -296,7 +297,7 @@ class Erasures:
         if not report.gone:
             if not await self._residues.are_kept(job.id):  # cut off before its first step
                 await self._residues.keep(job.id, await self._sampled(owner, report.covered))
-            await self._ledger.write(self._entry(owner, report))
+            await ledgers.write(self._ledger, self._entry(owner, report))
             report = await self._erasing.remove(owner, report)
         complete = (
             await self._earlier_are_gone(owner, report, deadline)

@@ -21,7 +21,8 @@ from blobstore.catalogue import Stored
 from blobstore.copying import copy_object, verify_object
 from blobstore.durable import make_folders, sync_folder, write_durably
 from blobstore.errors import BlobError, Damaged, StorageUnavailable, WrongStore, translated
-from records.erasure.ledger import NAME, Read, read
+from records.erasure.ledger import NAME, Read
+from records.erasure.ledgers.file import read
 from records.keyring import Keyring
 from records.layout import RECORDS, RESTORING, Topology
 from records.snapshots import manifest

@@ -18,6 +18,7 @@ from records import times
 from records.audit import spine
 from records.central import Owner
 from records.checks.accounts import accounts
+from records.erasure import ledger as ledgers
 from records.erasure.ledger import Entry
 from records.erasure.replay import replay
 from records.snapshots import manifest
@@ -56,7 +57,7 @@ async def settle(
         erased = await replay(store, entries)
         for owner in owners:  # a ledger that begins anew must know what the snapshot knows
             async for job in store.erasures.jobs(owner):
-                await store.ledger.write(store.erasures.entry(owner, job))
+                await ledgers.write(store.ledger, store.erasures.entry(owner, job))
         for owner in owners:
             await settling.begin_anew(owner)
         await store.collector.remove_condemned()

@@ -70,7 +70,7 @@ STEPS = [
     ("blobstore.store._check_store_id", 3),
     ("blobstore.store.FilesystemBackend", 4),
     ("records.store.require_agreement", 4),
-    ("records.store.Ledger.open", 4),
+    ("records.store.FileLedger.open", 4),
 ]
 
 

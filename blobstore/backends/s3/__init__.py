@@ -11,6 +11,7 @@ from typing import Any, Self
 from blobstore.backend import ForeignObject, ObjectName
 from blobstore.backends.s3.abilities import Abilities, self_test
 from blobstore.backends.s3.client import Access, Client, connect, translated
+from blobstore.backends.s3.notes import S3Notes
 from blobstore.backends.s3.place import Place
 from blobstore.backends.s3.publishing import PARTS, Publisher
 from blobstore.backends.s3.reader import S3Reader
@@ -32,6 +33,7 @@ class S3Backend:
         self._abilities = abilities
         self._publisher = Publisher(client, place.bucket, options, conditional=abilities.conditional)
         self._remover = Remover(client, place.bucket, place.prefix, versioned=abilities.versioned)
+        self.notes = S3Notes(client, place, options, exclusive=abilities.conditional)
 
     @classmethod
     def connect(cls, place: Place, access: Access, options: Mapping[str, str] | None = None) -> Self:

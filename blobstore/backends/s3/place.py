@@ -19,6 +19,10 @@ SELF_TEST = "self-test/"
 """What lies below this is made by a self-test, which removes it again."""
 
 
+LEDGER = ("ledger/", "ledger-bundles/")
+"""What lies below these is the ledger of what was erased."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A bucket and what all keys in it begin with (`""`, or ending in a slash)."""
@@ -58,4 +62,5 @@ class Place:
 
     def is_own(self, key: str) -> bool:
         """Whether the key is of something else than a blob that belongs here all the same."""
-        return key == self.prefix + STORE_ID or key.startswith(self.prefix + SELF_TEST)
+        name = key.removeprefix(self.prefix)
+        return key.startswith(self.prefix) and (name == STORE_ID or name.startswith((SELF_TEST, *LEDGER)))
