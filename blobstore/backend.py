@@ -59,6 +59,28 @@ class Backend(Protocol):
     Errors: `StorageUnavailable` when the medium does not answer, `OutOfSpace` when it is full.
     """
 
+    @property
+    def threads(self) -> int:
+        """Calls that are worth making at once."""
+        ...
+
+    @property
+    def lacks(self) -> Sequence[str]:
+        """What a medium of this kind may do and this one does not, in words for the operator; empty where it does."""
+        ...
+
+    def bind(self, store_id: str) -> str:
+        """The id of the store that these bytes belong to: the first who asks decides, and it is durable."""
+        ...
+
+    def bound(self) -> str | None:
+        """The id that `bind` wrote, or None where nobody asked yet, or it is gone."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Whether there is no object at all; what is foreign may or may not count as one."""
+        ...
+
     def publish(self, name: ObjectName, staged: Path) -> None:
         """Put the staged file's bytes under `name`; when this returns they are durable under it.
 
@@ -82,4 +104,8 @@ class Backend(Protocol):
 
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         """Everything in the backend's space, with lengths, in no order; what comes or goes meanwhile may be missed."""
+        ...
+
+    def close(self) -> None:
+        """Wait for what is under way, and let go of the medium; readers are closed before. Harmless when repeated."""
         ...

@@ -9,22 +9,23 @@ import secrets
 import time
 from collections.abc import AsyncIterable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from blobstore.backend import Backend, ObjectName, Reader
-from blobstore.backends.filesystem import FilesystemBackend
+from blobstore.backends.where import IN_FILES, Where
 from blobstore.catalogue import Catalogue, Claim, Lease, Stored
 from blobstore.catalogues.sqlite import SqliteCatalogue
 from blobstore.digest import Content, Digest
-from blobstore.durable import make_folders, write_durably
-from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, WrongStore, translated
+from blobstore.durable import make_folders
+from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, WrongStore
+from blobstore.mark import NAME as STORE_ID
+from blobstore.mark import mark
 from blobstore.quota import NOTHING_BESIDE, Beside
 from blobstore.reservation import Reservation
 from blobstore.space import NO_FLOOR, Floor, Space
-from blobstore.sqlite.file import file_lock
 from blobstore.staging import StagedFile, Staging
 from blobstore.upload import Expected, Slot, Upload
 
@@ -35,8 +36,8 @@ P = ParamSpec("P")
 
 LEASE_SECONDS = 300.0
 RENEW_SECONDS = 60.0
-CLAIM_SECONDS = 7 * 24 * 3600.0
 IO_THREADS = 8
+CLAIM_SECONDS = 7 * 24 * 3600.0
 
 
 class OpenBlob:
@@ -62,7 +63,7 @@ class OpenBlob:
 
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes; fewer only at the end of the blob. Keep `length` at a few MiB."""
-        data = await self._store.submit(self._reader.read, offset, length)
+        data = await self._store.ask(self._reader.read, offset, length)
         if len(data) < min(length, self.size - offset):
             raise ContentMismatch("the stored bytes end too early")
         return data
@@ -85,52 +86,56 @@ class BlobStore:
         catalogue: Catalogue,
         staging: Staging,
         space: Space | None = None,
-        directory: Path | None = None,
     ) -> None:
-        """`space` is the disk that bytes go to; without it nobody asks whether there is room.
-
-        `directory` is where the bytes are, and the id of the catalogue that knows them.
-        """
+        """`space` is the disk that bytes go to, staged ones at least; without it nobody asks whether there is room."""
         self.backend = backend
         self.catalogue = catalogue
         self.staging = staging
         self.space = space
-        self._directory = directory
         self._reservations: dict[str, Reservation] = {}
+        # Two, so that a store of S3 which hangs does not keep others from receiving and hashing.
         self._pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="blob-io")
+        self._asking = ThreadPoolExecutor(backend.threads, thread_name_prefix="blob-backend")
         self._unended: set[Lease] = set()
         self._background: set[asyncio.Task[object]] = set()
         self._renewal: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, directory: Path, floor: Floor = NO_FLOOR, catalogue: Catalogue | None = None) -> Self:
-        """Open, or make, a store on the filesystem; `floor` is what must stay free there.
+    async def open(
+        cls, directory: Path, floor: Floor = NO_FLOOR, catalogue: Catalogue | None = None, where: Where = IN_FILES
+    ) -> Self:
+        """Open, or make, a store whose bytes are where `where` says; `floor` is what must stay free in `directory`.
 
         `catalogue` is one that was opened elsewhere, and is closed with the store, or when this fails; without it the
-        store has one in SQLite. Raises `WrongStore` when the directory's blobs belong to another catalogue.
+        store has one in SQLite. Raises `WrongStore` when the blobs there belong to another catalogue, or are gone.
         """
         await asyncio.to_thread(make_folders, directory)
         if catalogue is None:
             catalogue = await SqliteCatalogue.open(directory / "catalogue.db")
-        try:
-            await _check_store_id(directory / "store-id", await catalogue.store_id())
-            await _require_blobs(directory / "blobs", catalogue)
-            backend = await asyncio.to_thread(FilesystemBackend, directory / "blobs")
+        async with AsyncExitStack() as failing:
+            failing.push_async_callback(catalogue.close)
+            store_id = await catalogue.store_id()
+            # Of the directory, whatever is in it: staged files, if not the blobs.
+            if await asyncio.to_thread(mark, directory / STORE_ID, store_id) != store_id:
+                raise WrongStore(_OTHERS)
+            backend = await asyncio.to_thread(where.open, directory)
+            failing.push_async_callback(asyncio.to_thread, backend.close)
+            if await asyncio.to_thread(backend.bound) is None:
+                await _require_no_blobs(catalogue)
+            if await asyncio.to_thread(backend.bind, store_id) != store_id:
+                raise WrongStore(_OTHERS)
+            await _require_blobs(backend, catalogue)
             staging = await asyncio.to_thread(Staging.open, directory / "staging")
-        except BaseException:
-            await catalogue.close()
-            raise
-        return cls(backend, catalogue, staging, Space(directory, floor), directory)
+            failing.pop_all()
+        return cls(backend, catalogue, staging, Space(directory, floor))
 
     async def require_own(self) -> None:
         """Raise `WrongStore` where the bytes are, by now, not those that the catalogue speaks of."""
-        if self._directory is None:
-            return
-        if await asyncio.to_thread(_marked, self._directory / "store-id") != await self.catalogue.store_id():
+        if await self.ask(self.backend.bound) != await self.catalogue.store_id():
             raise WrongStore(
                 "the bytes here belong to another catalogue, or their store-id is gone: nothing is removed"
             )
-        await _require_blobs(self._directory / "blobs", self.catalogue)
+        await _require_blobs(self.backend, self.catalogue)
 
     async def receive(
         self, namespace: str, slot: Slot, size: int | None = None, beside: Beside = NOTHING_BESIDE
@@ -185,7 +190,7 @@ class BlobStore:
 
         Raises `BlobNotFound` when its bytes are not there, `ContentMismatch` when there are more or fewer.
         """
-        opening = self.submit(self.backend.open, stored.name)
+        opening = self.ask(self.backend.open, stored.name)
         try:
             reader = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -205,6 +210,8 @@ class BlobStore:
             await asyncio.wait(self._background)
         await self.catalogue.close()
         await asyncio.to_thread(self.staging.close)
+        await asyncio.to_thread(self.backend.close)  # whatever hangs there ends with it
+        await asyncio.to_thread(self._asking.shutdown)
         await asyncio.to_thread(self._pool.shutdown)
 
     # -- for uploads and readers -----------------------------------------------------------------------------------
@@ -212,6 +219,10 @@ class BlobStore:
     def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Run a call that blocks in one of the store's threads."""
         return asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
+
+    def ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """The same for a call of the backend: as many at once as it is worth."""
+        return asyncio.get_running_loop().run_in_executor(self._asking, lambda: call(*args, **kwargs))
 
     async def lacking(self) -> str | None:
         """What the disk has too little of, in words; None where it has enough to take more."""
@@ -255,18 +266,18 @@ class BlobStore:
             return stored
         name = ObjectName(lease.namespace, content.digest, lease.id)
         try:
-            await self.submit(self.backend.publish, name, staged.path)
+            await self.ask(self.backend.publish, name, staged.path)
         except FileNotFoundError:
             raise LeaseLost("the upload was fenced off while it was published") from None
         try:
             stored = await self.catalogue.publish(lease, claim, time.time(), event)
         except LeaseLost:
-            await self.submit(self.backend.remove, [name])
+            await self.ask(self.backend.remove, [name])
             raise
         if stored.name != name:
             # Another upload of the same bytes was first, ours is condemned: what fails here is left to the collector.
             with suppress(BlobError):
-                await self.submit(self.backend.remove, [name])
+                await self.ask(self.backend.remove, [name])
                 await self.catalogue.buried([name], time.time())
         return stored
 
@@ -308,44 +319,32 @@ def _close_unused(opening: asyncio.Future[Reader]) -> None:
         opening.result().close()
 
 
-async def _require_blobs(folder: Path, catalogue: Catalogue) -> None:
+async def _require_blobs(backend: Backend, catalogue: Catalogue) -> None:
     """Raise `WrongStore` where all bytes are gone: a disk that is not mounted must not look like an empty one.
 
-    The folder of a blob's namespace is made before the blob is live, and is there as long as it is. Asked again after
-    the look: another process may have removed the last blob in between, and its folder with it.
+    An object is there before the blob is live, and as long as it is. Asked again after the look: another process may
+    have removed the last blob in between.
     """
     for stored in await catalogue.stalest(math.inf, 1):
-        if await asyncio.to_thread(_has_folders, folder):
+        if not await asyncio.to_thread(backend.is_empty):
             return
         live = await catalogue.find(stored.name.namespace, stored.name.digest)
         if live is not None and live.name == stored.name:
             raise WrongStore(
-                "blobs/ is empty, but the catalogue knows blobs: is its disk mounted? Else restore a backup"
+                "there are no blobs, but the catalogue knows some: is their disk mounted, is it the right bucket? Else"
+                " restore a backup"
             )
 
 
-def _has_folders(folder: Path) -> bool:
-    return folder.is_dir() and any(entry.is_dir() and entry.name != "lost+found" for entry in folder.iterdir())
+async def _require_no_blobs(catalogue: Catalogue) -> None:
+    if await catalogue.stalest(math.inf, 1):
+        raise WrongStore(
+            "the catalogue knows blobs, but no store-id says that they are here: is their disk mounted, is it the right"
+            " bucket? Else restore a backup"
+        )
 
 
-def _marked(path: Path) -> str | None:
-    """The id of the catalogue that the bytes beside this file belong to."""
-    with translated("store-id", FileNotFoundError), suppress(FileNotFoundError):
-        return path.read_text()
-    return None
-
-
-async def _check_store_id(path: Path, store_id: str) -> None:
-    """The data directory and the catalogue must carry the same id (the first opening writes it)."""
-
-    def check() -> None:
-        with file_lock(path.with_name(path.name + ".lock")):
-            if not path.exists():
-                write_durably(path, store_id.encode())
-            elif path.read_text() != store_id:
-                raise WrongStore(
-                    "store-id is another store's than the catalogue (catalogue.db, or the database);"
-                    " restore the one that belongs here"
-                )
-
-    await asyncio.to_thread(check)
+_OTHERS = (
+    "store-id is another store's than the catalogue (catalogue.db, or the database); restore the one that belongs here,"
+    " or name another place for the blobs"
+)

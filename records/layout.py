@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
+from blobstore import mark
+from blobstore.backends.where import FOLDER, IN_FILES, Where
 from records.shards import MAIN
 
 
@@ -27,12 +29,6 @@ class Topology(StrEnum):
     def is_files(self) -> bool:
         """Whether all of it is SQLite files in the directory."""
         return self in (Topology.SINGLE, Topology.PER_CONNECTOR)
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """What every directory has once it was served, in the order in which it is made."""
-        databases = DATABASES if self.is_files else ()
-        return (SECRET, *databases, STORE_ID, BLOBS)
 
     @property
     def shard(self) -> str:
@@ -56,9 +52,16 @@ class Topology(StrEnum):
         return f"{owner}.db" if shard is None else f"{owner}/{shard}.db"
 
 
-CENTRAL, CATALOGUE, STORE_ID, SECRET, BLOBS = "central.db", "catalogue.db", "store-id", "secret", "blobs"
+CENTRAL, CATALOGUE, STORE_ID, SECRET, BLOBS = "central.db", "catalogue.db", mark.NAME, "secret", FOLDER
 DATABASES = (CENTRAL, CATALOGUE)
 """The databases of a store whose records are files, but for the records."""
+
+
+def parts_of(topology: Topology, where: Where = IN_FILES) -> tuple[str, ...]:
+    """What every directory has once it was served, in the order in which it is made."""
+    databases = DATABASES if topology.is_files else ()
+    return (SECRET, *databases, STORE_ID, *((BLOBS,) if where.is_files else ()))
+
 
 CONFIGURATION = "blobstore.toml"
 RECORDS, STAGING, LOCKS, COLLECT_LOCK = "records", "staging", "locks", "collect.lock"

@@ -1,10 +1,12 @@
 """The record store: one data directory opened, its parts wired together."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Self
 
+from blobstore.backends.where import IN_FILES, Where
 from blobstore.durable import make_folders
 from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.gc import Collected, Collector, Wanted
@@ -26,7 +28,7 @@ from records.erasure.ledgers.file import FileLedger
 from records.erasure.residue import Residues
 from records.holdings import Holdings
 from records.keyring import Keyring
-from records.layout import COLLECT_LOCK, LOCKS, RESTORING, Topology
+from records.layout import COLLECT_LOCK, LOCKS, RESTORING, Topology, parts_of
 from records.moving.either import EitherEngines
 from records.moving.moves import Moves
 from records.opening import Parts
@@ -112,8 +114,9 @@ class RecordStore:
         restoring: bool = False,
         topology: Topology = Topology.SINGLE,
         database_url: str | None = None,
+        where: Where = IN_FILES,
     ) -> Self:
-        """Open, or make, a data directory: records and what is central as the topology has them, blobs in files.
+        """Open, or make, a data directory: records and what is central as the topology has them, blobs `where` told.
 
         `validate` holds records against the schemas of their streams when they are ingested. Where less than `floor`
         is free on the disk, nothing more is taken in. `ledger` is the file of the erasure ledger, where it is not in
@@ -124,7 +127,7 @@ class RecordStore:
         """
         if not restoring:
             await asyncio.to_thread(_require_restored, directory)
-        await asyncio.to_thread(_require_whole, directory, topology)
+        await asyncio.to_thread(_require_whole, directory, parts_of(topology, where))
         await asyncio.to_thread(_make_private, directory)
         keyring = await asyncio.to_thread(Keyring.open, directory)
         async with AsyncExitStack() as failing:
@@ -134,7 +137,7 @@ class RecordStore:
                 await require_own_directory(directory, topology, parts.central)
             store_id = await parts.catalogue.store_id()
             await require_one_store(directory, topology, parts.central, store_id, keyring)
-            blobs = await BlobStore.open(directory, floor, parts.catalogue)
+            blobs = await BlobStore.open(directory, floor, parts.catalogue, where)
             failing.push_async_callback(blobs.close)
             await require_agreement(directory, topology, parts.central, blobs.catalogue)
             written = await FileLedger.open(ledger or directory / NAME, store_id)
@@ -178,14 +181,14 @@ def _require_restored(directory: Path) -> None:
         raise StorageUnavailable(f"{directory} is being restored, or that was cut off: run `blobstore restore` again")
 
 
-def _require_whole(directory: Path, topology: Topology) -> None:
+def _require_whole(directory: Path, parts: Sequence[str]) -> None:
     """Raise `StorageUnavailable` where a part is gone: an empty one in its place would be taken for the truth.
 
     A part that is missing was lost only if a later one is there; looked at from the last to the first, so that a
     directory which others are making at this moment, or began to make, is not taken for a damaged one.
     """
     later = None
-    for part in reversed(topology.parts):
+    for part in reversed(parts):
         path = directory / part
         if path.is_file() and not path.stat().st_size and later is not None:
             raise StorageUnavailable(f"{part} of the data directory is empty; restore it from a backup")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from blobstore.backends.where import IN_FILES, Where
 from blobstore.space import NO_FLOOR, Floor
 from records.consent.introspection import Expected
 from records.layout import Topology
@@ -32,7 +33,8 @@ class Config:
     it, the one that they reached. `history` are the seconds for which change tokens stay good. `validate_records`
     holds what is ingested against the schemas of its streams. `ledger` is the erasure ledger's file, where it is not in
     the data directory. Where less than `floor` is free on the data's disk, nothing more is taken in and the server says
-    it is not ready. `topology` and `database_url` are how the directory keeps its records, as in `RecordStore.open`.
+    it is not ready. `topology`, `database_url` and `where` are how the directory keeps records and blobs, as in
+    `RecordStore.open`.
 
     `sendfile`: the proxy in front reads blobs that are files by itself, where it says that it can; see
     `server.delegated`.
@@ -56,6 +58,7 @@ class Config:
     floor: Floor = NO_FLOOR
     topology: Topology = Topology.SINGLE
     database_url: str | None = field(default=None, repr=False)
+    where: Where = IN_FILES
     max_uploads: int = 64
     max_ingests: int = 16
     slot_wait: float = 2.0

@@ -37,7 +37,10 @@ async def serve(data: Path, config: Config, ready: Callable[[str], None]) -> Non
         ledger=config.ledger,
         topology=config.topology,
         database_url=config.database_url,
+        where=config.where,
     )
+    for lacking in store.blobs.backend.lacks:
+        logs.log.warning("blobs: %s", lacking)
     try:
         schedule = Schedule(history=config.history)
         async with listening(make_app(store, config, schedule), config) as url:

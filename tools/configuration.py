@@ -15,6 +15,7 @@ from blobstore.sqlite.file import file_lock
 from records.erasure.ledger import NAME
 from records.layout import CONFIGURATION, Topology
 from tools import database
+from tools.where import KEYS
 
 
 def configured(path: Path) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def configured(path: Path) -> dict[str, Any]:
         raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} is not TOML: {error}") from error
-    for name in ("topology", "blobs", "ledger", "database_url"):
+    for name in ("topology", "blobs", "ledger", "database_url", *KEYS):
         if not isinstance(found.get(name, ""), str):
             raise click.ClickException(f"{path}: {name} must be a text, in quotes")
     if database.has_password(found.get("database_url", "")):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from blobstore.backends.where import Where
 from blobstore.findings import Finding, Severity, Suspicion, certain
 from blobstore.space import Floor, Space
 from records.layout import (
@@ -23,30 +24,35 @@ from records.layout import (
     is_ours,
     is_record_folder,
     owner_of,
+    parts_of,
     record_files,
 )
 
 
 def require_store(data: Path) -> None:
     """Raise `click.ClickException` where nothing of a data directory is there."""
-    if not any((data / part).exists() for part in Topology.SINGLE.parts):
+    if not any((data / part).exists() for part in parts_of(Topology.SINGLE)):
         raise click.ClickException(f"{data} is no data directory: `blobstore serve --data DIR` makes one")
 
 
-def require_whole(data: Path, topology: Topology) -> None:
+def require_whole(data: Path, topology: Topology, where: Where) -> None:
     """Raise `click.ClickException` where parts of a data directory are missing, or it is being restored."""
-    for missing in missing_parts(data, topology):
+    for missing in missing_parts(data, topology, where):
         raise click.ClickException(f"{data / missing.subject}: {missing.message}")
 
 
-def missing_parts(data: Path, topology: Topology) -> list[Finding]:
+def missing_parts(data: Path, topology: Topology, where: Where) -> list[Finding]:
     """Why nothing may be opened: it is being restored, or parts are gone, in whose place empty ones would be made."""
     if (data / RESTORING).exists():
         message = "the directory is being restored, or that was cut off; run `blobstore restore` again"
         return [Finding("restore_unfinished", Severity.ERROR, RESTORING, message)]
     message = "it is {}; restore it from a backup: nothing was opened, for that would make an empty one"
-    lost = {part: "missing" for part in topology.parts if not (data / part).exists()}
-    lost |= {part: "empty" for part in topology.parts if (data / part).is_file() and not (data / part).stat().st_size}
+    lost = {part: "missing" for part in parts_of(topology, where) if not (data / part).exists()}
+    lost |= {
+        part: "empty"
+        for part in parts_of(topology, where)
+        if (data / part).is_file() and not (data / part).stat().st_size
+    }
     return [Finding("missing_part", Severity.ERROR, part, message.format(how)) for part, how in lost.items()]
 
 

@@ -97,7 +97,7 @@ class Examination:
     async def findings(self) -> AsyncGenerator[tuple[Finding, Suspicion]]:
         """Everything that is wrong. Raises `click.ClickException` where there is no store."""
         directory.require_store(self._data)
-        missing = directory.missing_parts(self._data, self._opening.topology_there)
+        missing = directory.missing_parts(self._data, self._opening.topology_there, self._opening.where_there)
         around = (directory.permissions(self._data), directory.space(self._data, self._opening.floor))
         async for found in confirmed(_chain(*around, _certain(missing))):
             yield found
@@ -124,7 +124,8 @@ class Examination:
     async def _inside(self, store: RecordStore) -> AsyncIterator[Suspicion]:
         owners = {owner.id: owner for owner in await store.central.owners()}
         central = CentralChecks(store)
-        async for each in _chain(directory.foreign_entries(self._data, owners), central.files()):
+        lacks = [Finding("storage_lacks", Severity.NOTE, "blobs", lacking) for lacking in store.blobs.backend.lacks]
+        async for each in _chain(_certain(lacks), directory.foreign_entries(self._data, owners), central.files()):
             yield each
         engines: dict[str, Engine] = {}
         down: dict[str, list[str]] = {}

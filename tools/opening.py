@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from blobstore.backends.where import FILE, Where
 from blobstore.durable import make_folders
 from blobstore.errors import BlobError, translated
 from blobstore.space import Floor
@@ -26,6 +27,7 @@ from tools import database
 from tools.configuration import add, configured, fix_ledger
 from tools.directory import require_store, require_whole
 from tools.sizes import SIZE
+from tools.where import NOT_TOLD, Reached, location_of, reach_options, read_location
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
@@ -42,7 +44,7 @@ class Opening:
     """Which data directory, how it keeps records and blobs (None: as it does already), what stays free on its disk.
 
     `ledger` is the erasure ledger's file, where it is not in the directory. `database_url` says where the database of
-    the topology `postgres` is.
+    the topology `postgres` is, `reached` how a store of S3 is reached.
     """
 
     data: Path
@@ -51,6 +53,14 @@ class Opening:
     floor: Floor = FLOOR
     ledger: Path | None = None
     database_url: str | None = field(default=None, repr=False)
+    reached: Reached = NOT_TOLD
+
+    @property
+    def where_there(self) -> Where:
+        """Where the directory's bytes live, else where they are asked to. Raises `click.ClickException`."""
+        known = configured(self.data / CONFIGURATION)
+        _require_same(self, known)
+        return self.reached.or_else(Reached.known(known)).at(self.blobs or location_of(known))
 
     @property
     def topology_there(self) -> Topology:
@@ -84,9 +94,12 @@ def _with_options(command: F, *, required: bool) -> F:
         **options: Any,
     ) -> object:
         floor = Floor(min_free, min_free_inodes)
-        if click.get_current_context().get_parameter_source("topology") is ParameterSource.DEFAULT_MAP:
-            topology = None  # it is what the directory has, which may change before it is opened: records move
-        opening = None if data is None else Opening(data, topology, blobs, floor, ledger, database_url)
+        source = click.get_current_context().get_parameter_source
+        # What the directory has may change before it is opened: records and blobs move.
+        topology = None if source("topology") is ParameterSource.DEFAULT_MAP else topology
+        blobs = None if source("blobs") is ParameterSource.DEFAULT_MAP else blobs
+        told = (topology, blobs, floor, ledger, database_url, Reached.taken(options))
+        opening = None if data is None else Opening(data, *told)
         return command(*args, opening=opening, **options)
 
     for option in (
@@ -112,7 +125,14 @@ def _with_options(command: F, *, required: bool) -> F:
             show_default=True,
             help="Bytes that must stay free on the disk, to take anything in.",
         ),
-        click.option("--blobs", envvar="BLOBSTORE_BLOBS", type=click.Choice(["file"]), help="Where bytes live."),
+        reach_options,
+        click.option(
+            "--blobs",
+            envvar="BLOBSTORE_BLOBS",
+            metavar="file|s3://BUCKET/PREFIX",
+            callback=read_location,
+            help="Where bytes live.",
+        ),
         click.option(
             "--database-url",
             envvar="BLOBSTORE_DATABASE_URL",
@@ -152,9 +172,13 @@ def configure(opening: Opening, *, opened: bool = True) -> None:
         in_database = known.get("topology", opening.topology) == Topology.POSTGRES
         if in_database and "database_url" not in known and not opened:
             return
-        for name, wanted, default in (("topology", opening.topology, "single"), ("blobs", opening.blobs, "file")):
+        for name, wanted, default in (("topology", opening.topology, "single"), ("blobs", opening.blobs, FILE)):
             if name not in known:
                 add(path, name, wanted or default)
+        if not opening.where_there.is_files:
+            for name, value in opening.reached.written().items():
+                if name not in known:
+                    add(path, name, value)
         if in_database and "database_url" not in known:
             add(path, "database_url", database.without_password(opening.database_url))
         if opening.ledger is not None:
@@ -166,7 +190,8 @@ def _require_same(opening: Opening, known: Mapping[str, Any]) -> None:
         ("topology", opening.topology, "`blobstore topology migrate` moves it"),
         ("blobs", opening.blobs, "moving is another command's work"),
     ):
-        if wanted is not None and known.get(name, wanted) != wanted:
+        there = location_of(known) if name == "blobs" and name in known else known.get(name, wanted)
+        if wanted is not None and there != wanted:
             raise click.ClickException(f"{opening.data} keeps {name} = {known[name]!r}, not {wanted!r}; {move}")
 
 
@@ -180,9 +205,9 @@ def _topology(name: str) -> Topology:
 async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
     """Open a directory that is a store already; never makes one."""
     require_store(opening.data)
-    topology = opening.topology_there
+    topology, where = opening.topology_there, opening.where_there
     if topology.is_files and not (opening.data / CENTRAL).exists():  # to open it would make an empty one
-        require_whole(opening.data, topology)
+        require_whole(opening.data, topology, where)
     async with open_store(opening) as store:
         yield store
 
@@ -197,6 +222,7 @@ async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
         ledger=opening.ledger,
         topology=opening.topology_there,
         database_url=opening.database_url,
+        where=opening.where_there,
     )
     try:
         configure(opening)

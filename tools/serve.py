@@ -99,6 +99,7 @@ def serve(
         floor=opening.floor,
         topology=opening.topology_there,
         database_url=opening.database_url,
+        where=opening.where_there,
         max_uploads=max_uploads,
         max_ingests=max_ingests,
         sendfile=sendfile is not None,

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
+from blobstore import mark
 from blobstore.backend import ForeignObject, ObjectName
 from blobstore.digest import Digest
 from blobstore.durable import sync_folder
@@ -38,7 +39,13 @@ Chain = list[int]
 
 
 class FilesystemBackend:
-    """Adapter of `blobstore.backend.Backend` on one file system, which must hold the staged files too."""
+    """Adapter of `blobstore.backend.Backend` on one file system, which must hold the staged files too.
+
+    The id of the store is in a file beside the root.
+    """
+
+    threads = 8
+    lacks: Sequence[str] = ()
 
     def __init__(self, root: Path) -> None:
         """Use the folder `root`, made durably if need be; the folder above it must be there."""
@@ -46,6 +53,18 @@ class FilesystemBackend:
         with translated("blobs"):
             root.mkdir(mode=0o700, exist_ok=True)
             sync_folder(root.parent)
+
+    def bind(self, store_id: str) -> str:
+        return mark.mark(self._root.with_name(mark.NAME), store_id)
+
+    def bound(self) -> str | None:
+        return mark.marked(self._root.with_name(mark.NAME))
+
+    def is_empty(self) -> bool:
+        """Whether there is no folder of a namespace, which is there as long as one of its objects is."""
+        with translated("blobs", FileNotFoundError), suppress(FileNotFoundError):
+            return not any(entry.is_dir() and entry.name != "lost+found" for entry in self._root.iterdir())
+        return True
 
     def publish(self, name: ObjectName, staged: Path) -> None:
         steps, leaf = _place_of(name)
@@ -90,6 +109,9 @@ class FilesystemBackend:
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         with translated("blobs"), self._opened(()) as chain:
             yield from _walk(chain[-1], ())
+
+    def close(self) -> None:
+        pass
 
     @contextmanager
     def _opened(self, steps: Steps, *, make: bool = False) -> Iterator[Chain]:

@@ -11,9 +11,24 @@ from blobstore.errors import BlobNotFound
 class MemoryBackend:
     """Adapter of `blobstore.backend.Backend`."""
 
+    threads = 8
+    lacks: Sequence[str] = ()
+
     def __init__(self) -> None:
         self._objects: dict[ObjectName, bytes] = {}
+        self._store_id: str | None = None
         self._lock = Lock()
+
+    def bind(self, store_id: str) -> str:
+        with self._lock:
+            self._store_id = self._store_id or store_id
+            return self._store_id
+
+    def bound(self) -> str | None:
+        return self._store_id
+
+    def is_empty(self) -> bool:
+        return not self._objects
 
     def publish(self, name: ObjectName, staged: Path) -> None:
         data = staged.read_bytes()
@@ -38,6 +53,9 @@ class MemoryBackend:
 
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         yield from [(name, len(data)) for name, data in self._objects.copy().items()]
+
+    def close(self) -> None:
+        pass
 
 
 class MemoryReader:

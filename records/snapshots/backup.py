@@ -121,7 +121,7 @@ class _Backup:
         """Whether the object is in the backup now."""
         blobs, repository = self._store.blobs, self._repository
         try:
-            copied = await blobs.submit(copy_object, blobs.backend, repository.blobs, stored, repository.staged())
+            copied = await blobs.ask(copy_object, blobs.backend, repository.blobs, stored, repository.staged())
         except (BlobNotFound, ContentMismatch):
             return False
         self.copied_blobs += copied

@@ -231,6 +231,29 @@ class BackendSuite:
             backend.publish(name_of(b"comes %d" % number), staged(b"data"))
         assert set(stays) <= found
 
+    # -- whose it is ------------------------------------------------------------------------------------------------
+
+    def test_the_first_who_asks_decides_whose_the_bytes_are(self, backend: Backend) -> None:
+        assert backend.bound() is None
+        assert backend.bind("store1") == "store1"
+        assert backend.bind("store2") == "store1"
+        assert backend.bound() == "store1"
+        assert listed(backend) == {}
+
+    def test_it_is_empty_until_something_is_published_and_after_all_is_removed(
+        self, backend: Backend, staged: Stage
+    ) -> None:
+        backend.bind("store1")
+        assert backend.is_empty()
+        backend.publish(name_of(b"data"), staged(b"data"))
+        assert not backend.is_empty()
+        backend.remove([name_of(b"data")])
+        assert backend.is_empty()
+
+    def test_it_may_be_closed_twice(self, backend: Backend) -> None:
+        backend.close()
+        backend.close()
+
     # -- together --------------------------------------------------------------------------------------------------
 
     def test_random_calls_from_many_threads_end_as_a_dictionary_would(

@@ -26,6 +26,7 @@ import boto3
 import trustme
 
 from blobstore.backends.s3 import Access, Place
+from blobstore.backends.where import Where
 
 REGION = "us-east-1"
 _PORTS = ("s3", "s3-tls", "s3-grpc", "master", "master-grpc", "volume", "volume-grpc", "filer", "filer-grpc")
@@ -77,6 +78,18 @@ class S3Server:
         if versioned not in self._shared:
             self._shared[versioned] = self.bucket(versioned=versioned)
         return Place.parse(f"s3://{self._shared[versioned]}/{secrets.token_hex(6)}")
+
+    def where(self, *, versioned: bool = False) -> Where:
+        """The same, as an operator says it."""
+        access = self.access()
+        return Where(self.place(versioned=versioned).url, access.endpoint, access.region, access.ca_bundle)
+
+    def drop(self, where: Where, name: str) -> None:
+        """Delete an object below the place's prefix behind the store's back."""
+        place = Place.parse(where.location)
+        client = self.client()
+        client.delete_object(Bucket=place.bucket, Key=place.prefix + name)
+        client.close()
 
     def start(self) -> None:
         """Start the server on the data that it has; back when it takes objects. It ends with this process."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from blobstore.catalogue import Stored
 from blobstore.digest import Content, Digest, Hasher
-from blobstore.store import BlobStore, Expected, Slot
+from blobstore.store import IO_THREADS, BlobStore, Expected, Slot
 
 OWNER = "owner1"
 SLOT = Slot("slack", "default", "slot1", "text/plain")
@@ -55,4 +55,5 @@ async def still(store: BlobStore) -> None:
     """Wait for what runs to its end though nobody waits for it, and for what the store's threads were given."""
     while store._background:
         await asyncio.wait(store._background)
-    await asyncio.gather(*(store.submit(threading.active_count) for _ in range(8)))
+    for threads, run in ((IO_THREADS, store.submit), (store.backend.threads, store.ask)):
+        await asyncio.gather(*(run(threading.active_count) for _ in range(threads)))

@@ -67,8 +67,8 @@ STEPS = [
     ("records.centre.SqliteCentral.open", 1),
     ("records.centre.SqliteCatalogue.open", 2),
     ("records.store.BlobStore.open", 3),
-    ("blobstore.store._check_store_id", 3),
-    ("blobstore.store.FilesystemBackend", 4),
+    ("blobstore.store.mark", 3),
+    ("blobstore.backends.where.FilesystemBackend", 4),
     ("records.store.require_agreement", 4),
     ("records.store.FileLedger.open", 4),
 ]

@@ -12,11 +12,11 @@ from blobstore.backend import ForeignObject, ObjectName
 from blobstore.backends.s3.abilities import Abilities, self_test
 from blobstore.backends.s3.client import Access, Client, connect, translated
 from blobstore.backends.s3.notes import S3Notes
-from blobstore.backends.s3.place import Place
+from blobstore.backends.s3.place import STORE_ID, Place
 from blobstore.backends.s3.publishing import PARTS, Publisher
 from blobstore.backends.s3.reader import S3Reader
 from blobstore.backends.s3.removing import Remover
-from blobstore.errors import BlobNotFound
+from blobstore.errors import BlobNotFound, StorageUnavailable
 
 __all__ = ["Access", "Place", "S3Backend"]
 
@@ -26,6 +26,8 @@ THREADS = 32
 
 class S3Backend:
     """Adapter of `blobstore.backend.Backend`. Make one with `connect`."""
+
+    threads = THREADS
 
     def __init__(self, client: Client, place: Place, abilities: Abilities, options: Mapping[str, str]) -> None:
         self._client = client
@@ -43,6 +45,30 @@ class S3Backend:
         """
         client = connect(access, THREADS + PARTS)
         return cls(client, place, self_test(client, place, options or {}), options or {})
+
+    @property
+    def lacks(self) -> Sequence[str]:
+        return self._abilities.lacks
+
+    def bind(self, store_id: str) -> str:
+        there = self.bound()
+        if there is None:
+            self.notes.create(STORE_ID, store_id.encode())
+            there = self.bound()
+        if there is None:
+            raise StorageUnavailable("S3 does not give back the store's id that was written")
+        return there
+
+    def bound(self) -> str | None:
+        written = self.notes.read(STORE_ID)
+        return None if written is None else written.decode("utf-8", "replace")
+
+    def is_empty(self) -> bool:
+        """Whether no key is in the place but those of its own. Deleted objects of a bucket with versions count not."""
+        with translated("listing objects"):
+            pages: Any = self._client.get_paginator("list_objects_v2")
+            found = pages.paginate(Bucket=self._place.bucket, Prefix=self._place.prefix)
+            return not any(not self._place.is_own(row["Key"]) for page in found for row in page.get("Contents", ()))
 
     def publish(self, name: ObjectName, staged: Path) -> None:
         self._publisher.publish(self._place.key_of(name), staged)

@@ -21,6 +21,16 @@ class Abilities:
     conditional: bool
     versioned: bool
 
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What the operator should know of this store, in words."""
+        if self.conditional:
+            return ()
+        return (
+            "this store of S3 does not keep to `If-None-Match: *`: of two new stores that are given one prefix at the"
+            " same moment, both may take it for theirs until one of them looks again",
+        )
+
 
 def self_test(client: Client, place: Place, options: Mapping[str, str]) -> Abilities:
     """Put, look at, read back, read a part of, list and delete an object of the test's own.

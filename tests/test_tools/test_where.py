@@ -1,0 +1,44 @@
+"""Where bytes live is told once, written down, and the same for every command from then on."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.fakes.s3 import S3Server
+from tools.cli import main
+
+
+def run(data: Path, *arguments: str, exit_code: int = 0) -> str:
+    result = CliRunner().invoke(main, [*arguments, "--data", str(data)], catch_exceptions=False)
+    assert result.exit_code == exit_code, result.output
+    return result.output
+
+
+def test_the_first_command_writes_down_where_bytes_live_and_how_it_is_reached(tmp_path: Path, s3: S3Server) -> None:
+    where = s3.where()
+    told = ("--blobs", where.location + "/", "--s3-endpoint", str(where.endpoint), "--s3-region", "us-east-1")
+    run(tmp_path, "token", "create", "--owner", "ann", *told)
+    written = tomllib.loads((tmp_path / "blobstore.toml").read_text())
+    assert (written["blobs"], written["s3_endpoint"], written["s3_region"]) == (
+        where.location,
+        where.endpoint,
+        "us-east-1",
+    )
+    run(tmp_path, "doctor")
+    assert not (tmp_path / "blobs").exists()
+
+
+@pytest.mark.parametrize("other", ["file", "s3://bucket/other"])
+def test_another_place_later_is_refused(tmp_path: Path, other: str) -> None:
+    (tmp_path / "blobstore.toml").write_text('blobs = "s3://bucket/place"\n')
+    output = run(tmp_path, "token", "create", "--owner", "ann", "--blobs", other, exit_code=1)
+    assert "keeps blobs = 's3://bucket/place'" in output
+
+
+def test_what_is_no_place_is_refused_with_how_to_write_one(tmp_path: Path) -> None:
+    output = run(tmp_path, "token", "create", "--owner", "ann", "--blobs", "s3:/bucket", exit_code=2)
+    assert "write `file` or s3://BUCKET/PREFIX" in output
+    (tmp_path / "blobstore.toml").write_text('blobs = "ftp://bucket"\n')
+    assert "s3://BUCKET/PREFIX" in run(tmp_path, "token", "create", "--owner", "ann", exit_code=2)
