@@ -4,16 +4,16 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
-from records import manifest, times
+from records import times
 from records.audit import spine
 from records.central import Central, Connector, Instance, Owner
 from records.consent.scope import Scope, Selector
 from records.errors import Ambiguous, Conflict, Invalid, Unknown
 from records.manifest import Manifest, StreamDeclaration, connector_key, require_id
+from records.manifests import Manifests
 
-_decoded = lru_cache(maxsize=256)(manifest.decode)
+_MANIFESTS = Manifests()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Registry:
 
     async def register(self, owner: Owner, raw: bytes) -> tuple[Registration, bool]:
         """Take a manifest, as it came; True when the connector is new, or was erased before. Raises `Invalid`."""
-        decoded = await asyncio.to_thread(_decoded, raw)  # 1 MiB of schemas takes half a second
+        decoded = await asyncio.to_thread(_MANIFESTS.decoded, raw)  # 1 MiB of schemas takes half a second
         facts = {"connector": decoded.key, "version": decoded.version, "streams": len(decoded.streams)}
         event = spine.body("connector.register", facts)
         created = await self._central.register(owner.id, decoded.key, raw, times.now(), event)
@@ -126,4 +126,4 @@ class Registry:
 
 
 def _registration(found: Connector) -> Registration:
-    return Registration(found.id, found.manifest, _decoded(found.manifest))
+    return Registration(found.id, found.manifest, _MANIFESTS.decoded(found.manifest))
