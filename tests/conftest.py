@@ -3,6 +3,7 @@
 BLOBSTORE_SHARED  directory with data and tools that are no part of the repository (default: beside the checkout)
 BLOBSTORE_SOAK    when set, the tests marked `long` run at full size
 BLOBSTORE_SEED    repeats the random choices of an earlier run
+TMPDIR            where tests keep their files (default: in memory where there is room, on the disk with full sizes)
 """
 
 import os
@@ -15,6 +16,7 @@ from typing import TypeVar
 import pytest
 
 from records.layout import Topology
+from tests.fakes import scratch
 from tests.fakes.postgres import Cluster
 from tests.fakes.power import Disk
 from tests.fakes.s3 import S3Server
@@ -22,6 +24,8 @@ from tests.fakes.topologies import Storage, stored_in
 from tests.fakes.warm import forking
 
 T = TypeVar("T")
+
+scratch.settle()
 
 SOAK = bool(os.environ.get("BLOBSTORE_SOAK"))
 SEED = int(os.environ.get("BLOBSTORE_SEED") or secrets.randbits(32))

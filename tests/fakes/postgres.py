@@ -35,7 +35,7 @@ class Cluster:
     def __init__(self, *, fsync: bool = False) -> None:
         self._programs = _programs()
         self._as = _unprivileged()
-        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # short: a socket's path has 107 bytes
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a socket's path has 107 bytes at most
         self.data = self.folder / "data"
         self._numbers = itertools.count(1)
         self._server: subprocess.Popen[bytes] | None = None
