@@ -48,6 +48,14 @@ class Reader(Protocol):
         """
         ...
 
+    def link(self, seconds: int, media_type: str, disposition: str) -> str | None:
+        """An address at which whoever has it gets these bytes for so long, whole or in ranges, without further rights.
+
+        They come with this `Content-Type` and `Content-Disposition`, and for no cache. None where the medium gives
+        nothing out by itself. Raises `StorageUnavailable`.
+        """
+        ...
+
     def close(self) -> None:
         """Harmless when called twice."""
         ...

@@ -61,6 +61,10 @@ class OpenBlob:
         """Where the bytes are a file below the folder of all blobs, or None; see `Reader.path`."""
         return self._reader.path()
 
+    async def link(self, seconds: int, media_type: str, disposition: str) -> str | None:
+        """An address at which whoever has it gets the bytes for so long, or None; see `Reader.link`."""
+        return await self._store.submit(self._reader.link, seconds, media_type, disposition)
+
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes; fewer only at the end of the blob. Keep `length` at a few MiB."""
         data = await self._store.ask(self._reader.read, offset, length)

@@ -37,7 +37,8 @@ class Config:
     `RecordStore.open`.
 
     `sendfile`: the proxy in front reads blobs that are files by itself, where it says that it can; see
-    `server.delegated`.
+    `server.delegated`. `redirect_seconds`: where the store of the bytes can give them out by itself, clients are sent
+    there with an address that is good for so long; see `server.redirected`.
 
     At most `max_uploads` bodies of blobs and `max_ingests` of records are received at once; who comes on top waits for
     `slot_wait` seconds.
@@ -63,6 +64,7 @@ class Config:
     max_ingests: int = 16
     slot_wait: float = 2.0
     sendfile: bool = False
+    redirect_seconds: int | None = None
     introspect: Introspect | None = None
     authorization_servers: tuple[str, ...] = ()
     introspect_clients: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -14,12 +14,10 @@ path made of internal ids and a parsed digest, and answers with the headers that
 How many bytes went nobody tells us, and a grant that is revoked meanwhile stops nothing.
 """
 
-import re
-
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from server.ranges import ByteRange
+from server.ranges import is_plain
 from server.representation import Answer
 from server.transfer import End
 
@@ -29,7 +27,6 @@ OFFER, OFFERED = "X-Sendfile-Type", "X-Accel-Redirect"
 WHOLE, RANGES = "/stored/whole/", "/stored/ranges/"
 """The internal locations of deploy/nginx/sendfile.conf, both over the folder of all blobs."""
 
-_PLAIN = re.compile(r"bytes=(?:[0-9]{1,15}-[0-9]{0,15}|-[0-9]{1,15})")
 _JUDGED_THERE = ("If-Match", "If-Unmodified-Since")
 _FRAMING = ("Content-Length", "Content-Range", "Accept-Ranges")
 
@@ -41,7 +38,7 @@ class Delegated:
         headers = CIMultiDict((name, value) for name, value in answer.headers.items() if name not in _FRAMING)
         headers["X-Accel-Redirect"] = location
         self._response = web.Response(headers=headers)
-        self.sent = tuple(part for part in answer.body if isinstance(part, ByteRange))
+        self.asked = self.sent = answer.ranges
         self.end = End.DELEGATED
 
     async def send(self, request: web.Request) -> web.StreamResponse:
@@ -49,9 +46,8 @@ class Delegated:
         return self._response
 
 
-def delegated(request: web.Request, answer: Answer, path: str | None) -> Delegated | None:
+def delegated(asked: CIMultiDictProxy[str], answer: Answer, path: str | None) -> Delegated | None:
     """The answer as nginx gives it, from this path below the folder of all blobs; None for one that is sent here."""
-    asked = request.headers
     if path is None or not answer.body or asked.getall(OFFER, []) != [OFFERED]:
         return None
     if any(name in asked for name in _JUDGED_THERE):
@@ -63,4 +59,4 @@ def delegated(request: web.Request, answer: Answer, path: str | None) -> Delegat
 
 def _is_plain(asked: CIMultiDictProxy[str]) -> bool:
     ranges = asked.getall("Range")
-    return len(ranges) == 1 and _PLAIN.fullmatch(ranges[0]) is not None and len(asked.getall("If-Range", [])) <= 1
+    return len(ranges) == 1 and is_plain(ranges[0]) and len(asked.getall("If-Range", [])) <= 1

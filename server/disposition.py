@@ -35,6 +35,12 @@ _INLINE = frozenset(
 )
 """Types that a browser shows without running anything in them. HTML, SVG, XML and unknown ones are not among them."""
 
+
+def is_shown(media_type: str) -> bool:
+    """Whether a browser may show it, and not only save it."""
+    return media_type in _INLINE
+
+
 _MAX_NAME = 200  # bytes in UTF-8; file systems stop at 255, and clients add "(1)" or ".part"
 _MAX_EXTENSION = 20
 _ATTR_CHAR = "!#$&+-.^_`|~"  # RFC 8187, beside letters and digits

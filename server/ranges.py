@@ -18,6 +18,7 @@ MAX_RANGES = 100
 # The list rule (RFC 9110 §5.6.1): optional space around commas, empty elements are skipped. No space around "=" or "-".
 _HEADER = re.compile(r"bytes=(.*)", re.IGNORECASE | re.DOTALL)
 _SPEC = re.compile(r"([0-9]*)-([0-9]*)")
+_PLAIN = re.compile(r"bytes=(?:[0-9]{1,15}-[0-9]{0,15}|-[0-9]{1,15})")
 _MAX_DIGITS = 20  # more digits than any length has; int() itself refuses absurd ones
 
 
@@ -63,6 +64,15 @@ def parse_range(header: str | None, size: int) -> tuple[ByteRange, ...] | None:
         return None
     joined = _join([span for span in asked if span.start < span.stop])
     return joined if len(joined) <= MAX_RANGES else None
+
+
+def is_plain(header: str) -> bool:
+    """Whether it asks for one range in the spelling that every server reads alike.
+
+    >>> is_plain("bytes=0-9"), is_plain("bytes=0-9, 20-29"), is_plain("bytes=10-5000000000000000")
+    (True, False, False)
+    """
+    return _PLAIN.fullmatch(header) is not None
 
 
 def multipart(ranges: Sequence[ByteRange], size: int, media_type: str, boundary: str) -> tuple[bytes | ByteRange, ...]:

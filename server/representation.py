@@ -43,6 +43,11 @@ class Answer:
     headers: CIMultiDict[str]
     body: Body = ()
 
+    @property
+    def ranges(self) -> tuple[ByteRange, ...]:
+        """The ranges of the bytes that are in it."""
+        return tuple(part for part in self.body if isinstance(part, ByteRange))
+
 
 def answer(method: str, asked: CIMultiDictProxy[str], what: Representation) -> Answer:
     """Decide by RFC 9110 §13.2.2: preconditions first, then ranges, which only a GET has.

@@ -59,6 +59,9 @@ class Sending(Protocol):
 
     end: End
 
+    asked: tuple[ByteRange, ...]
+    """The ranges of the blob that are about to be shown."""
+
     @property
     def sent(self) -> tuple[ByteRange, ...]:
         """The ranges of the blob that the caller may have by now."""
@@ -80,6 +83,7 @@ class Delivery:
     ) -> None:
         self._blob = blob
         self._answer = answer
+        self.asked = answer.ranges
         self._still_allowed = still_allowed
         self._unchecked = 0
         self._checked_at = 0.0

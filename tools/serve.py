@@ -59,6 +59,15 @@ from tools.opening import Opening, configure, store_options
     envvar="BLOBSTORE_SENDFILE",
     help="The proxy in front reads blobs that are files by itself (deploy/nginx).",
 )
+@click.option(
+    "--redirect-downloads",
+    is_flag=False,
+    flag_value="60",
+    type=click.IntRange(60, 3600),
+    metavar="[SECONDS]",
+    envvar="BLOBSTORE_REDIRECT_DOWNLOADS",
+    help="Send clients to S3 for large downloads, with an address that is good for 60 seconds, or so many.",
+)
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option(
     "--history",
@@ -81,6 +90,7 @@ def serve(
     max_ingests: int,
     drain: float,
     sendfile: str | None,
+    redirect_downloads: int | None,
     public_url: str | None,
     history: str,
     validate_records: bool,
@@ -103,6 +113,7 @@ def serve(
         max_uploads=max_uploads,
         max_ingests=max_ingests,
         sendfile=sendfile is not None,
+        redirect_seconds=redirect_downloads,
         public_url=public_url,
         history=remembered,
         ledger=opening.ledger,

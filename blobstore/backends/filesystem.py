@@ -171,6 +171,9 @@ class FileReader:
     def path(self) -> str:
         return self._path
 
+    def link(self, seconds: int, media_type: str, disposition: str) -> None:
+        return None
+
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:

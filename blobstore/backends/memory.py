@@ -74,6 +74,9 @@ class MemoryReader:
     def path(self) -> None:
         return None
 
+    def link(self, seconds: int, media_type: str, disposition: str) -> None:
+        return None
+
     def close(self) -> None:
         """Nothing to let go of."""
 

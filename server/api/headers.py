@@ -58,8 +58,13 @@ _DIGEST_OF_ALL: Headers = {
     )
 }
 
+_ELSEWHERE: Headers = {
+    "Location": _always({"type": "string", "format": "uri"}, "Where the bytes are, for a minute: ask without a token."),
+    "Referrer-Policy": _exactly("no-referrer", "The address is for who got it alone."),
+}
+
 RANGES: dict[str, dict[int, Headers]] = {
-    "download": _ranged("blob_b3", _DIGEST_OF_ALL),
+    "download": _ranged("blob_b3", _DIGEST_OF_ALL) | {302: _ELSEWHERE},
     "export": _ranged("bag_b3", {}),
 }
 """What the answers of these operations have besides, by status."""

@@ -127,7 +127,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "GET": Operation(
             "download",
             "Bytes that a record names, with the ranges and conditions of RFC 9110.",
-            {200: "", 206: "", 304: ""},
+            {200: "", 206: "", 302: "", 304: ""},
             (*_READ, "not_found", "blob_not_found", "precondition_failed", "range_not_satisfiable"),
             query.SELECTOR,
             CONDITIONS,

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import hdrs, web
 
 from blobstore.errors import BlobNotFound, ContentMismatch
-from blobstore.store import Expected
+from blobstore.store import Expected, OpenBlob
 from records.errors import Invalid
 from records.slots import WHOLE_RECORD
 from records.writing.links import DEFAULT_MEDIA_TYPE, media_type
@@ -15,8 +15,8 @@ from server.delegated import delegated
 from server.digests import MalformedDigest, parse_digest
 from server.keys import CALLER, CONFIG, STORE, UPLOADS
 from server.patience import patiently
-from server.ranges import ByteRange
-from server.representation import Representation, answer
+from server.redirected import redirect
+from server.representation import Answer, Representation, answer
 from server.transfer import Delivery, Sending
 
 _DIGESTS = ("Content-Digest", "Repr-Digest")
@@ -70,10 +70,8 @@ async def download(request: web.Request) -> web.StreamResponse:
             filename=found.filename,
         )
         reply = answer(request.method, request.headers, what)
-        delivery: Sending = Delivery(found.blob, reply, caller.is_still_allowed)
-        if request.app[CONFIG].sendfile:
-            delivery = delegated(request, reply, found.blob.path()) or delivery
-        spans = [(part.start, part.stop) for part in reply.body if isinstance(part, ByteRange)]
+        delivery = await _delivery(request, reply, what, found.blob)
+        spans = [(span.start, span.stop) for span in delivery.asked]
         disclosure = await store.disclosures.blob(caller.scope, found.digest, found.place, spans)
         try:
             return await delivery.send(request)
@@ -81,6 +79,17 @@ async def download(request: web.Request) -> web.StreamResponse:
             sent = [(span.start, span.stop) for span in delivery.sent]
             ending = patiently(lambda: disclosure.end(delivery.end, sent), request.app[CONFIG].patience)
             await asyncio.shield(asyncio.ensure_future(ending))
+
+
+async def _delivery(request: web.Request, reply: Answer, what: Representation, blob: OpenBlob) -> Sending:
+    """Who sends it: the store of the bytes or the proxy, where the operator wants that and they can, else we."""
+    config = request.app[CONFIG]
+    if config.redirect_seconds is not None:
+        redirected = await redirect(request.headers, reply, what, blob, config.redirect_seconds)
+        if redirected is not None:
+            return redirected
+    accelerated = delegated(request.headers, reply, blob.path()) if config.sendfile else None
+    return accelerated or Delivery(blob, reply, request[CALLER].is_still_allowed)
 
 
 def _blob_id(request: web.Request) -> str:

@@ -134,6 +134,11 @@ class BackendSuite:
             steps = [name.namespace, hexadecimal[:2], hexadecimal[2:4], f"{hexadecimal}.{name.generation}"]
             assert reader.path() in (None, "/".join(steps))
 
+    def test_a_link_where_there_is_one_is_an_address(self, backend: Backend, staged: Stage) -> None:
+        backend.publish(name_of(b"data"), staged(b"data"))
+        with closing(backend.open(name_of(b"data"))) as reader:
+            assert (reader.link(60, "text/plain", "inline") or "https://").startswith(("http://", "https://"))
+
     # -- open ------------------------------------------------------------------------------------------------------
 
     def test_opening_what_is_not_there_raises_blob_not_found(self, backend: Backend, staged: Stage) -> None:

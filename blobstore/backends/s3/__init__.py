@@ -11,6 +11,7 @@ from typing import Any, Self
 from blobstore.backend import ForeignObject, ObjectName
 from blobstore.backends.s3.abilities import Abilities, self_test
 from blobstore.backends.s3.client import Access, Client, connect, translated
+from blobstore.backends.s3.links import Signer
 from blobstore.backends.s3.notes import S3Notes
 from blobstore.backends.s3.place import STORE_ID, Place
 from blobstore.backends.s3.publishing import PARTS, Publisher
@@ -29,8 +30,11 @@ class S3Backend:
 
     threads = THREADS
 
-    def __init__(self, client: Client, place: Place, abilities: Abilities, options: Mapping[str, str]) -> None:
+    def __init__(
+        self, client: Client, place: Place, abilities: Abilities, options: Mapping[str, str], signer: Signer
+    ) -> None:
         self._client = client
+        self._signer = signer
         self._place = place
         self._abilities = abilities
         self._publisher = Publisher(client, place.bucket, options, conditional=abilities.conditional)
@@ -44,7 +48,7 @@ class S3Backend:
         Raises `StorageUnavailable`, which says what is wrong.
         """
         client = connect(access, THREADS + PARTS)
-        return cls(client, place, self_test(client, place, options or {}), options or {})
+        return cls(client, place, self_test(client, place, options or {}), options or {}, Signer(access, place.bucket))
 
     @property
     def lacks(self) -> Sequence[str]:
@@ -77,7 +81,7 @@ class S3Backend:
         size = self.size(name)
         if size is None:
             raise BlobNotFound(str(name.digest))
-        return S3Reader(self._client, self._place.bucket, self._place.key_of(name), size)
+        return S3Reader(self._client, self._place.bucket, self._place.key_of(name), size, self._signer)
 
     def size(self, name: ObjectName) -> int | None:
         return self._publisher.size(self._place.key_of(name))

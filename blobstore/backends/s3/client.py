@@ -34,6 +34,8 @@ class Access:
     """None: Amazon's own."""
     region: str | None = None
     ca_bundle: str | None = None
+    public_endpoint: str | None = None
+    """Where clients reach the store, when that is another address than `endpoint`."""
 
     @property
     def is_amazon(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from blobstore.backends.s3.client import ABSENT, Client, translated
+from blobstore.backends.s3.links import Signer
 from blobstore.errors import BlobNotFound, StorageUnavailable
 
 WINDOW = 64 << 20
@@ -18,10 +19,11 @@ TRIES = 3
 class S3Reader:
     """Adapter of `blobstore.backend.Reader`. What was removed is gone for it as well."""
 
-    def __init__(self, client: Client, bucket: str, key: str, size: int) -> None:
+    def __init__(self, client: Client, bucket: str, key: str, size: int, signer: Signer) -> None:
         self._client = client
         self._where = {"Bucket": bucket, "Key": key}
         self.size = size
+        self._signer = signer
         self._lock = threading.Lock()
         self._stream: Any = None
         self._at, self._stop = 0, 0  # where the stream stands, and where it ends
@@ -44,6 +46,9 @@ class S3Reader:
 
     def path(self) -> None:
         return None
+
+    def link(self, seconds: int, media_type: str, disposition: str) -> str:
+        return self._signer.link(self._where["Key"], seconds, media_type, disposition)
 
     def close(self) -> None:
         stream, self._stream = self._stream, None
