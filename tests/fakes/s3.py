@@ -68,16 +68,29 @@ class S3Server:
         name = f"b{os.getpid()}-{next(self._buckets)}-{secrets.token_hex(4)}"
         client = self.client()
         client.create_bucket(Bucket=name)
-        if versioned:
-            client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         client.close()
+        if versioned:
+            self.keep_versions(name)
         return name
 
-    def place(self, *, versioned: bool = False) -> Place:
-        """Room for the blobs of one store: a prefix of its own in a bucket that others have a share of."""
-        if versioned not in self._shared:
+    def keep_versions(self, bucket: str, status: str = "Enabled") -> None:
+        """Let the bucket keep what is deleted, as an old version; or, where it did, keep no more (`Suspended`)."""
+        client = self.client()
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+        client.close()
+
+    def versions(self, bucket: str) -> list[str]:
+        """The keys of all versions and marks of deletions in a bucket."""
+        client = self.client()
+        answer = client.list_object_versions(Bucket=bucket)
+        client.close()
+        return [row["Key"] for row in [*answer.get("Versions", ()), *answer.get("DeleteMarkers", ())]]
+
+    def place(self, *, versioned: bool = False, bucket: str | None = None) -> Place:
+        """Room for the blobs of one store: a prefix of its own, in a bucket that others have a share of unless told."""
+        if bucket is None and versioned not in self._shared:
             self._shared[versioned] = self.bucket(versioned=versioned)
-        return Place.parse(f"s3://{self._shared[versioned]}/{secrets.token_hex(6)}")
+        return Place.parse(f"s3://{bucket or self._shared[versioned]}/{secrets.token_hex(6)}")
 
     def where(self, *, versioned: bool = False) -> Where:
         """The same, as an operator says it."""

@@ -4,25 +4,25 @@ Everything goes through boto3 and blocks; the store runs it in threads. Nothing 
 staged goes straight to its final key.
 """
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from blobstore.backend import ForeignObject, ObjectName
 from blobstore.backends.s3.abilities import Abilities, self_test
-from blobstore.backends.s3.client import Access, Client, connect, translated
+from blobstore.backends.s3.bucket import THREADS, Bucket
+from blobstore.backends.s3.client import Access
 from blobstore.backends.s3.links import Signer
+from blobstore.backends.s3.meaning import translated
 from blobstore.backends.s3.notes import S3Notes
 from blobstore.backends.s3.place import STORE_ID, Place
-from blobstore.backends.s3.publishing import PARTS, Publisher
+from blobstore.backends.s3.publishing import Publisher
 from blobstore.backends.s3.reader import S3Reader
 from blobstore.backends.s3.removing import Remover
 from blobstore.errors import BlobNotFound, StorageUnavailable
 
 __all__ = ["Access", "Place", "S3Backend"]
-
-THREADS = 32
-"""Calls at once: each waits for the network most of its time."""
 
 
 class S3Backend:
@@ -31,15 +31,16 @@ class S3Backend:
     threads = THREADS
 
     def __init__(
-        self, client: Client, place: Place, abilities: Abilities, options: Mapping[str, str], signer: Signer
+        self, bucket: Bucket, place: Place, abilities: Abilities, options: Mapping[str, str], signer: Signer
     ) -> None:
-        self._client = client
+        self._bucket = bucket
         self._signer = signer
         self._place = place
         self._abilities = abilities
-        self._publisher = Publisher(client, place.bucket, options, conditional=abilities.conditional)
-        self._remover = Remover(client, place.bucket, place.prefix, versioned=abilities.versioned)
-        self.notes = S3Notes(client, place, options, exclusive=abilities.conditional)
+        self._publisher = Publisher(bucket, options, conditional=abilities.conditional)
+        self._remover = Remover(bucket)
+        self._readers: weakref.WeakSet[S3Reader] = weakref.WeakSet()
+        self.notes = S3Notes(bucket.client, place, options, exclusive=abilities.conditional)
 
     @classmethod
     def connect(cls, place: Place, access: Access, options: Mapping[str, str] | None = None) -> Self:
@@ -47,8 +48,14 @@ class S3Backend:
 
         Raises `StorageUnavailable`, which says what is wrong.
         """
-        client = connect(access, THREADS + PARTS)
-        return cls(client, place, self_test(client, place, options or {}), options or {}, Signer(access, place.bucket))
+        bucket = Bucket(access, place.bucket)
+        try:
+            bucket.versions.ask()
+            abilities = self_test(bucket, place, options or {})
+            return cls(bucket, place, abilities, options or {}, Signer(access, place.bucket))
+        except BaseException:
+            bucket.close()
+            raise
 
     @property
     def lacks(self) -> Sequence[str]:
@@ -70,7 +77,7 @@ class S3Backend:
     def is_empty(self) -> bool:
         """Whether no key is in the place but those of its own. Deleted objects of a bucket with versions count not."""
         with translated("listing objects"):
-            pages: Any = self._client.get_paginator("list_objects_v2")
+            pages: Any = self._bucket.client.get_paginator("list_objects_v2")
             found = pages.paginate(Bucket=self._place.bucket, Prefix=self._place.prefix)
             return not any(not self._place.is_own(row["Key"]) for page in found for row in page.get("Contents", ()))
 
@@ -81,7 +88,9 @@ class S3Backend:
         size = self.size(name)
         if size is None:
             raise BlobNotFound(str(name.digest))
-        return S3Reader(self._client, self._place.bucket, self._place.key_of(name), size, self._signer)
+        reader = S3Reader(self._bucket.client, self._bucket.name, self._place.key_of(name), size, self._signer)
+        self._readers.add(reader)
+        return reader
 
     def size(self, name: ObjectName) -> int | None:
         return self._publisher.size(self._place.key_of(name))
@@ -90,28 +99,35 @@ class S3Backend:
         self._remover.remove({self._place.key_of(name) for name in names})
 
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
+        """What was begun in parts and not finished counts as well, with no bytes."""
         seen = ""  # versions of one key follow each other
         for key, size in self._rows():
             if key == seen or self._place.is_own(key):
                 continue
             seen = key
-            name = self._place.name_of(key)
-            yield (name, size) if name is not None else ForeignObject(key.removeprefix(self._place.prefix), size)
-        for key, _ in self._remover.uploads():
-            if self._place.name_of(key) is None:
-                yield ForeignObject(key.removeprefix(self._place.prefix), 0)
+            yield self._entry(key, size)
+        for key in {key for key, _ in self._remover.uploads(self._place.prefix)}:
+            if not self._place.is_own(key) and self._publisher.size(key) is None:
+                yield self._entry(key, 0)
 
     def close(self) -> None:
-        """Wait for what is under way."""
-        self._publisher.close()
-        self._client.close()
+        """Wait for what is under way, at most as long as one request may take. Whoever is reading fails."""
+        for reader in list(self._readers):
+            reader.close()
+        self._bucket.close()
+
+    def _entry(self, key: str, size: int) -> tuple[ObjectName, int] | ForeignObject:
+        name = self._place.name_of(key)
+        return (name, size) if name is not None else ForeignObject(key.removeprefix(self._place.prefix), size)
 
     def _rows(self) -> Iterator[tuple[str, int]]:
         """(key, bytes) of all there is below the prefix, old versions and marks of deletions too."""
-        listing = "list_object_versions" if self._abilities.versioned else "list_objects_v2"
+        if self._bucket.versions.ask():
+            for row in self._bucket.versions.below(self._place.prefix):
+                yield row["Key"], row.get("Size", 0)
+            return
         with translated("listing objects"):
-            pages: Any = self._client.get_paginator(listing)
-            for page in pages.paginate(Bucket=self._place.bucket, Prefix=self._place.prefix):
-                rows = [*page.get("Contents", ()), *page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-                for row in sorted(rows, key=lambda row: str(row["Key"])):
-                    yield row["Key"], row.get("Size", 0)
+            pages: Any = self._bucket.client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._place.prefix):
+                for row in page.get("Contents", ()):
+                    yield row["Key"], row["Size"]

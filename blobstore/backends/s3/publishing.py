@@ -3,15 +3,17 @@
 import io
 import os
 import secrets
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Mapping
+from concurrent.futures import wait
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from blobstore.backends.s3.client import ABSENT, PRESENT, Client, code_of, translated
+from blobstore.backends.s3.bucket import Bucket
+from blobstore.backends.s3.meaning import ABSENT, PRESENT, code_of, translated
+from blobstore.backends.s3.parts import PART, parts_of, receipt
 from blobstore.backends.s3.slices import Slice
 from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.errors import translated as translated_here
@@ -19,27 +21,20 @@ from blobstore.errors import translated as translated_here
 SMALL = 1 << 20
 """Bytes up to which a file is read before it is sent: a stream costs one more round trip."""
 
-PART = 16 << 20
-"""Bytes of a part, and of a file from which on it goes in parts."""
-
-MOST_PARTS = 10_000
-PARTS = 8
-"""Parts under way at once, of all files together."""
-
 _PUBLICATION = "publication"
-_OF_A_PART = ("ETag", "ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumSHA1", "ChecksumSHA256")
+_NO_UPLOAD = frozenset({"NoSuchUpload"})
 
 
 class Publisher:
     """Puts objects into one bucket. Any number of threads may publish at once."""
 
-    def __init__(self, client: Client, bucket: str, options: Mapping[str, str], *, conditional: bool) -> None:
+    def __init__(self, bucket: Bucket, options: Mapping[str, str], *, conditional: bool) -> None:
         """`options` go with each new object (encryption). `conditional`: the store keeps to `If-None-Match: *`."""
-        self._client = client
-        self._bucket = bucket
+        self._client = bucket.client
+        self._bucket = bucket.name
+        self._threads = bucket.threads
         self._options = dict(options)
         self._condition = {"IfNoneMatch": "*"} if conditional else {}
-        self._parts = ThreadPoolExecutor(PARTS, thread_name_prefix="s3-part")
 
     def publish(self, key: str, staged: Path) -> None:
         """All the bytes of the file are under the key when this returns; after a failure all or none.
@@ -56,14 +51,15 @@ class Publisher:
             publication = secrets.token_hex(16)
             fixed = {"Bucket": self._bucket, "Key": key, "Metadata": {_PUBLICATION: publication}, **self._options}
             try:
-                with translated("storing an object", PRESENT):
+                with translated("storing an object", PRESENT | _NO_UPLOAD):
                     if size < PART:
                         self._put(fixed, descriptor, size)
                     else:
                         self._put_in_parts(fixed, descriptor, size)
             except ClientError as error:
-                if self._publication(key) != publication:
-                    raise FileExistsError(key) from error
+                self._require_ours(key, publication, error)
+            if size >= PART and self.size(key) != size:
+                raise StorageUnavailable("S3 acknowledged an object of another length than was sent")
         finally:
             os.close(descriptor)
 
@@ -71,10 +67,6 @@ class Publisher:
         """Bytes of the object, or None where there is none."""
         head = self._head(key)
         return None if head is None else int(head["ContentLength"])
-
-    def close(self) -> None:
-        """Wait for the parts that are under way."""
-        self._parts.shutdown()
 
     def _put(self, fixed: dict[str, Any], descriptor: int, size: int) -> None:
         body: io.RawIOBase | bytes = Slice(descriptor, 0, size)
@@ -88,27 +80,19 @@ class Publisher:
         try:
             parts = self._send(of, descriptor, size)
             self._client.complete_multipart_upload(**of, **self._condition, MultipartUpload={"Parts": parts})
-        except BaseException:
-            with (
-                suppress(BlobError),
-                translated("giving up an upload", ABSENT | {"NoSuchUpload"}),
-                suppress(ClientError),
-            ):
+        except ClientError:
+            # Where no answer came, none would come to this either: the collection of the lease gives it up.
+            with suppress(BlobError, ClientError), translated("giving up an upload"):
                 self._client.abort_multipart_upload(**of)
             raise
-        if self.size(fixed["Key"]) != size:
-            raise StorageUnavailable("S3 acknowledged an object of another length than was sent")
 
     def _send(self, of: dict[str, Any], descriptor: int, size: int) -> list[dict[str, Any]]:
         def send(number: int, offset: int, length: int) -> dict[str, Any]:
             with closing(Slice(descriptor, offset, length)) as body:
                 sent = self._client.upload_part(**of, PartNumber=number, Body=body, ContentLength=length)
-            sums = {
-                name: value for name, value in sent.items() if name.startswith("Checksum") and name != "ChecksumType"
-            }
-            return {"PartNumber": number, "ETag": sent["ETag"], **sums}
+            return receipt(number, sent)
 
-        under_way = [self._parts.submit(send, *part) for part in _parts(size)]
+        under_way = [self._threads.submit(send, *part) for part in parts_of(size)]
         try:
             return [each.result() for each in under_way]
         except BaseException:
@@ -117,9 +101,16 @@ class Publisher:
             wait(under_way)  # they read from the descriptor
             raise
 
-    def _publication(self, key: str) -> str | None:
+    def _require_ours(self, key: str, publication: str, error: ClientError) -> None:
+        """Whether the object is ours after all: the answer to the request that made it was lost, this is a later one's.
+
+        Raises `FileExistsError` where it is another's, `StorageUnavailable` where there is none.
+        """
         head = self._head(key)
-        return None if head is None else head["Metadata"].get(_PUBLICATION)
+        if head is None:
+            raise StorageUnavailable(f"S3 did not store an object: {code_of(error)}") from error
+        if head["Metadata"].get(_PUBLICATION) != publication:
+            raise FileExistsError(key) from error
 
     def _head(self, key: str) -> Any:
         with translated("looking at an object", ABSENT):
@@ -135,12 +126,5 @@ class Publisher:
             except ClientError as error:
                 if code_of(error) not in ABSENT:
                     raise
-                raise StorageUnavailable("S3 has no such bucket; make it, or name another") from error
+                raise StorageUnavailable("S3: there is no such bucket: make it, or name another") from error
         return None
-
-
-def _parts(size: int) -> Iterator[tuple[int, int, int]]:
-    """(number, offset, length) of each part, all alike but the last."""
-    length = max(PART, -(-size // MOST_PARTS))
-    for number, offset in enumerate(range(0, size, length), 1):
-        yield number, offset, min(length, size - offset)

@@ -1,82 +1,73 @@
 """Removing objects for good: every version of them, and every upload of theirs that was never finished."""
 
+import os.path
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from blobstore.backends.s3.client import ABSENT, Client, translated
-from blobstore.errors import StorageUnavailable
+from botocore.exceptions import ClientError
+
+from blobstore.backends.s3.bucket import Bucket
+from blobstore.backends.s3.meaning import ABSENT, code_of, refusal, translated
 
 BATCH = 1000
 """Objects that S3 deletes by one request, at most."""
-
-LISTINGS = 16
-"""Keys whose versions are asked for at once."""
 
 _GONE = ABSENT | {"NoSuchUpload", "NoSuchVersion"}
 
 
 class Remover:
-    """Removes objects from one bucket. `versioned`: it keeps old versions of them unless each is deleted."""
+    """Removes objects from one bucket."""
 
-    def __init__(self, client: Client, bucket: str, prefix: str, *, versioned: bool) -> None:
-        self._client = client
-        self._bucket = bucket
-        self._prefix = prefix
-        self._versioned = versioned
+    def __init__(self, bucket: Bucket) -> None:
+        self._client = bucket.client
+        self._bucket = bucket.name
+        self._versions = bucket.versions
+        self._threads = bucket.threads
 
     def remove(self, keys: Collection[str]) -> None:
         """Nothing of them is left when this returns. Raises `StorageUnavailable`, which says what stays and why."""
-        if not keys:
-            return
-        self._give_up_uploads(set(keys))
-        self._delete([{"Key": key} for key in sorted(set(keys))] if not self._versioned else self._versions(set(keys)))
+        wanted = sorted(set(keys))
+        for start in range(0, len(wanted), BATCH):
+            self._remove(wanted[start : start + BATCH])
 
-    def uploads(self) -> Iterator[tuple[str, str]]:
-        """(key, id) of every upload in parts that was begun and not finished."""
+    def uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """(key, id) of every upload in parts that was begun and not finished, of keys that begin so."""
         with translated("listing unfinished uploads"):
             pages = self._client.get_paginator("list_multipart_uploads")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
                 for upload in page.get("Uploads", ()):
                     yield upload["Key"], upload["UploadId"]
 
-    def _give_up_uploads(self, keys: set[str]) -> None:
-        for key, upload in list(self.uploads()):
-            if key in keys:
-                with translated("giving up an upload", _GONE):
+    def _remove(self, keys: Sequence[str]) -> None:
+        self._give_up_uploads(keys)
+        if not self._versions.kept:
+            self._delete([{"Key": key} for key in keys])
+        # Also where the bucket began to keep versions only now: the deletion has just shown it.
+        if self._versions.kept:
+            self._delete([version for found in self._threads.map(self._versions.of, keys) for version in found])
+
+    def _give_up_uploads(self, keys: Sequence[str]) -> None:
+        wanted = set(keys)
+        for key, upload in list(self.uploads(os.path.commonpath(keys))):
+            if key in wanted:
+                with translated("giving up an upload"):
                     self._abort(key, upload)
 
     def _abort(self, key: str, upload: str) -> None:
         try:
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
-        except self._client.exceptions.NoSuchUpload:
-            return
-
-    def _versions(self, keys: set[str]) -> list[dict[str, str]]:
-        """What is deleted of a bucket with versions: each of them, and each mark of a deletion."""
-
-        def of(key: str) -> list[dict[str, str]]:
-            found: list[dict[str, str]] = []
-            with translated("listing versions"):
-                for page in self._client.get_paginator("list_object_versions").paginate(
-                    Bucket=self._bucket, Prefix=key
-                ):
-                    rows = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-                    found += [{"Key": key, "VersionId": row["VersionId"]} for row in rows if row["Key"] == key]
-            return found
-
-        with ThreadPoolExecutor(min(LISTINGS, len(keys)), thread_name_prefix="s3-list") as pool:
-            return [version for versions in pool.map(of, sorted(keys)) for version in versions]
+        except ClientError as error:
+            if code_of(error) not in _GONE:
+                raise
 
     def _delete(self, objects: Sequence[dict[str, str]]) -> None:
         for start in range(0, len(objects), BATCH):
             batch = list(objects[start : start + BATCH])
             with translated("deleting objects"):
-                answer: dict[str, Any] = self._client.delete_objects(
-                    Bucket=self._bucket, Delete={"Objects": batch, "Quiet": True}
-                )
+                answer: dict[str, Any] = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": batch})
+            self._versions.notice(answer)
             # The request may succeed and the deletions in it fail.
             kept = [each for each in answer.get("Errors", ()) if each.get("Code") not in _GONE]
             if kept:
-                why = f"{kept[0].get('Code')} {kept[0].get('Message', '')}".strip()
-                raise StorageUnavailable(f"S3 did not delete {len(kept)} of {len(batch)} objects: {why}")
+                doing = f"deleting objects, {len(kept)} of {len(batch)} are kept"
+                raise refusal(doing, str(kept[0].get("Code", "")), str(kept[0].get("Message", "")))

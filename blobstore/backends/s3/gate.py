@@ -1,0 +1,60 @@
+"""What each call to S3 passes: while the store does not answer, calls fail at once instead of each waiting in turn."""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from blobstore.errors import StorageUnavailable
+
+PAUSE_SECONDS = 1.0
+"""For so long nobody asks a store that did not answer; then somebody tries again."""
+
+_BEGAN = "blobstore_began"
+
+
+class Gate:
+    """Stands before all calls of one client.
+
+    A call fails when it had no answer after all its attempts. Where nobody else had one meanwhile it is the store, not
+    the call: those who wait, and those who come within a moment, fail too. Else each of hundreds of parts that queue up
+    for a few threads would wait for its own timeouts.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answered = 0.0
+        self._shut_until = 0.0
+        self._closed = False
+
+    def watch(self, events: Any) -> None:
+        """Stand before the calls of the client whose events these are."""
+        events.register("before-call.s3", self._begins)
+        events.register("before-send.s3", self._passes)
+        events.register("after-call.s3", self._answers)
+        events.register("after-call-error.s3", self._fails)
+
+    def close(self) -> None:
+        """Let nobody pass any more, nor try again."""
+        self._closed = True
+
+    def _begins(self, context: dict[str, Any], **_: object) -> None:
+        context[_BEGAN] = time.monotonic()
+        self._passes()
+
+    def _passes(self, **_: object) -> None:
+        if self._closed:
+            raise StorageUnavailable("S3 is asked nothing any more: the store is being closed")
+        if time.monotonic() < self._shut_until:
+            raise StorageUnavailable("S3 did not answer a moment ago")
+
+    def _answers(self, **_: object) -> None:
+        with self._lock:
+            self._answered, self._shut_until = time.monotonic(), 0.0
+
+    def _fails(self, exception: Exception, context: Mapping[str, Any], **_: object) -> None:
+        if isinstance(exception, StorageUnavailable):
+            return  # ours: nobody was asked
+        with self._lock:
+            if self._answered < context[_BEGAN]:
+                self._shut_until = time.monotonic() + PAUSE_SECONDS
