@@ -1,7 +1,7 @@
 """The port to where bytes live: whole immutable objects under names that are never used twice."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -12,12 +12,14 @@ from blobstore.digest import Digest
 class ObjectName:
     """One physical copy of a blob: a namespace, a digest and the generation (32 lower-case hex, random, never reused).
 
-    All three are internal ids or parsed digests, so a backend may build a path or a key from them.
+    All three are internal ids or parsed digests, so a backend may build a path or a key from them. `place` says where
+    the copy is (`blobstore.place`): it is no part of what it is called.
     """
 
     namespace: str
     digest: Digest
     generation: str
+    place: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,20 @@ only says *which holders* have at least one link. The rules that keep both true 
 * **A generation is live, quarantined or condemned;** at most one is live per blob; a condemned one never comes back.
 * **The lease is the fence.** It is committed before the first byte; whoever takes the row away (expiry, erasure)
   has fenced the upload off, because publishing must find the row.
+* **A blob moves as a new generation.** Bytes are copied under a lease, into the intake; one step makes the copy live
+  where the generation that it was made of still is, and condemns that one, which is kept for those who read it.
 
 All times are UTC seconds since the epoch. Order is the catalogue's own counter, never a clock.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from blobstore.backend import ObjectName
 from blobstore.digest import Content, Digest
+from blobstore.place import Contents, Place
 from blobstore.quota import NOTHING_BESIDE, WHOLE, Beside, Limit, Volume
 
 
@@ -34,13 +37,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One generation of a blob. `verified_at`: when its bytes were last hashed."""
+    """One generation of a blob. `verified_at`: when its bytes were last hashed.
+
+    `kept_until` (UTC seconds): it was left behind by a move, and its bytes are not removed before.
+    """
 
     name: ObjectName
     sha256: bytes
     size: int
     state: State
     verified_at: float
+    kept_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +77,9 @@ class ClaimedBlob:
 class Lease:
     """Protects bytes on their way. Its id is the generation of the blob that it may become.
 
-    `process` names the staging folder of the process that receives the bytes. `content` is known once all bytes are.
-    `reserved` bytes are put aside for it.
-    `slot` is that of the claim that it becomes.
+    `process` names the staging folder of the process that receives the bytes. `content` is known once all bytes are,
+    and `place`, where they go, with it. `reserved` bytes are put aside for it. `slot` is that of the claim that it
+    becomes. `copies` is the generation that a move copies under it; then it is no upload's.
     """
 
     id: str
@@ -84,6 +91,8 @@ class Lease:
     content: Content | None = None
     reserved: int = 0
     slot: str = ""
+    place: int = 0
+    copies: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ class Condemned:
     """A generation whose bytes must go, and why.
 
     `garbage <collection's id>`, `erasure <id>`; `abandoned` and `duplicate`: an upload that was never, or need not be,
-    published; `healed`: a damaged copy that a good one replaced.
+    published; `healed`: a damaged copy that a good one replaced; `moved`: what a move left behind.
     """
 
     name: ObjectName
@@ -255,11 +264,14 @@ class Catalogue(Protocol):
         """Put off the expiry of every lease of one process."""
         ...
 
-    async def adopt(self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None) -> Stored | None:
+    async def adopt(
+        self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None
+    ) -> Stored | ObjectName:
         """All bytes are in: claim the live generation of this content if there is one and end the lease (rule P2).
 
-        None when no generation is live: the content is then noted on the lease, so that whatever is published under
-        it can be found after a crash. Raises `LeaseLost` when the lease is gone.
+        When none is live, the name to put the bytes under, in the place that is the intake now: it is noted on the
+        lease, so that whatever is published there can be found after a crash. Raises `LeaseLost` when the lease is
+        gone.
 
         `event` goes into the outbox in the same step, here where the upload ends, else where it is published.
         """
@@ -353,7 +365,8 @@ class Catalogue(Protocol):
     async def expire(self, now: float, dead_processes: Collection[str], limit: int = 1000) -> int:
         """Drop expired claims, at most `limit`, and pins and leases that have expired or are of dead processes.
 
-        What such leases may have left is condemned.
+        What such leases may have left is condemned. What moves left behind is kept no longer once its time is over,
+        where no pin holds it.
 
         How many claims and leases went: below `limit` when none is left that has expired.
         """
@@ -396,13 +409,14 @@ class Catalogue(Protocol):
     ) -> list[Condemned]:
         """Condemn those that have no holder and no claim now (and were orphaned before `before`), in one statement.
 
-        Quarantined generations of the same blobs go with them. With `before` they are garbage, which a pin holds back;
+        Quarantined generations of the same blobs go with them, and what moves left behind of them is kept no longer;
+        copies of them that are on their way are fenced off. With `before` they are garbage, which a pin holds back;
         without, they are erased, which nothing does.
         """
         ...
 
     async def condemned(self, limit: int, after: Condemned | None = None) -> list[Condemned]:
-        """What must be removed, in the order in which it was condemned, beyond `after`."""
+        """What must be removed, in the order in which it was condemned, beyond `after`; not what is kept still."""
         ...
 
     async def buried(
@@ -421,6 +435,55 @@ class Catalogue(Protocol):
 
     async def verified(self, names: Collection[ObjectName], now: float) -> None:
         """The bytes were hashed and match."""
+        ...
+
+    # -- places ------------------------------------------------------------------------------------------------------
+
+    async def first_place(self, location: str, options: Mapping[str, str]) -> list[Place]:
+        """Where no place is known yet, this is the first, and the intake. As `places`."""
+        ...
+
+    async def places(self) -> list[Place]:
+        """Every place in the order of ids."""
+        ...
+
+    async def take_in(self, location: str, options: Mapping[str, str], now: float) -> Place:
+        """From here on new bytes go there, whoever receives them; the place is made where it is not known."""
+        ...
+
+    async def elsewhere(self, place: int, after: ObjectName | None, limit: int) -> list[Stored]:
+        """Live generations whose bytes are not in that place, in the order of names, from the first above `after`."""
+        ...
+
+    async def copy(self, lease: Lease, of: ObjectName) -> ObjectName | None:
+        """Commit a lease for a copy of this generation, and say under which name to put it: its place is the intake.
+
+        What is to be written is known, and noted, from the start. None, and no lease, where the generation is not
+        live, or in the intake already.
+        """
+        ...
+
+    async def moved(self, lease: Lease, now: float, kept_until: float) -> bool:
+        """The copy is durable and verified: where what it was made of is live still, it is live instead.
+
+        The other is condemned then, and kept until the time given; holders, claims and marks stay as they are. Else
+        the copy is condemned, and this is False. Raises `LeaseLost` when the lease is gone.
+        """
+        ...
+
+    async def shorten(self, until: float) -> None:
+        """What moves left behind is kept until then at the most (UTC seconds)."""
+        ...
+
+    async def contents(self) -> list[Contents]:
+        """What is in each place, in the order of (place, state, kept). Work in proportion to all blobs."""
+        ...
+
+    async def leave_places(self, before: float) -> list[Place]:
+        """Forget places that ceased to be the intake before then, and in which nothing is or may come; which those are.
+
+        Work in proportion to all blobs, and none where only one place is known.
+        """
         ...
 
     # -- questions -------------------------------------------------------------------------------------------------

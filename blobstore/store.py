@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-from blobstore.backend import Backend, ObjectName, Reader
+from blobstore.backend import Backend, Reader
 from blobstore.backends.where import IN_FILES, Where
 from blobstore.catalogue import Catalogue, Claim, Lease, Stored
 from blobstore.catalogues.sqlite import SqliteCatalogue
@@ -266,9 +266,9 @@ class BlobStore:
         # Before its lease: bytes that are written twice in the sum leave less room, never too much.
         self._reservations.pop(lease.id, None)
         stored = await self.catalogue.adopt(lease, content, claim, event)
-        if stored is not None:
+        if isinstance(stored, Stored):
             return stored
-        name = ObjectName(lease.namespace, content.digest, lease.id)
+        name = stored
         try:
             await self.ask(self.backend.publish, name, staged.path)
         except FileNotFoundError:

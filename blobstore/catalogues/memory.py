@@ -5,7 +5,8 @@ and that all of them share one plain state is what keeps each of them short.)
 """
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from blobstore.backend import ObjectName
@@ -31,6 +32,7 @@ from blobstore.catalogue import (
 )
 from blobstore.digest import Content, Digest
 from blobstore.errors import LeaseLost
+from blobstore.place import FIRST, MOVED, Contents, Place
 from blobstore.quota import EVERY, NOTHING_BESIDE, WHOLE, Beside, Limit, Volume, require_possible, require_room
 
 Blob = tuple[str, Digest]
@@ -62,6 +64,8 @@ class MemoryCatalogue:
         self._pins: dict[str, Pin] = {}
         self._last_event = 0
         self._limits: dict[tuple[str, str], Limit] = {}
+        self._places: dict[int, Place] = {}
+        self._left_at: dict[int, float] = {}
 
     async def store_id(self) -> str:
         return self._id
@@ -82,23 +86,26 @@ class MemoryCatalogue:
             if lease.process == process:
                 self._leases[lease.id] = replace(lease, expires_at=expires_at)
 
-    async def adopt(self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None) -> Stored | None:
+    async def adopt(
+        self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None
+    ) -> Stored | ObjectName:
         mine = self._lease(lease)
         live = self._live((lease.namespace, content.digest))
         if live is None:
-            self._leases[lease.id] = replace(mine, content=content)
-            return None
+            self._leases[lease.id] = replace(mine, content=content, place=self._intake())
+            return _named(self._leases[lease.id], content)
         del self._leases[lease.id]
         self._note(lease.namespace, event)
         return self._claim(live, claim)
 
     async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
-        content = self._lease(lease).content
+        noted = self._lease(lease)
+        content = noted.content
         if content is None:
             raise LeaseLost("published before its bytes were in")
         del self._leases[lease.id]
         self._note(lease.namespace, event)
-        name = ObjectName(lease.namespace, content.digest, lease.id)
+        name = _named(noted, content)
         mine = _Generation(Stored(name, content.sha256, content.size, State.LIVE, now))
         live = self._live((lease.namespace, content.digest))
         if live is not None:
@@ -210,6 +217,10 @@ class MemoryCatalogue:
         self._pins = {
             id: pin for id, pin in self._pins.items() if pin.expires_at > now and pin.process not in dead_processes
         }
+        for each in self._generations.values():
+            until = each.stored.kept_until
+            if until is not None and until <= now and not self._pinned(each.stored.name.namespace):
+                each.stored = replace(each.stored, kept_until=None)
         return len(claims) + len(ended)
 
     async def pin(self, pin: Pin) -> None:
@@ -237,13 +248,13 @@ class MemoryCatalogue:
 
     async def forecast(self, namespace: str | None, before: float) -> Forecast:
         sizes = [each.stored.size for each in await self.orphans(namespace, before, len(self._generations))]
-        stored = [each.size for each in self._sorted() if namespace in (None, each.name.namespace)]
-        return Forecast(len(sizes), sum(sizes), sum(stored))
+        namespaces = {name.namespace for name in self._generations if namespace in (None, name.namespace)}
+        return Forecast(len(sizes), sum(sizes), sum(self._stored(each, WHOLE) for each in namespaces))
 
     async def condemn(
         self, namespace: str, digests: Collection[Digest], reason: str, before: float | None = None
     ) -> list[Condemned]:
-        if before is not None and any(pin.namespace in (None, namespace) for pin in self._pins.values()):
+        if before is not None and self._pinned(namespace):
             return []
         going = [
             each
@@ -251,10 +262,20 @@ class MemoryCatalogue:
             for each in self._of(blob)
             if not self._used(blob) and (before is None or (each.orphaned_at is not None and each.orphaned_at < before))
         ]
-        return [self._condemn(each, reason) for each in going]
+        condemned = [self._condemn(each, reason) for each in going]
+        gone = {(namespace, each.name.digest) for each in condemned}
+        for name, each in self._generations.items():
+            if (name.namespace, name.digest) in gone:
+                each.stored = replace(each.stored, kept_until=None)
+        self._end(lambda each: bool(each.copies and each.content and (each.namespace, each.content.digest) in gone))
+        return condemned
 
     async def condemned(self, limit: int, after: Condemned | None = None) -> list[Condemned]:
-        found = [_condemned(each) for each in self._generations.values() if each.stored.state is State.CONDEMNED]
+        found = [
+            _condemned(each)
+            for each in self._generations.values()
+            if each.stored.state is State.CONDEMNED and each.stored.kept_until is None
+        ]
         start = None if after is None else (after.order, after.name)
         beyond = [each for each in found if start is None or (each.order, each.name) > start]
         return sorted(beyond, key=lambda each: (each.order, each.name))[:limit]
@@ -289,6 +310,81 @@ class MemoryCatalogue:
             found = self._generations.get(name)
             if found is not None:
                 found.stored = replace(found.stored, verified_at=now)
+
+    # -- places ------------------------------------------------------------------------------------------------------
+
+    async def first_place(self, location: str, options: Mapping[str, str]) -> list[Place]:
+        if not self._places:
+            self._places[FIRST] = Place(FIRST, location, dict(options), intake=True)
+        return await self.places()
+
+    async def places(self) -> list[Place]:
+        return [self._places[id] for id in sorted(self._places)]
+
+    async def take_in(self, location: str, options: Mapping[str, str], now: float) -> Place:
+        known = next((each.id for each in self._places.values() if each.location == location), None)
+        id = self._next() if known is None else known
+        for other in self._places.values():
+            if other.intake and other.id != id:
+                self._left_at[other.id] = now
+        self._places = {other.id: replace(other, intake=False) for other in self._places.values()}
+        self._places[id] = Place(id, location, dict(options), intake=True)
+        return self._places[id]
+
+    async def elsewhere(self, place: int, after: ObjectName | None, limit: int) -> list[Stored]:
+        rows = [each for each in self._all_live() if each.name.place != place]
+        return [each for each in rows if after is None or each.name > after][:limit]
+
+    async def copy(self, lease: Lease, of: ObjectName) -> ObjectName | None:
+        live, intake = self._live((of.namespace, of.digest)), self._intake()
+        if live is None or live.stored.name != of or live.stored.name.place == intake:
+            return None
+        content = Content(of.digest, live.stored.sha256, live.stored.size)
+        made = replace(lease, namespace=of.namespace, content=content, place=intake, copies=of.generation, reserved=0)
+        self._leases[lease.id] = made
+        return _named(made, content)
+
+    async def moved(self, lease: Lease, now: float, kept_until: float) -> bool:
+        mine = self._lease(lease)
+        content = mine.content
+        if content is None or mine.copies is None:
+            raise LeaseLost("it is no move's")
+        live = self._live((mine.namespace, content.digest))
+        if live is None or live.stored.name.generation != mine.copies:
+            self._end(lambda each: each.id == lease.id)
+            return False
+        del self._leases[lease.id]
+        name = _named(mine, content)
+        copy = Stored(name, content.sha256, content.size, State.LIVE, now)
+        self._generations[name] = _Generation(copy, live.orphaned_at)
+        self._condemn(live, MOVED)
+        live.stored = replace(live.stored, kept_until=kept_until)
+        return True
+
+    async def shorten(self, until: float) -> None:
+        for each in self._generations.values():
+            if each.stored.kept_until is not None:
+                each.stored = replace(each.stored, kept_until=min(until, each.stored.kept_until))
+
+    async def contents(self) -> list[Contents]:
+        blobs: Counter[tuple[int, str, bool]] = Counter()
+        sizes: Counter[tuple[int, str, bool]] = Counter()
+        for each in self._sorted():
+            group = (each.name.place, str(each.state), each.kept_until is not None)
+            blobs[group] += 1
+            sizes[group] += each.size
+        return [Contents(*group, blobs[group], sizes[group]) for group in sorted(blobs)]
+
+    async def leave_places(self, before: float) -> list[Place]:
+        used = {name.place for name in self._generations} | {lease.place for lease in self._leases.values()}
+        left = [
+            each
+            for each in await self.places()
+            if not each.intake and each.id not in used and self._left_at[each.id] < before
+        ]
+        for each in left:
+            del self._places[each.id]
+        return left
 
     # -- questions -------------------------------------------------------------------------------------------------
 
@@ -448,6 +544,12 @@ class MemoryCatalogue:
         self._counter += 1
         return self._counter
 
+    def _intake(self) -> int:
+        return next((each.id for each in self._places.values() if each.intake), FIRST)
+
+    def _pinned(self, namespace: str) -> bool:
+        return any(pin.namespace in (None, namespace) for pin in self._pins.values())
+
     def _lease(self, lease: Lease) -> Lease:
         if lease.id not in self._leases:
             raise LeaseLost("the upload was fenced off")
@@ -460,9 +562,10 @@ class MemoryCatalogue:
             require_room(volume, more, beside.of(holder))
 
     def _stored(self, namespace: str, holder: str) -> int:
-        mine = [each.stored for name, each in self._generations.items() if name.namespace == namespace]
+        whole = [each for name, each in self._generations.items() if name.namespace == namespace]
         if holder == WHOLE:
-            return sum(each.size for each in mine)
+            return sum(each.stored.size for each in whole if each.reason != MOVED)
+        mine = [each.stored for each in whole]
         held = {blob for blob, who in self._holders if who == holder}
         held |= {blob for blob, who, _ in self._claims if who == holder}
         sizes = {each.name.digest: each.size for each in mine if (namespace, each.name.digest) in held}
@@ -544,11 +647,15 @@ class MemoryCatalogue:
         for lease in ended:
             del self._leases[lease.id]
             if lease.content is not None:
-                name = ObjectName(lease.namespace, lease.content.digest, lease.id)
+                name = _named(lease, lease.content)
                 stored = Stored(name, lease.content.sha256, lease.content.size, State.CONDEMNED, 0.0)
                 self._generations[name] = _Generation(stored, process=lease.process)
                 self._condemn(self._generations[name], "abandoned")
         return ended
+
+
+def _named(lease: Lease, content: Content) -> ObjectName:
+    return ObjectName(lease.namespace, content.digest, lease.id, lease.place)
 
 
 def _condemned(each: _Generation) -> Condemned:

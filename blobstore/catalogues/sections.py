@@ -6,7 +6,8 @@ SECTIONS = (
     section("store", "id counter"),
     section(
         "blobs",
-        "namespace digest generation sha256 size state verified_at orphaned_at condemned_seq reason process",
+        "namespace digest generation sha256 size state verified_at orphaned_at condemned_seq reason process place"
+        " kept_until",
         3,
         ahead=True,
     ),
@@ -14,7 +15,8 @@ SECTIONS = (
     section("former", "namespace holder digest", 3, ahead=True),
     section("gone", "namespace digest generation size reason at", 3, ahead=True),
     section("claims", "namespace holder slot digest scope media_type expires_at", 4),
-    section("leases", "id namespace holder scope process expires_at digest sha256 size reserved slot"),
+    section("leases", "id namespace holder scope process expires_at digest sha256 size reserved slot place copies"),
+    section("places", "id location options left_at"),
     section("pins", "id namespace process expires_at"),
     section("outbox", "seq namespace body"),
     section("numbering", "given"),

@@ -32,7 +32,8 @@ class Source(StrEnum):
 class Member:
     """One file of a bag; sizes and offsets in bytes.
 
-    `offset` is where its text begins, `generation` which copy of a blob it is; each only where it is one.
+    `offset` is where its text begins, `generation` which copy of a blob it is and `located` where that
+    lies; each only where it is one.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Member:
     source: Source
     offset: int = 0
     generation: str = ""
+    located: int = 0
 
     @property
     def size(self) -> int:
@@ -79,10 +81,10 @@ class Contents:
         """A member is complete. Its path is new."""
         content = member.content
         self._index.execute(
-            "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(member.path, content.size, content.digest.raw, content.sha256),
-                *(member.source, member.offset, member.generation),
+                *(member.source, member.offset, member.generation, member.located),
             ),
         )
 
@@ -107,13 +109,13 @@ class Contents:
         """A blob is a member."""
         name = stored.name
         content = Content(name.digest, stored.sha256, stored.size)
-        self.add(Member(layout.blob(name.digest), content, Source.BLOB, generation=name.generation))
+        self.add(Member(layout.blob(name.digest), content, Source.BLOB, 0, name.generation, name.place))
 
     def replace(self, stored: Stored) -> None:
         """The blob is stored in another copy now."""
         self._index.execute(
-            "UPDATE members SET generation = ? WHERE path = ?",
-            (stored.name.generation, layout.blob(stored.name.digest)),
+            "UPDATE members SET generation = ?, located = ? WHERE path = ?",
+            (stored.name.generation, stored.name.place, layout.blob(stored.name.digest)),
         )
 
     # -- what is in it ---------------------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ class Contents:
 
     def object_name(self, member: Member) -> ObjectName:
         """Where a blob's bytes are."""
-        return ObjectName(self._namespace, member.content.digest, member.generation)
+        return ObjectName(self._namespace, member.content.digest, member.generation, member.located)
 
 
 class Text:
@@ -192,13 +194,14 @@ class Text:
 
 
 def _member(row: Sequence[Any]) -> Member:
-    path, size, digest, sha256, source, offset, generation = row
-    return Member(path, Content(Digest.from_bytes(digest), sha256, size), Source(source), offset, generation)
+    path, size, digest, sha256, source, *rest = row
+    return Member(path, Content(Digest.from_bytes(digest), sha256, size), Source(source), *rest)
 
 
 _TABLES = """
 CREATE TABLE members (
-    path TEXT PRIMARY KEY, size INTEGER, digest BLOB, sha256 BLOB, source TEXT, offset INTEGER, generation TEXT
+    path TEXT PRIMARY KEY, size INTEGER, digest BLOB, sha256 BLOB, source TEXT, offset INTEGER, generation TEXT,
+    located INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE places (start INTEGER PRIMARY KEY, path TEXT);
 CREATE TABLE wanted (digest BLOB PRIMARY KEY) WITHOUT ROWID

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from blobstore.backend import ObjectName
 from blobstore.catalogue import Catalogue, Lease, State
 from blobstore.errors import LeaseLost
 from tests.conformance.catalogue_values import (
@@ -28,7 +29,9 @@ async def begin(catalogue: Catalogue, number: int, holder: str = SLACK, scope: s
     """An upload whose bytes are all in, but not published."""
     lease = lease_of(number, holder, scope)
     await catalogue.lease(lease)
-    assert await catalogue.adopt(lease, content_of(b"data"), claim_of(holder=holder, scope=scope)) is None
+    assert isinstance(
+        await catalogue.adopt(lease, content_of(b"data"), claim_of(holder=holder, scope=scope)), ObjectName
+    )
     return lease
 
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from blobstore.catalogue import Catalogue
+from blobstore.backend import ObjectName
+from blobstore.catalogue import Catalogue, Stored
 from blobstore.errors import LargerThanQuota, LeaseLost, OverQuota
 from blobstore.quota import EVERY, WHOLE, Beside, Limit, Volume
 from tests.conformance.catalogue_values import (
@@ -81,9 +82,9 @@ class Quotas:
         await catalogue.abandon(lease_of(4))
         await catalogue.fence(OWNER, SLACK, "s3")
         await catalogue.expire(NOW + 0.5, [])
-        assert await catalogue.adopt(lease_of(1), content_of(b"1234"), claim_of()) is None
+        assert isinstance(await catalogue.adopt(lease_of(1), content_of(b"1234"), claim_of()), ObjectName)
         await catalogue.publish(lease_of(1), claim_of(), NOW)
-        assert await catalogue.adopt(lease_of(2), content_of(b"1234"), claim_of()) is not None
+        assert isinstance(await catalogue.adopt(lease_of(2), content_of(b"1234"), claim_of()), Stored)
         assert await catalogue.volume(OWNER) == Volume(OWNER, WHOLE, 4, 0)
         assert await catalogue.reserved() == 0
 
@@ -155,7 +156,7 @@ class Quotas:
         await upload(catalogue, b"1234", 1)
         await catalogue.limit(Limit(OWNER, WHOLE, 1))
         await catalogue.lease(lease_of(2))
-        assert await catalogue.adopt(lease_of(2), content_of(b"1234"), claim_of()) is not None
+        assert isinstance(await catalogue.adopt(lease_of(2), content_of(b"1234"), claim_of()), Stored)
 
     async def test_the_limit_that_names_most_counts_alone(self, catalogue: Catalogue) -> None:
         async def limits() -> tuple[int | None, int | None]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from blobstore.catalogue import Catalogue, Holder, Pin, State
+from blobstore.catalogue import Catalogue, Holder, Lease, Pin, State
 from blobstore.catalogues.memory import MemoryCatalogue
 from blobstore.digest import Digest
 from blobstore.errors import LeaseLost, OverQuota
@@ -16,6 +16,8 @@ HOLDERS = [SLACK, GMAIL]
 SCOPES = ["one", "two"]
 SLOTS = ["s1", "s2", "s3"]
 PROCESSES = ["p1", "p2"]
+LOCATIONS = ["file", "s3://bucket/a", "s3://bucket/b"]
+FIRST_COPY = 1_000_000
 PINS = ["backup", "export"]
 NAMESPACES = [OWNER, OWNER, "owner2"]
 
@@ -29,6 +31,7 @@ class Play:
         self.rng = rng
         self.catalogues = catalogues
         self.leases = 0
+        self.copies: list[Lease] = []
         self.now = NOW
         # Holder rows read earlier, one list for each catalogue: their versions are each catalogue's own.
         self.counted: list[tuple[str, list[list[Holder]]]] = []
@@ -51,6 +54,9 @@ class Play:
             *[self.drop, self.drop, self.expire, self.fence, self.renew, self.condemn, self.condemn, self.forget],
             *[self.bury, self.bury, self.quarantine, self.verify, self.rehold, self.pin, self.unpin],
             *[self.reserve, self.limit],
+            *[self.copy] * 2,
+            *[self.moved] * 3,
+            *[self.take_in, self.shorten],
         ]
         await self.rng.choice(choices)()
 
@@ -66,6 +72,8 @@ class Play:
         await self.both(lambda each: each.orphans(None, self.now + 1, 1000))
         await self.both(lambda each: each.condemned(1000))
         await self.both(lambda each: each.pins())
+        await self.both(lambda each: each.contents())
+        await self.both(lambda each: each.forecast(None, self.now))
         await self.both(lambda each: each.stalest(self.now + 1, 1000))
         await self.both(lambda each: each.unconfirmed(1000))
         for namespace in NAMESPACES:
@@ -209,6 +217,27 @@ class Play:
         pin = self.rng.choice(PINS)
         await self.both(lambda each: each.unpin(pin))
 
+    async def take_in(self) -> None:
+        location, now = self.rng.choice(LOCATIONS), self.now
+        await self.both(lambda each: each.take_in(location, {}, now))
+
+    async def copy(self) -> None:
+        live = [each for each in await self.catalogues[0].walk(None, 1000) if each.state is State.LIVE]
+        if live:
+            stored, number = self.rng.choice(live), FIRST_COPY + len(self.copies)
+            lease = lease_of(number, "", "", self.rng.choice(PROCESSES), self.now + 50, stored.name.namespace, slot="")
+            self.copies.append(lease)
+            await self.both(lambda each: each.copy(lease, stored.name))
+
+    async def moved(self) -> None:
+        if self.copies:
+            lease, now, until = self.rng.choice(self.copies[-2:]), self.now, self.now + self.rng.choice([0, 5, 50])
+            await self.both(lambda each: each.moved(lease, now, until))
+
+    async def shorten(self) -> None:
+        until = self.now + 5
+        await self.both(lambda each: each.shorten(until))
+
     # -- choices ---------------------------------------------------------------------------------------------------
 
     def namespace(self) -> str:
@@ -274,6 +303,8 @@ class RandomCalls:
         self, catalogue: Catalogue, rng: random.Random, sized: Callable[[int, int], int]
     ) -> None:
         play = Play(rng, [MemoryCatalogue(), catalogue])
+        for location in LOCATIONS:  # before anything else is counted: so their ids are the same
+            await play.both(lambda each: each.take_in(location, {}, NOW))  # noqa: B023
         for _ in range(sized(8, 200)):
             for _ in range(50):
                 await play.step()

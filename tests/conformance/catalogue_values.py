@@ -57,7 +57,17 @@ async def upload(
     lease = lease_of(number, claim.holder, claim.scope, namespace=namespace, expires_at=now + 300)
     await catalogue.lease(lease)
     adopted = await catalogue.adopt(lease, content_of(data), claim)
-    return adopted or await catalogue.publish(lease, claim, now)
+    return adopted if isinstance(adopted, Stored) else await catalogue.publish(lease, claim, now)
+
+
+async def move(catalogue: Catalogue, of: Stored, number: int, kept_until: float = NOW + DAY) -> Stored:
+    """A copy of the generation takes its place, in the intake."""
+    lease = lease_of(number, holder="", scope="", slot="")
+    assert await catalogue.copy(lease, of.name) is not None
+    assert await catalogue.moved(lease, NOW, kept_until)
+    moved = await catalogue.find(of.name.namespace, of.name.digest)
+    assert moved is not None
+    return moved
 
 
 async def link(catalogue: Catalogue, data: bytes, slots: tuple[str, ...] = ("slot1",), holder: str = SLACK) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import sys
 
+from blobstore.backend import ObjectName
 from blobstore.catalogues.postgres import PostgresCatalogue
 from blobstore.postgres import Database
 from tests.conformance.catalogue_values import GMAIL, NOW, SLACK, claim_of, content_of, lease_of
@@ -23,7 +24,7 @@ async def work(url: str, number: int, steps: int) -> None:
         lease = lease_of(number * 10_000 + each, holder, namespace=namespace, reserved=len(body), slot=slot)
         claim = claim_of(slot, holder)
         await catalogue.lease(lease)
-        if await catalogue.adopt(lease, content, claim, b"event") is None:
+        if isinstance(await catalogue.adopt(lease, content, claim, b"event"), ObjectName):
             await catalogue.publish(lease, claim, NOW, b"event")
         await catalogue.hold(namespace, holder, [content.digest], NOW)
         await catalogue.settle(namespace, holder, [(content.digest, [slot])])

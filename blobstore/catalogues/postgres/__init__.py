@@ -13,6 +13,7 @@ from blobstore.catalogues.postgres.collection import Collection
 from blobstore.catalogues.postgres.holders import Holders
 from blobstore.catalogues.postgres.outbox import Outbox
 from blobstore.catalogues.postgres.pins import Pins
+from blobstore.catalogues.postgres.places import Places
 from blobstore.catalogues.postgres.questions import Questions
 from blobstore.catalogues.postgres.quotas import Quotas
 from blobstore.catalogues.postgres.schema import CONTENT, SCHEMA, STEPS
@@ -27,7 +28,7 @@ from blobstore.postgres.vacuum import vacuum
 __all__ = ["PostgresCatalogue"]
 
 
-class PostgresCatalogue(Uploads, Holders, Quotas, Collection, Outbox, Pins, Questions, Shares, Standings):
+class PostgresCatalogue(Uploads, Holders, Quotas, Collection, Outbox, Pins, Places, Questions, Shares, Standings):
     """Adapter of `blobstore.catalogue.Catalogue`."""
 
     @classmethod

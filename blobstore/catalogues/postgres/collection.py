@@ -8,10 +8,11 @@ from blobstore.catalogue import Condemned, Forecast, Lease, Orphan, Removal, rem
 from blobstore.catalogues.postgres.counting import WHOLE, Changes, first_or_last
 from blobstore.catalogues.postgres.leaving import end_leases, let_go
 from blobstore.catalogues.postgres.outbox import note
-from blobstore.catalogues.postgres.pins import is_pinned
+from blobstore.catalogues.postgres.pins import is_pinned, keep_no_longer
 from blobstore.catalogues.postgres.rows import CONDEMNED, STORED, beyond, condemned, of, stored
 from blobstore.catalogues.postgres.schema import UNUSED, OnDatabase, lock_namespaces
 from blobstore.digest import Digest
+from blobstore.place import MOVED
 from blobstore.postgres import Connection, Record
 
 
@@ -46,6 +47,7 @@ class Collection(OnDatabase):
                 db, "(expires_at <= $1 OR process = ANY ($2)) AND namespace = ANY ($3)", now, dead, namespaces
             )
             await db.execute("DELETE FROM catalogue.pins WHERE expires_at <= $1 OR process = ANY ($2)", now, dead)
+            await keep_no_longer(db, now)
             return len(claims) + len(ended)
 
         return await self._database.write(run)
@@ -73,7 +75,12 @@ class Collection(OnDatabase):
         async def run(db: Connection) -> list[Record]:
             if before is not None and await is_pinned(db, namespace):
                 return []
-            return await db.fetch(_CONDEMN, namespace, raw, reason, before)
+            rows = await db.fetch(_CONDEMN, namespace, raw, reason, before)
+            if going := sorted({row["digest"] for row in rows}):
+                # What moves left behind of these, and what moves have on its way, goes as well.
+                await db.execute(_ERASE_KEPT, namespace, going)
+                await end_leases(db, "namespace = $1 AND copies IS NOT NULL AND digest = ANY ($2)", namespace, going)
+            return rows
 
         found = [condemned(row) for row in await self._write(namespace, run)]
         return sorted(found, key=lambda each: (places[each.name.digest.raw], each.name.generation))
@@ -122,7 +129,8 @@ async def _remember(db: Connection, forgotten: list[Condemned], now: float) -> N
     )
     changes = Changes()
     for each in forgotten:
-        changes.stored(each.name.namespace, WHOLE, -each.size)
+        if each.reason != MOVED:
+            changes.stored(each.name.namespace, WHOLE, -each.size)
     await first_or_last(db, [(each.name, each.size) for each in forgotten], changes, -1)
     await changes.write(db)
 
@@ -184,9 +192,12 @@ WHERE namespace = $1 AND digest = ANY ($2) AND state != 'condemned'
   AND ($4::float8 IS NULL OR orphaned_at < $4) AND {UNUSED}
 RETURNING {CONDEMNED}
 """
+_ERASE_KEPT = """
+UPDATE catalogue.blobs SET kept_until = NULL WHERE namespace = $1 AND digest = ANY ($2) AND kept_until IS NOT NULL
+"""
 _CONDEMNED = f"""
 SELECT {CONDEMNED} FROM catalogue.blobs
-WHERE state = 'condemned' AND (condemned_seq, namespace, digest, generation) > ($1, $2, $3, $4)
+WHERE state = 'condemned' AND kept_until IS NULL AND (condemned_seq, namespace, digest, generation) > ($1, $2, $3, $4)
 ORDER BY condemned_seq, namespace, digest, generation LIMIT $5
 """
 _BURY = f"""

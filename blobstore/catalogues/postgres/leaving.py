@@ -49,6 +49,7 @@ async def _condemn(db: Connection, ended: Sequence[Lease], changes: Changes) -> 
         [content.size for _, content in noted],
         [each.process for each, _ in noted],
         [content.sha256 for _, content in noted],
+        [each.place for each, _ in noted],
     )
     names = [(ObjectName(each.namespace, content.digest, each.id), content.size) for each, content in noted]
     for name, size in names:
@@ -88,7 +89,7 @@ RETURNING v.namespace, v.holder, v.stored = 0 AND v.reserved = 0
 
 _ABANDON = """
 INSERT INTO catalogue.blobs
-    (namespace, digest, generation, size, process, sha256, reason, condemned_seq, state, verified_at)
+    (namespace, digest, generation, size, process, sha256, place, reason, condemned_seq, state, verified_at)
 SELECT *, 'abandoned', nextval('catalogue.counter'), 'condemned', 0
-FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bigint[], $5::text[], $6::bytea[])
+FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bigint[])
 """

@@ -32,6 +32,20 @@ async def is_pinned(db: Connection, namespace: str) -> bool:
     return bool(await db.fetchval(sql, namespace))
 
 
+async def keep_no_longer(db: Connection, now: float) -> None:
+    """What moves left behind is garbage once its time is over, where no pin holds it."""
+    due = "SELECT EXISTS (SELECT 1 FROM catalogue.blobs WHERE kept_until <= $1)"
+    if await db.fetchval(due, now):
+        await db.execute("SELECT pg_advisory_xact_lock_shared($1)", advisory_key(LOCK))
+        await db.execute(_KEEP_NO_LONGER, now)
+
+
+_KEEP_NO_LONGER = """
+UPDATE catalogue.blobs b SET kept_until = NULL
+WHERE kept_until <= $1 AND NOT EXISTS (
+    SELECT 1 FROM catalogue.pins p WHERE coalesce(p.namespace, b.namespace) = b.namespace)
+"""
+
 _PIN = """
 INSERT INTO catalogue.pins (id, namespace, process, expires_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (id) DO UPDATE

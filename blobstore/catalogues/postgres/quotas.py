@@ -122,7 +122,8 @@ _SIZE = """
 (SELECT coalesce(max(size), 0) FROM catalogue.blobs b WHERE b.namespace = x.namespace AND b.digest = x.digest)
 """
 _ADDED_UP = f"""
-SELECT namespace, ''::bytea AS holder, sum(size) AS stored, 0 AS reserved FROM catalogue.blobs GROUP BY namespace
+SELECT namespace, ''::bytea AS holder, sum(size) AS stored, 0 AS reserved FROM catalogue.blobs
+    WHERE reason IS DISTINCT FROM 'moved' GROUP BY namespace
 UNION ALL SELECT namespace, holder, sum({_SIZE}), 0 FROM (
     SELECT namespace, digest, holder FROM catalogue.holders
     UNION SELECT namespace, digest, holder FROM catalogue.claims) x GROUP BY namespace, holder

@@ -6,11 +6,11 @@ from blobstore.backend import ObjectName
 from blobstore.catalogue import Claim, ClaimedBlob, Condemned, Holder, Lease, State, Stored
 from blobstore.digest import Content, Digest
 
-STORED = "namespace, digest, generation, sha256, size, state, verified_at"
-LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot"
+STORED = "namespace, digest, generation, place, sha256, size, state, verified_at, kept_until"
+LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot, place, copies"
 CLAIM = "digest, holder, scope, slot, media_type, expires_at"
 HOLDER = "digest, holder, version, confirmed"
-CONDEMNED = "namespace, digest, generation, size, reason, process, condemned_seq"
+CONDEMNED = "namespace, digest, generation, place, size, reason, process, condemned_seq"
 
 
 def of(prefix: str, columns: str) -> str:
@@ -18,22 +18,23 @@ def of(prefix: str, columns: str) -> str:
     return ", ".join(f"{prefix}.{column}" for column in columns.split(", "))
 
 
-def name(namespace: str, digest: bytes, generation: str) -> ObjectName:
+def name(namespace: str, digest: bytes, generation: str, place: int = 0) -> ObjectName:
     """An object name from its columns."""
-    return ObjectName(namespace, Digest.from_bytes(digest), generation)
+    return ObjectName(namespace, Digest.from_bytes(digest), generation, place)
 
 
 def stored(row: Any) -> Stored:
     """A row of `STORED`."""
-    namespace, digest, generation, sha256, size, state, verified_at = row
-    return Stored(name(namespace, digest, generation), sha256, size, State(state), verified_at)
+    namespace, digest, generation, place, sha256, size, state, verified_at, kept_until = row
+    return Stored(name(namespace, digest, generation, place), sha256, size, State(state), verified_at, kept_until)
 
 
 def lease(row: Any) -> Lease:
     """A row of `LEASE`."""
-    id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot = row
+    id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot, *rest = row
     content = None if digest is None else Content(Digest.from_bytes(digest), sha256, size)
-    return Lease(id, namespace, holder.decode(), scope.decode(), process, expires_at, content, reserved, slot.decode())
+    texts = (holder.decode(), scope.decode(), process)
+    return Lease(id, namespace, *texts, expires_at, content, reserved, slot.decode(), *rest)
 
 
 def claimed(row: Any) -> ClaimedBlob:
@@ -51,8 +52,8 @@ def to_holder(row: Any) -> Holder:
 
 def condemned(row: Any) -> Condemned:
     """A row of `CONDEMNED`."""
-    namespace, digest, generation, size, reason, process, seq = row
-    return Condemned(name(namespace, digest, generation), size, reason, process, seq)
+    namespace, digest, generation, place, size, reason, process, seq = row
+    return Condemned(name(namespace, digest, generation, place), size, reason, process, seq)
 
 
 def beyond(beginning: bytes) -> bytes | None:

@@ -24,6 +24,7 @@ CONTENT = ("catalogue.claims", "catalogue.leases")
 
 # `counter` orders condemnations and gives every hold a version that was never used before, also not by a deleted row.
 # `former`: who let go of a blob that is there. A volume whose holder is empty is that of the whole namespace.
+# `left_at`: when a place ceased to be the intake; NULL while it is.
 #
 # Of a namespace that statistics do not know PostgreSQL expects one row, or none. Then each index that begins with the
 # namespace is as good as any other, and it takes one that goes through the whole namespace. So only keys begin with it,
@@ -37,13 +38,15 @@ CREATE TABLE catalogue.blobs (
     state TEXT COLLATE "C" NOT NULL CHECK (state IN ('live', 'quarantined', 'condemned')),
     verified_at DOUBLE PRECISION NOT NULL, orphaned_at DOUBLE PRECISION,
     condemned_seq BIGINT, reason TEXT, process TEXT,
+    place BIGINT NOT NULL DEFAULT 0, kept_until DOUBLE PRECISION,
     PRIMARY KEY (namespace, digest, generation)
 );
 CREATE UNIQUE INDEX blobs_live ON catalogue.blobs (namespace, digest) WHERE state = 'live';
 CREATE INDEX blobs_by_sha256 ON catalogue.blobs (sha256, namespace) WHERE state = 'live';
 CREATE INDEX blobs_orphaned ON catalogue.blobs (orphaned_at, namespace, digest, generation) INCLUDE (size)
     WHERE orphaned_at IS NOT NULL;
-CREATE INDEX blobs_condemned ON catalogue.blobs (condemned_seq) WHERE state = 'condemned';
+CREATE INDEX blobs_condemned ON catalogue.blobs (condemned_seq) WHERE state = 'condemned' AND kept_until IS NULL;
+CREATE INDEX blobs_kept ON catalogue.blobs (kept_until) WHERE kept_until IS NOT NULL;
 CREATE INDEX blobs_by_verification ON catalogue.blobs (verified_at) WHERE state = 'live';
 CREATE TABLE catalogue.holders (
     namespace TEXT COLLATE "C" NOT NULL, digest BYTEA NOT NULL, holder BYTEA NOT NULL,
@@ -68,8 +71,13 @@ CREATE TABLE catalogue.leases (
     namespace TEXT COLLATE "C" NOT NULL, id TEXT COLLATE "C" NOT NULL, holder BYTEA NOT NULL, scope BYTEA NOT NULL,
     process TEXT COLLATE "C" NOT NULL, expires_at DOUBLE PRECISION NOT NULL,
     digest BYTEA, sha256 BYTEA, size BIGINT, reserved BIGINT NOT NULL, slot BYTEA NOT NULL,
+    place BIGINT NOT NULL DEFAULT 0, copies TEXT COLLATE "C",
     PRIMARY KEY (namespace, id)
 );
+CREATE TABLE catalogue.places (
+    id BIGINT PRIMARY KEY, location TEXT COLLATE "C" NOT NULL UNIQUE, options TEXT NOT NULL, left_at DOUBLE PRECISION
+);
+CREATE UNIQUE INDEX places_intake ON catalogue.places ((left_at IS NULL)) WHERE left_at IS NULL;
 CREATE INDEX leases_by_id ON catalogue.leases (id);
 CREATE TABLE catalogue.pins (
     id TEXT COLLATE "C" PRIMARY KEY, namespace TEXT COLLATE "C", process TEXT NOT NULL,

@@ -7,6 +7,7 @@ from blobstore.backend import ObjectName
 from blobstore.catalogue import Claim, Lease, State, Stored
 from blobstore.catalogues.postgres.counting import WHOLE, Changes, change, drop_emptied
 from blobstore.catalogues.postgres.leaving import end_leases
+from blobstore.catalogues.postgres.places import INTAKE
 from blobstore.catalogues.postgres.quotas import LOST, require
 from blobstore.catalogues.postgres.rows import LEASE, STORED, of, stored
 from blobstore.catalogues.postgres.rows import lease as lease_of
@@ -39,15 +40,17 @@ class Uploads(OnDatabase):
             "UPDATE catalogue.leases SET expires_at = $1 WHERE process = $2", expires_at, process
         )
 
-    async def adopt(self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None) -> Stored | None:
-        async def run(db: Connection) -> Stored | None:
+    async def adopt(
+        self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None
+    ) -> Stored | ObjectName:
+        async def run(db: Connection) -> Stored | ObjectName:
             noted = (content.digest.raw, content.sha256, content.size, lease.namespace, lease.id)
             (found,) = await db.fetch(_ADOPT, *noted)
             if found["live"]:
                 return await _claim(db, await _end(db, lease, content.digest.raw), claim, event)
-            if not found["noted"]:
+            if found["place"] is None:
                 raise LeaseLost(LOST)
-            return None
+            return ObjectName(lease.namespace, content.digest, lease.id, found["place"])
 
         return await self._write_by_key(lease.namespace, run)
 
@@ -57,7 +60,7 @@ class Uploads(OnDatabase):
             if ending.content is None:
                 raise LeaseLost(LOST)
             state = State.LIVE if ending.live is None else State.CONDEMNED
-            name = ObjectName(lease.namespace, ending.content.digest, lease.id)
+            name = ObjectName(lease.namespace, ending.content.digest, lease.id, ending.place)
             new = Stored(name, ending.content.sha256, ending.content.size, state, now)
             if ending.live is None:
                 return await _add(db, ending, new, claim, event)
@@ -79,6 +82,7 @@ class _Ending:
     def __init__(self, row: Record) -> None:
         lease = lease_of(row[: len(_LEASE_COLUMNS)])
         self.content = lease.content
+        self.place = lease.place
         self.live = None if row["generation"] is None else stored(row[len(_LEASE_COLUMNS) :][: len(_STORED_COLUMNS)])
         self.orphaned = row["orphaned_at"] is not None
         self.known: bool = row["known"]
@@ -133,7 +137,15 @@ def _claim_columns(name: ObjectName, claim: Claim) -> tuple[object, ...]:
 
 
 def _columns(new: Stored) -> tuple[object, ...]:
-    return (new.name.namespace, new.name.digest.raw, new.name.generation, new.sha256, new.size, new.verified_at)
+    return (
+        new.name.namespace,
+        new.name.digest.raw,
+        new.name.generation,
+        new.sha256,
+        new.size,
+        new.verified_at,
+        new.name.place,
+    )
 
 
 _LEASE_COLUMNS = LEASE.split(", ")
@@ -146,13 +158,13 @@ WITH made AS (
 )
 {change(9)}"""
 
-_ADOPT = """
+_ADOPT = f"""
 WITH live AS (SELECT 1 FROM catalogue.blobs WHERE namespace = $4 AND digest = $1 AND state = 'live'),
 noted AS (
-    UPDATE catalogue.leases SET digest = $1, sha256 = $2, size = $3
-    WHERE namespace = $4 AND id = $5 AND NOT EXISTS (SELECT 1 FROM live) RETURNING id
+    UPDATE catalogue.leases SET digest = $1, sha256 = $2, size = $3, place = {INTAKE}
+    WHERE namespace = $4 AND id = $5 AND NOT EXISTS (SELECT 1 FROM live) RETURNING place
 )
-SELECT EXISTS (SELECT 1 FROM live) AS live, EXISTS (SELECT 1 FROM noted) AS noted
+SELECT EXISTS (SELECT 1 FROM live) AS live, (SELECT place FROM noted) AS place
 """
 
 _END = f"""
@@ -192,13 +204,13 @@ _CLAIM = f"WITH {_CLAIMED} {change(10)}"
 
 _ADD = f"""
 WITH kept AS (
-    INSERT INTO catalogue.blobs (namespace, digest, generation, sha256, size, verified_at, state)
-    VALUES ($1, $2, $14, $15, $16, $17, 'live')
+    INSERT INTO catalogue.blobs (namespace, digest, generation, sha256, size, verified_at, place, state)
+    VALUES ($1, $2, $14, $15, $16, $17, $18, 'live')
 ),
 {_CLAIMED} {change(10)}"""
 
 _DUPLICATE = """
 INSERT INTO catalogue.blobs
-    (namespace, digest, generation, sha256, size, verified_at, state, reason, condemned_seq)
-VALUES ($1, $2, $3, $4, $5, $6, 'condemned', 'duplicate', nextval('catalogue.counter'))
+    (namespace, digest, generation, sha256, size, verified_at, place, state, reason, condemned_seq)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'condemned', 'duplicate', nextval('catalogue.counter'))
 """

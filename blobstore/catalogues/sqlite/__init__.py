@@ -10,6 +10,7 @@ from typing import Self
 from blobstore.catalogues.sqlite.collection import Collection
 from blobstore.catalogues.sqlite.holders import Holders
 from blobstore.catalogues.sqlite.pins import Pins
+from blobstore.catalogues.sqlite.places import Places
 from blobstore.catalogues.sqlite.questions import Questions
 from blobstore.catalogues.sqlite.quotas import Quotas
 from blobstore.catalogues.sqlite.schema import CONTENT, MIGRATIONS
@@ -22,7 +23,7 @@ from blobstore.sqlite.slack import sanitize
 __all__ = ["SqliteCatalogue"]
 
 
-class SqliteCatalogue(Uploads, Holders, Quotas, Collection, Pins, Questions, Shares, Standings):
+class SqliteCatalogue(Uploads, Holders, Quotas, Collection, Pins, Places, Questions, Shares, Standings):
     """Adapter of `blobstore.catalogue.Catalogue`."""
 
     @classmethod

@@ -1,5 +1,6 @@
 """What must go: fences, expiry, orphans, condemnation, quarantine."""
 
+import json
 from collections.abc import Callable
 from collections.abc import Collection as Several
 
@@ -39,6 +40,13 @@ DELETE FROM claims WHERE (namespace, holder, slot, digest) IN (
 RETURNING namespace, digest, holder
 """
 
+_KEEP_NO_LONGER = """
+UPDATE blobs SET kept_until = NULL
+WHERE kept_until <= ? AND NOT EXISTS (SELECT 1 FROM pins WHERE coalesce(namespace, blobs.namespace) = blobs.namespace)
+"""
+_ERASE_KEPT = "UPDATE blobs SET kept_until = NULL WHERE namespace = ? AND digest = ? AND kept_until IS NOT NULL"
+_ON_THEIR_WAY = "namespace = ? AND copies IS NOT NULL AND digest IN (SELECT unhex(value) FROM json_each(?))"
+
 # From the index of orphans alone, in its order: what is no orphan costs nothing.
 _ORPHANS = f"""
 SELECT orphaned_at, {STORED} FROM blobs
@@ -48,7 +56,7 @@ ORDER BY orphaned_at, namespace, digest, generation LIMIT ?
 """
 _CONDEMNED = f"""
 SELECT {CONDEMNED} FROM blobs
-WHERE state = 'condemned' AND (condemned_seq, namespace, digest, generation) > (?, ?, ?, ?)
+WHERE state = 'condemned' AND kept_until IS NULL AND (condemned_seq, namespace, digest, generation) > (?, ?, ?, ?)
 ORDER BY condemned_seq, namespace, digest, generation LIMIT ?
 """
 _GOING = """
@@ -94,6 +102,7 @@ class Collection(OnFile):
                 ended += end_leases(db, "process = ?", (dead,))
                 db.execute("DELETE FROM pins WHERE process = ?", (dead,))
             db.execute("DELETE FROM pins WHERE expires_at <= ?", (now,))
+            db.execute(_KEEP_NO_LONGER, (now,))
             return len(claims) + len(ended)
 
         return await self._file.write(run)
@@ -129,11 +138,13 @@ class Collection(OnFile):
             if before is not None and is_pinned(db, namespace):
                 return []
             seq = next_count(db)
-            return [
+            rows = [
                 row
                 for digest in digests
                 for row in db.execute(sql, (reason, seq, namespace, digest.raw, before, before)).fetchall()
             ]
+            _take_copies(db, namespace, {row[1] for row in rows})
+            return rows
 
         return [condemned(row) for row in await self._file.write(run)]
 
@@ -152,7 +163,9 @@ class Collection(OnFile):
         def run(db: sqlite3.Connection) -> list[Condemned]:
             keys = [(name.namespace, name.digest.raw, name.generation) for name in names]
             rows = [row for key in keys for row in db.execute(sql, key).fetchall()]
-            db.executemany("INSERT OR IGNORE INTO gone VALUES (?, ?, ?, ?, ?, ?)", [(*row[:5], now) for row in rows])
+            db.executemany(
+                "INSERT OR IGNORE INTO gone VALUES (?, ?, ?, ?, ?, ?)", [(*row[:3], *row[4:6], now) for row in rows]
+            )
             forgotten = [condemned(row) for row in rows]
             # Of a blob whose last generations went together the holders lose its size once.
             for each in {(each.name.namespace, each.name.digest): each for each in forgotten}.values():
@@ -174,6 +187,13 @@ class Collection(OnFile):
         sql = f"UPDATE blobs SET verified_at = ? WHERE {_NAMED}"
         rows = [(now, name.namespace, name.digest.raw, name.generation) for name in names]
         await self._file.executemany(sql, rows)
+
+
+def _take_copies(db: sqlite3.Connection, namespace: str, digests: set[bytes]) -> None:
+    """These blobs go: so does what moves left behind of them, and what moves have on its way."""
+    db.executemany(_ERASE_KEPT, [(namespace, digest) for digest in digests])
+    if db.execute("SELECT 1 FROM leases WHERE copies IS NOT NULL LIMIT 1").fetchone():
+        end_leases(db, _ON_THEIR_WAY, (namespace, json.dumps([digest.hex() for digest in digests])))
 
 
 def _covered(namespace: str, holder: str, scope: str | None, beginning: str) -> tuple[str, Row]:

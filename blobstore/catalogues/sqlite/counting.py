@@ -1,8 +1,8 @@
 """What counts against quotas, kept up to date in the transactions that change it.
 
-Triggers count generations and reservations. What a holder has stored depends on claims, too, whose table is dropped
-when it is written anew and may therefore stand in no trigger of another: it is counted by `joined`, `left`, `came` and
-`went`.
+Triggers count generations, but those that a move left behind, and reservations. What a holder has stored depends on
+claims, too, whose table is dropped when it is written anew and may therefore stand in no trigger of another: it is
+counted by `joined`, `left`, `came` and `went`.
 """
 
 from collections.abc import Iterable
@@ -17,10 +17,12 @@ CREATE TABLE volumes (
     namespace TEXT NOT NULL, holder TEXT NOT NULL, stored INTEGER NOT NULL, reserved INTEGER NOT NULL,
     PRIMARY KEY (namespace, holder)
 ) WITHOUT ROWID;
-CREATE TRIGGER blobs_kept AFTER INSERT ON blobs BEGIN
+CREATE TRIGGER blobs_kept AFTER INSERT ON blobs WHEN NEW.reason IS NOT 'moved' BEGIN
     INSERT INTO volumes VALUES (NEW.namespace, '', NEW.size, 0)
     ON CONFLICT DO UPDATE SET stored = stored + excluded.stored; END;
-CREATE TRIGGER blobs_buried AFTER DELETE ON blobs BEGIN
+CREATE TRIGGER blobs_moved AFTER UPDATE OF reason ON blobs WHEN NEW.reason = 'moved' AND OLD.reason IS NULL BEGIN
+    UPDATE volumes SET stored = stored - OLD.size WHERE namespace = OLD.namespace AND holder = ''; END;
+CREATE TRIGGER blobs_buried AFTER DELETE ON blobs WHEN OLD.reason IS NOT 'moved' BEGIN
     UPDATE volumes SET stored = stored - OLD.size WHERE namespace = OLD.namespace AND holder = ''; END;
 CREATE TRIGGER leases_made AFTER INSERT ON leases BEGIN
     INSERT INTO volumes VALUES (NEW.namespace, '', 0, NEW.reserved), (NEW.namespace, NEW.holder, 0, NEW.reserved)

@@ -16,7 +16,8 @@ _OTHERS = "x.namespace = o.namespace AND x.digest = o.digest AND x.holder = o.ho
 # Grouped in the order of indexes, so that nothing is gathered in memory: holders, then claims of who does not hold the
 # blob, the first of each.
 _ADDED_UP = f"""
-SELECT namespace, '' AS holder, sum(size) AS stored, 0 AS reserved FROM blobs GROUP BY namespace
+SELECT namespace, '' AS holder, sum(size) AS stored, 0 AS reserved FROM blobs WHERE reason IS NOT 'moved'
+    GROUP BY namespace
 UNION ALL SELECT namespace, holder, sum({_SIZE}), 0 FROM holders x GROUP BY namespace, holder
 UNION ALL SELECT namespace, holder, sum({_SIZE}), 0 FROM claims x
     WHERE NOT EXISTS (SELECT 1 FROM holders o WHERE {_OTHERS})

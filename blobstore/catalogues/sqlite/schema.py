@@ -31,7 +31,7 @@ def m001_initial(db: Database) -> None:
 
 # `counter` orders events and gives every hold a version that was never used before, also not by a deleted row. Claims
 # have no indexes but those of constraints, so that the table can be written anew; without rowid these cost no more.
-# `former`: who let go of a blob that is there.
+# `former`: who let go of a blob that is there. `left_at`: when the place ceased to be the intake; NULL while it is.
 _INITIAL = f"""
 CREATE TABLE store (id TEXT NOT NULL, counter INTEGER NOT NULL);
 CREATE TABLE blobs (
@@ -40,12 +40,14 @@ CREATE TABLE blobs (
     state TEXT NOT NULL CHECK (state IN ('live', 'quarantined', 'condemned')),
     verified_at REAL NOT NULL, orphaned_at REAL,
     condemned_seq INTEGER, reason TEXT, process TEXT,
+    place INTEGER NOT NULL DEFAULT 0, kept_until REAL,
     PRIMARY KEY (namespace, digest, generation)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX blobs_live ON blobs (namespace, digest) WHERE state = 'live';
 CREATE INDEX blobs_by_sha256 ON blobs (namespace, sha256) WHERE state = 'live';
 CREATE INDEX blobs_orphaned ON blobs (orphaned_at, namespace, digest, generation, size) WHERE orphaned_at IS NOT NULL;
-CREATE INDEX blobs_condemned ON blobs (condemned_seq) WHERE state = 'condemned';
+CREATE INDEX blobs_condemned ON blobs (condemned_seq) WHERE state = 'condemned' AND kept_until IS NULL;
+CREATE INDEX blobs_kept ON blobs (kept_until) WHERE kept_until IS NOT NULL;
 CREATE INDEX blobs_by_verification ON blobs (verified_at) WHERE state = 'live';
 CREATE TABLE holders (
     namespace TEXT NOT NULL, digest BLOB NOT NULL, holder TEXT NOT NULL,
@@ -68,8 +70,12 @@ CREATE TABLE claims (
 CREATE TABLE leases (
     id TEXT PRIMARY KEY, namespace TEXT NOT NULL, holder TEXT NOT NULL, scope TEXT NOT NULL,
     process TEXT NOT NULL, expires_at REAL NOT NULL, digest BLOB, sha256 BLOB, size INTEGER,
-    reserved INTEGER NOT NULL DEFAULT 0, slot TEXT NOT NULL
+    reserved INTEGER NOT NULL DEFAULT 0, slot TEXT NOT NULL, place INTEGER NOT NULL DEFAULT 0, copies TEXT
 ) WITHOUT ROWID;
+CREATE TABLE places (
+    id INTEGER PRIMARY KEY, location TEXT NOT NULL UNIQUE, options TEXT NOT NULL, left_at REAL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX places_intake ON places (left_at IS NULL) WHERE left_at IS NULL;
 CREATE TABLE pins (
     id TEXT PRIMARY KEY, namespace TEXT, process TEXT NOT NULL, expires_at REAL NOT NULL
 ) WITHOUT ROWID;
@@ -83,11 +89,11 @@ CREATE INDEX gone_by_reason ON gone (namespace, reason, digest, generation);
 {TABLES};
 {SLACK}"""
 
-STORED = "namespace, digest, generation, sha256, size, state, verified_at"
-LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot"
+STORED = "namespace, digest, generation, place, sha256, size, state, verified_at, kept_until"
+LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot, place, copies"
 CLAIM = "digest, holder, scope, slot, media_type, expires_at"
 HOLDER = "digest, holder, version, confirmed"
-CONDEMNED = "namespace, digest, generation, size, reason, process, condemned_seq"
+CONDEMNED = "namespace, digest, generation, place, size, reason, process, condemned_seq"
 
 UNUSED = """
     NOT EXISTS (SELECT 1 FROM holders h WHERE h.namespace = blobs.namespace AND h.digest = blobs.digest)
@@ -130,22 +136,22 @@ def note(db: sqlite3.Connection, namespace: str, event: bytes | None) -> None:
         db.execute("INSERT INTO outbox (namespace, body) VALUES (?, ?)", (namespace, event))
 
 
-def name(namespace: str, digest: bytes, generation: str) -> ObjectName:
+def name(namespace: str, digest: bytes, generation: str, place: int = 0) -> ObjectName:
     """An object name from its columns."""
-    return ObjectName(namespace, Digest.from_bytes(digest), generation)
+    return ObjectName(namespace, Digest.from_bytes(digest), generation, place)
 
 
 def stored(row: Row) -> Stored:
     """A row of `STORED`."""
-    namespace, digest, generation, sha256, size, state, verified_at = row
-    return Stored(name(namespace, digest, generation), sha256, size, State(state), verified_at)
+    namespace, digest, generation, place, sha256, size, state, verified_at, kept_until = row
+    return Stored(name(namespace, digest, generation, place), sha256, size, State(state), verified_at, kept_until)
 
 
 def lease(row: Row) -> Lease:
     """A row of `LEASE`."""
-    id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot = row
+    id, namespace, holder, scope, process, expires_at, digest, sha256, size, *rest = row
     content = None if digest is None else Content(Digest.from_bytes(digest), sha256, size)
-    return Lease(id, namespace, holder, scope, process, expires_at, content, reserved, slot)
+    return Lease(id, namespace, holder, scope, process, expires_at, content, *rest)
 
 
 def claimed(row: Row) -> ClaimedBlob:
@@ -162,8 +168,8 @@ def to_holder(row: Row) -> Holder:
 
 def condemned(row: Row) -> Condemned:
     """A row of `CONDEMNED`."""
-    namespace, digest, generation, size, reason, process, seq = row
-    return Condemned(name(namespace, digest, generation), size, reason, process, seq)
+    namespace, digest, generation, place, size, reason, process, seq = row
+    return Condemned(name(namespace, digest, generation, place), size, reason, process, seq)
 
 
 def let_go(db: sqlite3.Connection, rows: list[tuple[str, bytes, str]], now: float) -> None:
@@ -196,9 +202,9 @@ def end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Leas
         if gone.content is not None:
             db.execute(
                 f"INSERT INTO blobs ({CONDEMNED}, sha256, state, verified_at)"
-                " VALUES (?, ?, ?, ?, 'abandoned', ?, ?, ?, 'condemned', 0)",
+                " VALUES (?, ?, ?, ?, ?, 'abandoned', ?, ?, ?, 'condemned', 0)",
                 (
-                    *(gone.namespace, gone.content.digest.raw, gone.id, gone.content.size),
+                    *(gone.namespace, gone.content.digest.raw, gone.id, gone.place, gone.content.size),
                     *(gone.process, next_count(db), gone.content.sha256),
                 ),
             )

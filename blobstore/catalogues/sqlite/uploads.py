@@ -5,8 +5,9 @@ from dataclasses import replace
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Claim, Lease, State, Stored
 from blobstore.catalogues.sqlite.counting import came, joined
+from blobstore.catalogues.sqlite.places import intake
 from blobstore.catalogues.sqlite.quotas import LOST, require
-from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, end_leases, next_count, note, stored
+from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, Row, end_leases, next_count, note, stored
 from blobstore.catalogues.sqlite.schema import lease as lease_of
 from blobstore.digest import Content
 from blobstore.errors import LeaseLost
@@ -23,7 +24,7 @@ class Uploads(OnFile):
 
         def run(db: sqlite3.Connection) -> None:
             require(db, lease, lease.reserved, lease.reserved, beside)
-            sql = f"INSERT INTO leases ({LEASE}) VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?)"
+            sql = f"INSERT INTO leases ({LEASE}) VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?, 0, NULL)"
             db.execute(sql, (*row, lease.reserved, lease.slot))
 
         await self._file.write(run)
@@ -31,31 +32,33 @@ class Uploads(OnFile):
     async def renew(self, process: str, expires_at: float) -> None:
         await self._file.execute("UPDATE leases SET expires_at = ? WHERE process = ?", (expires_at, process))
 
-    async def adopt(self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None) -> Stored | None:
-        def run(db: sqlite3.Connection) -> Stored | None:
+    async def adopt(
+        self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None
+    ) -> Stored | ObjectName:
+        def run(db: sqlite3.Connection) -> Stored | ObjectName:
             existing = _claim_live(db, lease.namespace, content, claim)
             if existing is not None:
                 _end(db, lease)
                 note(db, lease.namespace, event)
                 return existing
-            noted = (content.digest.raw, content.sha256, content.size, lease.id)
-            changed = db.execute("UPDATE leases SET digest = ?, sha256 = ?, size = ? WHERE id = ?", noted)
+            place = intake(db)
+            noted = (content.digest.raw, content.sha256, content.size, place, lease.id)
+            changed = db.execute("UPDATE leases SET digest = ?, sha256 = ?, size = ?, place = ? WHERE id = ?", noted)
             _require_one(changed.rowcount)
-            return None
+            return ObjectName(lease.namespace, content.digest, lease.id, place)
 
         return await self._file.write(run)
 
     async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
         def run(db: sqlite3.Connection) -> Stored:
             row = db.execute(f"SELECT {LEASE} FROM leases WHERE id = ?", (lease.id,)).fetchone()
-            content = None if row is None else lease_of(row).content
+            content, place = (None, 0) if row is None else _noted(row)
             if content is None:
                 raise LeaseLost(LOST)
             _end(db, lease)
             note(db, lease.namespace, event)
-            new = Stored(
-                ObjectName(lease.namespace, content.digest, lease.id), content.sha256, content.size, State.LIVE, now
-            )
+            name = ObjectName(lease.namespace, content.digest, lease.id, place)
+            new = Stored(name, content.sha256, content.size, State.LIVE, now)
             existing = _claim_live(db, lease.namespace, content, claim)
             if existing is not None:
                 _insert(db, replace(new, state=State.CONDEMNED), "duplicate")
@@ -74,6 +77,12 @@ class Uploads(OnFile):
 
     async def abandon(self, lease: Lease) -> None:
         await self._file.write(lambda db: end_leases(db, "id = ?", (lease.id,)))
+
+
+def _noted(row: Row) -> tuple[Content | None, int]:
+    """What a lease says of what is published under it, and where."""
+    lease = lease_of(row)
+    return lease.content, lease.place
 
 
 def _claim_live(db: sqlite3.Connection, namespace: str, content: Content, claim: Claim) -> Stored | None:
@@ -99,9 +108,9 @@ def _insert(db: sqlite3.Connection, new: Stored, reason: str | None) -> None:
     name = new.name
     seq = None if reason is None else next_count(db)
     db.execute(
-        f"INSERT INTO blobs ({STORED}, condemned_seq, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO blobs ({STORED}, condemned_seq, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
         (
-            *(name.namespace, name.digest.raw, name.generation, new.sha256, new.size),
+            *(name.namespace, name.digest.raw, name.generation, name.place, new.sha256, new.size),
             *(new.state, new.verified_at, seq, reason),
         ),
     )
