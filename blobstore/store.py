@@ -63,7 +63,7 @@ class OpenBlob:
 
     async def link(self, seconds: int, media_type: str, disposition: str) -> str | None:
         """An address at which whoever has it gets the bytes for so long, or None; see `Reader.link`."""
-        return await self._store.submit(self._reader.link, seconds, media_type, disposition)
+        return await self._store.ask(self._reader.link, seconds, media_type, disposition)
 
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes; fewer only at the end of the blob. Keep `length` at a few MiB."""

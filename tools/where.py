@@ -11,7 +11,7 @@ from blobstore.backends.where import FILE, Where
 
 F = TypeVar("F", bound=Callable[..., object])
 
-KEYS = ("s3_endpoint", "s3_region", "s3_ca_bundle", "s3_encryption")
+KEYS = ("s3_endpoint", "s3_region", "s3_ca_bundle", "s3_encryption", "s3_public_endpoint")
 """Names of the options for S3, in `blobstore.toml` too."""
 
 
@@ -23,6 +23,7 @@ class Reached:
     region: str | None = None
     ca_bundle: str | None = None
     encryption: str | None = None
+    public_endpoint: str | None = None
 
     @classmethod
     def taken(cls, options: dict[str, Any]) -> "Reached":
@@ -41,17 +42,20 @@ class Reached:
             self.region or other.region,
             self.ca_bundle or other.ca_bundle,
             self.encryption or other.encryption,
+            self.public_endpoint or other.public_endpoint,
         )
 
     def written(self) -> dict[str, str]:
         """What is told, by the names that it has in a configuration."""
-        values = (self.endpoint, self.region, self.ca_bundle, self.encryption)
+        values = (self.endpoint, self.region, self.ca_bundle, self.encryption, self.public_endpoint)
         return {name: value for name, value in zip(KEYS, values, strict=True) if value is not None}
 
     def at(self, location: str) -> Where:
         """The whole. Raises `click.ClickException`."""
         try:
-            return Where.parse(location, self.endpoint, self.region, self.ca_bundle, self.encryption)
+            return Where.parse(
+                location, self.endpoint, self.region, self.ca_bundle, self.encryption, self.public_endpoint
+            )
         except ValueError as error:
             raise click.ClickException(f"{location}: {error}") from error
 
@@ -62,6 +66,11 @@ NOT_TOLD = Reached()
 def reach_options(command: F) -> F:
     """Give a command the options that `Reached.taken` takes."""
     for option in (
+        click.option(
+            "--s3-public-endpoint",
+            envvar="BLOBSTORE_S3_PUBLIC_ENDPOINT",
+            help="The URL of the store of S3 for clients (--redirect-downloads), where it is another one.",
+        ),
         click.option(
             "--s3-encryption",
             envvar="BLOBSTORE_S3_ENCRYPTION",

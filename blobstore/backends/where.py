@@ -22,6 +22,7 @@ class Where:
 
     No secret is part of it: keys come from where boto3 looks for them. `encryption` is what S3 is asked to encrypt each
     new object with: `none` (whatever the bucket does by itself), `AES256`, `aws:kms` or `aws:kms:KEY`.
+    `public_endpoint` is where clients reach the store that are sent there, where that is not `endpoint`.
     """
 
     location: str = FILE
@@ -29,6 +30,7 @@ class Where:
     region: str | None = None
     ca_bundle: str | None = None
     encryption: str | None = None
+    public_endpoint: str | None = None
 
     @classmethod
     def parse(
@@ -38,6 +40,7 @@ class Where:
         region: str | None = None,
         ca_bundle: str | None = None,
         encryption: str | None = None,
+        public_endpoint: str | None = None,
     ) -> Self:
         """What is told, in the one way to write it. Raises `ValueError`, which says what is wrong."""
         if location.startswith(S3):
@@ -46,9 +49,9 @@ class Where:
             location = Place.parse(location).url
         elif location != FILE:
             raise ValueError(f"write `{FILE}` or s3://BUCKET/PREFIX")
-        if endpoint is not None and not _ENDPOINT.match(endpoint):
-            raise ValueError("the endpoint of S3 is http://HOST:PORT or https://HOST, without a user")
-        where = cls(location, endpoint, region, ca_bundle, encryption)
+        if any(each is not None and not _ENDPOINT.match(each) for each in (endpoint, public_endpoint)):
+            raise ValueError("an endpoint of S3 is http://HOST:PORT or https://HOST, without a user")
+        where = cls(location, endpoint, region, ca_bundle, encryption, public_endpoint)
         _ = where.headers
         return where
 
@@ -64,7 +67,7 @@ class Where:
         # Here, for bytes in files are served without boto3, which takes long to import.
         from blobstore.backends.s3 import Access, Place, S3Backend
 
-        access = Access(self.endpoint, self.region, self.ca_bundle)
+        access = Access(self.endpoint, self.region, self.ca_bundle, self.public_endpoint)
         return S3Backend.connect(Place.parse(self.location), access, self.headers)
 
     @property

@@ -92,9 +92,9 @@ class S3Server:
             self._shared[versioned] = self.bucket(versioned=versioned)
         return Place.parse(f"s3://{bucket or self._shared[versioned]}/{secrets.token_hex(6)}")
 
-    def where(self, *, versioned: bool = False) -> Where:
+    def where(self, *, versioned: bool = False, tls: bool = False) -> Where:
         """The same, as an operator says it."""
-        access = self.access()
+        access = self.access(tls=tls)
         return Where(self.place(versioned=versioned).url, access.endpoint, access.region, access.ca_bundle)
 
     def drop(self, where: Where, name: str) -> None:

@@ -85,7 +85,7 @@ def start(tmp_path: Path) -> Start:
         directory: str = "data", topology: Topology = Topology.SINGLE, **options: Any
     ) -> AsyncIterator[Running]:
         config = Config(port=0, **{"drain": 2.0, **options})
-        store = await RecordStore.open(tmp_path / directory, floor=config.floor, topology=topology)
+        store = await RecordStore.open(tmp_path / directory, floor=config.floor, topology=topology, where=config.where)
         try:
             token = await store.access.create_owner_token("ada", None)
             async with listening(make_app(store, config), config) as url:

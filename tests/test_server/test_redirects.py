@@ -1,5 +1,6 @@
 """Large downloads that clients fetch from S3 by themselves (`--redirect-downloads`)."""
 
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -8,31 +9,29 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from blobstore.backends.s3 import S3Backend
 from server.redirected import LARGE
 from tests.conformance.http.api import Answer, Api, Connector, fresh_name
 from tests.conformance.http.granting import grant
 from tests.conformance.http.library import covered, filled
+from tests.conformance.http.own_server import Target, serving
 from tests.conformance.http.test_blob_download import make
 from tests.fakes.s3 import S3Server
-from tests.test_server.conftest import Running, Start
+from tests.test_server.conftest import Start
 
-BYTES = bytes(range(256)) * (2 * LARGE // 256)
 SMALL = b"small"
 
 
-@pytest.fixture(scope="module", params=["https"])
-def backend(request: pytest.FixtureRequest, s3: S3Server) -> Iterator[S3Backend]:
-    backend = S3Backend.connect(s3.place(), s3.access(tls=request.param == "https"))
-    yield backend
-    backend.close()
-
-
 @pytest.fixture
-async def running(start: Start, backend: S3Backend) -> AsyncIterator[Running]:
-    async with start(redirect_seconds=60) as running:
-        running.store.blobs.backend = backend
-        yield running
+def data() -> bytes:
+    """Of this test alone."""
+    return secrets.token_bytes(16) + bytes(2 * LARGE)
+
+
+@pytest.fixture(scope="module", params=["https"])
+def target(request: pytest.FixtureRequest, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    where = s3.where(tls=request.param == "https")
+    with serving(tmp_path_factory.mktemp("data"), redirect_seconds=60, where=where) as target:
+        yield target
 
 
 @pytest.fixture
@@ -43,8 +42,8 @@ async def session(s3: S3Server) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-def api(running: Running, session: aiohttp.ClientSession) -> Api:
-    return Api(session, running.url, running.token)
+def api(target: Target, session: aiohttp.ClientSession) -> Api:
+    return Api(session, target.base_url, target.token)
 
 
 async def follow(api: Api, path: str, **headers: str) -> tuple[Answer, list[int]]:
@@ -60,22 +59,22 @@ async def disclosed(api: Api, blob_id: str) -> list[tuple[Any, ...]]:
     return [(each.get("ranges") or (each["end"], each["sent"])) for each in found]
 
 
-@pytest.mark.parametrize("backend", ["http", "https"], indirect=True)
-async def test_a_client_that_follows_gets_the_bytes_and_ranges_of_them(api: Api) -> None:
+@pytest.mark.parametrize("target", ["http", "https"], indirect=True)
+async def test_a_client_that_follows_gets_the_bytes_and_ranges_of_them(api: Api, data: bytes) -> None:
     library = await filled(api)
-    path = f"/v1/blobs/{await covered(library, 'x', BYTES)}"
+    path = f"/v1/blobs/{await covered(library, 'x', data)}"
     answer, way = await follow(api, path)
-    assert (answer.status, answer.body, way) == (200, BYTES, [302])
+    assert (answer.status, answer.body, way) == (200, data, [302])
     answer, way = await follow(api, path, Range=f"bytes=7-{LARGE + 7}")
-    assert (answer.status, answer.body, way) == (206, BYTES[7 : LARGE + 8], [302])
-    assert answer.headers["Content-Range"] == f"bytes 7-{LARGE + 7}/{len(BYTES)}"
+    assert (answer.status, answer.body, way) == (206, data[7 : LARGE + 8], [302])
+    assert answer.headers["Content-Range"] == f"bytes 7-{LARGE + 7}/{len(data)}"
     answer, way = await follow(api, path, If_None_Match='"another"')
-    assert (answer.status, len(answer.body), way) == (200, len(BYTES), [302])
+    assert (answer.status, len(answer.body), way) == (200, len(data), [302])
 
 
-async def test_the_answer_says_where_and_nothing_of_who(running: Running, api: Api) -> None:
+async def test_the_answer_says_where_and_nothing_of_who(api: Api, data: bytes) -> None:
     library = await filled(api)
-    blob_id = await covered(library, "x", BYTES)
+    blob_id = await covered(library, "x", data)
     made = (await grant(library, {"name": "books"})).json
     reader = Api(api.session, api.base_url, made["token"])
     answer = await reader.get(f"/v1/blobs/{blob_id}")
@@ -96,31 +95,31 @@ async def test_the_answer_says_where_and_nothing_of_who(running: Running, api: A
     ],
 )
 async def test_what_a_browser_must_not_show_comes_as_a_nameless_type_to_be_saved(
-    api: Api, media_type: str, shown: str, disposition: str
+    api: Api, data: bytes, media_type: str, shown: str, disposition: str
 ) -> None:
     connector = Connector(api, fresh_name())
     await connector.register()
-    blob = await make(connector, BYTES, media_type, filename="cat.png")
+    blob = await make(connector, data, media_type, filename="cat.png")
     assert (await blob.ask("HEAD")).headers["Content-Type"] == media_type
     answer, way = await follow(api, f"/v1/blobs/{blob.id}")
-    assert (answer.status, answer.body == BYTES, way) == (200, True, [302])
+    assert (answer.status, answer.body == data, way) == (200, True, [302])
     assert answer.headers["Content-Type"] == shown
     assert answer.headers["Content-Disposition"] == disposition
 
 
-async def test_the_whole_is_on_the_spine_before_the_address_is_given_away(api: Api) -> None:
+async def test_the_whole_is_on_the_spine_before_the_address_is_given_away(api: Api, data: bytes) -> None:
     library = await filled(api)
-    blob_id = await covered(library, "x", BYTES)
+    blob_id = await covered(library, "x", data)
     reader = Api(api.session, api.base_url, (await grant(library, {"name": "books"})).json["token"])
     answer = await reader.call("GET", f"/v1/blobs/{blob_id}", headers={"Range": f"bytes=0-{LARGE}"})
     assert answer.status == 302
-    whole = [[0, len(BYTES)]]
+    whole = [[0, len(data)]]
     assert await disclosed(api, blob_id) == [whole, ("delegated", whole)]
 
 
-async def test_what_costs_less_from_here_or_would_be_judged_otherwise_there_is_sent_here(api: Api) -> None:
+async def test_what_costs_less_from_here_or_would_be_judged_otherwise_there_is_sent_here(api: Api, data: bytes) -> None:
     library = await filled(api)
-    path = f"/v1/blobs/{await covered(library, 'x', BYTES)}"
+    path = f"/v1/blobs/{await covered(library, 'x', data)}"
     tag = (await api.call("HEAD", path)).headers["ETag"]
     statuses = {
         206: [{"Range": "bytes=0-9"}, {"Range": f"bytes=0-{LARGE}", "If-Range": tag}, {"Range": f"bytes=0-{LARGE},-1"}],
@@ -133,7 +132,7 @@ async def test_what_costs_less_from_here_or_would_be_judged_otherwise_there_is_s
         ],
         304: [{"If-None-Match": tag}],
         412: [{"If-Match": '"another"'}],
-        416: [{"Range": f"bytes={len(BYTES)}-"}],
+        416: [{"Range": f"bytes={len(data)}-"}],
     }
     for status, all_asked in statuses.items():
         for asked in all_asked:
@@ -143,16 +142,18 @@ async def test_what_costs_less_from_here_or_would_be_judged_otherwise_there_is_s
     assert (small.status, small.body) == (200, SMALL)
 
 
-async def test_who_may_not_see_it_learns_no_address(api: Api) -> None:
+async def test_who_may_not_see_it_learns_no_address(api: Api, data: bytes) -> None:
     library = await filled(api)
-    blob_id = await covered(library, "x", BYTES)
+    blob_id = await covered(library, "x", data)
     made = (await grant(library, {"name": "books", "fields": ["title"]})).json
     answer = await Api(api.session, api.base_url, made["token"]).get(f"/v1/blobs/{blob_id}")
     assert (answer.status, "Location" in answer.headers) == (404, False)
 
 
-async def test_where_bytes_are_files_everything_is_sent_from_here(start: Start, session: aiohttp.ClientSession) -> None:
+async def test_where_bytes_are_files_everything_is_sent_from_here(
+    start: Start, session: aiohttp.ClientSession, data: bytes
+) -> None:
     async with start("files", redirect_seconds=60) as running:
         library = await filled(Api(session, running.url, running.token))
-        answer = await library.api.get(f"/v1/blobs/{await covered(library, 'x', BYTES)}")
-        assert (answer.status, answer.body) == (200, BYTES)
+        answer = await library.api.get(f"/v1/blobs/{await covered(library, 'x', data)}")
+        assert (answer.status, answer.body) == (200, data)

@@ -19,13 +19,16 @@ def run(data: Path, *arguments: str, exit_code: int = 0) -> str:
 def test_the_first_command_writes_down_where_bytes_live_and_how_it_is_reached(tmp_path: Path, s3: S3Server) -> None:
     where = s3.where()
     told = ("--blobs", where.location + "/", "--s3-endpoint", str(where.endpoint), "--s3-region", "us-east-1")
+    told += ("--s3-public-endpoint", "https://s3.example")
     run(tmp_path, "token", "create", "--owner", "ann", *told)
     written = tomllib.loads((tmp_path / "blobstore.toml").read_text())
-    assert (written["blobs"], written["s3_endpoint"], written["s3_region"]) == (
-        where.location,
-        where.endpoint,
-        "us-east-1",
-    )
+    assert written | {"topology": ""} == {
+        "topology": "",
+        "blobs": where.location,
+        "s3_endpoint": where.endpoint,
+        "s3_region": "us-east-1",
+        "s3_public_endpoint": "https://s3.example",
+    }
     run(tmp_path, "doctor")
     assert not (tmp_path / "blobs").exists()
 

@@ -57,8 +57,8 @@ def serving(
 async def _served(
     directory: Path, topology: Topology, database_url: str | None, options: dict[str, Any]
 ) -> AsyncIterator[Target]:
-    store = await RecordStore.open(directory, topology=topology, database_url=database_url)
     config = Config(port=0, **options)
+    store = await RecordStore.open(directory, topology=topology, database_url=database_url, where=config.where)
     try:
         tokens = [await store.access.create_owner_token(subject, None) for subject in ("ada", "bob")]
         async with listening(make_app(store, config), config) as url:
