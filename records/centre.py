@@ -52,14 +52,16 @@ class Centre:
 
     async def database(self, url: str | None = None) -> "Database":
         """The database of the topology `postgres`. `url` is where it is if nobody said so before."""
-        from blobstore.postgres import Database  # here, for the other topologies run without a driver
+        # Here, for the other topologies run without a driver.
+        from blobstore.postgres import Database
+        from records.schemas import STEPS
 
         async with self._opening:
             if self._database is None:
                 url = self._database_url or (await self._configured())[1] or url
                 if url is None:
                     raise StorageUnavailable("nobody said where the database is (--database-url)")
-                self._database = await Database.open(url)
+                self._database = await Database.open(url, uses=STEPS)
             return self._database
 
     async def configured(self) -> Topology:

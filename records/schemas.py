@@ -48,9 +48,10 @@ async def _standing(database: Database, schema: str, steps: Sequence[Step], *, f
     return Standing(len(done), len(steps), _state(done, [step.name for step in steps])) if done else None
 
 
-def _state(done: Sequence[str], known: Sequence[str]) -> State:
+def _state(done: Mapping[str, bool], known: Sequence[str]) -> State:
     if MOVED in done:
         return State.MOVED
-    if not set(done) <= set(known):
-        return State.REFUSED
-    return State.CURRENT if set(done) == set(known) else State.BEHIND
+    unknown = done.keys() - known
+    if unknown:
+        return State.AHEAD if all(done[name] for name in unknown) else State.REFUSED
+    return State.CURRENT if done.keys() == set(known) else State.BEHIND

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +13,7 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 from blobstore.errors import StorageUnavailable
+from blobstore.postgres.admission import Step, admit
 from blobstore.postgres.errors import is_lost, translate
 
 if TYPE_CHECKING:
@@ -64,8 +65,15 @@ class Pool:
         self._pool = pool
 
     @classmethod
-    async def open(cls, url: str, size: int) -> Self:
-        """At most `size` connections; none is opened yet."""
+    async def open(cls, url: str, size: int, uses: Mapping[str, Sequence[Step]]) -> Self:
+        """At most `size` connections; none is opened yet. Each is admitted to what it `uses`."""
+
+        async def init(connection: "asyncpg.Connection[Record]") -> None:
+            # Whatever the database's default: what we acknowledge is durable. Stronger settings (remote_apply) stay.
+            await connection.execute(_DURABLE)
+            if uses:
+                await admit(connection, uses)
+
         pool = await asyncpg.create_pool(
             url,
             min_size=0,
@@ -73,7 +81,7 @@ class Pool:
             timeout=CONNECT_TIMEOUT,
             target_session_attrs=SessionAttribute.primary,
             server_settings=_SETTINGS,
-            init=_init,
+            init=init,
             reset=_leave,
         )
         return cls(pool)
@@ -149,11 +157,6 @@ async def pause(since: float | None, error: Exception) -> float:
         return now  # at once: more often than not just this one connection was lost
     await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311 -- so that not all come back at one moment
     return since
-
-
-async def _init(connection: "asyncpg.Connection[Record]") -> None:
-    # Whatever the database's default: what we acknowledge is durable. Stronger settings (remote_apply) stay.
-    await connection.execute(_DURABLE)
 
 
 async def _leave(connection: "asyncpg.Connection[Record]") -> None:

@@ -12,13 +12,14 @@ forgotten), `StorageUnavailable` is raised, which promises nothing either way. A
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Self, TypeVar
 
 from asyncpg import Record
 
 from blobstore.errors import StorageUnavailable
+from blobstore.postgres.admission import Step
 from blobstore.postgres.connection import FAILURES, STATEMENT_TIMEOUT, Connection, Pool, pause, throw_away
 from blobstore.postgres.errors import is_conflict, is_lost, translate
 from blobstore.postgres.moment import Moment, moment
@@ -33,6 +34,8 @@ POOL_SIZE = 10
 
 CONFLICTS = 30.0
 """Seconds for which a transaction that loses against others is repeated."""
+
+_NOTHING: Mapping[str, Sequence[Step]] = {}
 
 GRACE = 5.0
 """Seconds that we wait longer than PostgreSQL itself should let us wait, before we take it to be stuck."""
@@ -50,9 +53,13 @@ class Database:
         self._closed = False
 
     @classmethod
-    async def open(cls, url: str, *, size: int = POOL_SIZE) -> Self:
-        """At most `size` connections to the database of this `postgresql://` URL, each opened when it is needed."""
-        return cls(await Pool.open(url, size))
+    async def open(cls, url: str, *, size: int = POOL_SIZE, uses: Mapping[str, Sequence[Step]] = _NOTHING) -> Self:
+        """At most `size` connections to the database of this `postgresql://` URL, each opened when it is needed.
+
+        `uses`: schemas, and what this program knows of each: nobody takes a step that it does not know and must, and
+        where one was taken every call raises `NewerVersion`.
+        """
+        return cls(await Pool.open(url, size, uses))
 
     async def close(self) -> None:
         """Finish what is under way and close. Harmless when called twice."""

@@ -1,13 +1,16 @@
 """Steps that bring a schema of the database to the present version, each done once, whoever comes first."""
 
+import asyncio
+import random
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from blobstore.errors import MovedAway, NewerVersion, StorageUnavailable
+from blobstore.errors import MovedAway, StorageUnavailable
+from blobstore.postgres.admission import MOVED, Step, alone, require_known
 from blobstore.postgres.database import Connection, Database
+from blobstore.postgres.errors import is_lock_timeout
 
-MOVED = "moved"
-"""The only step of a schema that stands in the place of one that has moved away (`blobstore.postgres.side`)."""
+__all__ = ["LOCK", "MOVED", "Step", "applied", "is_there", "migrate"]
 
 LOCK = "blobstore migrations"
 """Held by who makes or migrates a schema: CREATE … IF NOT EXISTS of several sessions at once fails."""
@@ -15,54 +18,66 @@ LOCK = "blobstore migrations"
 MIGRATION_TIMEOUT = 3600.0
 """Seconds that a process waits for its own steps, or for another's."""
 
+LOCK_TIMEOUT = "1s"
+"""How long a step waits for a table that others use: all who come after it wait meanwhile. It is tried again."""
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A migration: its name, unique in its schema, and SQL with any number of statements."""
-
-    name: str
-    sql: str
+PATIENCE = 600.0
+"""Seconds for which it is tried again: a backup, or an export, may read from a table for long."""
 
 
 async def migrate(database: Database, schema: str, steps: Sequence[Step]) -> None:
     """Make the schema if need be, and take the steps that have not been taken, in order, all or none.
 
-    Any number of processes may do so at once. Raises `NewerVersion` when a step was taken that is not among these,
-    `MovedAway` when the schema has moved away, `StorageUnavailable` when the database is not in UTF-8 or the
-    role may not make a schema.
+    Any number of processes may do so at once, and others go on using the schema. Raises `NewerVersion` when a step was
+    taken that is not among these and must be known, `MovedAway` when the schema has moved away, `StorageUnavailable`
+    when the database is not in UTF-8, the role may not make a schema, or programs use it that would not know a step.
     """
-    if await applied(database, schema) != [step.name for step in steps]:
-        await database.write(lambda db: _take(db, schema, steps), lock=LOCK, timeout=MIGRATION_TIMEOUT)
+    if list(await applied(database, schema)) == [step.name for step in steps]:
+        return
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            await database.write(lambda db: _take(db, schema, steps), lock=LOCK, timeout=MIGRATION_TIMEOUT)
+            return
+        except StorageUnavailable as error:
+            if not is_lock_timeout(error.__cause__) or time.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(random.uniform(1.0, 2.0))  # noqa: S311 -- who waited for us comes first
 
 
-async def applied(database: Database, schema: str) -> list[str]:
-    """The names of the steps that have been taken, in order; none where there is no such schema."""
+async def applied(database: Database, schema: str) -> dict[str, bool]:
+    """The names of the steps that have been taken, in order, and whether each is additive; none without the schema."""
     return await database.read(lambda db: _applied(db, schema))
 
 
 async def _take(db: Connection, schema: str, steps: Sequence[Step]) -> None:
     done = await _applied(db, schema)
-    known = [step.name for step in steps]
     if MOVED in done:
         raise MovedAway(f"what was in the database's schema {schema} is kept elsewhere now")
-    if unknown := [name for name in done if name not in known]:
-        raise NewerVersion(
-            f"the database's schema {schema} was made by a newer version ({unknown[-1]}); upgrade this program"
-        )
+    require_known(schema, [step.name for step in steps], done)
+    left = [(number, step) for number, step in enumerate(steps) if step.name not in done]
     if not done:
         if (encoding := await db.fetchval("SELECT getdatabaseencoding()")) != "UTF8":
             raise StorageUnavailable(f"the database has the encoding {encoding}; make one with UTF8")
         await db.execute(_MAKE.format(schema=schema))
-    for number, step in enumerate(steps):
-        if step.name not in done:
-            await db.execute(step.sql)
-            await db.execute(f"INSERT INTO {schema}.migrations (number, name) VALUES ($1, $2)", number, step.name)
+    elif left:
+        await db.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        if any(not step.additive for _, step in left) and not await alone(db, schema, steps):
+            raise StorageUnavailable(
+                f"the database's schema {schema} is in use by programs of the version before, which would not know"
+                f" what {left[-1][1].name} does: stop all of them, then start this one"
+            )
+    for number, step in left:
+        await db.execute(step.sql)
+        insert = f"INSERT INTO {schema}.migrations (number, name, additive) VALUES ($1, $2, $3)"
+        await db.execute(insert, number, step.name, step.additive)
 
 
-async def _applied(db: Connection, schema: str) -> list[str]:
+async def _applied(db: Connection, schema: str) -> dict[str, bool]:
     if not await is_there(db, schema, "migrations"):
-        return []
-    return [row[0] for row in await db.fetch(f"SELECT name FROM {schema}.migrations ORDER BY number, name")]
+        return {}
+    rows = await db.fetch(f"SELECT name, additive FROM {schema}.migrations ORDER BY number, name")
+    return {row[0]: row[1] for row in rows}
 
 
 async def is_there(db: Connection | Database, schema: str, table: str) -> bool:
@@ -82,6 +97,7 @@ DO $$ BEGIN
     IF to_regnamespace('{schema}') IS NULL THEN CREATE SCHEMA {schema}; END IF;  -- an administrator may have made it
 END $$;
 CREATE TABLE IF NOT EXISTS {schema}.migrations (
-    name TEXT COLLATE "C" PRIMARY KEY, number INTEGER NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
+    name TEXT COLLATE "C" PRIMARY KEY, number INTEGER NOT NULL, additive BOOLEAN NOT NULL,
+    applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
 )
 """

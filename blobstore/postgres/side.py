@@ -355,7 +355,9 @@ _LEAVE = f"""
 DROP SCHEMA IF EXISTS {{schema}}_moved CASCADE;
 ALTER SCHEMA {{schema}} RENAME TO {{schema}}_moved;
 CREATE SCHEMA {{schema}};
-CREATE TABLE {{schema}}.migrations (name TEXT COLLATE "C" PRIMARY KEY, number INTEGER NOT NULL);
-INSERT INTO {{schema}}.migrations VALUES ('{MOVED}', 0);
+CREATE TABLE {{schema}}.migrations (
+    name TEXT COLLATE "C" PRIMARY KEY, number INTEGER NOT NULL, additive BOOLEAN NOT NULL
+);
+INSERT INTO {{schema}}.migrations VALUES ('{MOVED}', 0, false);
 CREATE TABLE {{schema}}.moved (place TEXT NOT NULL)
 """

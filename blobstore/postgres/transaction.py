@@ -1,12 +1,12 @@
 """One try at a transaction, and what became of it."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 from blobstore.errors import StorageUnavailable
+from blobstore.postgres.advisory import advisory_key
 from blobstore.postgres.connection import FAILURES, Connection, is_gone, throw_away
 
 T = TypeVar("T")
@@ -123,11 +123,6 @@ async def committed(db: Connection, number: str) -> bool:
 _STATUS = "SELECT pg_xact_status($1::text::xid8)"
 
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid = $1::text::xid8::xid"
-
-
-def advisory_key(name: str) -> int:
-    """The number of a lock with a name: 64 bits, so that two names do not meet by chance."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def millis(seconds: float) -> int:

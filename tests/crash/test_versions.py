@@ -10,11 +10,14 @@ import pytest
 
 from blobstore.sqlite.versions import Schema, prepare
 from records.engines.sqlite.schema import MIGRATIONS
+from records.layout import Topology
 from tests.crash.acknowledged import Acknowledged
 from tests.crash.fleet import Fleet
 from tests.crash.look import Look, clients, nothing_is_left
 from tests.crash.workers import Client, Ingester, Uploader
 from tests.fakes.data_directory import vandal
+from tests.fakes.next_version import STRICT
+from tests.fakes.topologies import Storage
 
 OWNER = "versions"
 NEXT = "tests.fakes.next_version"
@@ -31,11 +34,12 @@ async def until_swept(fleet: Fleet) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("storage", [Topology.SINGLE, Topology.POSTGRES], indirect=True)
 async def test_servers_of_two_versions_write_at_once_while_the_newer_sweeps(
-    tmp_path: Path, forks: Path, rng: random.Random
+    tmp_path: Path, forks: Path, rng: random.Random, storage: Storage
 ) -> None:
-    before = Fleet(tmp_path / "data", forks, tmp_path / "log")
-    after = Fleet(before.data, forks, before.log, NEXT)
+    before = Fleet(tmp_path / "data", forks, tmp_path / "log", options=storage.options)
+    after = Fleet(before.data, forks, before.log, NEXT, storage.options)
     known = Acknowledged()
     _, token = await before.command("token", "create", "--owner", OWNER)
     async with asyncio.TaskGroup() as group, clients() as session:
@@ -59,9 +63,33 @@ async def test_servers_of_two_versions_write_at_once_while_the_newer_sweeps(
     for fleet in (before, after):
         async with fleet.served(), clients() as session:
             await Look(Client(session, fleet, token.strip(), rng), known).at_all()
-    await nothing_is_left(before.command, before.data, known, OWNER)
+    await nothing_is_left(before.command, before.data, known, OWNER, storage)
     assert "Traceback" not in before.log.read_text(), before.log.read_text()[-5000:]
     assert "locked" not in before.log.read_text()
+
+
+@pytest.mark.parametrize("storage", [Topology.POSTGRES], indirect=True)
+async def test_a_step_that_older_servers_must_know_waits_until_they_have_gone(
+    tmp_path: Path, forks: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Fleet(tmp_path / "data", forks, tmp_path / "log", options=storage.options)
+    after = Fleet(before.data, forks, before.log, NEXT, storage.options)
+    async with before.served(), clients() as session:
+        while not before.urls:
+            await asyncio.sleep(0.01)
+        monkeypatch.setenv(STRICT, "strict")
+        code, _ = await after.command("token", "create", "--owner", OWNER)
+        assert code == 1
+        assert "stop all of them, then start this one" in before.log.read_text()
+        async with session.get(f"{before.urls[0]}/readyz") as answer:
+            assert answer.status == 200
+    assert (await after.command("token", "create", "--owner", OWNER))[0] == 0
+    assert (await before.command("token", "create", "--owner", OWNER))[0] == 1
+    assert "was made by a newer version (m903_strict); upgrade this program" in before.log.read_text()
+    assert {each["state"] for each in json.loads((await before.command("migrate", "--status", "--json"))[1])} == {
+        "ahead",
+        "refused",
+    }
 
 
 @pytest.mark.long

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from blobstore.errors import NewerVersion, StorageUnavailable
-from blobstore.postgres import Connection, Database, Isolation, Step, migrate
+from blobstore.postgres import Connection, Database, Isolation, Step, migrate, migrations
 from blobstore.postgres.binding import BOUND, bind
 from blobstore.postgres.groups import Groups
 from blobstore.postgres.outbox import NUMBERING, OUTBOX, number
@@ -20,6 +20,8 @@ from tests.fakes.postgres import USER, Cluster
 from tests.fakes.postgres_proxy import Proxy
 
 COUNTER = Step("counter", "CREATE TABLE s.counter (n INT NOT NULL); INSERT INTO s.counter VALUES (0)")
+COLOUR = Step("colour", "ALTER TABLE s.counter ADD COLUMN colour TEXT", additive=True)
+MORE = Step("more", "CREATE TABLE s.more (n INT)")
 RAISE = "UPDATE s.counter SET n = n + 1 RETURNING n"
 LOOK = "SELECT n FROM s.counter"
 
@@ -351,6 +353,63 @@ class TestMigrations:
         await migrate(database, "s", [COUNTER, Step("more", "CREATE TABLE s.more (n INT)")])
         with pytest.raises(NewerVersion, match="more"):
             await migrate(database, "s", [COUNTER])
+
+    async def test_a_step_that_others_need_not_know_is_taken_beside_them(
+        self, database: Database, database_url: str
+    ) -> None:
+        older = await Database.open(database_url, uses={"s": [COUNTER]})
+        await older.write(raise_counter)
+        await migrate(database, "s", [COUNTER, COLOUR])
+        await older.write(raise_counter)
+        await migrate(older, "s", [COUNTER])
+        later = await Database.open(database_url, uses={"s": [COUNTER]})
+        assert await later.write(raise_counter) == 3
+        for each in (older, later):
+            await each.close()
+
+    async def test_a_step_that_must_be_known_is_not_taken_beside_who_does_not_know_it(
+        self, database: Database, database_url: str
+    ) -> None:
+        older = await Database.open(database_url, uses={"s": [COUNTER, COLOUR]})
+        same = await Database.open(database_url, uses={"s": [COUNTER, COLOUR, MORE]})
+        for each in (older, same):
+            await each.write(raise_counter)
+        with pytest.raises(StorageUnavailable, match="stop all of them"):
+            await migrate(database, "s", [COUNTER, COLOUR, MORE])
+        await older.write(raise_counter)
+        await older.close()
+        await migrate(database, "s", [COUNTER, COLOUR, MORE])
+        assert await same.write(raise_counter) == 4
+        await same.close()
+
+    async def test_who_was_away_when_it_was_taken_is_refused_and_writes_nothing(
+        self, database: Database, database_url: str
+    ) -> None:
+        older = await Database.open(database_url, uses={"s": [COUNTER]}, size=1)
+        await older.write(raise_counter)
+        pid = await older.fetchval("SELECT pg_backend_pid()")
+        await database.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+        await migrate(database, "s", [COUNTER, MORE])
+        for _ in range(2):
+            with pytest.raises(NewerVersion, match="more"):
+                await older.write(raise_counter)
+        assert await database.fetchval(LOOK) == 1
+        await older.close()
+
+    async def test_a_step_waits_for_who_reads_and_lets_others_pass(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "20ms")
+        monkeypatch.setattr(migrations.random, "uniform", lambda *_: 0.05)
+        async with database.moment() as reading:
+            assert await reading.fetch(LOOK)
+            migrating = asyncio.create_task(migrate(database, "s", [COUNTER, COLOUR]))
+            for number in range(1, 20):
+                assert await database.write(raise_counter) == number
+                await asyncio.sleep(0.01)
+            assert not migrating.done()
+        await migrating
+        assert await database.fetchval("SELECT colour FROM s.counter") is None
 
     async def test_who_may_not_make_a_schema_is_told_what_it_takes(self, database: Database, database_url: str) -> None:
         await database.write(lambda db: db.execute("CREATE ROLE stranger LOGIN"))

@@ -3,7 +3,7 @@
 from blobstore.catalogue import Pin
 from blobstore.catalogues.postgres.schema import OnDatabase
 from blobstore.postgres import Connection
-from blobstore.postgres.transaction import advisory_key
+from blobstore.postgres.advisory import advisory_key
 
 LOCK = "catalogue pins"
 """Whoever pins has it alone, whoever condemns garbage shares it: else garbage that was condemned by one who had looked

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from blobstore.postgres import Connection, Database, Step
+from blobstore.postgres.advisory import advisory_key
 from blobstore.postgres.groups import Groups
 from blobstore.postgres.outbox import OUTBOX
-from blobstore.postgres.transaction import BY_KEY, advisory_key
+from blobstore.postgres.transaction import BY_KEY
 from blobstore.postgres.unsampled import unsampled
 
 T = TypeVar("T")
