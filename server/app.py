@@ -9,13 +9,18 @@ from records.store import RecordStore
 from records.upkeep import Schedule, Upkeep
 from server import introspection, middleware, routes
 from server.config import Config, Introspect
-from server.keys import CONFIG, INGESTS, RESOLVER, STORE, UPLOADS
+from server.keys import CONFIG, INGESTS, READINESS, RESOLVER, STOPPING, STORE, UPLOADS
+from server.readiness import Readiness
 from server.slots import Slots
+from server.stopping import Stopping
 
 
-def make_app(store: RecordStore, config: Config, schedule: Schedule | None = None) -> web.Application:
+def make_app(
+    store: RecordStore, config: Config, schedule: Schedule | None = None, stopping: Stopping | None = None
+) -> web.Application:
     """The application over an open store; it looks after the store while it runs and leaves it open.
 
+    Its answers tell when it is `stopping`.
     Raises `RuntimeError` where aiohttp has no C parser: the other one lets requests be smuggled.
     """
     if HttpRequestParser is HttpRequestParserPy:
@@ -23,6 +28,8 @@ def make_app(store: RecordStore, config: Config, schedule: Schedule | None = Non
     app = web.Application(middlewares=[middleware.envelope])
     app[STORE] = store
     app[CONFIG] = config
+    app[STOPPING] = stopping or Stopping()
+    app[READINESS] = Readiness(store, app[STOPPING])
     app[UPLOADS] = Slots(config.max_uploads, "uploads", config.slot_wait)
     app[INGESTS] = Slots(config.max_ingests, "ingests", config.slot_wait)
     if config.introspect is None:
@@ -52,5 +59,6 @@ def _upkeep(schedule: Schedule) -> Callable[[web.Application], AsyncIterator[Non
         upkeep.start()
         yield
         await upkeep.stop()
+        await app[READINESS].close()
 
     return context

@@ -12,6 +12,9 @@ from records.layout import Topology
 PDPP_VERSION = "2026-04-06"
 """The one version of the protocol that is spoken here."""
 
+BACKLOG = 1024
+"""Connections that wait to be accepted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Introspect:
@@ -27,7 +30,8 @@ class Introspect:
 class Config:
     """Where to listen, and how long to wait for others.
 
-    `port` 0 takes a free one. `drain` are the seconds that running requests get once the server is told to stop.
+    `port` 0 takes a free one. `drain` are the seconds that running requests get once the server is told to stop, after
+    `drain_delay` seconds in which it serves on and says that it is not ready.
     `patience` are the seconds after which a client that stalls, trickles or stops reading is given up; within twice
     that nothing of it is left. `public_url` is the address that clients use, where a proxy stands in front; without
     it, the one that they reached. `history` are the seconds for which change tokens stay good. `validate_records`
@@ -51,6 +55,7 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 8080
     drain: float = 30.0
+    drain_delay: float = 0.0
     patience: float = 30.0
     public_url: str | None = None
     history: float = 90 * 24 * 3600.0

@@ -10,7 +10,9 @@ from records.central import Owner
 from records.consent.scope import Scope
 from records.store import RecordStore
 from server.config import Config
+from server.readiness import Readiness
 from server.slots import Slots
+from server.stopping import Stopping
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -53,6 +55,12 @@ UPLOADS = web.AppKey("uploads", Slots)
 
 INGESTS = web.AppKey("ingests", Slots)
 """Bodies of records that are received at once."""
+
+READINESS = web.AppKey("readiness", Readiness)
+"""Whether it can do its work."""
+
+STOPPING = web.AppKey("stopping", Stopping)
+"""Whether this server is about to end."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Names this request in its answer and in the log; there before any handler runs."""

@@ -12,7 +12,7 @@ from server import logs
 from server.body import awaits_continue
 from server.config import PDPP_VERSION
 from server.errors import Busy, ExpectationFailed, answer
-from server.keys import REQUEST_ID, Handler
+from server.keys import REQUEST_ID, STOPPING, Handler
 
 _SANE_ID = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}\Z")
 SERVER = "blobstore"
@@ -70,6 +70,10 @@ def fresh_id() -> str:
 async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
     """Runs for every answer before its headers go out."""
     stamp(response.headers, request[REQUEST_ID])
+    if request.app[STOPPING].announced:
+        # So that clients connect to others, before nobody listens here any more.
+        response.headers[hdrs.CONNECTION] = "close"
+        response.force_close()
 
 
 def stamp(headers: CIMultiDict[str], named: str) -> None:

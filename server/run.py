@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,23 +14,27 @@ from records.store import RecordStore
 from records.upkeep import Schedule
 from server import logs
 from server.app import make_app
-from server.config import Config
+from server.config import BACKLOG, Config
 from server.connection import Runner
+from server.inherited import Inherited, Shared
+from server.stopping import Stopping
 
-BACKLOG = 1024
 
-
-async def serve(data: Path, config: Config, ready: Callable[[str], None]) -> None:
+async def serve(data: Path, config: Config, ready: Callable[[str], None], inherited: Inherited | None = None) -> None:
     """Serve the directory until SIGTERM or SIGINT, then drain; `ready` is told the URL once requests are taken.
 
-    A second signal ends the process at once. Raises `StorageUnavailable`, `WrongStore`, `OSError` (the address).
+    A second signal ends the process at once. `inherited` is what a worker has from its supervisor, which may end it,
+    too. Raises `StorageUnavailable`, `WrongStore`, `OSError` (the address).
     """
     logs.configure()
-    stop = asyncio.Event()
+    stopping = Stopping()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.unhandled)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop_once, loop, number, stop)
+        loop.add_signal_handler(number, _stop_once, loop, number, stopping)
+    if inherited is not None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the supervisor's to act on
+        inherited.follow(stopping, config.drain_delay + config.drain)
     store = await RecordStore.open(
         data,
         validate=config.validate_records,
@@ -42,30 +47,40 @@ async def serve(data: Path, config: Config, ready: Callable[[str], None]) -> Non
     for lacking in store.blobs.backend.lacks:
         logs.log.warning("blobs: %s", lacking)
     try:
-        schedule = Schedule(history=config.history)
-        async with listening(make_app(store, config, schedule), config) as url:
+        app = make_app(store, config, Schedule(history=config.history), stopping)
+        async with listening(app, config, None if inherited is None else inherited.listening()) as url:
             ready(url)
-            await stop.wait()
+            await stopping.wait(config.drain_delay)
             logs.log.info("draining for at most %g seconds", config.drain)
     finally:
         await store.close()
 
 
 @asynccontextmanager
-async def listening(app: web.Application, config: Config) -> AsyncIterator[str]:
-    """Listen for the length of the block; gives the URL. At its end running requests get `config.drain` seconds."""
+async def listening(
+    app: web.Application, config: Config, sockets: Sequence[socket.socket] | None = None
+) -> AsyncIterator[str]:
+    """Listen for the length of the block, at the address or at sockets that listen already; gives the URL.
+
+    At its end running requests get `config.drain` seconds.
+    """
     runner = Runner(app, config)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, config.host, config.port, backlog=BACKLOG)
-        await site.start()
-        yield str(URL.build(scheme="http", host=config.host, port=site.port))
-        await site.stop()
+        if sockets is None:
+            sites: list[web.BaseSite] = [web.TCPSite(runner, config.host, config.port, backlog=BACKLOG)]
+        else:
+            sites = [web.SockSite(runner, each, backlog=Shared.BACKLOG) for each in sockets]
+        for site in sites:
+            await site.start()
+        yield str(URL.build(scheme="http", host=config.host, port=runner.addresses[0][1]))
+        for site in sites:
+            await site.stop()
         await runner.drain()
     finally:
         await runner.cleanup()
 
 
-def _stop_once(loop: asyncio.AbstractEventLoop, number: int, stop: asyncio.Event) -> None:
+def _stop_once(loop: asyncio.AbstractEventLoop, number: int, stopping: Stopping) -> None:
     loop.remove_signal_handler(number)
-    stop.set()
+    stopping.announce()

@@ -1,6 +1,7 @@
 """`blobstore serve`: the server."""
 
 import asyncio
+import sys
 from functools import partial
 
 import click
@@ -8,8 +9,12 @@ import click
 from blobstore.errors import BlobError
 from records.errors import RecordError
 from records.times import duration
+from server import logs
 from server.config import Config
+from server.inherited import Inherited
 from server.run import serve as run_server
+from server.supervisor import NoWorkersError, Supervisor
+from server.worker import this_program
 from tools.authorization import Authorization, authorization_options
 from tools.configuration import require_known_keys
 from tools.opening import Opening, configure, store_options
@@ -68,6 +73,22 @@ from tools.opening import Opening, configure, store_options
     envvar="BLOBSTORE_REDIRECT_DOWNLOADS",
     help="Send clients to S3 for large downloads, with an address that is good for 60 seconds, or so many.",
 )
+@click.option(
+    "--drain-delay",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    envvar="BLOBSTORE_DRAIN_DELAY",
+    help="Seconds before that in which it serves on but is not ready, for load balancers to notice.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    envvar="BLOBSTORE_WORKERS",
+    help="Processes that serve; limits are of each.",
+)
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option(
     "--history",
@@ -91,6 +112,8 @@ def serve(
     drain: float,
     sendfile: str | None,
     redirect_downloads: int | None,
+    drain_delay: float,
+    workers: int,
     public_url: str | None,
     history: str,
     validate_records: bool,
@@ -106,6 +129,7 @@ def serve(
         host=host,
         port=port,
         drain=drain,
+        drain_delay=drain_delay,
         floor=opening.floor,
         topology=opening.topology_there,
         database_url=opening.database_url,
@@ -123,12 +147,32 @@ def serve(
         introspect_clients=authorization.introspect_clients,
     )
     try:
+        inherited = Inherited.take()
+        if inherited is None and workers > 1:
+            _supervise(workers, config)
+            return
         configure(opening, opened=False)
-        asyncio.run(run_server(opening.data, config, partial(_ready, opening)))
+        asyncio.run(run_server(opening.data, config, partial(_ready, opening, inherited), inherited))
     except (BlobError, RecordError, OSError, UnicodeError) as error:  # the directory, or the address: nobody's bug
         raise click.ClickException(str(error)) from error
 
 
-def _ready(opening: Opening, url: str) -> None:
+def _supervise(workers: int, config: Config) -> None:
+    """Workers are this very command, and read its options anew."""
+    logs.configure()
+    supervisor = Supervisor(this_program(sys.argv[1:]), workers, config)
+    try:
+        in_order = asyncio.run(supervisor.run(lambda url: click.echo(f"serving on {url}")))
+    except NoWorkersError as error:
+        click.echo(f"Error: {error}", err=True)
+        raise click.exceptions.Exit(error.code) from None
+    if not in_order:
+        raise click.exceptions.Exit(1)
+
+
+def _ready(opening: Opening, inherited: Inherited | None, url: str) -> None:
     configure(opening)
-    click.echo(f"serving on {url}")
+    if inherited is None:
+        click.echo(f"serving on {url}")
+    else:
+        inherited.say_ready()

@@ -391,7 +391,7 @@ ANSWERS: dict[str, Schema] = {
     "Readiness": record_of(
         {
             "status": {"enum": ["ready", "unavailable"]},
-            "checks": record_of(dict.fromkeys(("records", "blobs", "space"), TEXT), collection=TEXT),
+            "checks": record_of(dict.fromkeys(("records", "blobs", "space"), TEXT), collection=TEXT, server=TEXT),
         }
     ),
     "ResourceMetadata": record_of(

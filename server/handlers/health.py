@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server import api, readiness, wire
 from server.address import base_url
-from server.keys import CONFIG, REQUEST_ID, STORE
+from server.keys import CONFIG, READINESS, REQUEST_ID, STORE
 from server.middleware import SERVER
 
 
@@ -15,7 +15,7 @@ async def alive(request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """`GET /readyz`: 200 when uploads, ingests and reads can be served; else 503, and what is wrong."""
-    checks = await readiness.check(request.app[STORE], request[REQUEST_ID])
+    checks = await request.app[READINESS].check(request[REQUEST_ID])
     if readiness.is_ready(checks):
         return wire.reply({"status": "ready", "checks": checks})
     return wire.reply({"status": "unavailable", "checks": checks}, status=503)

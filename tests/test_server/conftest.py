@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from yarl import URL
 
 from records.layout import Topology
@@ -19,11 +20,12 @@ from server.run import listening
 
 @dataclass
 class Running:
-    """A running server, its store, and an owner's token."""
+    """A running server, its store, an owner's token, and the application."""
 
     url: str
     token: str
     store: RecordStore
+    app: web.Application
 
     async def connect(self) -> "Wire":
         return Wire(*await asyncio.open_connection("127.0.0.1", URL(self.url).port))
@@ -88,8 +90,9 @@ def start(tmp_path: Path) -> Start:
         store = await RecordStore.open(tmp_path / directory, floor=config.floor, topology=topology, where=config.where)
         try:
             token = await store.access.create_owner_token("ada", None)
-            async with listening(make_app(store, config), config) as url:
-                yield Running(url, token, store)
+            app = make_app(store, config)
+            async with listening(app, config) as url:
+                yield Running(url, token, store, app)
         finally:
             await store.close()
 
