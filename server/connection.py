@@ -27,6 +27,9 @@ MAX_FIELD = 8 << 10
 """Bytes of one header."""
 
 
+FIRST_SECONDS = 2.0
+"""What the first request of a connection gets to come, when the server is to end: who just connected is answered."""
+
 LAST_SECONDS = 1.0
 """What a request gets to clean up once draining is over."""
 
@@ -34,12 +37,14 @@ LAST_SECONDS = 1.0
 class Connection(web.RequestHandler):
     """aiohttp's protocol with the contract's manners."""
 
-    __slots__ = ("_patience", "_retiring", "_unsent", "_watch")
+    __slots__ = ("_answered", "_made", "_patience", "_retiring", "_unsent", "_watch")
 
     def __init__(self, manager: web.Server, patience: float, **options: Any) -> None:
         super().__init__(manager, **options)
         self._patience = patience
         self._retiring = False
+        self._made = self._loop.time()
+        self._answered = False
         self._unsent = 0
         self._watch: asyncio.TimerHandle | None = None
 
@@ -90,18 +95,20 @@ class Connection(web.RequestHandler):
     # -- the end of the server -------------------------------------------------------------------------------------
 
     def retire(self) -> None:
-        """Take no further request, and end when the one that runs is answered.
+        """Take no further request, and end when the one that runs, or is about to come, is answered. To be repeated.
 
         aiohttp's own `close` drops what still comes of a body from then on, so that no upload could be finished.
         """
         self._retiring = True
-        if not self._request_in_progress and not self._messages:
+        known = self._answered or self._loop.time() - self._made >= FIRST_SECONDS
+        if known and not self._request_in_progress and not self._messages:
             self.force_close()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer; it says so when it is the last on this connection."""
+        self._answered = True
         if self._retiring:
             resp.force_close()
         return await super().finish_response(request, resp, start_time)

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import re
+from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.test_server.conftest import Running
+from tests.test_server.conftest import Running, Start
 
 MANIFEST = {
     "connector_id": "c",
@@ -246,3 +247,17 @@ async def test_dots_in_a_path_mean_nothing(running: Running, path: str) -> None:
         status, _, body = await wire.answer()
     assert status == 404
     assert json.loads(body)["error"]["code"] == "not_found"
+
+
+async def test_who_connected_before_the_end_is_answered(start: Start) -> None:
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(start(drain=30.0))
+        fresh, kept = await running.connect(), await running.connect()
+        await kept.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await kept.answer())[0] == 200
+        ending = asyncio.create_task(stack.aclose())
+        assert await kept.rest() == b""
+        await fresh.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, headers, _ = await fresh.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        await ending

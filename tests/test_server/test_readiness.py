@@ -61,6 +61,7 @@ async def test_a_part_that_hangs_is_asked_once_however_many_ask(start: Start, mo
 
 
 async def test_the_place_of_blobs_is_not_asked_at_every_question(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "REMEMBERED", 3600.0)
     async with start() as running:
         asked = 0
 
