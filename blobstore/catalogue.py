@@ -23,7 +23,7 @@ from typing import Protocol
 
 from blobstore.backend import ObjectName
 from blobstore.digest import Content, Digest
-from blobstore.place import Contents, Place
+from blobstore.place import MOVED, Contents, Place
 from blobstore.quota import NOTHING_BESIDE, WHOLE, Beside, Limit, Volume
 
 
@@ -110,7 +110,7 @@ class Condemned:
     """A generation whose bytes must go, and why.
 
     `garbage <collection's id>`, `erasure <id>`; `abandoned` and `duplicate`: an upload that was never, or need not be,
-    published; `healed`: a damaged copy that a good one replaced; `moved`: what a move left behind.
+    published; `healed`: a damaged copy that a good one replaced; `moved`: what a move left behind, or made in vain.
     """
 
     name: ObjectName
@@ -226,9 +226,11 @@ class Totals:
 
 
 def removals(removed: Iterable[Condemned]) -> list[Removal]:
-    """The generations, counted by namespace and reason, in that order."""
+    """The generations, counted by namespace and reason, in that order; of copies that moves made nothing is told."""
     groups: dict[tuple[str, str], list[int]] = {}
     for each in removed:
+        if each.reason == MOVED:
+            continue
         groups.setdefault((each.name.namespace, each.reason), []).append(each.size)
     return [Removal(*group, len(sizes), sum(sizes)) for group, sizes in sorted(groups.items())]
 
@@ -425,7 +427,7 @@ class Catalogue(Protocol):
         """The bytes are durably gone: forget the generations, remember the reasons. Those that this call forgot.
 
         Of any number of callers one is told of each. `event` says, for each namespace and reason, what goes into the
-        outbox in the same step.
+        outbox in the same step. Of copies that moves left behind, or made in vain, nothing is remembered or told.
         """
         ...
 
@@ -469,6 +471,10 @@ class Catalogue(Protocol):
         The other is condemned then, and kept until the time given; holders, claims and marks stay as they are. Else
         the copy is condemned, and this is False. Raises `LeaseLost` when the lease is gone.
         """
+        ...
+
+    async def gather(self, location: str, options: Mapping[str, str]) -> None:
+        """All bytes are in this one place now, whatever was known before: for who restores a store elsewhere."""
         ...
 
     async def shorten(self, until: float) -> None:

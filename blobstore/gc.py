@@ -20,6 +20,7 @@ from blobstore.catalogue import Condemned, Lease, Orphan, Removal
 from blobstore.digest import Digest
 from blobstore.errors import StorageUnavailable
 from blobstore.fuse import Fuse
+from blobstore.place import MOVED
 from blobstore.store import BlobStore
 
 K = TypeVar("K")
@@ -27,6 +28,9 @@ V = TypeVar("V")
 
 BATCH = 500
 """Blobs per statement and per call of the backend: small steps, so that uploads and reads go on between them."""
+
+LEFT_SECONDS = 600.0
+"""So long a place is known after it ceased to be the intake: longer than a transaction that still saw it as one."""
 
 PASSES = 20
 """Batches of holds without a link that one collection looks at: busy writers hold again as fast as it releases."""
@@ -97,6 +101,8 @@ class Wanted:
 class Collected:
     """What a collection removed; sizes in bytes. `expired`: claims and leases; `finished`: it did not end early.
 
+    `copies` are those that moves left behind, or made in vain: they are no blobs, for these live elsewhere.
+
     `digests` are those of an erasure; a collection tells of its blobs as it goes.
     """
 
@@ -104,6 +110,7 @@ class Collected:
     blobs: int = 0
     bytes: int = 0
     debris: int = 0
+    copies: int = 0
     expired: int = 0
     finished: bool = True
     digests: set[Digest] = field(default_factory=set)
@@ -134,8 +141,9 @@ class Collector:
         raise when they do not answer. Orphans that are made meanwhile wait for the next collection: nothing is removed
         that the fuse did not see.
         """
-        started = time.monotonic()
+        started, started_at = time.monotonic(), time.time()
         collected = Collected("col_" + secrets.token_hex(12))
+        await self._catalogue.leave_places(started_at - LEFT_SECONDS)
         await self._store.require_own()
         collected.expired = await self.prepare(wanted.namespace)
         before = await self.check_fuse(wanted)
@@ -237,7 +245,8 @@ class Collector:
         condemned = await self._catalogue.condemned(BATCH)
         if condemned:
             gone = await self._remove(condemned)
-            mine = [each for each in gone if namespace in (None, each.name.namespace)]
+            collected.copies += sum(each.reason == MOVED for each in gone)
+            mine = [each for each in gone if namespace in (None, each.name.namespace) and each.reason != MOVED]
             collected.blobs += len(mine)
             collected.bytes += sum(each.size for each in mine)
             if told is not None:

@@ -7,7 +7,7 @@ FIRST = 0
 """The id of the place that a store begins with."""
 
 MOVED = "moved"
-"""The reason of a copy that a move left behind: it counts for nobody, for the blob is counted where it is now."""
+"""The reason of a copy that a move left behind, or made in vain: it counts for nobody, the blob counts where it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from blobstore.backend import ObjectName
 from blobstore.catalogue import Stored
 from blobstore.digest import Content, Hasher
 from blobstore.errors import BlobNotFound, ContentMismatch, StorageUnavailable
@@ -107,50 +108,40 @@ async def scrub(
     while left > 0 and (batch := await run.next(int(min(BATCH, left)))):
         left -= len(batch)
         await run.check(batch)
-    await run.report_suspects()
-    return Report(run.blobs, run.bytes, run.bad)
+    await run.judge.settle()
+    return Report(run.blobs, run.bytes, run.judge.bad)
 
 
-class _Run:
-    def __init__(self, store: BlobStore, before: float, pace: Pace) -> None:
+class Judge:
+    """Quarantines what is not good, and keeps a list of it; not where it looks as if the whole medium were gone."""
+
+    def __init__(self, store: BlobStore) -> None:
         self._store = store
-        self._before = before
-        self._pace = pace
         self._unreadable = 0
+        self._any_good = False
         self._suspects: list[Stored] = []  # missing, while nothing good was seen
-        self.blobs = 0
-        self.bytes = 0
         self.bad: list[Bad] = []
 
-    async def next(self, limit: int) -> list[Stored]:
-        """The stalest that this run has not seen; of those that it has, suspects and the unreadable are still stale."""
-        seen = {each.stored.name for each in self.bad if each.verdict is Verdict.UNREADABLE}
-        seen |= {each.name for each in self._suspects}
-        found = await self._store.catalogue.stalest(self._before, limit + len(seen))
-        return [each for each in found if each.name not in seen][:limit]
+    @property
+    def undecided(self) -> set[ObjectName]:
+        """Those that may turn out to be good yet."""
+        unreadable = {each.stored.name for each in self.bad if each.verdict is Verdict.UNREADABLE}
+        return unreadable | {each.name for each in self._suspects}
 
-    async def check(self, batch: Sequence[Stored]) -> None:
-        good = []
-        try:
-            for stored in batch:
-                verdict = await verify(self._store, stored, self._pace)
-                self._unreadable = self._unreadable + 1 if verdict is Verdict.UNREADABLE else 0
-                if verdict is Verdict.GOOD:
-                    good.append(stored)
-                    await self.report_suspects()
-                elif verdict is Verdict.MISSING and not self.blobs and not good:
-                    self._suspects.append(stored)
-                else:
-                    await self._report(stored, verdict)
-                if FUSE in (len(self._suspects), self._unreadable):
-                    raise StorageUnavailable(f"{FUSE} blobs in a row cannot be read: is the disk there?")
-        finally:
-            # Never before `before`, whatever the clock does: this run must not see them again.
-            await self._store.catalogue.verified([each.name for each in good], max(time.time(), self._before))
-            self.blobs += len(good)
-            self.bytes += sum(each.size for each in good)
+    async def hear(self, stored: Stored, verdict: Verdict) -> None:
+        """What one look found. Raises `StorageUnavailable` when so many cannot be read that the disk seems gone."""
+        self._unreadable = self._unreadable + 1 if verdict is Verdict.UNREADABLE else 0
+        if verdict is Verdict.GOOD:
+            self._any_good = True
+            await self.settle()
+        elif verdict is Verdict.MISSING and not self._any_good:
+            self._suspects.append(stored)
+        else:
+            await self._report(stored, verdict)
+        if FUSE in (len(self._suspects), self._unreadable):
+            raise StorageUnavailable(f"{FUSE} blobs in a row cannot be read: is the disk there?")
 
-    async def report_suspects(self) -> None:
+    async def settle(self) -> None:
         """The medium is there after all: what is missing on it is."""
         suspects, self._suspects = self._suspects, []
         for stored in suspects:
@@ -160,3 +151,33 @@ class _Run:
         # A generation that was collected meanwhile is not bad: quarantine says no, for it is not live any more.
         if verdict is Verdict.UNREADABLE or await self._store.catalogue.quarantine(stored.name):
             self.bad.append(Bad(stored, verdict))
+
+
+class _Run:
+    def __init__(self, store: BlobStore, before: float, pace: Pace) -> None:
+        self._store = store
+        self._before = before
+        self._pace = pace
+        self.judge = Judge(store)
+        self.blobs = 0
+        self.bytes = 0
+
+    async def next(self, limit: int) -> list[Stored]:
+        """The stalest that this run has not seen; of those that it has, suspects and the unreadable are still stale."""
+        seen = self.judge.undecided
+        found = await self._store.catalogue.stalest(self._before, limit + len(seen))
+        return [each for each in found if each.name not in seen][:limit]
+
+    async def check(self, batch: Sequence[Stored]) -> None:
+        good = []
+        try:
+            for stored in batch:
+                verdict = await verify(self._store, stored, self._pace)
+                if verdict is Verdict.GOOD:
+                    good.append(stored)
+                await self.judge.hear(stored, verdict)
+        finally:
+            # Never before `before`, whatever the clock does: this run must not see them again.
+            await self._store.catalogue.verified([each.name for each in good], max(time.time(), self._before))
+            self.blobs += len(good)
+            self.bytes += sum(each.size for each in good)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from blobstore.backend import Backend, Reader
+from blobstore.backends.places import Places
 from blobstore.backends.where import IN_FILES, Where
 from blobstore.catalogue import Catalogue, Claim, Lease, Stored
 from blobstore.catalogues.sqlite import SqliteCatalogue
@@ -122,12 +123,8 @@ class BlobStore:
             # Of the directory, whatever is in it: staged files, if not the blobs.
             if await asyncio.to_thread(mark, directory / STORE_ID, store_id) != store_id:
                 raise WrongStore(_OTHERS)
-            backend = await asyncio.to_thread(where.open, directory)
+            backend = await _opened(directory, catalogue, where)
             failing.push_async_callback(asyncio.to_thread, backend.close)
-            if await asyncio.to_thread(backend.bound) is None:
-                await _require_no_blobs(catalogue)
-            if await asyncio.to_thread(backend.bind, store_id) != store_id:
-                raise WrongStore(_OTHERS)
             await _require_blobs(backend, catalogue)
             staging = await asyncio.to_thread(Staging.open, directory / "staging")
             failing.pop_all()
@@ -135,6 +132,8 @@ class BlobStore:
 
     async def require_own(self) -> None:
         """Raise `WrongStore` where the bytes are, by now, not those that the catalogue speaks of."""
+        if isinstance(self.backend, Places):
+            self.backend.learn(await self.catalogue.places())
         if await self.ask(self.backend.bound) != await self.catalogue.store_id():
             raise WrongStore(
                 "the bytes here belong to another catalogue, or their store-id is gone: nothing is removed"
@@ -158,7 +157,7 @@ class BlobStore:
             expires_at=time.time() + LEASE_SECONDS,
             slot=slot.slot,
         )
-        self._start_renewal()
+        self.start_renewal()
         beginning = self.keep(self._begin(lease, slot, size, beside))
         try:
             return await asyncio.shield(beginning)
@@ -297,7 +296,8 @@ class BlobStore:
         if not task.cancelled():
             task.exception()  # told to whoever awaits the task; who went away was promised nothing
 
-    def _start_renewal(self) -> None:
+    def start_renewal(self) -> None:
+        """From here on the leases of this process are renewed, until it closes the store."""
         if self._renewal is None:
             self._renewal = asyncio.create_task(self._renew())
 
@@ -321,6 +321,32 @@ async def _forsake(beginning: "asyncio.Task[Upload]") -> None:
 def _close_unused(opening: asyncio.Future[Reader]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
+
+
+async def _opened(directory: Path, catalogue: Catalogue, where: Where) -> Places:
+    """The backend of all places; the one that is told is opened, and made the first where none is known."""
+    known, store_id = await catalogue.places(), await catalogue.store_id()
+    if known and all(place.location != where.location for place in known):
+        (intake,) = (place.location for place in known if place.intake)
+        raise WrongStore(f"the blobs are in {intake}, not in {where.location}: name that (it has been moved there)")
+    home = await asyncio.to_thread(where.open, directory)
+    async with AsyncExitStack() as failing:
+        failing.push_async_callback(asyncio.to_thread, home.close)
+        if await asyncio.to_thread(home.bound) is None:
+            await _require_no_blobs(catalogue)
+        if await asyncio.to_thread(home.bind, store_id) != store_id:
+            raise WrongStore(_OTHERS)
+        known = await catalogue.first_place(where.location, where.options)
+        failing.pop_all()
+    loop = asyncio.get_running_loop()
+    return Places(
+        store_id,
+        next(place.id for place in known if place.location == where.location),
+        home,
+        known,
+        lambda: asyncio.run_coroutine_threadsafe(catalogue.places(), loop).result(),
+        lambda place: Where.of(place.location, place.options).open(directory),
+    )
 
 
 async def _require_blobs(backend: Backend, catalogue: Catalogue) -> None:

@@ -58,13 +58,14 @@ class Explanation:
         gone = await self._catalogue.gone(owner, digest)
         holders = await self._catalogue.holders_of(owner, digest)
         claims = await self._catalogue.claims_of(owner, digest)
-        leases = [each for each in await self._catalogue.leases() if each.namespace == owner]
+        leases = [each for each in await self._catalogue.leases() if each.namespace == owner and each.copies is None]
         leases = [each for each in leases if each.content is not None and each.content.digest == digest]
         links = [fact async for fact in self._links(1)]
         if not (standings or gone or holders or claims or leases or links):
             return
         yield self._fact("blob", verdict=self._verdict(standings, gone, claims, bool(links)))
-        for standing in standings:
+        # Last the one that readers are given: others are on their way out.
+        for standing in sorted(standings, key=lambda each: each.stored.state is not State.CONDEMNED):
             yield self._generation(standing)
         for removed in gone:
             yield await self._removed(removed)

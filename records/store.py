@@ -137,6 +137,8 @@ class RecordStore:
                 await require_own_directory(directory, topology, parts.central)
             store_id = await parts.catalogue.store_id()
             await require_one_store(directory, topology, parts.central, store_id, keyring)
+            if restoring:
+                await parts.catalogue.gather(where.location, where.options)
             blobs = await BlobStore.open(directory, floor, parts.catalogue, where)
             failing.push_async_callback(blobs.close)
             await require_agreement(directory, topology, parts.central, blobs.catalogue)

@@ -26,6 +26,7 @@ _COMMANDS = {
     "merge": "tools.merge",
     "oracle": "tools.oracle",
     "topology": "tools.topology:topology",
+    "blobs": "tools.blobs:blobs",
     "bench": "tools.bench",
 }
 

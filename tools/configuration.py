@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from blobstore.backends.where import Where
 from blobstore.durable import write_durably
 from blobstore.sqlite.file import file_lock
 from records.erasure.ledger import NAME
 from records.layout import CONFIGURATION, Topology
 from tools import database
-from tools.where import KEYS
+from tools.where import KEYS, Reached
 
 
 def configured(path: Path) -> dict[str, Any]:
@@ -76,6 +77,13 @@ def fix_topology(data: Path, topology: Topology, database_url: str | None = None
     address = database_url and database.without_password(database_url)
     with file_lock(data / "blobstore.lock"):
         _replace(data / CONFIGURATION, {"topology": str(topology), "database_url": address})
+
+
+def fix_blobs(data: Path, where: Where) -> None:
+    """Write down that new bytes go to another place, and how it is reached."""
+    reached = Reached.of(where).written()
+    with file_lock(data / "blobstore.lock"):
+        _replace(data / CONFIGURATION, {"blobs": where.location, **{name: reached.get(name) for name in KEYS}})
 
 
 def _replace(path: Path, values: Mapping[str, str | None]) -> None:

@@ -11,6 +11,7 @@ from blobstore.errors import FuseBlown
 from blobstore.findings import confirmed
 from blobstore.fuse import MAX_SHARE, Fuse
 from blobstore.gc import BATCH, Wanted
+from blobstore.place import MOVED
 from records.holdings import Holdings
 from records.store import RecordStore
 from records.times import duration
@@ -19,6 +20,8 @@ from tools.opening import Opening, run_with_store, store_options
 from tools.output import json_option, size
 
 STOPPED = 3
+
+COUNTED = ("blobs", "bytes", "debris", "copies", "expired", "foreign")
 
 Row = dict[str, Any]
 """`what` says which kind; the last row is the summary."""
@@ -76,10 +79,13 @@ async def _planned(store: RecordStore, wanted: Wanted) -> AsyncIterator[Row]:
     await store.blobs.require_own()
     await store.collector.prepare()
     catalogue = store.blobs.catalogue
-    summary: Row = {"what": "summary", "dry_run": True, "blobs": 0, "bytes": 0, "debris": 0, "foreign": 0}
+    summary: Row = {"what": "summary", "dry_run": True, "blobs": 0, "bytes": 0, "debris": 0, "copies": 0, "foreign": 0}
     after = None
     while condemned := await catalogue.condemned(BATCH, after):
         for each in condemned:
+            if each.reason == MOVED:
+                summary["copies"] += 1
+                continue
             summary = _more(summary, each.size)
             yield _blob("condemned", each)
         after = condemned[-1]
@@ -107,7 +113,15 @@ async def _collected(store: RecordStore, wanted: Wanted, *, foreign: bool, show:
     try:
         collected = await store.collections.run(wanted, told)
     except FuseBlown as error:
-        yield summary | {"blobs": 0, "bytes": 0, "debris": 0, "expired": 0, "foreign": 0, "stopped": str(error)}
+        yield summary | {
+            "blobs": 0,
+            "bytes": 0,
+            "debris": 0,
+            "copies": 0,
+            "expired": 0,
+            "foreign": 0,
+            "stopped": str(error),
+        }
         return
     count = 0
     async for row in _foreign(store) if foreign else _foreign_staged(store):
@@ -118,6 +132,7 @@ async def _collected(store: RecordStore, wanted: Wanted, *, foreign: bool, show:
         "blobs": collected.blobs,
         "bytes": collected.bytes,
         "debris": collected.debris,
+        "copies": collected.copies,
         "expired": collected.expired,
         "foreign": count,
     }

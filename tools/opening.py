@@ -188,7 +188,7 @@ def configure(opening: Opening, *, opened: bool = True) -> None:
 def _require_same(opening: Opening, known: Mapping[str, Any]) -> None:
     for name, wanted, move in (
         ("topology", opening.topology, "`blobstore topology migrate` moves it"),
-        ("blobs", opening.blobs, "moving is another command's work"),
+        ("blobs", opening.blobs, "`blobstore blobs migrate` moves them"),
     ):
         there = location_of(known) if name == "blobs" and name in known else known.get(name, wanted)
         if wanted is not None and there != wanted:

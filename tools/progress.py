@@ -9,12 +9,12 @@ from rich.progress import DownloadColumn, Progress, TextColumn, TimeElapsedColum
 
 
 @contextmanager
-def byte_bar(what: str) -> Iterator[Callable[[int], None]]:
+def byte_bar(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Shown on a terminal's standard error for the length of the block; gives what takes bytes as they are done."""
     columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(what, total=total)
         yield lambda done: bar.advance(task, done)
 
 

@@ -35,6 +35,13 @@ class Reached:
         """What a configuration says."""
         return cls(*(configured.get(name) for name in KEYS))
 
+    @classmethod
+    def of(cls, where: Where) -> "Reached":
+        """How that place is reached; nothing of one in files."""
+        if where.is_files:
+            return cls()
+        return cls(where.endpoint, where.region, where.ca_bundle, where.encryption, where.public_endpoint)
+
     def or_else(self, other: "Reached") -> "Reached":
         """This, and what the other says where this says nothing."""
         return Reached(

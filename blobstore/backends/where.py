@@ -1,7 +1,8 @@
 """Where a store's bytes live, as the operator says it, and the backend that this opens."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
@@ -54,6 +55,18 @@ class Where:
         where = cls(location, endpoint, region, ca_bundle, encryption, public_endpoint)
         _ = where.headers
         return where
+
+    @classmethod
+    def of(cls, location: str, options: Mapping[str, str]) -> Self:
+        """What a catalogue knows of a place. Options of another version are left out."""
+        names = {field.name for field in fields(cls)} - {"location"}
+        return cls(location, **{name: value for name, value in options.items() if name in names})
+
+    @property
+    def options(self) -> dict[str, str]:
+        """How it is reached, where anything is told: nothing of it is secret."""
+        told = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "location"}
+        return {name: value for name, value in told.items() if value is not None}
 
     @property
     def is_files(self) -> bool:

@@ -288,7 +288,8 @@ class MemoryCatalogue:
             found = self._generations.get(name)
             if found is not None and found.stored.state is State.CONDEMNED:
                 del self._generations[name]
-                self._gone[name] = Gone(name, found.stored.size, found.reason, now)
+                if found.reason != MOVED:
+                    self._gone[name] = Gone(name, found.stored.size, found.reason, now)
                 forgotten.append(_condemned(found))
                 blob = (name.namespace, name.digest)
                 if not self._exists(blob):
@@ -360,6 +361,14 @@ class MemoryCatalogue:
         self._condemn(live, MOVED)
         live.stored = replace(live.stored, kept_until=kept_until)
         return True
+
+    async def gather(self, location: str, options: Mapping[str, str]) -> None:
+        self._places = {FIRST: Place(FIRST, location, dict(options), intake=True)}
+        self._leases = {id: replace(lease, place=FIRST) for id, lease in self._leases.items()}
+        found = list(self._generations.values())
+        for each in found:
+            each.stored = replace(each.stored, name=replace(each.stored.name, place=FIRST), kept_until=None)
+        self._generations = {each.stored.name: each for each in found}
 
     async def shorten(self, until: float) -> None:
         for each in self._generations.values():
@@ -650,7 +659,7 @@ class MemoryCatalogue:
                 name = _named(lease, lease.content)
                 stored = Stored(name, lease.content.sha256, lease.content.size, State.CONDEMNED, 0.0)
                 self._generations[name] = _Generation(stored, process=lease.process)
-                self._condemn(self._generations[name], "abandoned")
+                self._condemn(self._generations[name], "abandoned" if lease.copies is None else MOVED)
         return ended
 
 

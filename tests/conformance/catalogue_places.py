@@ -120,7 +120,7 @@ class Places:
             old.name.generation,
         )
         assert await catalogue.expire(NOW + 300, []) == 1
-        assert await catalogue.condemned(9) == [Condemned(name, 4, "abandoned", "process1")]
+        assert await catalogue.condemned(9) == [Condemned(name, 4, "moved", "process1")]
         assert await catalogue.find(OWNER, DATA) == old
 
     async def test_what_is_in_the_intake_or_not_live_is_not_copied(self, catalogue: Catalogue) -> None:
@@ -141,7 +141,7 @@ class Places:
         assert await catalogue.moved(lease_of(9), NOW, LATER)
         assert not await catalogue.moved(lease_of(8), NOW, LATER)
         assert [each.name for each in await catalogue.live(OWNER, [DATA])] == [second]
-        assert [(each.name, each.reason) for each in await catalogue.condemned(9)] == [(first, "abandoned")]
+        assert [(each.name, each.reason) for each in await catalogue.condemned(9)] == [(first, "moved")]
 
     async def test_a_copy_whose_lease_is_gone_is_not_live(self, catalogue: Catalogue) -> None:
         old = await upload(catalogue, b"data", 1)
@@ -268,6 +268,7 @@ class Places:
         await catalogue.condemn(OWNER, [DATA], "erasure 1")
         await catalogue.buried([each.name for each in await catalogue.condemned(9)], NOW)
         assert await catalogue.volumes() == []
+        assert [each.reason for each in await catalogue.gone(OWNER, DATA)] == ["erasure 1"]
         assert await catalogue.recount(repair=False) == []
         assert await catalogue.former(OWNER, SLACK, None, 9) == []
         assert [each.size for each in await catalogue.removed(OWNER, "erasure 1", None, 9)] == [4]
@@ -305,3 +306,15 @@ class Places:
         await catalogue.take_in(BUCKET, {}, NOW)
         assert await catalogue.leave_places(LATER) == []
         assert place.id in {each.id for each in await catalogue.places()}
+
+    async def test_all_bytes_may_be_gathered_in_one_place(self, catalogue: Catalogue) -> None:
+        await catalogue.first_place("file", {})
+        old = await upload(catalogue, b"data", 1)
+        await catalogue.take_in(BUCKET, {}, NOW)
+        await move(catalogue, old, 9)
+        await catalogue.lease(lease_of(2))
+        await catalogue.adopt(lease_of(2), content_of(b"on its way"), claim_of())
+        await catalogue.gather("s3://another", {"region": "x"})
+        assert await catalogue.places() == [Place(FIRST, "s3://another", {"region": "x"}, intake=True)]
+        assert {(each.name.place, each.kept_until) for each in await catalogue.walk(None, 9)} == {(FIRST, None)}
+        assert [lease.place for lease in await catalogue.leases()] == [FIRST]

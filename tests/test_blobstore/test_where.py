@@ -76,8 +76,11 @@ async def test_a_bucket_that_never_heard_of_the_store_is_refused_once_it_has_blo
     store = await BlobStore.open(tmp_path, where=where)
     await put(store, b"data")
     await store.close()
-    with pytest.raises(WrongStore, match="the right bucket"):
+    with pytest.raises(WrongStore, match=f"the blobs are in {where.location}"):
         await BlobStore.open(tmp_path, where=s3.where())
+    s3.drop(where, "store-id")
+    with pytest.raises(WrongStore, match="the right bucket"):
+        await BlobStore.open(tmp_path, where=where)
 
 
 async def test_a_bucket_that_is_not_the_stores_any_more_is_told_of_before_anything_is_removed(

@@ -122,15 +122,15 @@ async def _remember(db: Connection, forgotten: list[Condemned], now: float) -> N
     """What is left of removed generations, and what they counted for."""
     if not forgotten:
         return
+    told = [each for each in forgotten if each.reason != MOVED]
     await db.execute(
         _GONE,
-        *_columns([each.name for each in forgotten]),
-        *([each.size for each in forgotten], [each.reason for each in forgotten], now),
+        *_columns([each.name for each in told]),
+        *([each.size for each in told], [each.reason for each in told], now),
     )
     changes = Changes()
-    for each in forgotten:
-        if each.reason != MOVED:
-            changes.stored(each.name.namespace, WHOLE, -each.size)
+    for each in told:
+        changes.stored(each.name.namespace, WHOLE, -each.size)
     await first_or_last(db, [(each.name, each.size) for each in forgotten], changes, -1)
     await changes.write(db)
 

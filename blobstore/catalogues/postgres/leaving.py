@@ -7,6 +7,7 @@ from blobstore.catalogue import Lease
 from blobstore.catalogues.postgres.counting import WHOLE, Changes, drop_emptied, first_or_last
 from blobstore.catalogues.postgres.rows import LEASE, lease
 from blobstore.catalogues.postgres.schema import UNUSED
+from blobstore.place import MOVED
 from blobstore.postgres import Connection
 
 Party = tuple[str, bytes, bytes]
@@ -50,10 +51,12 @@ async def _condemn(db: Connection, ended: Sequence[Lease], changes: Changes) -> 
         [each.process for each, _ in noted],
         [content.sha256 for _, content in noted],
         [each.place for each, _ in noted],
+        ["abandoned" if each.copies is None else MOVED for each, _ in noted],
     )
     names = [(ObjectName(each.namespace, content.digest, each.id), content.size) for each, content in noted]
-    for name, size in names:
-        changes.stored(name.namespace, WHOLE, size)
+    for each, content in noted:
+        if each.copies is None:
+            changes.stored(each.namespace, WHOLE, content.size)
     await first_or_last(db, names, changes, 1)
 
 
@@ -90,6 +93,6 @@ RETURNING v.namespace, v.holder, v.stored = 0 AND v.reserved = 0
 _ABANDON = """
 INSERT INTO catalogue.blobs
     (namespace, digest, generation, size, process, sha256, place, reason, condemned_seq, state, verified_at)
-SELECT *, 'abandoned', nextval('catalogue.counter'), 'condemned', 0
-FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bigint[])
+SELECT *, nextval('catalogue.counter'), 'condemned', 0
+FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bigint[], $8::text[])
 """

@@ -79,6 +79,15 @@ class Places(OnDatabase):
 
         return await self._write(lease.namespace, run)
 
+    async def gather(self, location: str, options: Mapping[str, str]) -> None:
+        async def run(db: Connection) -> None:
+            await db.execute("DELETE FROM catalogue.places")
+            await db.execute(_FIRST, FIRST, location, _text(options))
+            await db.execute("UPDATE catalogue.leases SET place = $1 WHERE place != $1", FIRST)
+            await db.execute(_GATHER, FIRST)
+
+        await self._database.write(run, lock=LOCK, timeout=SCAN_TIMEOUT)
+
     async def shorten(self, until: float) -> None:
         await self._database.execute("UPDATE catalogue.blobs SET kept_until = $1 WHERE kept_until > $1", until)
 
@@ -141,6 +150,9 @@ WHERE namespace = $1 AND digest = $2 AND generation = $3
 _MOVED = """
 INSERT INTO catalogue.blobs (namespace, digest, generation, place, sha256, size, verified_at, orphaned_at, state)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'live')
+"""
+_GATHER = """
+UPDATE catalogue.blobs SET place = $1, kept_until = NULL WHERE place != $1 OR kept_until IS NOT NULL
 """
 _CONTENTS = """
 SELECT place, state, kept_until IS NOT NULL, count(*), sum(size)::bigint FROM catalogue.blobs

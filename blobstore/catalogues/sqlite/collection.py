@@ -24,6 +24,7 @@ from blobstore.catalogues.sqlite.schema import (
     stored,
 )
 from blobstore.digest import Digest
+from blobstore.place import MOVED
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
 
@@ -164,7 +165,8 @@ class Collection(OnFile):
             keys = [(name.namespace, name.digest.raw, name.generation) for name in names]
             rows = [row for key in keys for row in db.execute(sql, key).fetchall()]
             db.executemany(
-                "INSERT OR IGNORE INTO gone VALUES (?, ?, ?, ?, ?, ?)", [(*row[:3], *row[4:6], now) for row in rows]
+                "INSERT OR IGNORE INTO gone VALUES (?, ?, ?, ?, ?, ?)",
+                [(*row[:3], *row[4:6], now) for row in rows if row[5] != MOVED],
             )
             forgotten = [condemned(row) for row in rows]
             # Of a blob whose last generations went together the holders lose its size once.

@@ -111,6 +111,18 @@ class Places(OnFile):
 
         return await self._file.write(run)
 
+    async def gather(self, location: str, options: Mapping[str, str]) -> None:
+        def run(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM places")
+            db.execute("INSERT INTO places VALUES (?, ?, ?, NULL)", (FIRST, location, _text(options)))
+            db.execute("UPDATE leases SET place = ? WHERE place != ?", (FIRST, FIRST))
+            db.execute(
+                "UPDATE blobs SET place = ?, kept_until = NULL WHERE place != ? OR kept_until IS NOT NULL",
+                (FIRST, FIRST),
+            )
+
+        await self._file.write(run)
+
     async def shorten(self, until: float) -> None:
         await self._file.execute("UPDATE blobs SET kept_until = ? WHERE kept_until > ?", (until, until))
 

@@ -9,6 +9,7 @@ from blobstore.backend import ObjectName
 from blobstore.catalogue import Claim, ClaimedBlob, Condemned, Holder, Lease, State, Stored
 from blobstore.catalogues.sqlite.counting import TABLES, came, left
 from blobstore.digest import Content, Digest
+from blobstore.place import MOVED
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.file import SqliteFile
 from blobstore.sqlite.slack import SLACK, mark_stale
@@ -202,10 +203,10 @@ def end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Leas
         if gone.content is not None:
             db.execute(
                 f"INSERT INTO blobs ({CONDEMNED}, sha256, state, verified_at)"
-                " VALUES (?, ?, ?, ?, ?, 'abandoned', ?, ?, ?, 'condemned', 0)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'condemned', 0)",
                 (
                     *(gone.namespace, gone.content.digest.raw, gone.id, gone.place, gone.content.size),
-                    *(gone.process, next_count(db), gone.content.sha256),
+                    *("abandoned" if gone.copies is None else MOVED, gone.process, next_count(db), gone.content.sha256),
                 ),
             )
             came(db, ObjectName(gone.namespace, gone.content.digest, gone.id), gone.content.size)
