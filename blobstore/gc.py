@@ -158,7 +158,7 @@ class Collector:
         else:
             collected.finished = False
         if wanted.namespace is None:
-            await self._clear_staging(collected)
+            collected.debris += await self._clear_staging()
         return collected
 
     async def prepare(self, namespace: str | None = None) -> int:
@@ -178,10 +178,7 @@ class Collector:
         named = {lease.process for lease in await self._catalogue.leases()}
         named |= {pin.process for pin in await self._catalogue.pins()}
         dead = await asyncio.to_thread(self._store.staging.dead, named)
-        expired = 0
-        while ended := await self._catalogue.expire(time.time(), dead, BATCH):
-            expired += ended
-        return expired
+        return await self._expire(dead)
 
     async def release(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
         """Rule P1: versions first, recount after: a hold in between keeps its row, a later link must hold again.
@@ -197,6 +194,16 @@ class Collector:
                 await self._catalogue.settle(namespace, holder, linked)
         if notes:
             await self._links.released(namespace, notes)
+
+    async def tidy(self) -> int:
+        """Remove what uploads that are over left on this machine, whichever of its processes had them; how many files.
+
+        Much the same as a collection does there: for machines that none is carried out on. Costs little where there is
+        nothing of that kind.
+        """
+        if dead := await asyncio.to_thread(self._store.staging.dead):
+            await self._expire(dead)
+        return await self._clear_staging()
 
     async def check_fuse(self, wanted: Wanted) -> float:
         """Since before when (UTC seconds) what goes has been an orphan. Raises `FuseBlown` where it is too much."""
@@ -221,6 +228,12 @@ class Collector:
             for process, lease, size in some:
                 if lease not in leases:
                     yield Debris(process, lease, size)
+
+    async def _expire(self, dead: Collection[str]) -> int:
+        expired = 0
+        while ended := await self._catalogue.expire(time.time(), dead, BATCH):
+            expired += ended
+        return expired
 
     async def _judge(self, page: Sequence[Orphan]) -> Plan:
         """Ask the engines whether they link any of these after all."""
@@ -253,7 +266,7 @@ class Collector:
                 told(mine)
         return bool(condemned)
 
-    async def _clear_staging(self, collected: Collected) -> None:
+    async def _clear_staging(self) -> int:
         staging = self._store.staging
         files = [each async for each in self.debris()]
 
@@ -264,7 +277,7 @@ class Collector:
                 staging.bury(process)
 
         await asyncio.to_thread(clear)
-        collected.debris += len(files)
+        return len(files)
 
     # -- the erasure lane ------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """Staging: where bytes wait, hashed as they come, until they are published or thrown away.
 
 Each process has a folder of its own and holds a lock in it while it lives, so that what a dead process left behind is
-known at once, without waiting for a lease to expire.
+known at once, without waiting for a lease to expire. Several machines may have staging folders of one store: each is a
+*host* with a random id, with which the names of its processes begin. Of other hosts' processes nothing is known here:
+what they leave ends when it expires.
 """
 
 import fcntl
@@ -22,7 +24,9 @@ T = TypeVar("T")
 
 _LOCK = "lock"
 _MAX_IOV = 512
-_PROCESS = re.compile(r"[0-9a-f]{16}\Z")
+_HOST = re.compile(r"[0-9a-f]{16}")
+_PROCESS = re.compile(r"([0-9a-f]{16}-)?[0-9a-f]{16}\Z")
+"""Without a host: of before there were any."""
 _LEASE = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -75,15 +79,17 @@ class Staging:
         self._root = root
         self._lock: int | None = lock
         self.process = process
+        """Of this process, among all that ever were on any host."""
+        self.host = host_of(process)
 
     @classmethod
     def open(cls, root: Path) -> Self:
         """Make this process's folder under `root`, durably, and lock it."""
-        process = secrets.token_hex(8)
         with translated("staging"):
             make_folders(root)
             # Under the common lock: a folder whose own lock is not taken yet must not look like a dead one.
             with file_lock(_registry(root)):
+                process = f"{_host(root.with_name('host'))}-{secrets.token_hex(8)}"
                 (root / process).mkdir()
                 descriptor = os.open(root / process / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -131,15 +137,17 @@ class Staging:
                 yield str(path.relative_to(self._root)), size
 
     def dead(self, named: Collection[str] = ()) -> list[str]:
-        """Processes that no longer live: those that left a folder, and those of the named ones that have none any more.
+        """Processes of this host that no longer live: those that left a folder, and of the named ones those without.
 
         Give the processes of leases and pins: these are read first, and a process has a folder from before its first
         one until its end. So what is left of one whose folder somebody buried, or lost, is known to be over as well.
+        Other hosts' processes are never among them.
         """
         with translated("staging"), file_lock(_registry(self._root)):
             folders = self._processes()
             dead = [folder.name for folder in folders if folder.name != self.process and _is_free(folder)]
-        return dead + sorted(set(named) - {folder.name for folder in folders})
+        ours = {process for process in named if host_of(process) == self.host}
+        return dead + sorted(ours - {folder.name for folder in folders})
 
     def bury(self, process: str) -> None:
         """Remove the folder of a dead process; what still lies in it keeps it for the next time. Absent is no error."""
@@ -162,6 +170,32 @@ class Staging:
             entries = sorted(self._root.iterdir())
         folders = (entry for entry in entries if _PROCESS.match(entry.name))
         return [entry for entry in folders if entry.is_dir() and not entry.is_symlink()]
+
+
+def host_of(process: str) -> str:
+    """The host that a process is, or was, on."""
+    return process.partition("-")[0]
+
+
+def _host(path: Path) -> str:
+    """The id of this host, made if need be. Whoever calls has the common lock.
+
+    A copy of the file is none of ours: with another host's name we would take that one's living processes for dead.
+    """
+    with suppress(FileNotFoundError):
+        id, _, inode = path.read_text().partition(" ")
+        if _HOST.fullmatch(id) and inode == str(path.stat().st_ino):
+            return id
+    id = secrets.token_hex(8)
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    with new.open("x") as file:
+        file.write(f"{id} {os.fstat(file.fileno()).st_ino}")
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+    sync_folder(path.parent)
+    return id
 
 
 def _registry(root: Path) -> Path:

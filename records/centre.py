@@ -21,6 +21,7 @@ from records.layout import CATALOGUE, CENTRAL, CONFIGURATION, Topology
 
 if TYPE_CHECKING:
     from blobstore.postgres import Database
+    from records.locking.rows import Rows
 
 T = TypeVar("T", bound=Adapter)
 
@@ -37,11 +38,12 @@ class Centre:
         self._database_url = database_url
         self._database: Database | None = None
         self._opening = asyncio.Lock()
+        self._rows: Rows | None = None
 
     async def central(self) -> Central:
         """The central store, wherever it is; made where the topology says if there is none."""
-        here: Central = await self._find(CENTRAL, SqliteCentral.open, self._central_in, make=True)
-        return Relocating.wrap(here, lambda: self._find(CENTRAL, SqliteCentral.open, self._central_in, make=False))
+        here: Central = await self._find(CENTRAL, self._central_from, self._central_in, make=True)
+        return Relocating.wrap(here, lambda: self._find(CENTRAL, self._central_from, self._central_in, make=False))
 
     async def catalogue(self) -> Catalogue:
         """The catalogue, wherever it is; made where the topology says if there is none."""
@@ -72,6 +74,11 @@ class Centre:
     def opened(self) -> "Database | None":
         """The database, where it is open here."""
         return self._database
+
+    @property
+    def rows(self) -> "Rows | None":
+        """Where machines that share the central store keep rows of locks; None while it is a file."""
+        return self._rows
 
     async def close(self) -> None:
         """Harmless when called twice."""
@@ -109,12 +116,20 @@ class Centre:
             return await from_file(path)
         return await from_database(await self.database(await asyncio.to_thread(place_of, path)), make)
 
+    async def _central_from(self, path: Path) -> Central:
+        central = await SqliteCentral.open(path)
+        self._rows = None
+        return central
+
     async def _central_in(self, database: "Database", make: bool) -> Central:
         from records.centrals.postgres import PostgresCentral
         from records.centrals.postgres.schema import SCHEMA
+        from records.locking.postgres import PostgresRows
 
         await _require_there(database, SCHEMA, make=make)
-        return await PostgresCentral.open(database)
+        central = await PostgresCentral.open(database)
+        self._rows = PostgresRows(database)
+        return central
 
     async def _catalogue_in(self, database: "Database", make: bool) -> Catalogue:
         from blobstore.catalogues.postgres import PostgresCatalogue

@@ -1,13 +1,11 @@
 """Collections: garbage of everybody, in ticks or at once, or of one owner; what went is on its owner's spine."""
 
 import logging
-from pathlib import Path
 
 from blobstore.catalogue import Catalogue, Forecast, Removal
 from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.fuse import Fuse
 from blobstore.gc import Collected, Collector, Told, Wanted
-from blobstore.sqlite.file import try_file_lock
 from records.audit import spine
 from records.central import Owner
 from records.erasure.erasures import Erasures
@@ -32,8 +30,7 @@ class Collections:
     """Collects one store. `stopped` says why the last tick of this process was stopped, and waits for
     somebody to look at it; None: it was not."""
 
-    def __init__(self, lock: Path, catalogue: Catalogue, collector: Collector, erasures: Erasures) -> None:
-        self._lock = lock
+    def __init__(self, catalogue: Catalogue, collector: Collector, erasures: Erasures) -> None:
         self._catalogue = catalogue
         self._collector = collector
         self._erasures = erasures
@@ -51,18 +48,15 @@ class Collections:
         return collected
 
     async def tick(self, wanted: Wanted) -> Collected:
-        """As `run`, for the background: does nothing while another process is at it, and remembers why it stopped."""
-        with try_file_lock(self._lock) as locked:
-            if not locked:
-                return Collected()
-            try:
-                collected = await self.run(wanted)
-            except (BlobError, RecordError) as error:
-                if type(error) is not StorageUnavailable:  # that passes by itself, what is more special does not
-                    self.stopped = str(error)
-                raise
-            self.stopped = None
-            return collected
+        """As `run`, for the background: remembers why it stopped."""
+        try:
+            collected = await self.run(wanted)
+        except (BlobError, RecordError) as error:
+            if type(error) is not StorageUnavailable:  # that passes by itself, what is more special does not
+                self.stopped = str(error)
+            raise
+        self.stopped = None
+        return collected
 
     async def of(self, owner: Owner, grace: float, max_share: float) -> Collected:
         """Collect one owner's garbage, for about `PATIENCE` seconds. Raises what `Collector.collect` raises."""

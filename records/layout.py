@@ -64,7 +64,7 @@ def parts_of(topology: Topology, where: Where = IN_FILES) -> tuple[str, ...]:
 
 
 CONFIGURATION = "blobstore.toml"
-RECORDS, STAGING, LOCKS, COLLECT_LOCK = "records", "staging", "locks", "collect.lock"
+RECORDS, STAGING, LOCKS = "records", "staging", "locks"
 
 SWEPT = "swept"
 """A file of this name says which schema versions all database files have."""
@@ -76,14 +76,14 @@ _DATABASE = r"\.db(-wal|-shm|-journal|\.lock)?"
 _ID = r"[a-z0-9]+"
 _TOP = re.compile(
     rf"(central|catalogue){_DATABASE}|(store-id|secret|staging|swept)(\.lock)?|\.(store-id|secret|blobstore\.toml)\.new"
-    r"|blobs|records|locks|collect\.lock|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
+    r"|\.?host(\.new)?|blobs|records|locks|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
 )
 _RECORDS = re.compile(rf"records/(?:({_ID})(/{_ID})?{_DATABASE}|\.{_ID}\.db\.new(-wal|-shm|-journal|\.lock)?)")
-_LOCKS = re.compile(r"locks/(era|copy|move)_[0-9a-z_]+")
+_LOCKS = re.compile(r"locks/(era|copy|move|pause|lead|host)_[0-9a-z_]+")
 _LOGS = re.compile(r".*\.db-(wal|shm|journal)")
 _CENTRAL = re.compile(r"(central|catalogue)\.db(-wal|-shm|-journal)?")
 _SETTINGS = re.compile(
-    r"locks/.*|records/(.*/)?[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id|swept|erasures\.ledger"
+    r"locks/.*|records/(.*/)?[^/]*\.lock|[^/]*\.lock|blobstore\.toml|secret|store-id|host|swept|erasures\.ledger"
 )
 
 

@@ -1,5 +1,6 @@
 """Opening the parts of a store as its topology has them: the central store, the catalogue, and the record engines."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,6 +26,7 @@ from records.moving.indatabase import InDatabase
 
 if TYPE_CHECKING:
     from blobstore.postgres import Database
+    from records.locking.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Parts:
     """The one database of the topology `postgres`."""
     tables: Tables | None = None
     """Where traces are looked for beside files."""
+    rows: Callable[[], "Rows | None"] = lambda: None
+    """Where machines keep rows of their locks at this moment; None while the parts are one machine's."""
     opened: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
@@ -66,7 +70,8 @@ class Parts:
     async def _of_files(cls, directory: Path, centre: Centre, opening: AsyncExitStack) -> Self:
         central, catalogue = await _centre(centre, opening)
         engines = await _engines(directory, centre, central, await catalogue.store_id(), opening)
-        return cls(centre.topology, central, catalogue, engines, tables=TablesOfCentre(centre))
+        tables = TablesOfCentre(centre)
+        return cls(centre.topology, central, catalogue, engines, tables=tables, rows=lambda: centre.rows)
 
     @classmethod
     async def _of_database(cls, directory: Path, centre: Centre, opening: AsyncExitStack, *, restoring: bool) -> Self:
@@ -78,7 +83,8 @@ class Parts:
             await require_restored(database)
         central, catalogue = await _centre(centre, opening)
         engines = await _engines(directory, centre, central, await catalogue.store_id(), opening)
-        return cls(Topology.POSTGRES, central, catalogue, engines, database, TablesOfCentre(centre))
+        tables = TablesOfCentre(centre)
+        return cls(Topology.POSTGRES, central, catalogue, engines, database, tables, lambda: centre.rows)
 
     async def close(self) -> None:
         """Harmless when called twice."""

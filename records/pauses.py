@@ -1,59 +1,66 @@
 """Connectors that take no writes for a while, in any process, while somebody makes sure that nothing more comes.
 
-A file in the data directory's `locks` stands for the connector, and is locked: the pause ends with its process, however
-that ends. A write looks after it has what an erasure would take away from it (its epoch, its lease) and before it looks
-whether its connector lives. So whoever pauses a connector, and then fences off what began before, knows that nothing
-comes until the pause ends; and if the connector is marked erased by then, nothing ever does.
+A lock stands for the connector: the pause ends with its holder, however that ends. A write looks after it has what an
+erasure would take away from it (its epoch, its lease) and before it looks whether its connector lives. So whoever
+pauses a connector, and then fences off what began before, knows that nothing comes until the pause ends; and if the
+connector is marked erased by then, nothing ever does.
+
+Where other machines have the store open, too, a write may go by an answer that is `AGE` seconds old, so that it costs
+no query of its own. Whoever pauses waits for longer than that before it fences: a write that has not seen the pause
+then had its epoch before.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from blobstore.digest import derive
 from blobstore.errors import StorageUnavailable
-from blobstore.sqlite.file import try_file_lock
 from records.central import Owner
 from records.errors import Conflict
-
-PREFIX = "pause_"
+from records.locks import PAUSE, Locks, taken
 
 LOOKING = 3.0
 """Seconds after which who has the lock is taken for another one that pauses, and not for one that looks."""
 
+AGE = 0.5
+
 _CONTEXT = "blobstore 2026-11 paused connector"
 
-Unpaused = Callable[[Owner, str], None]
+Unpaused = Callable[[Owner, str], Awaitable[None]]
 """What a write asks of its connector (`Pauses.require_none`)."""
 
 
 class Pauses:
-    """Knows which connectors are paused. Every call blocks, briefly."""
+    """Knows which connectors are paused."""
 
-    def __init__(self, locks: Path) -> None:
+    def __init__(self, locks: Locks) -> None:
         self._locks = locks
 
-    @contextmanager
-    def pausing(self, owner: Owner, connector: str) -> Iterator[None]:
-        """The connector takes no writes that begin in the length of the block. Raises `Conflict` where it is paused."""
+    @asynccontextmanager
+    async def pausing(self, owner: Owner, connector: str) -> AsyncIterator[None]:
+        """The connector takes no writes that begin in the length of the block.
+
+        Raises `Conflict` where it is paused, `StorageUnavailable` where the pause is lost.
+        """
         deadline = time.monotonic() + LOOKING
         while True:
-            with try_file_lock(self._path(owner, connector)) as locked:
-                if locked:
+            async with taken(self._locks, _name(owner, connector)) as held:
+                if held is not None:
+                    if self._locks.shared:
+                        await asyncio.sleep(1.5 * AGE)
                     yield
                     return
             if time.monotonic() >= deadline:
                 raise Conflict("the connector is being detached already")
-            time.sleep(0.02)
+            await asyncio.sleep(0.02)
 
-    def require_none(self, owner: Owner, connector: str) -> None:
+    async def require_none(self, owner: Owner, connector: str) -> None:
         """Raise `StorageUnavailable` while the connector is paused."""
-        path = self._path(owner, connector)
-        if path.exists():
-            with try_file_lock(path) as abandoned:  # the file goes with this lock
-                if not abandoned and path.exists():
-                    raise StorageUnavailable("the connector is being detached: try again later")
+        if await self._locks.is_held(_name(owner, connector), AGE):
+            raise StorageUnavailable("the connector is being detached: try again later")
 
-    def _path(self, owner: Owner, connector: str) -> Path:
-        return self._locks / f"{PREFIX}{owner.id}_{derive(_CONTEXT, connector.encode(), 16).hex()}"
+
+def _name(owner: Owner, connector: str) -> str:
+    return f"{PAUSE}{owner.id}_{derive(_CONTEXT, connector.encode(), 16).hex()}"

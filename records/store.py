@@ -28,7 +28,9 @@ from records.erasure.ledgers.file import FileLedger
 from records.erasure.residue import Residues
 from records.holdings import Holdings
 from records.keyring import Keyring
-from records.layout import COLLECT_LOCK, LOCKS, RESTORING, Topology, parts_of
+from records.layout import LOCKS, RESTORING, Topology, parts_of
+from records.locking.files import FileLocks
+from records.locking.shared import SharedLocks
 from records.moving.either import EitherEngines
 from records.moving.moves import Moves
 from records.opening import Parts
@@ -76,12 +78,13 @@ class RecordStore:
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
         self.room = Room(blobs.catalogue, engines, blobs.require_room)
-        copies = Copies(directory / LOCKS)
-        self.pauses = Pauses(directory / LOCKS)
+        self.locks = SharedLocks(FileLocks(directory / LOCKS), parts.rows, blobs.staging.host)
+        copies = Copies(self.locks)
+        self.pauses = Pauses(self.locks)
         self.residues = Residues(directory, parts.tables, blobs, central, engines)
         self.collector = Collector(blobs, Holdings(central, engines, blobs.catalogue), removal_event)
         self.erasures = Erasures(
-            directory / LOCKS,
+            self.locks,
             central,
             engines,
             blobs.catalogue,
@@ -101,7 +104,7 @@ class RecordStore:
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer(), copies)
         self.moves = Moves(central, engines.files) if isinstance(engines, EitherEngines) else None
-        self.collections = Collections(directory / COLLECT_LOCK, blobs.catalogue, self.collector, self.erasures)
+        self.collections = Collections(blobs.catalogue, self.collector, self.erasures)
 
     @classmethod
     async def open(
@@ -174,6 +177,7 @@ class RecordStore:
 
     async def let_go(self) -> None:
         """Close everything and drain nothing: for who only looked."""
+        await self.locks.close()
         await self.blobs.close()
         await self._parts.close()
 

@@ -1,4 +1,9 @@
-"""Upkeep: what a running server does in the background, in small ticks, between requests."""
+"""Upkeep: what a running server does in the background, in small ticks, between requests.
+
+Of all servers that have the store open, on any machine, one does each kind of work, as long as it lives; the others
+look whether it still does. Two kinds are everybody's: outboxes, from which each event is taken once however many drain
+them, and the files of a directory, which one process of its machine at a time migrates.
+"""
 
 import asyncio
 import logging
@@ -7,12 +12,17 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from blobstore.errors import BlobError
 from blobstore.gc import Wanted
 from blobstore.scrub import scrub
+from records.locks import HOST, LEAD, taken
 from records.store import RecordStore
 from records.versions import Sweep
 
 log = logging.getLogger(__name__)
+
+Work = Callable[[], Awaitable[float | None]]
+"""One tick. Says in how many seconds it wants to go on, where that is sooner than usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,8 @@ class Schedule:
     A tick of collection removes about `blobs` blobs, or works for `seconds`; where more is left the next one comes
     after `backlog` seconds.
     A sweep takes one file at a time and pauses between two.
+    Each machine looks every `tidy` seconds for staging files of uploads that were cut off, or erased.
+    `look`: how often who does not do a kind of work looks whether anybody does.
     `history` is for how many seconds a change token is good: for as long it is remembered what records were.
     """
 
@@ -41,6 +53,8 @@ class Schedule:
     checkpoint_age: float = 3600.0
     sweep_every: float = 3600.0
     sweep_pause: float = 0.02
+    look: float = 5.0
+    tidy: float = 5.0
 
 
 class Upkeep:
@@ -56,15 +70,18 @@ class Upkeep:
     def start(self) -> None:
         """Begin; the first tick of each kind comes at once, so what a crash left is mended first."""
         schedule = self._schedule
-        for work, every in (
-            (self._drain, schedule.drain),
-            (self._collect, schedule.collect),
-            (self._scrub, schedule.scrub_every),
-            (self._forget, schedule.forget_every),
-            (self._checkpoint, schedule.checkpoint_every),
-            (self._migrate, schedule.sweep_every),
-        ):
+        for work, every in ((self._drain, schedule.drain), (self._migrate, schedule.sweep_every)):
             self._tasks.append(asyncio.create_task(self._repeat(work, every)))
+        for kind, work, every in (
+            ("collect", self._collect, schedule.collect),
+            ("scrub", self._scrub, schedule.scrub_every),
+            ("forget", self._forget, schedule.forget_every),
+            ("checkpoint", self._checkpoint, schedule.checkpoint_every),
+        ):
+            self._tasks.append(asyncio.create_task(self._lead(LEAD + kind, work, every)))
+        # One on each machine; so others see which serve, too.
+        here = HOST + self._store.blobs.staging.host
+        self._tasks.append(asyncio.create_task(self._lead(here, self._tidy, schedule.tidy)))
 
     async def stop(self) -> None:
         """End after the step under way; every step may be cut off and repeated."""
@@ -75,7 +92,18 @@ class Upkeep:
                 await task
         self._tasks.clear()
 
-    async def _repeat(self, work: Callable[[], Awaitable[float | None]], every: float) -> None:
+    async def _lead(self, name: str, work: Work, every: float) -> None:
+        """Do the work for as long as we have its lock, else look again for it."""
+        while True:
+            try:
+                async with taken(self._store.locks, name) as held:
+                    if held is not None:
+                        await self._repeat(work, every)
+            except BlobError:
+                log.warning("%s was given up, or not looked for", name, exc_info=True)
+            await asyncio.sleep(self._schedule.look)
+
+    async def _repeat(self, work: Work, every: float) -> None:
         """Work says in how many seconds it wants to go on, where that is sooner."""
         while True:
             sooner = None
@@ -95,6 +123,10 @@ class Upkeep:
         wanted = Wanted(schedule.grace, blobs=schedule.blobs, seconds=schedule.seconds)
         collected = await self._store.collections.tick(wanted)
         return None if collected.finished else schedule.backlog
+
+    async def _tidy(self) -> None:
+        if files := await self._store.collector.tidy():
+            log.info("removed %d staging files of uploads that are over", files)
 
     async def _forget(self) -> None:
         await self._store.forget(time.time() - self._schedule.history)

@@ -4,7 +4,7 @@ Text is written into one scratch file as it is made; attached files stay where t
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -52,11 +52,9 @@ class Member:
 class Contents:
     """The members of one bag. Calls block; one thread at a time. `close` it whatever happens."""
 
-    def __init__(self, staging: Staging, namespace: str, held: AbstractContextManager[None]) -> None:
-        """`held` is entered before the first file is made, and left when the last is gone."""
+    def __init__(self, staging: Staging, namespace: str) -> None:
         self._namespace = namespace
         with ExitStack() as made:
-            made.enter_context(held)
             self.database = ScratchDatabase(staging)
             made.callback(self.database.close)
             self._index = ScratchDatabase(staging)

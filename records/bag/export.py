@@ -31,6 +31,7 @@ from records.central import About, Central, Owner, Seen
 from records.consent.scope import Scope, Selector
 from records.copies import Copies
 from records.engine import Engines
+from records.locks import Held
 from records.model import Partition
 from records.reading.reach import stats_of
 from records.registry import Registration, Registry
@@ -65,7 +66,9 @@ class Export:
         tar: Tar,
         watch: Watch,
         selected: Selected,
+        held: Held,
     ) -> None:
+        """`held` is released when nothing of it is kept any more."""
         self._blobs = blobs
         self._owner = owner
         self._contents = contents
@@ -73,6 +76,7 @@ class Export:
         self._tar = tar
         self._watch = watch
         self._selected = selected
+        self._held = held
         self._using = asyncio.Lock()
         self.files, _ = contents.totals("")
         self.connectors = sorted(connectors)
@@ -117,7 +121,7 @@ class Export:
 
         Who took the first bytes and then waits must not keep on the disk what is said to be gone.
         """
-        while not self._watch.erased:
+        while not (self._watch.erased or self._held.lost):
             await asyncio.sleep(watching.SECONDS)
             async with self._using:
                 with suppress(BlobError):  # what failed is asked again
@@ -129,10 +133,13 @@ class Export:
         async with self._using:
             self._reader.close()
             await to_the_end(self._blobs.submit(self._contents.close))
+            await self._held.release()
 
     async def _read(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         async with self._using:
             await self._watch.require_unerased()
+            if self._held.lost:  # an erasure may count on it that nothing is kept here
+                raise StorageUnavailable("the database did not answer for too long; export again")
             for _ in range(HEALED):
                 try:
                     return await to_the_end(self._blobs.submit(call, *args, **kwargs))
@@ -209,8 +216,12 @@ class Exports:
         self, owner: Owner, connectors: Mapping[str, Registration], with_spine: bool
     ) -> AsyncIterator[Export]:
         submit = self._blobs.submit
-        held = self._copies.making(owner.id, connectors)
-        contents = await to_the_end(submit(Contents, self._blobs.staging, owner.id, held))
+        held = await self._copies.making(owner.id, connectors)
+        try:
+            contents = await to_the_end(submit(Contents, self._blobs.staging, owner.id))
+        except BaseException:
+            await held.release()
+            raise
         reader = MemberReader(contents, self._blobs.backend)
         try:
             watch = await Watch.begin(self._central, owner, connectors)
@@ -218,7 +229,7 @@ class Exports:
             await self._plan(owner, selected, contents, with_spine)
             await watch.ask()
             tar = await to_the_end(submit(Tar, contents, reader))
-            export = Export(self._blobs, owner, connectors, contents, reader, tar, watch, selected)
+            export = Export(self._blobs, owner, connectors, contents, reader, tar, watch, selected, held)
             watching_it = asyncio.create_task(export.watch())
             try:
                 yield export
@@ -228,6 +239,7 @@ class Exports:
         finally:
             reader.close()
             contents.close()
+            await held.release()
 
     async def _selected(self, owner: Owner, connectors: Mapping[str, Registration]) -> Selected:
         instances = [each for each in await self._central.instances(owner.id) if each.connector in connectors]

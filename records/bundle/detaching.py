@@ -97,7 +97,7 @@ class Detaching:
 
         Raises `Conflict`, and whatever keeps it from being decided; the connector goes on as before then.
         """
-        with self._store.pauses.pausing(self._owner, key):
+        async with self._store.pauses.pausing(self._owner, key):
             await self._fence(key)
             for _ in range(TRIES):
                 seen = await self._seen(key)

@@ -12,14 +12,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
 from blobstore.catalogue import Catalogue
-from blobstore.errors import StorageUnavailable, translated
+from blobstore.errors import StorageUnavailable
 from blobstore.gc import Collector
-from blobstore.sqlite.file import try_file_lock
 from records import times
 from records.audit import spine
 from records.audit.checkpoints import Checkpoints
@@ -39,12 +37,11 @@ from records.erasure.sampling import Sample
 from records.erasure.underway import Tasks, takes, unfinished
 from records.errors import Unknown
 from records.keyring import Keyring
+from records.locks import ERASURE, PREFIXES, Locks, taken
 from records.model import Partition
 from records.registry import Registry
 
 log = logging.getLogger(__name__)
-
-_PREFIX = "era_"
 
 PAGE = 500
 """Erasures that are read at once."""
@@ -73,7 +70,7 @@ class Erasures:
 
     def __init__(
         self,
-        locks: Path,
+        locks: Locks,
         central: Central,
         engines: Engines,
         catalogue: Catalogue,
@@ -154,7 +151,9 @@ class Erasures:
         """
         deadline = time.monotonic() + SETTLING
         seen, tasks = set[str](), dict[str, asyncio.Task[bool]]()
-        while begun := [job for job in await self._taking(owner, place) if job.id not in seen or self._is_cut_off(job)]:
+        while begun := [
+            job for job in await self._taking(owner, place) if job.id not in seen or await self._is_cut_off(job)
+        ]:
             if time.monotonic() >= deadline:
                 raise StorageUnavailable("an erasure of this stream was cut off and is being finished: try again later")
             for job in begun:
@@ -185,20 +184,10 @@ class Erasures:
         remaining = 0
         owners = {owner.id: owner for owner in await self._central.owners()}
         for begun in await self._central.unfinished_erasures():
-            taken = self._tasks.start(self._take_up(owners[begun.owner], begun.id, wait))
-            remaining += not await asyncio.shield(taken)
-        await self._drop_locks()
+            task = self._tasks.start(self._take_up(owners[begun.owner], begun.id, wait))
+            remaining += not await asyncio.shield(task)
+        await self._locks.held(*PREFIXES)  # what a crash or a failing disk left of locks goes
         return remaining
-
-    async def _drop_locks(self) -> None:
-        """Remove the locks of erasures that are over, which a crash or a failing disk left behind."""
-        with translated("locks"):
-            names = {path.name for path in self._locks.iterdir() if path.name.startswith(_PREFIX)}
-        if names:
-            for name in names - {job.id for job in await self._central.unfinished_erasures()}:
-                with try_file_lock(self._locks / name):
-                    pass
-        await asyncio.to_thread(self._copies.drop_abandoned)
 
     # -- what was done ---------------------------------------------------------------------------------------------
 
@@ -274,21 +263,21 @@ class Erasures:
         # Before: some of it goes in the step that marks the rest.
         samples = [] if report.gone else await self._sampled(owner, covered)
         # Locked before anybody can see it: nobody takes it for one that was cut off.
-        with try_file_lock(self._locks / job.id) as locked:
+        async with taken(self._locks, job.id) as locked:
             begin = partial(self._central.begin_erasure, job, spine.body("erasure.begin", self._facts(owner, report)))
             await (begin() if decide is None else decide(begin))
             await self._residues.keep(job.id, samples)
             if written is not None:
                 written.set_result(None)
-            return await self._run(owner, job, wait) if locked else await self.find(owner, job.id)
+            return await self._run(owner, job, wait) if locked is not None else await self.find(owner, job.id)
 
     async def _take_up(self, owner: Owner, erasure: str, wait: float) -> bool:
         """Whether the erasure is done now."""
-        with try_file_lock(self._locks / erasure) as locked:
+        async with taken(self._locks, erasure) as locked:
             # Read under the lock: who had it may have finished meanwhile.
-            job = await self._central.take_up_erasure(erasure) if locked else None
+            job = None if locked is None else await self._central.take_up_erasure(erasure)
             if job is None:
-                return locked
+                return locked is not None
             return (await self._run(owner, job, wait)).report.state == "done"
 
     async def _run(self, owner: Owner, job: ErasureJob, wait: float) -> Erasure:
@@ -347,7 +336,7 @@ class Erasures:
 
     async def _copies_are_gone(self, owner: Owner, report: Report, deadline: float) -> bool:
         """Whether no export that is open holds anything of what went: each lets go as soon as it sees this erasure."""
-        while await asyncio.to_thread(self._copies.are_made, owner.id, report.covered.connector):
+        while await self._copies.are_made(owner.id, report.covered.connector):
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(PAUSE)
@@ -362,12 +351,9 @@ class Erasures:
     async def _taking(self, owner: Owner, place: Partition) -> list[ErasureJob]:
         return [job for job, report in await unfinished(self._central, owner) if takes(report, place)]
 
-    def _is_cut_off(self, job: ErasureJob) -> bool:
+    async def _is_cut_off(self, job: ErasureJob) -> bool:
         """Whether nobody is at it, or somebody else than who began it."""
-        if job.resumed:
-            return True
-        with try_file_lock(self._locks / job.id) as locked:
-            return locked
+        return bool(job.resumed) or not await self._locks.is_held(job.id)
 
     async def _sanitized(self, owner: Owner, deadline: float) -> bool:
         """Whether no file shows any more what was removed."""
@@ -427,4 +413,4 @@ def _meet(one: Covered, other: Covered) -> bool:
 
 def new_id() -> str:
     """An id for an erasure."""
-    return _PREFIX + secrets.token_hex(12)
+    return ERASURE + secrets.token_hex(12)

@@ -36,6 +36,8 @@ NOT_COVERED = (
     "backups and exports",
     "snapshots, journals and unused blocks of the file system and of the disk",
     "copies that clients and readers made before",
+    "where several machines serve one store: what another one was receiving at that moment, which is never stored, and"
+    " which it removes from its staging folder within seconds",
     "where a database server keeps the records: room in its files that it freed and has not used again, its"
     " write-ahead log, replicas and archives",
 )

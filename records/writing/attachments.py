@@ -115,7 +115,7 @@ class Attachments:
         target = Slot(connector, instance, place, checked, event)
         upload = await self._blobs.receive(owner.id, target, size, beside)
         try:
-            self._unpaused(owner, connector)
+            await self._unpaused(owner, connector)
             # After the lease is there: an erasure that marks the instance later takes it away later, too.
             await self._registry.require_living(owner, destination.instance)
         except BaseException:

@@ -88,7 +88,7 @@ class Ingests:
         await self._settled(owner, partition)
         engine = await self._engines.of(owner.id)
         epoch = await engine.epoch(partition)
-        self._unpaused(owner, partition.connector)
+        await self._unpaused(owner, partition.connector)
         # After the epoch is read: an erasure that marks the instance later raises it later, too.
         await self._registry.require_living(owner, destination.instance)
         recorder = self._keyring.recorder(owner.id, destination.declaration.consent_time_field)

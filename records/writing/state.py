@@ -72,7 +72,7 @@ class States:
             for stream in state:
                 await self._settled(owner, Partition(registration.key, instance.id, stream))
             # One that has come by here before a pause is seen by whoever erases, or sees the erasure (`Central`).
-            self._unpaused(owner, registration.key)
+            await self._unpaused(owner, registration.key)
             facts = {"connector": registration.key, "instance": instance.id, "streams": sorted(state)}
             event = spine.body("state.put", facts if grant is None else facts | {"grant": grant})
             await self._central.merge_state(

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,3 +207,52 @@ def test_what_is_foreign_in_the_staging_folder_is_no_debris(root: Path, tmp_path
     assert staging.dead() == []
     staging.close()
     assert entries(root) == sorted(["folder", "a" * 16, staging.process])
+
+
+# -- hosts -------------------------------------------------------------------------------------------------------------
+
+
+def test_processes_of_one_folder_are_on_one_host_whose_name_stays(root: Path) -> None:
+    first, second = Staging.open(root), Staging.open(root)
+    assert first.host == second.host
+    assert first.process.startswith(f"{first.host}-")
+    first.close()
+    second.close()
+    assert Staging.open(root).host == first.host
+
+
+def test_another_folder_is_another_host_also_when_it_was_copied(root: Path, tmp_path: Path) -> None:
+    staging = Staging.open(root)
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    copied = Staging.open(tmp_path / "copy" / "staging")
+    assert copied.host != staging.host
+    assert Staging.open(root).host == staging.host
+    assert Staging.open(tmp_path / "copy" / "staging").host == copied.host
+
+
+@pytest.mark.parametrize("text", ["", "x" * 16, "0" * 16, "0" * 16 + " 1"])
+def test_a_host_file_that_says_nothing_is_made_anew(root: Path, text: str) -> None:
+    (root.parent / "host").write_text(text)
+    staging = Staging.open(root)
+    assert staging.host not in text
+    assert Staging.open(root).host == staging.host
+
+
+def test_of_other_hosts_nobody_is_taken_for_dead(root: Path, tmp_path: Path) -> None:
+    staging, elsewhere = Staging.open(root), Staging.open(tmp_path / "elsewhere" / "staging")
+    gone = Staging.open(root)
+    gone.close()
+    assert staging.dead([elsewhere.process, gone.process]) == [gone.process]
+    elsewhere.close()
+    assert staging.dead([elsewhere.process]) == []
+    staging.remove(elsewhere.process, LEASE)
+
+
+def test_folders_that_lie_here_are_judged_whatever_host_they_were_made_by(root: Path) -> None:
+    process, name = child(root, LEASE)
+    (root.parent / "host").unlink()
+    staging = Staging.open(root)
+    assert staging.dead() == []
+    process.kill()
+    process.wait()
+    assert staging.dead() == [name]

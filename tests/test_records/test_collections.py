@@ -206,26 +206,6 @@ async def test_a_tick_remembers_why_it_was_stopped_until_it_is_not(store: Record
     assert store.collections.stopped is None
 
 
-async def test_only_one_process_ticks_at_a_time_and_none_waits_for_it(store: RecordStore, ann: Owner) -> None:
-    await litter(store, ann, 1)
-    other = await RecordStore.open(store.directory)
-    release = asyncio.Event()
-    running = asyncio.Event()
-
-    async def resume(wait: float = 0.0) -> int:
-        running.set()
-        await release.wait()
-        return 0
-
-    other.collections._erasures.resume = resume  # type: ignore[method-assign]
-    tick = asyncio.create_task(other.collections.tick(Wanted(0)))
-    await running.wait()
-    assert (await store.collections.tick(Wanted(0))).blobs == 0
-    release.set()
-    assert (await tick).blobs == 1
-    await other.close()
-
-
 # -- several at once, cut off anywhere ---------------------------------------------------------------------------------
 
 

@@ -92,7 +92,7 @@ def dying(store: RecordStore, plan: Plan) -> Erasures:
     collector = Collector(store.blobs, Holdings(central, engines, store.blobs.catalogue))
     collector._catalogue = catalogue
     return Erasures(
-        store.directory / "locks",
+        store.locks,
         central,
         engines,
         catalogue,
@@ -103,7 +103,7 @@ def dying(store: RecordStore, plan: Plan) -> Erasures:
         store.keyring,
         store.ledger,
         Residues(store.directory, None, store.blobs, central, engines),
-        Copies(store.directory / "locks"),
+        Copies(store.locks),
     )
 
 

@@ -27,7 +27,8 @@ CONTENT = tuple(
 # order of insertion where times are equal. `states.grant_id` is empty for the global namespace: nulls would not be
 # unique. `noted` finds events of the spine by what they are about. A target, which may name a record's key, is in
 # `targets` until it is redacted, and in `erasures` from then on: that table never holds a key. What is chained has no
-# foreign keys, for the lock on `chains` has shown already that the owner is there.
+# foreign keys, for the lock on `chains` has shown already that the owner is there. `locks` are those between machines
+# (`records.locking`); they tell nothing of content.
 #
 # On a distributed PostgreSQL (Citus) `chains` and the tables below it are distributed by `owner`, with which their
 # keys begin, all in one colocation group. Those above it are reference tables: they are small, change seldom, and are
@@ -61,6 +62,10 @@ CREATE TABLE central.erasures (
 CREATE INDEX erasures_by_owner ON central.erasures (owner, number);
 CREATE INDEX erasures_unfinished ON central.erasures (requested_at, number) WHERE state != 'done';
 CREATE TABLE central.targets (erasure BYTEA PRIMARY KEY, target BYTEA NOT NULL);
+CREATE TABLE central.locks (
+    name TEXT COLLATE "C" PRIMARY KEY, host TEXT COLLATE "C" NOT NULL, holder TEXT COLLATE "C" NOT NULL,
+    detail BYTEA NOT NULL, expires_at TIMESTAMPTZ NOT NULL
+);
 CREATE TABLE central.samples (erasure BYTEA PRIMARY KEY, key BYTEA NOT NULL, sealed BYTEA NOT NULL);
 
 CREATE TABLE central.chains (

@@ -1,0 +1,91 @@
+"""Upkeep: of all processes that have a store open one does each kind of work, and another when that one is gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from records.locks import LEAD, taken
+from records.store import RecordStore
+from records.upkeep import Schedule, Upkeep
+
+
+@dataclass
+class Worker(Upkeep):
+    """Counts its ticks of one kind of work."""
+
+    store: RecordStore
+    ticks: int = 0
+    going_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__(self.store, Schedule(look=0.01, forget_every=0.01))
+        self.going_on.set()
+
+    async def _forget(self) -> None:
+        self.ticks += 1
+        await self.going_on.wait()
+
+
+@pytest.fixture
+async def other(store: RecordStore) -> AsyncIterator[RecordStore]:
+    """Another process on the same directory."""
+    other = await RecordStore.open(store.directory)
+    yield other
+    await other.close()
+
+
+async def ticked(worker: Worker) -> None:
+    ticks = worker.ticks
+    async with asyncio.timeout(20):
+        while worker.ticks == ticks:
+            await asyncio.sleep(0.005)
+
+
+async def test_one_process_does_the_work_and_another_when_that_one_stops(
+    store: RecordStore, other: RecordStore
+) -> None:
+    first, second = Worker(store), Worker(other)
+    first.start()
+    await ticked(first)
+    second.start()
+    await ticked(first)
+    await ticked(first)
+    assert second.ticks == 0
+    await first.stop()
+    await ticked(second)
+    await second.stop()
+
+
+async def test_nobody_else_begins_while_the_work_is_under_way(store: RecordStore, other: RecordStore) -> None:
+    first, second = Worker(store), Worker(other)
+    first.going_on.clear()
+    first.start()
+    await ticked(first)
+    second.start()
+    await asyncio.sleep(0.1)
+    assert (first.ticks, second.ticks) == (1, 0)
+    await first.stop()
+    await second.stop()
+
+
+async def test_who_lost_the_lock_stops_and_looks_for_it_again(store: RecordStore, other: RecordStore) -> None:
+    worker = Worker(store)
+    worker.going_on.clear()
+    worker.start()
+    await ticked(worker)
+    for mine in list(store.locks._mine.values()):
+        mine.held.lose()
+    async with asyncio.timeout(20):
+        held = None
+        while held is None:
+            await asyncio.sleep(0.001)
+            async with taken(other.locks, f"{LEAD}forget") as held:
+                if held is not None:
+                    ticks = worker.ticks
+                    await asyncio.sleep(0.05)
+                    assert worker.ticks == ticks
+    worker.going_on.set()
+    await ticked(worker)
+    await worker.stop()
