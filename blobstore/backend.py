@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from blobstore.digest import Digest
+from blobstore.notes import Notes
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -114,6 +115,11 @@ class Backend(Protocol):
 
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         """Everything in the backend's space, with lengths, in no order; what comes or goes meanwhile may be missed."""
+        ...
+
+    def notes(self) -> Sequence[Notes | None]:
+        """Small objects beside the bytes, which everybody sees who uses these: of the place that takes in what is new,
+        then of others that are known. None stands for a place that other machines do not see."""
         ...
 
     def close(self) -> None:

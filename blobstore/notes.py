@@ -11,6 +11,11 @@ class Notes(Protocol):
     """
 
     @property
+    def where(self) -> str:
+        """The address of the place."""
+        ...
+
+    @property
     def exclusive(self) -> bool:
         """Whether of any number who create one at once one alone succeeds. Else the callers see to it."""
         ...

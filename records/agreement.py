@@ -4,7 +4,7 @@ A part may come from another store, or from another time of this one: somebody r
 mounted and an empty one was made. Two things tell.
 
 * **Names.** Central store and record files carry the store's id, record files their owner's too. The central store
-  carries the mark of the directory's secret as well: two directories that share a database have one secret.
+  carries the mark of the secret as well: two directories that share a database have one secret.
 * **Numbers.** An outbox never gives a number twice and forgets an event only when the spine has it; the spine remembers
   the last number that it took. So `drained <= delivered <= given`, always. An outbox that has given less than the spine
   took is older than the central store; one that forgot more is newer.
@@ -12,22 +12,35 @@ mounted and an empty one was made. Two things tell.
 
 from pathlib import Path
 
+from blobstore.backends.where import Where
 from blobstore.catalogue import Catalogue, Numbering
 from blobstore.errors import WrongStore
 from records.audit.outboxes import BLOBS
 from records.central import Central
 from records.engine import Engine
 from records.keyring import Keyring
-from records.layout import STORE_ID, Topology, record_files
+from records.layout import SECRET, STORE_ID, Topology, record_files
 
 
-async def require_own_directory(directory: Path, topology: Topology, central: Central) -> None:
-    """Raise `WrongStore` where the directory is a new one, but the central store is not."""
+async def require_own_directory(
+    directory: Path, topology: Topology, central: Central, where: Where, secret_file: Path | None
+) -> None:
+    """Raise `WrongStore` where the directory is a new one, the central store is not, and it cannot join it.
+
+    It can where bytes live in S3 and it has a secret: whether that is the store's is for `require_one_store` to say.
+    """
     # In this order: who made an owner had made the file before.
-    if await central.owners() and not (directory / STORE_ID).exists():
+    if not await central.owners() or (directory / STORE_ID).exists():
+        return
+    if where.is_files:
         raise WrongStore(
             f"{topology.central} knows owners, but {directory} is new: it is another directory's, whose files are"
             " needed, too; give that one, or an empty database"
+        )
+    if secret_file is None and not (directory / SECRET).exists():
+        raise WrongStore(
+            f"{topology.central} knows owners, but {directory} is new: to join them it needs the secret that they were"
+            " made with (--secret-file FILE)"
         )
 
 
@@ -46,7 +59,8 @@ async def require_one_store(
     if mark and mark != keyring.mark():  # a store of the first days has none
         raise WrongStore(
             f"secret of {directory} is not the one that {topology.central} was made with: copy the file `secret` of the"
-            " directory that was the first, or restore it; tokens of the one would mean nothing to the other"
+            " directory that was the first, restore it, or name it by --secret-file; tokens of the one would mean"
+            " nothing to the other"
         )
 
 

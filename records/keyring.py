@@ -14,6 +14,7 @@ from blobstore.durable import make_folders, sync_folder
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlite.file import file_lock
 from records.history import Recorder
+from records.layout import SECRET
 from records.signing import Signer
 
 SIZE = 32
@@ -31,25 +32,31 @@ class Keyring:
         self._secret = secret
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path, file: Path | None = None) -> Self:
         """The keyring of a data directory; its file `secret` (0600) is made on first use, once and durably.
 
-        Blocks on the disk. Any number of processes may call at once; all get the same secret. Raises
-        `StorageUnavailable` when the file cannot be read or made, or is not a secret.
+        `file` is one that has the secret in its place, is only read, and must be there. Blocks on the disk. Any number
+        of processes may call at once; all get the same secret. Raises `StorageUnavailable` when the file cannot be
+        read or made, or is not a secret.
         """
-        path = folder / "secret"
+        path = file or folder / SECRET
         try:
-            make_folders(folder)
-            with file_lock(path.with_name("secret.lock")):
-                if not path.exists():
-                    _create(path)
-                secret = path.read_bytes()
+            if file is None:
+                make_folders(folder)
+                with file_lock(folder / f"{SECRET}.lock"):
+                    if not path.exists():
+                        _create(path, secrets.token_bytes(SIZE))
+            secret = path.read_bytes()
         except OSError as error:
-            raise StorageUnavailable(f"{path.name}: {error.strerror}") from error
+            raise StorageUnavailable(f"{file or path.name}: {error.strerror}") from error
         if len(secret) != SIZE:
             # Never replaced by itself: every cursor and every digest of a key depends on it.
-            raise StorageUnavailable(f"{path.name} does not hold {SIZE} bytes; restore it from a backup")
+            raise StorageUnavailable(f"{file or path.name} does not hold {SIZE} bytes; restore it from a backup")
         return cls(secret)
+
+    def save(self, folder: Path) -> None:
+        """Write the secret into a folder that has none, as a data directory has it. Blocks. Raises `OSError`."""
+        _create(folder / SECRET, self._secret)
 
     def cursor_key(self, owner: str) -> bytes:
         """32 bytes that seal the owner's cursors and change tokens."""
@@ -86,13 +93,13 @@ class Keyring:
         return derive(_CONTEXT + purpose, self._secret + owner.encode())
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, secret: bytes) -> None:
     """All of it or nothing, readable by nobody else at any moment. The caller holds the lock."""
     beside = path.with_name(".secret.new")
     beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, secrets.token_bytes(SIZE))
+        os.write(descriptor, secret)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -57,10 +57,15 @@ DATABASES = (CENTRAL, CATALOGUE)
 """The databases of a store whose records are files, but for the records."""
 
 
-def parts_of(topology: Topology, where: Where = IN_FILES) -> tuple[str, ...]:
-    """What every directory has once it was served, in the order in which it is made."""
+def parts_of(topology: Topology, where: Where | None = IN_FILES, secret_file: Path | None = None) -> tuple[str, ...]:
+    """What every directory has once it was served, in the order in which it is made.
+
+    `where` is None where only the catalogue knows where bytes live; a `secret_file` is no part of the directory.
+    """
+    secret = () if secret_file is not None else (SECRET,)
     databases = DATABASES if topology.is_files else ()
-    return (SECRET, *databases, STORE_ID, *((BLOBS,) if where.is_files else ()))
+    blobs = (BLOBS,) if where is not None and where.is_files else ()
+    return (*secret, *databases, STORE_ID, *blobs)
 
 
 CONFIGURATION = "blobstore.toml"
@@ -79,7 +84,7 @@ _TOP = re.compile(
     r"|\.?host(\.new)?|blobs|records|locks|restoring|erasures\.ledger(\.lock)?|blobstore\.(toml|lock)"
 )
 _RECORDS = re.compile(rf"records/(?:({_ID})(/{_ID})?{_DATABASE}|\.{_ID}\.db\.new(-wal|-shm|-journal|\.lock)?)")
-_LOCKS = re.compile(r"locks/(era|copy|move|pause|lead|host)_[0-9a-z_]+")
+_LOCKS = re.compile(r"locks/(era|copy|move|pause|lead|host|ledger)_[0-9a-z_]+")
 _LOGS = re.compile(r".*\.db-(wal|shm|journal)")
 _CENTRAL = re.compile(r"(central|catalogue)\.db(-wal|-shm|-journal)?")
 _SETTINGS = re.compile(

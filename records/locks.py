@@ -6,17 +6,18 @@ taken for dead, has lost it: it hears so before anybody else can have the lock, 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
 from blobstore.errors import StorageUnavailable
 
-ERASURE, COPY, PAUSE, LEAD, HOST = "era_", "copy_", "pause_", "lead_", "host_"
+ERASURE, COPY, PAUSE, LEAD, HOST, LEDGER = "era_", "copy_", "pause_", "lead_", "host_", "ledger_"
 """How names begin: of who carries out an erasure, keeps a copy of records, or pauses a connector; of the one who does a
-kind of background work; and of a machine that serves."""
+kind of background work; of a machine that serves; and of who writes to a ledger."""
 
-PREFIXES = (ERASURE, COPY, PAUSE, LEAD, HOST)
+PREFIXES = (ERASURE, COPY, PAUSE, LEAD, HOST, LEDGER)
 
 
 class Held:
@@ -106,3 +107,20 @@ async def taken(locks: Locks, name: str, detail: bytes = b"") -> AsyncIterator[H
         raise StorageUnavailable(f"the lock {name} was lost: the database did not answer for too long") from None
     finally:
         await held.release()
+
+
+@asynccontextmanager
+async def waited_for(locks: Locks, name: str, within: float = 60.0) -> AsyncIterator[None]:
+    """Hold the lock for the length of the block, waiting for others at most `within` seconds.
+
+    Raises `StorageUnavailable` where they take longer, or as `taken`. What is done under it should take moments.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        async with taken(locks, name) as held:
+            if held is not None:
+                yield
+                return
+        if time.monotonic() >= deadline:
+            raise StorageUnavailable(f"the lock {name} is held by another for too long; try again later")
+        await asyncio.sleep(0.02)

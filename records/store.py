@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
-from blobstore.backends.where import IN_FILES, Where
+from blobstore.backends.where import IN_FILES, Where, intake
 from blobstore.durable import make_folders
 from blobstore.errors import BlobError, StorageUnavailable
 from blobstore.gc import Collected, Collector, Wanted
@@ -23,14 +24,16 @@ from records.consent.access import Access
 from records.consent.consents import Consents
 from records.copies import Copies
 from records.erasure.erasures import Erasures
-from records.erasure.ledger import NAME, Ledger
+from records.erasure.ledger import Ledger
 from records.erasure.ledgers.file import FileLedger
+from records.erasure.ledgers.following import FollowingLedger
 from records.erasure.residue import Residues
 from records.holdings import Holdings
 from records.keyring import Keyring
 from records.layout import LOCKS, RESTORING, Topology, parts_of
 from records.locking.files import FileLocks
 from records.locking.shared import SharedLocks
+from records.locks import LEDGER, Locks, waited_for
 from records.moving.either import EitherEngines
 from records.moving.moves import Moves
 from records.opening import Parts
@@ -57,6 +60,7 @@ class RecordStore:
         parts: Parts,
         keyring: Keyring,
         ledger: Ledger,
+        locks: Locks,
         *,
         validate: bool = False,
     ) -> None:
@@ -78,7 +82,7 @@ class RecordStore:
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
         self.room = Room(blobs.catalogue, engines, blobs.require_room)
-        self.locks = SharedLocks(FileLocks(directory / LOCKS), parts.rows, blobs.staging.host)
+        self.locks = locks
         copies = Copies(self.locks)
         self.pauses = Pauses(self.locks)
         self.residues = Residues(directory, parts.tables, blobs, central, engines)
@@ -117,27 +121,37 @@ class RecordStore:
         restoring: bool = False,
         topology: Topology = Topology.SINGLE,
         database_url: str | None = None,
-        where: Where = IN_FILES,
+        where: Where | None = IN_FILES,
+        secret_file: Path | None = None,
     ) -> Self:
         """Open, or make, a data directory: records and what is central as the topology has them, blobs `where` told.
 
         `validate` holds records against the schemas of their streams when they are ingested. Where less than `floor`
-        is free on the disk, nothing more is taken in. `ledger` is the file of the erasure ledger, where it is not in
-        the directory. `restoring`: the caller is restoring the directory, which nobody else may open before that is
-        done. `database_url` says where the database of the topology `postgres` is.
+        is free on the disk, nothing more is taken in. `ledger` is the file of the erasure ledger, where it is not
+        with the bytes. `restoring`: the caller is restoring the directory, which nobody else may open before that is
+        done. `database_url` says where the database of the topology `postgres` is. `where` is None where the catalogue
+        is to say so. `secret_file` has the secret where the directory has it not.
+
+        A directory of the topology `postgres` that is new joins the store whose database it is given, where the bytes
+        live in S3 and the secret is that store's.
 
         Raises `StorageUnavailable` or `WrongStore` when it cannot be served, or when a part of it is gone.
         """
         if not restoring:
             await asyncio.to_thread(_require_restored, directory)
-        await asyncio.to_thread(_require_whole, directory, parts_of(topology, where))
+        await asyncio.to_thread(_require_whole, directory, parts_of(topology, where, secret_file))
         await asyncio.to_thread(_make_private, directory)
-        keyring = await asyncio.to_thread(Keyring.open, directory)
+        keyring = None
+        if topology is not Topology.POSTGRES:  # there it may join others, whose secret it must have
+            keyring = await asyncio.to_thread(Keyring.open, directory, secret_file)
         async with AsyncExitStack() as failing:
             parts = await Parts.open(directory, topology, database_url, restoring=restoring)
             failing.push_async_callback(parts.close)
-            if topology is Topology.POSTGRES and not restoring:
-                await require_own_directory(directory, topology, parts.central)
+            where = where or await intake(parts.catalogue)
+            if keyring is None:
+                if not restoring:
+                    await require_own_directory(directory, topology, parts.central, where, secret_file)
+                keyring = await asyncio.to_thread(Keyring.open, directory, secret_file)
             store_id = await parts.catalogue.store_id()
             await require_one_store(directory, topology, parts.central, store_id, keyring)
             if restoring:
@@ -145,9 +159,11 @@ class RecordStore:
             blobs = await BlobStore.open(directory, floor, parts.catalogue, where)
             failing.push_async_callback(blobs.close)
             await require_agreement(directory, topology, parts.central, blobs.catalogue)
-            written = await FileLedger.open(ledger or directory / NAME, store_id)
+            locks = SharedLocks(FileLocks(directory / LOCKS), parts.rows, blobs.staging.host)
+            failing.push_async_callback(locks.close)
+            written = await _ledger(ledger, directory, store_id, blobs, locks)
             failing.pop_all()
-        return cls(directory, blobs, parts, keyring, written, validate=validate)
+        return cls(directory, blobs, parts, keyring, written, locks, validate=validate)
 
     async def collect(self, grace: float) -> Collected:
         """Collect all that has been garbage for `grace` seconds; finish erasures that were cut off.
@@ -180,6 +196,14 @@ class RecordStore:
         await self.locks.close()
         await self.blobs.close()
         await self._parts.close()
+
+
+async def _ledger(file: Path | None, directory: Path, store_id: str, blobs: BlobStore, locks: Locks) -> Ledger:
+    """The one file, where it is named; else it is where the bytes are."""
+    if file is not None:
+        return await FileLedger.open(file, store_id)
+    alone = partial(waited_for, locks, f"{LEDGER}write")
+    return await FollowingLedger.open(directory, store_id, lambda: blobs.ask(blobs.backend.notes), alone)
 
 
 def _require_restored(directory: Path) -> None:

@@ -37,8 +37,8 @@ class Config:
     it, the one that they reached. `history` are the seconds for which change tokens stay good. `validate_records`
     holds what is ingested against the schemas of its streams. `ledger` is the erasure ledger's file, where it is not in
     the data directory. Where less than `floor` is free on the data's disk, nothing more is taken in and the server says
-    it is not ready. `topology`, `database_url` and `where` are how the directory keeps records and blobs, as in
-    `RecordStore.open`.
+    it is not ready. `topology`, `database_url`, `where` and `secret_file` are how the directory keeps records and
+    blobs, as in `RecordStore.open`.
 
     `sendfile`: the proxy in front reads blobs that are files by itself, where it says that it can; see
     `server.delegated`. `redirect_seconds`: where the store of the bytes can give them out by itself, clients are sent
@@ -64,7 +64,8 @@ class Config:
     floor: Floor = NO_FLOOR
     topology: Topology = Topology.SINGLE
     database_url: str | None = field(default=None, repr=False)
-    where: Where = IN_FILES
+    where: Where | None = IN_FILES
+    secret_file: Path | None = None
     max_uploads: int = 64
     max_ingests: int = 16
     slot_wait: float = 2.0

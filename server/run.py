@@ -43,6 +43,7 @@ async def serve(data: Path, config: Config, ready: Callable[[str], None], inheri
         topology=config.topology,
         database_url=config.database_url,
         where=config.where,
+        secret_file=config.secret_file,
     )
     for lacking in store.blobs.backend.lacks:
         logs.log.warning("blobs: %s", lacking)

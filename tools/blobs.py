@@ -83,6 +83,7 @@ def migrate(
             return await _planned(store, opening, where)
         place = await take_in(store.blobs, opening.data, where)
         fix_blobs(opening.data, where)
+        await store.ledger.follow()
         elsewhere = sum(each.bytes for each in await _elsewhere(store, place.id))
         with byte_bar("blobs", elsewhere) as told:
             moved = await Migration(store.blobs, place, rate=rate or math.inf, keep=kept, told=told).run()

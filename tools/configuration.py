@@ -29,7 +29,7 @@ def configured(path: Path) -> dict[str, Any]:
         raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{path} is not TOML: {error}") from error
-    for name in ("topology", "blobs", "ledger", "database_url", *KEYS):
+    for name in ("topology", "blobs", "ledger", "database_url", "secret_file", *KEYS):
         if not isinstance(found.get(name, ""), str):
             raise click.ClickException(f"{path}: {name} must be a text, in quotes")
     if database.has_password(found.get("database_url", "")):
@@ -70,6 +70,12 @@ def readdress(data: Path, database_url: str | None) -> None:
     """Write down where the database of a directory is now; None: it has none, though it was to move into one."""
     if "database_url" in configured(data / CONFIGURATION):
         _replace(data / CONFIGURATION, {"database_url": database_url and database.without_password(database_url)})
+
+
+def own_secret(data: Path) -> None:
+    """Write down that the directory has its secret itself."""
+    if "secret_file" in configured(data / CONFIGURATION):
+        _replace(data / CONFIGURATION, {"secret_file": None})
 
 
 def fix_topology(data: Path, topology: Topology, database_url: str | None = None) -> None:

@@ -6,13 +6,12 @@ To open a store makes what it does not find, so what is missing must be seen bef
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import click
 
-from blobstore.backends.where import Where
 from blobstore.findings import Finding, Severity, Suspicion, certain
 from blobstore.space import Floor, Space
 from records.layout import (
@@ -35,24 +34,20 @@ def require_store(data: Path) -> None:
         raise click.ClickException(f"{data} is no data directory: `blobstore serve --data DIR` makes one")
 
 
-def require_whole(data: Path, topology: Topology, where: Where) -> None:
+def require_whole(data: Path, parts: Sequence[str]) -> None:
     """Raise `click.ClickException` where parts of a data directory are missing, or it is being restored."""
-    for missing in missing_parts(data, topology, where):
+    for missing in missing_parts(data, parts):
         raise click.ClickException(f"{data / missing.subject}: {missing.message}")
 
 
-def missing_parts(data: Path, topology: Topology, where: Where) -> list[Finding]:
+def missing_parts(data: Path, parts: Sequence[str]) -> list[Finding]:
     """Why nothing may be opened: it is being restored, or parts are gone, in whose place empty ones would be made."""
     if (data / RESTORING).exists():
         message = "the directory is being restored, or that was cut off; run `blobstore restore` again"
         return [Finding("restore_unfinished", Severity.ERROR, RESTORING, message)]
     message = "it is {}; restore it from a backup: nothing was opened, for that would make an empty one"
-    lost = {part: "missing" for part in parts_of(topology, where) if not (data / part).exists()}
-    lost |= {
-        part: "empty"
-        for part in parts_of(topology, where)
-        if (data / part).is_file() and not (data / part).stat().st_size
-    }
+    lost = {part: "missing" for part in parts if not (data / part).exists()}
+    lost |= {part: "empty" for part in parts if (data / part).is_file() and not (data / part).stat().st_size}
     return [Finding("missing_part", Severity.ERROR, part, message.format(how)) for part, how in lost.items()]
 
 

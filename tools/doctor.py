@@ -97,7 +97,7 @@ class Examination:
     async def findings(self) -> AsyncGenerator[tuple[Finding, Suspicion]]:
         """Everything that is wrong. Raises `click.ClickException` where there is no store."""
         directory.require_store(self._data)
-        missing = directory.missing_parts(self._data, self._opening.topology_there, self._opening.where_there)
+        missing = directory.missing_parts(self._data, self._opening.parts)
         around = (directory.permissions(self._data), directory.space(self._data, self._opening.floor))
         async for found in confirmed(_chain(*around, _certain(missing))):
             yield found

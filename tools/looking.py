@@ -19,15 +19,9 @@ T = TypeVar("T")
 async def look_into(opening: Opening) -> AsyncIterator[RecordStore]:
     """The store, opened. Raises `click.ClickException` where there is none, or where parts of it are missing."""
     directory.require_store(opening.data)
-    directory.require_whole(opening.data, opening.topology_there, opening.where_there)
+    directory.require_whole(opening.data, opening.parts)
     configure(opening)
-    store = await RecordStore.open(
-        opening.data,
-        ledger=opening.ledger,
-        topology=opening.topology_there,
-        database_url=opening.database_url,
-        where=opening.where_there,
-    )
+    store = await opening.open()
     try:
         yield store
     finally:

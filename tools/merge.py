@@ -79,8 +79,8 @@ def _other(source: Path, database_url: str | None) -> Opening:
     """The other directory as its own configuration says."""
     known = configured(source / CONFIGURATION)
     opening = Opening(source, None, None, FLOOR, database_url=database_url or known.get("database_url"))
-    ledger = known.get("ledger")
-    return opening if ledger is None else replace(opening, ledger=Path(ledger))
+    ledger, secret = (Path(known[name]) if name in known else None for name in ("ledger", "secret_file"))
+    return replace(opening, ledger=ledger, secret_file=secret)
 
 
 def _tell(merged: Merged) -> None:

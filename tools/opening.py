@@ -6,7 +6,7 @@ records and blobs are kept is decided by the first command that makes the direct
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +18,10 @@ from click.core import ParameterSource
 from blobstore.backends.where import FILE, Where
 from blobstore.durable import make_folders
 from blobstore.errors import BlobError, translated
-from blobstore.space import Floor
+from blobstore.space import NO_FLOOR, Floor
 from blobstore.sqlite.file import file_lock
 from records.errors import Invalid, RecordError
-from records.layout import CENTRAL, CONFIGURATION, Topology
+from records.layout import CENTRAL, CONFIGURATION, Topology, parts_of
 from records.store import RecordStore
 from tools import database
 from tools.configuration import add, configured, fix_ledger
@@ -44,7 +44,8 @@ class Opening:
     """Which data directory, how it keeps records and blobs (None: as it does already), what stays free on its disk.
 
     `ledger` is the erasure ledger's file, where it is not in the directory. `database_url` says where the database of
-    the topology `postgres` is, `reached` how a store of S3 is reached.
+    the topology `postgres` is, `reached` how a store of S3 is reached. `secret_file` has the secret where the
+    directory has it not.
     """
 
     data: Path
@@ -54,13 +55,36 @@ class Opening:
     ledger: Path | None = None
     database_url: str | None = field(default=None, repr=False)
     reached: Reached = NOT_TOLD
+    secret_file: Path | None = None
 
     @property
-    def where_there(self) -> Where:
-        """Where the directory's bytes live, else where they are asked to. Raises `click.ClickException`."""
+    def where_there(self) -> Where | None:
+        """Where the directory's bytes live, else where they are asked to; None where only the database says.
+
+        Raises `click.ClickException`.
+        """
         known = configured(self.data / CONFIGURATION)
         _require_same(self, known)
+        if self.blobs is None and "blobs" not in known and self.topology_there is Topology.POSTGRES:
+            return None
         return self.reached.or_else(Reached.known(known)).at(self.blobs or location_of(known))
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """What the directory has once it was served. Raises `click.ClickException`."""
+        return parts_of(self.topology_there, self.where_there, self.secret_file)
+
+    async def open(self, *, floor: Floor = NO_FLOOR) -> RecordStore:
+        """Open, or make, the directory. Raises `click.ClickException`, and as `RecordStore.open`."""
+        return await RecordStore.open(
+            self.data,
+            floor=floor,
+            ledger=self.ledger,
+            topology=self.topology_there,
+            database_url=self.database_url,
+            where=self.where_there,
+            secret_file=self.secret_file,
+        )
 
     @property
     def topology_there(self) -> Topology:
@@ -89,6 +113,7 @@ def _with_options(command: F, *, required: bool) -> F:
         blobs: str | None,
         ledger: Path | None,
         database_url: str | None,
+        secret_file: Path | None,
         min_free: int,
         min_free_inodes: int,
         **options: Any,
@@ -98,11 +123,18 @@ def _with_options(command: F, *, required: bool) -> F:
         # What the directory has may change before it is opened: records and blobs move.
         topology = None if source("topology") is ParameterSource.DEFAULT_MAP else topology
         blobs = None if source("blobs") is ParameterSource.DEFAULT_MAP else blobs
-        told = (topology, blobs, floor, ledger, database_url, Reached.taken(options))
+        told = (topology, blobs, floor, ledger, database_url, Reached.taken(options), secret_file)
         opening = None if data is None else Opening(data, *told)
         return command(*args, opening=opening, **options)
 
     for option in (
+        click.option(
+            "--secret-file",
+            envvar="BLOBSTORE_SECRET_FILE",
+            callback=_absolute,
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="What has the 32 bytes of the store's secret; DIR/secret unless told.",
+        ),
         click.option(
             "--ledger",
             envvar="BLOBSTORE_LEDGER",
@@ -172,10 +204,14 @@ def configure(opening: Opening, *, opened: bool = True) -> None:
         in_database = known.get("topology", opening.topology) == Topology.POSTGRES
         if in_database and "database_url" not in known and not opened:
             return
-        for name, wanted, default in (("topology", opening.topology, "single"), ("blobs", opening.blobs, FILE)):
-            if name not in known:
-                add(path, name, wanted or default)
-        if not opening.where_there.is_files:
+        where = opening.where_there
+        if "topology" not in known:
+            add(path, "topology", opening.topology or Topology.SINGLE)
+        if "blobs" not in known and where is not None:
+            add(path, "blobs", opening.blobs or FILE)
+        if opening.secret_file is not None and "secret_file" not in known:
+            add(path, "secret_file", str(opening.secret_file))
+        if where is None or not where.is_files:
             for name, value in opening.reached.written().items():
                 if name not in known:
                     add(path, name, value)
@@ -205,9 +241,8 @@ def _topology(name: str) -> Topology:
 async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
     """Open a directory that is a store already; never makes one."""
     require_store(opening.data)
-    topology, where = opening.topology_there, opening.where_there
-    if topology.is_files and not (opening.data / CENTRAL).exists():  # to open it would make an empty one
-        require_whole(opening.data, topology, where)
+    if opening.topology_there.is_files and not (opening.data / CENTRAL).exists():  # to open it would make an empty one
+        require_whole(opening.data, opening.parts)
     async with open_store(opening) as store:
         yield store
 
@@ -216,14 +251,7 @@ async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
 async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
     """Open the directory, made if need be."""
     configure(opening, opened=False)
-    store = await RecordStore.open(
-        opening.data,
-        floor=opening.floor,
-        ledger=opening.ledger,
-        topology=opening.topology_there,
-        database_url=opening.database_url,
-        where=opening.where_there,
-    )
+    store = await opening.open(floor=opening.floor)
     try:
         configure(opening)
         yield store
@@ -250,6 +278,10 @@ def messages() -> Iterator[None]:
     except (BlobError, RecordError, OSError) as error:
         named = f" ({error.param})" if isinstance(error, Invalid) and error.param else ""
         raise click.ClickException(f"{error}{named}") from error
+
+
+def _absolute(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    return None if value is None else value.absolute()
 
 
 def _read_configuration(context: click.Context, _: click.Parameter, data: Path | None) -> Path | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from records.layout import CONFIGURATION
 from records.snapshots import restore as snapshots
 from records.snapshots.settling import Restored
 from tools import database
-from tools.configuration import configured, readdress
+from tools.configuration import configured, own_secret, readdress
 from tools.output import json_option, size
 from tools.progress import byte_bar
 
@@ -68,12 +69,17 @@ def restore(
                     number=snapshot,
                     progress=advance,
                     database_url=database_url,
-                    configure=lambda made: readdress(made, database_url),
+                    configure=partial(_configure, database_url),
                 )
                 restored = asyncio.run(work)
                 _show(restored, "restored", as_json)
     except (BlobError, RecordError, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _configure(database_url: str | None, made: Path) -> None:
+    readdress(made, database_url)
+    own_secret(made)
 
 
 def _configured_ledger(backup: Path, snapshot: int | None) -> Path | None:

@@ -134,6 +134,7 @@ def serve(
         topology=opening.topology_there,
         database_url=opening.database_url,
         where=opening.where_there,
+        secret_file=opening.secret_file,
         max_uploads=max_uploads,
         max_ingests=max_ingests,
         sendfile=sendfile is not None,

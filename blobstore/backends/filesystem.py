@@ -18,6 +18,7 @@ from blobstore.backend import ForeignObject, ObjectName
 from blobstore.digest import Digest
 from blobstore.durable import sync_folder
 from blobstore.errors import BlobNotFound, StorageUnavailable, translated
+from blobstore.notes import Notes
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FAN_OUT = (re.compile(r"[a-z0-9]+\Z"), re.compile(r"[0-9a-f]{2}\Z"), re.compile(r"[0-9a-f]{2}\Z"))
@@ -109,6 +110,9 @@ class FilesystemBackend:
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         with translated("blobs"), self._opened(()) as chain:
             yield from _walk(chain[-1], ())
+
+    def notes(self) -> Sequence[Notes | None]:
+        return [None]
 
     def close(self) -> None:
         pass

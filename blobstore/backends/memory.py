@@ -6,6 +6,7 @@ from threading import Lock
 
 from blobstore.backend import ForeignObject, ObjectName
 from blobstore.errors import BlobNotFound
+from blobstore.notes import Notes
 
 
 class MemoryBackend:
@@ -54,6 +55,9 @@ class MemoryBackend:
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         yield from [(name, len(data)) for name, data in self._objects.copy().items()]
 
+    def notes(self) -> Sequence[Notes | None]:
+        return [None]
+
     def close(self) -> None:
         pass
 
@@ -86,7 +90,8 @@ class MemoryNotes:
 
     exclusive = True
 
-    def __init__(self) -> None:
+    def __init__(self, where: str = "memory") -> None:
+        self.where = where
         self._notes: dict[str, bytes] = {}
 
     def read(self, name: str) -> bytes | None:

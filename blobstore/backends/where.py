@@ -8,6 +8,7 @@ from typing import Self
 
 from blobstore.backend import Backend
 from blobstore.backends.filesystem import FilesystemBackend
+from blobstore.catalogue import Catalogue
 
 FILE, S3 = "file", "s3://"
 FOLDER = "blobs"
@@ -98,3 +99,11 @@ class Where:
 
 IN_FILES = Where()
 """What a store does that was told nothing."""
+
+
+async def intake(catalogue: Catalogue) -> Where:
+    """Where the catalogue says that new bytes go; `IN_FILES` while it knows no place."""
+    for place in await catalogue.places():
+        if place.intake:
+            return Where.of(place.location, place.options)
+    return IN_FILES

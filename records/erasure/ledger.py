@@ -110,6 +110,10 @@ class Ledger(Protocol):
         """All of it."""
         ...
 
+    async def follow(self) -> None:
+        """Be where the bytes are by now, with all that was written before. Nothing is lost where nobody asks for it."""
+        ...
+
 
 async def write(ledger: Ledger, entry: Entry) -> None:
     """Put the erasure on the ledger, durably. Raises as `Ledger.append`."""

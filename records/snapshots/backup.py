@@ -14,7 +14,7 @@ from blobstore.errors import BlobNotFound, ContentMismatch, StorageUnavailable, 
 from blobstore.pinned import pinned
 from records import times
 from records.erasure.ledger import Position
-from records.layout import CONFIGURATION, SECRET, STORE_ID
+from records.layout import CONFIGURATION, STORE_ID
 from records.snapshots import manifest
 from records.snapshots.manifest import Manifest
 from records.snapshots.moments import moments
@@ -22,7 +22,7 @@ from records.snapshots.places import require_in_one_place
 from records.snapshots.repository import BATCH, Repository
 from records.store import RecordStore
 
-PLAIN = (SECRET, STORE_ID, CONFIGURATION)
+PLAIN = (STORE_ID, CONFIGURATION)
 """Files that never change once they are there (the last: while programs run), so they are of any moment."""
 
 TRIES = 20
@@ -137,6 +137,7 @@ class _Backup:
         raise _Overtaken
 
     def _copy_plain(self, folder: Path) -> None:
+        self._store.keyring.save(folder)  # it may lie elsewhere
         for name in PLAIN:
             if (self._store.directory / name).exists():
                 shutil.copyfile(self._store.directory / name, folder / name)

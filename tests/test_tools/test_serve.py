@@ -70,7 +70,7 @@ STEPS = [
     ("blobstore.store.mark", 3),
     ("blobstore.backends.where.FilesystemBackend", 4),
     ("records.store.require_agreement", 4),
-    ("records.store.FileLedger.open", 4),
+    ("records.store.FollowingLedger.open", 4),
 ]
 
 

@@ -21,6 +21,7 @@ from blobstore.backends.s3.publishing import Publisher
 from blobstore.backends.s3.reader import S3Reader
 from blobstore.backends.s3.removing import Remover
 from blobstore.errors import BlobNotFound, StorageUnavailable
+from blobstore.notes import Notes
 
 __all__ = ["Access", "Place", "S3Backend"]
 
@@ -40,7 +41,7 @@ class S3Backend:
         self._publisher = Publisher(bucket, options, conditional=abilities.conditional)
         self._remover = Remover(bucket)
         self._readers: weakref.WeakSet[S3Reader] = weakref.WeakSet()
-        self.notes = S3Notes(bucket.client, place, options, exclusive=abilities.conditional)
+        self._notes = S3Notes(bucket.client, place, options, exclusive=abilities.conditional)
 
     @classmethod
     def connect(cls, place: Place, access: Access, options: Mapping[str, str] | None = None) -> Self:
@@ -64,14 +65,14 @@ class S3Backend:
     def bind(self, store_id: str) -> str:
         there = self.bound()
         if there is None:
-            self.notes.create(STORE_ID, store_id.encode())
+            self._notes.create(STORE_ID, store_id.encode())
             there = self.bound()
         if there is None:
             raise StorageUnavailable("S3 does not give back the store's id that was written")
         return there
 
     def bound(self) -> str | None:
-        written = self.notes.read(STORE_ID)
+        written = self._notes.read(STORE_ID)
         return None if written is None else written.decode("utf-8", "replace")
 
     def is_empty(self) -> bool:
@@ -109,6 +110,9 @@ class S3Backend:
         for key in {key for key, _ in self._remover.uploads(self._place.prefix)}:
             if not self._place.is_own(key) and self._publisher.size(key) is None:
                 yield self._entry(key, 0)
+
+    def notes(self) -> Sequence[Notes | None]:
+        return [self._notes]
 
     def close(self) -> None:
         """Wait for what is under way, at most as long as one request may take. Whoever is reading fails."""

@@ -19,6 +19,7 @@ class S3Notes:
         self._prefix = place.prefix
         self._options = {**options, **({"IfNoneMatch": "*"} if exclusive else {})}
         self.exclusive = exclusive
+        self.where = place.url
 
     def read(self, name: str) -> bytes | None:
         with translated(f"reading {name}", ABSENT):

@@ -68,6 +68,9 @@ class BucketLedger:
     async def position(self) -> Position:
         return (await self._whole())[1].position
 
+    async def follow(self) -> None:
+        """It stays where it is."""
+
     async def read(self) -> Read:
         return (await self._whole())[0]
 
@@ -131,6 +134,11 @@ def read(notes: Notes, name: str, store: str | None = None) -> tuple[Read, Chain
     if not chain.lines:
         raise Damaged(f"{name} is missing")
     return Read(chain.store, entries, texts, hashes), chain
+
+
+def is_begun(notes: Notes) -> bool:
+    """Whether there is a ledger. Blocks."""
+    return notes.read(_line(1)) is not None
 
 
 def _lines(notes: Notes, chain: Chain) -> Iterator[bytes]:

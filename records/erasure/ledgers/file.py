@@ -61,6 +61,9 @@ class FileLedger:
         await asyncio.to_thread(walk.to_the_end)
         return walk.chain.position
 
+    async def follow(self) -> None:
+        """It stays where it is."""
+
     async def read(self) -> Read:
         return await asyncio.to_thread(read, self.path)
 
