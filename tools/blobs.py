@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from blobstore.catalogue import State
 from blobstore.migration import Migration, Moved, take_in, try_place
 from blobstore.place import Contents, Place
 from records.layout import CONFIGURATION
+from records.machines import alone
 from records.store import RecordStore
 from records.times import duration
 from tools.configuration import configured, fix_blobs
@@ -81,7 +83,10 @@ def migrate(
     async def work(store: RecordStore) -> list[Row]:
         if plan:
             return await _planned(store, opening, where)
-        place = await take_in(store.blobs, opening.data, where)
+        async with AsyncExitStack() as taking:
+            if to == FILE:
+                await taking.enter_async_context(alone(store.locks, store.blobs.staging.host))
+            place = await take_in(store.blobs, opening.data, where)
         fix_blobs(opening.data, where)
         await store.ledger.follow()
         elsewhere = sum(each.bytes for each in await _elsewhere(store, place.id))

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 from records.central import Owner
 from records.errors import SourceDown
 from records.layout import CONFIGURATION, Topology
+from records.machines import alone
 from records.moving.centre import move_centre, remove_old_centre, require_room
 from records.moving.database import database_moves
 from records.moving.either import EitherEngines
@@ -114,7 +116,10 @@ async def _migrated(
 ) -> AsyncIterator[dict[str, Any]]:
     owners = await _owners(store, subject)
     if url is not None:
-        async with database_moves(store, url) as moves:
+        async with AsyncExitStack() as moving:
+            if to.is_files:
+                await moving.enter_async_context(alone(store.locks, store.blobs.staging.host))
+            moves = await moving.enter_async_context(database_moves(store, url))
             for owner in owners:
                 move = moves.out if to.is_files else moves.into
                 async for switched in move(owner, lambda _, rows: advance(rows)):

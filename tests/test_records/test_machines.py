@@ -16,10 +16,12 @@ from records.central import ErasureJob, Owner
 from records.consent.scope import Selector
 from records.erasure.erasures import new_id
 from records.erasure.report import Report
+from records.errors import Conflict
 from records.layout import Topology
 from records.locking.postgres import PostgresRows
 from records.locking.rows import Row
-from records.locks import COPY, ERASURE
+from records.locks import COPY, ERASURE, HOST, taken
+from records.machines import alone
 from records.store import RecordStore
 from records.upkeep import Schedule, Upkeep
 from tests.fakes.data_directory import CONNECTOR, LETTER, MANIFEST, PHOTO, delete, digest_of, ingest, upload
@@ -255,3 +257,20 @@ async def test_one_machine_does_each_kind_of_work_and_each_tells_that_it_serves(
         await both[1].stop()
     assert set().union(*leads) >= kinds
     assert await here.locks.held("lead_", "host_") == {}
+
+
+async def test_who_wants_to_be_alone_is_refused_while_another_machine_serves(
+    here: RecordStore, there: RecordStore
+) -> None:
+    mine, theirs = here.blobs.staging.host, there.blobs.staging.host
+    async with alone(here.locks, mine), taken(here.locks, f"{HOST}{mine}") as served:
+        assert served is None
+        with pytest.raises(Conflict, match=mine):
+            async with alone(there.locks, theirs):
+                pass
+    async with taken(there.locks, f"{HOST}{theirs}"):
+        with pytest.raises(Conflict, match="other machines serve this store"):
+            async with alone(here.locks, mine):
+                pass
+    async with alone(there.locks, theirs):
+        pass

@@ -1,11 +1,14 @@
 """Upkeep: of all processes that have a store open one does each kind of work, and another when that one is gone."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 
+from records.central import Owner
 from records.locks import LEAD, taken
 from records.store import RecordStore
 from records.upkeep import Schedule, Upkeep
@@ -89,3 +92,42 @@ async def test_who_lost_the_lock_stops_and_looks_for_it_again(store: RecordStore
     worker.going_on.set()
     await ticked(worker)
     await worker.stop()
+
+
+# -- a worker that is killed -------------------------------------------------------------------------------------------
+
+UPLOADER = """
+import asyncio, sys
+from pathlib import Path
+from blobstore.store import Slot
+from records.store import RecordStore
+
+async def main():
+    store = await RecordStore.open(Path(sys.argv[1]))
+    upload = await store.blobs.receive(sys.argv[2], Slot("files", "one", "slot", "text/plain"))
+    await upload.write(b"x" * (1 << 20))
+    await upload._written()
+    print("writing", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_what_a_worker_leaves_that_is_killed_in_an_upload_goes_with_the_next_look_of_another(
+    store: RecordStore, ann: Owner
+) -> None:
+    command = [sys.executable, "-c", UPLOADER, str(store.directory), ann.id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == b"writing\n"
+        assert await store.collector.tidy() == 0
+        assert len(await store.blobs.catalogue.leases()) == 1
+        process.kill()
+    upkeep = Upkeep(store, Schedule(collect=3600, look=0.01, tidy=0.01))
+    upkeep.start()
+    async with asyncio.timeout(30):
+        while await store.blobs.catalogue.leases() or len(list((store.directory / "staging").iterdir())) > 1:
+            await asyncio.sleep(0.01)
+    await upkeep.stop()
+    assert list(store.blobs.staging.files()) == []

@@ -59,6 +59,27 @@ def test_everything_moves_to_a_database_and_back_and_exports_are_the_same_bytes(
         assert migrate(stored, "--to", to, "--database-url", url) == []
 
 
+def test_records_stay_in_the_database_while_another_machine_serves_them(stored: Stored, url: str) -> None:
+    migrate(stored, "--to", "postgres", "--database-url", url)
+    row = "INSERT INTO central.locks VALUES ('host_other', 'other', 'x', '', now() + make_interval(secs => $1))"
+    execute(url, row, 3600)
+    for command in (["topology", "migrate", "--to", "single"], ["blobs", "migrate", "--to", "file"]):
+        refused = stored.run(*command)
+        assert (refused.exit_code, "other machines serve this store (other)" in refused.output) == (1, True)
+    assert topologies(stored) == {"postgres"}
+    execute(url, "UPDATE central.locks SET expires_at = now() WHERE $1 > 0", 1)
+    migrate(stored, "--to", "single")
+
+
+def execute(url: str, sql: str, value: int) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(sql, value)
+        await connection.close()
+
+    asyncio.run(run())
+
+
 def test_one_owner_moves_alone(stored: Stored, url: str, tmp_path: Path) -> None:
     before = exported(stored, tmp_path, "before")
     migrate(stored, "--to", "postgres", "--database-url", url, "--owner", "ann")
