@@ -11,6 +11,7 @@ from tools.bench.hydrate import hydrate
 from tools.bench.memory import memory
 from tools.bench.migrate import migrate
 from tools.bench.records import records
+from tools.bench.s3 import s3
 from tools.bench.topology import topology
 
 __all__ = ["bench"]
@@ -30,4 +31,5 @@ bench.add_command(hydrate)
 bench.add_command(memory)
 bench.add_command(migrate)
 bench.add_command(records)
+bench.add_command(s3)
 bench.add_command(topology)

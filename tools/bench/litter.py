@@ -4,7 +4,7 @@ The dead are those whose last link was lost a moment ago: nothing has been relea
 """
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +19,8 @@ SIZE = 16
 """Bytes of each blob: what is measured is the work for a blob, not for its bytes."""
 
 Row = tuple[object, ...]
+Blob = tuple[ObjectName, bytes, bytes]
+"""Name, bytes, SHA-256."""
 
 _BLOB = """
 INSERT INTO blobs (namespace, digest, generation, sha256, size, state, verified_at) VALUES (?, ?, ?, ?, ?, 'live', 1)
@@ -30,11 +32,16 @@ _LINK = "INSERT INTO links (part, key, pointer, connector, digest, media_type) V
 
 def litter(directory: Path, owner: Owner, count: int, *, linked: bool) -> None:
     """Add blobs that records link, or that have just lost their last link."""
-    blobs = list(_blobs(owner.id, count))
+    blobs = list(strangers(owner.id, count))
     for name, data, _ in blobs:
         path = directory / "blobs" / name.namespace / name.digest.hex[:2] / name.digest.hex[2:4]
         path.mkdir(parents=True, exist_ok=True)
         (path / f"{name.digest.hex}.{name.generation}").write_bytes(data)
+    recorded(directory, owner, blobs, linked=linked)
+
+
+def recorded(directory: Path, owner: Owner, blobs: Sequence[Blob], *, linked: bool) -> None:
+    """Let catalogue and records know of blobs whose bytes are there."""
     with closing(connect(directory / "catalogue.db")) as db:
         rows = [(owner.id, name.digest.raw, name.generation, sha256, SIZE) for name, _, sha256 in blobs]
         _insert(db, _BLOB, rows)
@@ -49,7 +56,8 @@ def litter(directory: Path, owner: Owner, count: int, *, linked: bool) -> None:
             _insert(db, sql, [(name.digest.raw,) for name, *_ in blobs])
 
 
-def _blobs(namespace: str, count: int) -> Iterator[tuple[ObjectName, bytes, bytes]]:
+def strangers(namespace: str, count: int) -> Iterator[Blob]:
+    """Blobs that nobody knows yet."""
     for _ in range(count):
         data = secrets.token_bytes(SIZE)
         hasher = Hasher()

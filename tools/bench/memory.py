@@ -49,13 +49,13 @@ def memory(large: int, small: int, parallel: int, directory: Path | None, as_jso
 def _measure(scratch: Path, large: int, small: int, parallel: int) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     source = scratch / "large"
-    sha256 = _make(source, large, b"large")
+    sha256 = made(source, large, b"large")
     with serving(scratch / "data", "bench") as server:
-        _post(server, "/v1/connectors", ["-H", "Content-Type: application/json", "-d", "@-"], MANIFEST)
+        post(server, "/v1/connectors", MANIFEST)
         idle = server.idle()
 
         server.reset_peak()
-        blob_id = _upload(server, source, "large")
+        blob_id = sent(server, source, "large")
         rows.append(_row(f"one upload of {large:,} bytes", idle, server, 96))
 
         server.reset_peak()
@@ -79,7 +79,7 @@ def _row(work: str, idle: int, server: Server, limit: int) -> dict[str, object]:
     }
 
 
-def _make(path: Path, size: int, seed: bytes) -> str:
+def made(path: Path, size: int, seed: bytes) -> str:
     """Incompressible bytes that no other seed shares; their SHA-256."""
     digest = hashlib.sha256()
     block = bytearray(hashlib.shake_256(seed).digest(MIB))
@@ -96,12 +96,14 @@ def _curl(server: Server, *arguments: str) -> list[str]:
     return ["curl", "--silent", "--show-error", "--fail", "-H", f"Authorization: Bearer {server.token}", *arguments]
 
 
-def _post(server: Server, path: str, arguments: list[str], body: object) -> None:
-    command = _curl(server, "-X", "POST", server.url + path, *arguments)
+def post(server: Server, path: str, body: object) -> None:
+    """Send a small body."""
+    command = _curl(server, "-X", "POST", server.url + path, "-H", "Content-Type: application/json", "-d", "@-")
     subprocess.run(command, check=True, input=msgspec.json.encode(body), stdout=subprocess.DEVNULL)
 
 
-def _upload(server: Server, path: Path, key: str) -> str:
+def sent(server: Server, path: Path, key: str) -> str:
+    """Upload a file by curl; the id of its blob."""
     query = urlencode({"connector_id": "bench", "stream": "files", "record_key": key})
     command = _curl(server, "-X", "POST", "-T", str(path), f"{server.url}/v1/blobs?{query}")
     answer = msgspec.json.decode(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -111,11 +113,16 @@ def _upload(server: Server, path: Path, key: str) -> str:
 def _upload_many(server: Server, scratch: Path, size: int, parallel: int) -> None:
     paths = [scratch / f"small-{index}" for index in range(parallel)]
     for path in paths:
-        _make(path, size, path.name.encode())
+        made(path, size, path.name.encode())
     with ThreadPoolExecutor(parallel) as pool:
-        list(pool.map(lambda path: _upload(server, path, path.name), paths))
+        list(pool.map(lambda path: sent(server, path, path.name), paths))
     for path in paths:
         path.unlink()
+
+
+def taken(server: Server, blob_id: str) -> None:
+    """Download a blob by curl, to nowhere."""
+    subprocess.run(_curl(server, "-o", os.devnull, f"{server.url}/v1/blobs/{blob_id}"), check=True)
 
 
 def _download(server: Server, blob_id: str, copy: Path, size: int, sha256: str) -> None:

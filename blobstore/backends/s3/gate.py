@@ -8,7 +8,7 @@ from typing import Any
 from blobstore.errors import StorageUnavailable
 
 PAUSE_SECONDS = 1.0
-"""For so long nobody asks a store that did not answer; then somebody tries again."""
+"""A store that did not answer is asked by one caller in so long a time, until it answers again."""
 
 _BEGAN = "blobstore_began"
 
@@ -17,20 +17,21 @@ class Gate:
     """Stands before all calls of one client.
 
     A call fails when it had no answer after all its attempts. Where nobody else had one meanwhile it is the store, not
-    the call: those who wait, and those who come within a moment, fail too. Else each of hundreds of parts that queue up
-    for a few threads would wait for its own timeouts.
+    the call: whoever comes then fails as well, but for one now and then who finds out whether it answers again. Else
+    each of hundreds of parts that queue up for a few threads would wait for its own timeouts.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._answered = 0.0
-        self._shut_until = 0.0
+        self._shut = False
+        self._next = 0.0  # when somebody may find out
         self._closed = False
 
     def watch(self, events: Any) -> None:
         """Stand before the calls of the client whose events these are."""
         events.register("before-call.s3", self._begins)
-        events.register("before-send.s3", self._passes)
+        events.register("before-send.s3", self._tries)
         events.register("after-call.s3", self._answers)
         events.register("after-call-error.s3", self._fails)
 
@@ -39,22 +40,24 @@ class Gate:
         self._closed = True
 
     def _begins(self, context: dict[str, Any], **_: object) -> None:
-        context[_BEGAN] = time.monotonic()
-        self._passes()
+        now = context[_BEGAN] = time.monotonic()
+        with self._lock:
+            if self._shut:
+                if now < self._next:
+                    raise StorageUnavailable("S3 did not answer a moment ago")
+                self._next = now + PAUSE_SECONDS
 
-    def _passes(self, **_: object) -> None:
+    def _tries(self, **_: object) -> None:
         if self._closed:
             raise StorageUnavailable("S3 is asked nothing any more: the store is being closed")
-        if time.monotonic() < self._shut_until:
-            raise StorageUnavailable("S3 did not answer a moment ago")
 
     def _answers(self, **_: object) -> None:
         with self._lock:
-            self._answered, self._shut_until = time.monotonic(), 0.0
+            self._answered, self._shut = time.monotonic(), False
 
     def _fails(self, exception: Exception, context: Mapping[str, Any], **_: object) -> None:
         if isinstance(exception, StorageUnavailable):
             return  # ours: nobody was asked
         with self._lock:
             if self._answered < context[_BEGAN]:
-                self._shut_until = time.monotonic() + PAUSE_SECONDS
+                self._shut, self._next = True, time.monotonic() + PAUSE_SECONDS

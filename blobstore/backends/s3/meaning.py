@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,
     CredentialRetrievalError,
     HTTPClientError,
     NoAuthTokenError,
@@ -103,6 +104,6 @@ def _silence(error: Exception) -> str:
             return f"what answers is no store of S3, check the endpoint [{error}]"
         case _ if isinstance(error, _NO_KEYS):
             return f"there are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile [{error}]"
-        case HTTPClientError() | HTTPError():
+        case ConnectionError() | HTTPClientError() | HTTPError():
             return f"it does not answer [{error}]"
     return f"it cannot be asked [{error}]"
