@@ -38,6 +38,7 @@ ALLOWED_SKIPS = (
     "powercut not present",
     "no C compiler",
     "permissions do not bind root",
+    "mount namespaces are not allowed here",
     "no --other-token was given",
     "this medium does not keep removed objects for their readers",
     "the server has no grants of its own",

@@ -13,7 +13,6 @@ from pathlib import Path
 import trustme
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "nginx"
-_SERVER = "server 127.0.0.1:8080;      # one line for each server"
 _SETTINGS = ("-g", "user root; daemon off;")
 _SENDFILE = "# include /etc/nginx/blobstore/sendfile.conf;"
 
@@ -40,14 +39,17 @@ def proxying(folder: Path, servers: Sequence[str], blobs: Path | None = None) ->
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(str(folder / "tls.key"))
     (folder / "tls.crt").write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
+    (folder / "servers").mkdir()
+    (folder / "servers" / "servers.conf").write_text("".join(f"server {each};\n" for each in servers))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     changes = {
         "/tmp/": f"{folder}/",  # first: the folder itself may be there
         "/etc/nginx/blobstore/": f"{folder}/",
+        "/etc/nginx/blobstore-tls/": f"{folder}/",
+        "/etc/nginx/blobstore-servers/": f"{folder}/servers/",
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-        _SERVER: " ".join(f"server {each};" for each in servers),
         "worker_processes auto;": "worker_processes 2;",
     }
     if blobs is not None:

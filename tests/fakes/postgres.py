@@ -33,8 +33,8 @@ class Cluster:
     """A PostgreSQL server of our own on a Unix socket. Every method that is no coroutine blocks."""
 
     def __init__(self, *, fsync: bool = False) -> None:
-        self._programs = _programs()
-        self._as = _unprivileged()
+        self._programs = programs()
+        self._as = unprivileged()
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a socket's path has 107 bytes at most
         self.data = self.folder / "data"
         self._numbers = itertools.count(1)
@@ -141,7 +141,7 @@ class Cluster:
                 continue
 
 
-def _programs() -> Path:
+def programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent
@@ -150,7 +150,7 @@ def _programs() -> Path:
     raise RuntimeError("the tests need PostgreSQL: apt-get install postgresql")
 
 
-def _unprivileged() -> str | None:
+def unprivileged() -> str | None:
     """Whom the server runs as: it refuses to be root."""
     if os.geteuid() != 0:
         return None
