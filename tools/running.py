@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +60,18 @@ class Server:
 
 
 @contextmanager
-def serving(data: Path, owner: str, *options: str) -> Iterator[Server]:
-    """A server on a free loopback port over `data`, told these options; stopped by SIGTERM at the end."""
+def serving(data: Path, owner: str, *options: str, serve: Sequence[str] = ()) -> Iterator[Server]:
+    """A server on a free loopback port over `data`, told these options; stopped by SIGTERM at the end.
+
+    `serve` are those that no other command knows.
+    """
     token = subprocess.run(
         blobstore("token", "create", "--data", data, "--owner", owner, *options),
         check=True,
         capture_output=True,
         text=True,
     ).stdout.strip()
-    command = blobstore("serve", "--data", data, "--port", "0", *options)
+    command = blobstore("serve", "--data", data, "--port", "0", *options, *serve)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -13,6 +13,7 @@ from tools.bench.migrate import migrate
 from tools.bench.records import records
 from tools.bench.s3 import s3
 from tools.bench.topology import topology
+from tools.bench.workers import workers
 
 __all__ = ["bench"]
 
@@ -33,3 +34,4 @@ bench.add_command(migrate)
 bench.add_command(records)
 bench.add_command(s3)
 bench.add_command(topology)
+bench.add_command(workers)
