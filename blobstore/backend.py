@@ -113,6 +113,13 @@ class Backend(Protocol):
         """Durably gone when this returns. Removing what is not there is no error."""
         ...
 
+    def left(self, names: Sequence[ObjectName]) -> list[ObjectName]:
+        """Those of which anything is there: the object, older versions of it, parts that were never put together.
+
+        After `remove` none is: what the medium keeps beyond that (blocks of a disk, replicas) it shows to nobody.
+        """
+        ...
+
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         """Everything in the backend's space, with lengths, in no order; what comes or goes meanwhile may be missed."""
         ...

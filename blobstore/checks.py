@@ -110,7 +110,7 @@ class BlobChecks:
     async def objects(self) -> AsyncIterator[Suspicion]:
         """Everything in the backend's space that no generation and no lease explains."""
         listing = self._backend.list()
-        while batch := await asyncio.to_thread(lambda: list(islice(listing, BATCH))):
+        while batch := await self._store.ask(lambda: list(islice(listing, BATCH))):
             names = [entry[0] for entry in batch if isinstance(entry, tuple)]
             for namespace in await self._new_strangers({name.namespace for name in names}):
                 yield partial(self._judge_namespace, namespace)
@@ -149,7 +149,8 @@ class BlobChecks:
         return next((each for each in standings if each.stored.name == name), None)
 
     async def _sizes(self, page: Sequence[Standing]) -> list[int | None]:
-        return await asyncio.to_thread(lambda: [self._backend.size(each.stored.name) for each in page])
+        names = [each.stored.name for each in page]
+        return await self._store.ask_each(lambda some: [self._backend.size(name) for name in some], names)
 
     async def _judge_all(self, standing: Standing) -> Finding | None:
         return await self._judge_bytes(standing, Pace()) or await self._measure_and_judge(standing)
@@ -225,13 +226,27 @@ class BlobChecks:
         leased = any(lease.id == name.generation for lease in await self._catalogue.leases())
         if leased or not await self._without_row([name]):
             return None
-        if (size := await asyncio.to_thread(self._backend.size, name)) is None:
+        if (size := await self._store.ask(self._backend.size, name)) is None:
             return None
+        if any(gone.name == name for gone in await self._catalogue.gone(name.namespace, name.digest)):
+            return self._late(name, size)
         message = (
             f"generation {name.generation} in {name.namespace}: {size} bytes that the catalogue does not know;"
             " it is never touched: restore the catalogue that knows it, or remove it by hand"
         )
         return Finding("unknown_file", Severity.ERROR, str(name.digest), message)
+
+    def _late(self, name: ObjectName, size: int) -> Finding:
+        """A generation never comes back, so nobody can need these bytes.
+
+        An upload to S3 was fenced off and its process died: the bytes that it had sent arrived after their removal.
+        """
+
+        async def remove() -> None:
+            await self._store.ask(self._backend.remove, [name])
+
+        message = f"generation {name.generation} in {name.namespace}: {size} bytes that came after they were removed"
+        return Finding("late_file", Severity.DEBRIS, str(name.digest), message, "remove them again", remove)
 
 
 def _found(

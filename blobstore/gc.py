@@ -316,7 +316,7 @@ class Collector:
                     self._store.staging.remove(each.process, each.name.generation)
             self._store.backend.remove(names)
 
-        await asyncio.to_thread(remove)
+        await self._store.ask(remove)
         return await self._catalogue.buried(names, time.time(), self._event)
 
 

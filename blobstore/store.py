@@ -7,7 +7,7 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import AsyncIterable, Callable, Coroutine
+from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -32,6 +32,7 @@ from blobstore.upload import Expected, Slot, Upload
 
 __all__ = ["BlobStore", "Expected", "OpenBlob", "Slot", "Upload"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -226,6 +227,12 @@ class BlobStore:
     def ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """The same for a call of the backend: as many at once as it is worth."""
         return asyncio.get_running_loop().run_in_executor(self._asking, lambda: call(*args, **kwargs))
+
+    async def ask_each(self, call: Callable[[Sequence[S]], Sequence[T]], items: Sequence[S]) -> list[T]:
+        """The answers of the backend for all of them, asked in as many parts at once as it is worth."""
+        step = max(1, -(-len(items) // self.backend.threads))
+        parts = [self.ask(call, items[start : start + step]) for start in range(0, len(items), step)]
+        return [answer for answers in await asyncio.gather(*parts) for answer in answers]
 
     async def lacking(self) -> str | None:
         """What the disk has too little of, in words; None where it has enough to take more."""

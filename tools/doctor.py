@@ -42,7 +42,7 @@ CANNOT_RUN = 2
 @click.command()
 @store_options
 @click.option("--deep", is_flag=True, help="Hash all stored bytes again.")
-@click.option("--repair", is_flag=True, help="Mend what can be mended without guessing; never deletes anything.")
+@click.option("--repair", is_flag=True, help="Mend what can be mended without guessing.")
 @json_option
 def doctor(opening: Opening, deep: bool, repair: bool, as_json: bool) -> None:
     """Check the store in DIR, also while servers use it.

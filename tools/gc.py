@@ -96,7 +96,7 @@ async def _planned(store: RecordStore, wanted: Wanted) -> AsyncIterator[Row]:
     async for debris in store.collector.debris():
         summary["debris"] += 1
         yield {"what": "debris", "lease": debris.lease, "bytes": debris.size}
-    async for row in _foreign(store):
+    async for row in _foreign(store, remove=False):
         summary["foreign"] += 1
         yield row
     yield summary | {"stopped": await _stopped(store, wanted)}
@@ -124,7 +124,7 @@ async def _collected(store: RecordStore, wanted: Wanted, *, foreign: bool, show:
         }
         return
     count = 0
-    async for row in _foreign(store) if foreign else _foreign_staged(store):
+    async for row in _foreign(store, remove=True) if foreign else _foreign_staged(store):
         count += 1
         yield row
     yield summary | {
@@ -146,8 +146,11 @@ async def _stopped(store: RecordStore, wanted: Wanted) -> str | None:
     return None
 
 
-async def _foreign(store: RecordStore) -> AsyncIterator[Row]:
-    """Everything among staged files and blobs that is not ours, or that no catalogue's row explains."""
+async def _foreign(store: RecordStore, *, remove: bool) -> AsyncIterator[Row]:
+    """Everything among staged files and blobs that is not ours, or that no catalogue's row explains.
+
+    `remove`: what came after its removal is removed again, nothing else.
+    """
 
     async def namespaces() -> list[str]:
         return [owner.id for owner in await store.central.owners()]
@@ -158,6 +161,8 @@ async def _foreign(store: RecordStore) -> AsyncIterator[Row]:
         store.blobs, Holdings(store.central, store.engines, store.blobs.catalogue), namespaces, store.topology.catalogue
     )
     async for finding, _ in confirmed(checks.objects()):
+        if remove and finding.mend is not None:
+            await finding.mend()
         yield {"what": "foreign", "kind": finding.kind, "subject": finding.subject, "message": finding.message}
 
 

@@ -107,6 +107,9 @@ class FilesystemBackend:
                     os.fsync(chain[-1])
             self._drop_empty({steps for steps, _ in places})
 
+    def left(self, names: Sequence[ObjectName]) -> list[ObjectName]:
+        return [name for name in names if self.size(name) is not None]
+
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         with translated("blobs"), self._opened(()) as chain:
             yield from _walk(chain[-1], ())

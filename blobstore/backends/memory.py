@@ -52,6 +52,9 @@ class MemoryBackend:
         for name in names:
             self._objects.pop(name, None)
 
+    def left(self, names: Sequence[ObjectName]) -> list[ObjectName]:
+        return [name for name in names if name in self._objects]
+
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         yield from [(name, len(data)) for name, data in self._objects.copy().items()]
 

@@ -64,8 +64,11 @@ class Places:
         return self._backend(name.place).size(name)
 
     def remove(self, names: Sequence[ObjectName]) -> None:
-        for place, there in groupby(sorted(names, key=lambda name: name.place), key=lambda name: name.place):
-            self._backend(place).remove(list(there))
+        for place, there in _by_place(names):
+            self._backend(place).remove(there)
+
+    def left(self, names: Sequence[ObjectName]) -> list[ObjectName]:
+        return [name for place, there in _by_place(names) for name in self._backend(place).left(there)]
 
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         for place in self._places:
@@ -106,3 +109,8 @@ class Places:
         if kept is not backend:
             backend.close()  # another thread was first
         return kept
+
+
+def _by_place(names: Sequence[ObjectName]) -> list[tuple[int, Sequence[ObjectName]]]:
+    ordered = sorted(names, key=lambda name: name.place)
+    return [(place, list(there)) for place, there in groupby(ordered, key=lambda name: name.place)]

@@ -40,14 +40,16 @@ NOT_COVERED = (
     " which it removes from its staging folder within seconds",
     "where a database server keeps the records: room in its files that it freed and has not used again, its"
     " write-ahead log, replicas and archives",
+    "where an object store keeps the blobs: its replicas, room that it freed and has not used again, and what lies in"
+    " the bucket that is no blob, or not what its name says",
 )
 
 
 METHOD = (
     "Samples of what was to be erased were chosen by a secret key of one use. Afterwards every file, and every table of"
     " a database server, was searched for 32 bytes of any of them, at every offset; stored blobs were looked for by"
-    " name, for the name is the digest of what a file holds. What living data show as well is shared, and proves"
-    " nothing."
+    " name, for the name is the digest of what a file holds; an object store was asked for older versions and for"
+    " unfinished uploads of that name, too. What living data show as well is shared, and proves nothing."
 )
 """How traces were looked for (`records.erasure.residue`)."""
 

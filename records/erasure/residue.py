@@ -4,7 +4,8 @@ Before anything goes, samples are taken and kept with the erasure, sealed under 
 a crash and are no residue themselves; key and samples are overwritten when the scan is over. When all is gone every
 file under the data directory is searched for them: databases, their logs, staging, what is quarantined and whatever
 else lies there. Stored blobs are judged by name: what such a file holds is what the digest in its name says, so a blob
-that went has left nothing where no file has its name.
+that went has left nothing where no file has its name. A store of S3 is asked for older versions and unfinished uploads
+of that name, too; what is foreign or quarantined there is not read.
 
 A sample that a living row shows as well is somebody else's too, and proves nothing: it is counted as shared. So are
 windows of a blob that stays because others hold it, and what an upload that is under way brings anew.
@@ -142,8 +143,8 @@ class Residues:
         """What is to be searched, each with the class of its storage."""
         found = await asyncio.to_thread(lambda: dict(_files(self._directory, owner.id, whole=scope.whole)))
         if scope.whole:
-            found |= {path: "quarantine" async for path in self._quarantined(owner)}
-            found |= dict.fromkeys(await asyncio.to_thread(self._foreign), "other")
+            found |= {path: "quarantine" async for path in self._quarantined(owner) if self._is_file(path)}
+            found |= {path: "other" for path in await self._blobs.ask(self._foreign) if self._is_file(path)}
         return found
 
     async def _search(self, sought: Sequence[bytes], kinds: dict[str, str], owner: str | None) -> Found:
@@ -179,12 +180,9 @@ class Residues:
         count, kept, after = 0, list[ObjectName](), None
         while page := await self._blobs.catalogue.removed(owner.id, reason, after, _PAGE):
             names = [gone.name for gone in page]
-            kept += await asyncio.to_thread(self._there, names)
+            kept += await self._blobs.ask_each(self._blobs.backend.left, names)
             count, after = count + len(names), names[-1]
         return count, kept
-
-    def _there(self, names: Sequence[ObjectName]) -> list[ObjectName]:
-        return [name for name in names if self._blobs.backend.size(name) is not None]
 
     async def _quarantined(self, owner: Owner) -> AsyncIterator[str]:
         """Files that hold something else than their names say."""
@@ -196,6 +194,10 @@ class Residues:
                 if stored.state is State.QUARANTINED:
                     yield _path(stored.name)
             after = page[-1].name
+
+    def _is_file(self, path: str) -> bool:
+        """Not so where the bytes are in S3, which is asked for names alone."""
+        return (self._directory / path).exists()
 
     def _foreign(self) -> list[str]:
         """What lies among the stored blobs and is none."""

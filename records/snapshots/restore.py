@@ -11,12 +11,13 @@ import secrets
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from blobstore.backends.filesystem import FilesystemBackend
+from blobstore.backends.where import IN_FILES, Where
 from blobstore.catalogue import Stored
 from blobstore.copying import copy_object, verify_object
 from blobstore.durable import make_folders, sync_folder, write_durably
@@ -74,11 +75,14 @@ async def restore(
     number: int | None = None,
     progress: Progress | None = None,
     database_url: str | None = None,
+    where: Where = IN_FILES,
     configure: Configure | None = None,
 ) -> Restored:
     """Make `data`, which must be empty or not there, of a snapshot (None: the newest).
 
     `database_url` is an empty database for what was in one, in the topology `postgres`; it is needed just there.
+    `where` is what the bytes go to: files of the directory, or a place in S3 that is empty or was this store's; what is
+    there already under its name, with its length, is kept.
     `configure` may change the configuration that comes with the directory, before anybody may open it.
 
     `ledger` is the erasure ledger of the store; without it all comes back that was erased since the snapshot was made.
@@ -96,13 +100,13 @@ async def restore(
         folder = repository.folder(found.snapshot)
         restored = Restored(found)
         if target is None or await target.fill(folder, found):
-            await asyncio.to_thread(_copy, repository, found, data, progress or (lambda _: None))
+            await asyncio.to_thread(_copy, repository, found, data, where, progress or (lambda _: None))
             if configure is not None:
                 await asyncio.to_thread(configure, data)
             if ledger is not None:
                 await asyncio.to_thread(_copy_ledger, ledger, kept, data)
             entries = [] if known is None else known.beyond(found.ledger)
-            restored = await settle(data, found, folder, kept, entries, database_url)
+            restored = await settle(data, found, folder, kept, entries, database_url, where)
             if target is not None:
                 await target.end()
     await asyncio.to_thread(_end, data)
@@ -130,7 +134,7 @@ def _verified(repository: Repository, number: int | None, progress: Progress) ->
             raise Damaged(f"blob {stored.name.digest} of snapshot {wanted} is missing or damaged: {error}") from error
         progress(stored.size)
 
-    _each(folder / manifest.BLOBS, verify)
+    _each(folder / manifest.BLOBS, verify, THREADS)
     return found
 
 
@@ -151,9 +155,9 @@ def _verified_ledger(ledger: Path, found: Manifest) -> Read:
     return known
 
 
-def _each(blobs: Path, work: Callable[[Stored], object]) -> None:
-    """Do the work for each blob of a list, some at a time."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="restore") as pool:
+def _each(blobs: Path, work: Callable[[Stored], object], threads: int) -> None:
+    """Do the work for each blob of a list, so many at a time."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="restore") as pool:
         for page in manifest.pages(blobs, BATCH):
             for _ in pool.map(work, page):
                 pass
@@ -200,20 +204,10 @@ def _begin(data: Path, found: Manifest) -> _Marker:
         return other
 
 
-def _copy(repository: Repository, found: Manifest, data: Path, progress: Progress) -> None:
+def _copy(repository: Repository, found: Manifest, data: Path, where: Where, progress: Progress) -> None:
     folder = repository.folder(found.snapshot)
-    blobs, staging = FilesystemBackend(data / "blobs"), data / "staging" / RESTORING
+    _copy_blobs(repository, found, data, where, progress)
     with translated(str(data)):
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-
-    def copy(stored: Stored) -> None:
-        copy_object(repository.blobs, blobs, stored, staging / secrets.token_hex(16))
-        progress(stored.size)
-
-    _each(folder / manifest.BLOBS, copy)
-    with translated(str(data)):
-        shutil.rmtree(staging)
         for path in data.glob("*.db*"):  # of a restore that was cut off
             path.unlink()
         shutil.rmtree(data / RECORDS, ignore_errors=True)
@@ -223,6 +217,24 @@ def _copy(repository: Repository, found: Manifest, data: Path, progress: Progres
                 _copy_file(folder, file, data)
         for written in (*(path for path in (data / RECORDS).iterdir() if path.is_dir()), data / RECORDS, data):
             sync_folder(written)
+
+
+def _copy_blobs(repository: Repository, found: Manifest, data: Path, where: Where, progress: Progress) -> None:
+    staging = data / "staging" / RESTORING
+    with translated(str(data)):
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+    with closing(where.open(data)) as blobs:
+        if blobs.bind(found.store) != found.store:
+            raise WrongStore(f"{where.location} has the blobs of another store; give a place of their own to these")
+
+        def copy(stored: Stored) -> None:
+            copy_object(repository.blobs, blobs, stored, staging / secrets.token_hex(16))
+            progress(stored.size)
+
+        _each(repository.folder(found.snapshot) / manifest.BLOBS, copy, blobs.threads)
+    with translated(str(data)):
+        shutil.rmtree(staging)
 
 
 def _copy_file(folder: Path, file: manifest.File, data: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from blobstore.backends.where import IN_FILES, Where
 from blobstore.errors import Damaged
 from records import times
 from records.audit import spine
@@ -41,11 +42,17 @@ class Restored:
 
 
 async def settle(
-    data: Path, found: Manifest, folder: Path, ledger: Path, entries: Sequence[Entry], database_url: str | None = None
+    data: Path,
+    found: Manifest,
+    folder: Path,
+    ledger: Path,
+    entries: Sequence[Entry],
+    database_url: str | None = None,
+    where: Where = IN_FILES,
 ) -> Restored:
     """What must be done before anybody may see the directory."""
     store = await RecordStore.open(
-        data, ledger=ledger, restoring=True, topology=found.topology, database_url=database_url
+        data, ledger=ledger, restoring=True, topology=found.topology, database_url=database_url, where=where
     )
     try:
         settling = _Settling(store, found)

@@ -211,6 +211,17 @@ class BackendSuite:
         backend.remove([name_of(b"here")])
         assert listed(backend) == {name_of(b"stays"): 5}
 
+    def test_nothing_is_left_of_what_was_removed_and_of_what_was_never_there(
+        self, backend: Backend, staged: Stage
+    ) -> None:
+        names = [name_of(b"data", generation) for generation in range(1, 5)]
+        for name in names[:3]:
+            backend.publish(name, staged(b"data"))
+        assert sorted(backend.left(names)) == names[:3]
+        backend.remove(names[:2])
+        assert backend.left(names) == [names[2]]
+        assert backend.left([]) == []
+
     # -- list ------------------------------------------------------------------------------------------------------
 
     def test_listing_gives_everything_with_its_length(self, backend: Backend, staged: Stage) -> None:

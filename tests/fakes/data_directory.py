@@ -18,6 +18,7 @@ from records.store import RecordStore
 from tests.fakes.topologies import IN_FILES, Storage
 from tools.cli import main
 from tools.opening import Opening, configure
+from tools.where import Reached
 
 T = TypeVar("T")
 
@@ -119,8 +120,7 @@ def in_store(
     """Run the work on the opened store."""
 
     async def run() -> T:
-        topology, database_url = storage.topology, storage.database_url
-        store = await RecordStore.open(data, ledger=ledger, topology=topology, database_url=database_url)
+        store = await storage.open(data, ledger)
         try:
             return await work(store)
         finally:
@@ -187,5 +187,7 @@ def vandal(file: Path) -> Iterator[sqlite3.Connection]:
 
 def make(data: Path, storage: Storage = IN_FILES) -> Stored:
     """Make the directory."""
-    configure(Opening(data, str(storage.topology), None, database_url=storage.database_url))
+    where = storage.where
+    reached = Reached.of(where)
+    configure(Opening(data, str(storage.topology), where.location, database_url=storage.database_url, reached=reached))
     return Stored(data, in_store(data, fill, storage=storage))

@@ -51,7 +51,7 @@ def serving(directory: Path, storage: Storage, plant: Plant = nothing) -> Iterat
 
 @asynccontextmanager
 async def _served(directory: Path, storage: Storage, plant: Plant) -> AsyncIterator[Target]:
-    store = await RecordStore.open(directory, topology=storage.topology, database_url=storage.database_url)
+    store = await storage.open(directory)
     config = Config(port=0)
     try:
         plant(store)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from records.layout import Topology
 from tests.conftest import SOAK
-from tests.fakes.topologies import READY, Storage, stored_in
+from tests.fakes.topologies import KINDS, READY, Kind, Storage, stored_in
 from tests.oracle.planted import INSIDE, MISTAKES, RULES
 from tests.oracle.servers import Plant, nothing, serving
 from tools.cli import main
@@ -33,7 +33,7 @@ Compare = Callable[..., Outcome]
 def compare(tmp_path: Path, request: pytest.FixtureRequest) -> Compare:
     """A run over servers of these topologies; all but the first have a fault planted."""
 
-    def compared(topologies: Sequence[Topology], requests: int, plant: Plant = nothing) -> Outcome:
+    def compared(topologies: Sequence[Topology | Kind], requests: int, plant: Plant = nothing) -> Outcome:
         with ExitStack() as stack:
             targets = []
             for number, each in enumerate(topologies):
@@ -48,7 +48,7 @@ def compare(tmp_path: Path, request: pytest.FixtureRequest) -> Compare:
 @pytest.mark.long
 @pytest.mark.timeout(3600 if SOAK else 300)
 def test_every_topology_answers_alike(compare: Compare, sized: Callable[[int, int], int]) -> None:
-    outcome = compare(READY, sized(SAMPLE, 20_000))
+    outcome = compare(KINDS if SOAK else READY, sized(SAMPLE, 20_000))
     assert outcome.difference is None, described(outcome.difference, SEED)
     assert len(outcome.shapes) >= SHAPES
 

@@ -45,6 +45,7 @@ class S3Suite(BackendSuite):
         key = backend._place.key_of(name)
         backend._bucket.client.create_multipart_upload(Bucket=backend._place.bucket, Key=key)
         assert list(backend.list()) == [(name, 0)]
+        assert backend.left([name, name_of(b"another")]) == [name]
         backend.remove([name])
         assert list(backend.list()) == []
 
@@ -91,6 +92,7 @@ class TestVersionedBucketOverTls(S3Suite):
         backend.publish(name, staged(b"data"))
         _deleted_by_hand(backend, name)
         assert backend.size(name) is None
+        assert backend.left([name, name_of(b"another")]) == [name]
         assert [entry[0] for entry in backend.list() if isinstance(entry, tuple)] == [name]
         backend.remove([name])
         assert list(backend.list()) == []

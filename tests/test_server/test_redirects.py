@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from records.layout import Topology
 from server.redirected import LARGE
 from tests.conformance.http.api import Answer, Api, Connector, fresh_name
 from tests.conformance.http.granting import grant
@@ -16,6 +17,7 @@ from tests.conformance.http.library import covered, filled
 from tests.conformance.http.own_server import Target, serving
 from tests.conformance.http.test_blob_download import make
 from tests.fakes.s3 import S3Server
+from tests.fakes.topologies import Storage
 from tests.test_server.conftest import Start
 
 SMALL = b"small"
@@ -30,7 +32,7 @@ def data() -> bytes:
 @pytest.fixture(scope="module", params=["https"])
 def target(request: pytest.FixtureRequest, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     where = s3.where(tls=request.param == "https")
-    with serving(tmp_path_factory.mktemp("data"), redirect_seconds=60, where=where) as target:
+    with serving(tmp_path_factory.mktemp("data"), Storage(Topology.SINGLE, where=where), redirect_seconds=60) as target:
         yield target
 
 

@@ -64,6 +64,25 @@ def test_what_is_removed_is_told_with_the_collection_that_removed_it(stored: Sto
     assert not photo.exists()
 
 
+def test_bytes_that_came_after_their_removal_are_removed_again(stored: Stored) -> None:
+    """As those of an upload to S3 whose process died while it was fenced off."""
+    delete_photo(stored)
+    photo = stored.file(PHOTO)
+    gc(stored)
+    photo.parent.mkdir(parents=True, exist_ok=True)
+    photo.write_bytes(PHOTO)
+    (found,) = stored.doctor(exit_code=0)
+    assert (found["kind"], found["severity"]) == ("late_file", "debris")
+    late, _ = gc(stored, "--dry-run")
+    assert (late["kind"], photo.exists()) == ("late_file", True)
+    gc(stored, "--foreign")
+    assert not photo.exists()
+    photo.parent.mkdir(parents=True, exist_ok=True)
+    photo.write_bytes(PHOTO)
+    assert stored.doctor("--repair", exit_code=0)[0]["repaired"]
+    assert stored.kinds(exit_code=0) == []
+
+
 def test_the_fuse_removes_nothing_until_somebody_who_looked_says_so(stored: Stored) -> None:
     orphan_all(stored, 120)
     (summary,) = gc(stored, exit_code=3)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,17 @@ import asyncpg
 import pytest
 from click.testing import CliRunner
 
+from blobstore.backend import Backend, ObjectName
+from records.layout import Topology
 from records.store import RecordStore
+from tests.conftest import SOAK
 from tests.fakes.data_directory import LETTER, PHOTO, Stored, delete, digest_of, in_store, ingest, make
-from tests.fakes.topologies import DURABLE, Storage, stored_in
+from tests.fakes.topologies import DURABLE, Kind, Storage, stored_in
 from tools.cli import main
 
-pytestmark = pytest.mark.parametrize("storage", DURABLE, ids=str, indirect=True)
+WITH_S3 = [Kind(Topology.SINGLE, True), *([Kind(Topology.POSTGRES, True)] if SOAK else [])]
+
+pytestmark = pytest.mark.parametrize("storage", [*DURABLE, *WITH_S3], ids=str, indirect=True)
 
 
 @pytest.fixture
@@ -32,15 +38,35 @@ def told(stored: Stored, *command: str, exit_code: int = 0) -> Any:
     return json.loads(result.stdout)
 
 
+@pytest.fixture
+def bytes_there(stored: Stored, storage: Storage) -> Iterator[Backend]:
+    """The place of the directory's bytes, behind the store's back."""
+    backend = storage.where.open(stored.data)
+    yield backend
+    backend.close()
+
+
+def name_of(stored: Stored, backend: Backend, data: bytes) -> ObjectName:
+    """The only copy of these bytes of ann's."""
+    names = (entry[0] for entry in backend.list() if isinstance(entry, tuple))
+    (name,) = (name for name in names if (name.namespace, name.digest) == (stored.ann, digest_of(data)))
+    return name
+
+
 def test_nothing_is_wrong_with_what_was_written(stored: Stored) -> None:
     assert stored.kinds("--deep", exit_code=0) == []
 
 
-def test_doctor_finds_bytes_that_changed_and_what_lies_around(stored: Stored) -> None:
-    stored.file(PHOTO).write_bytes(b"x" * len(PHOTO))
+def test_doctor_finds_bytes_that_changed_and_what_lies_around(
+    stored: Stored, bytes_there: Backend, tmp_path: Path
+) -> None:
+    name, other = name_of(stored, bytes_there, PHOTO), tmp_path / "other"
+    other.write_bytes(b"x" * len(PHOTO))
+    bytes_there.remove([name])
+    bytes_there.publish(name, other)
     (stored.data / "records").mkdir(exist_ok=True)
     (stored.data / "records" / "notes.txt").write_text("mine")
-    assert {"foreign_file"} < set(stored.kinds("--deep"))
+    assert set(stored.kinds("--deep")) == {"foreign_file", "digest_mismatch"}
 
 
 def test_usage_and_explanations_count_what_is_there(stored: Stored) -> None:
@@ -51,15 +77,17 @@ def test_usage_and_explanations_count_what_is_there(stored: Stored) -> None:
     assert sum(fact["what"] == "link" and fact["owner"] == "ann" for fact in facts) == 3
 
 
-def test_what_is_deleted_is_collected_once_nobody_holds_it(stored: Stored, storage: Storage) -> None:
+def test_what_is_deleted_is_collected_once_nobody_holds_it(
+    stored: Stored, storage: Storage, bytes_there: Backend
+) -> None:
     async def photo_goes(store: RecordStore) -> None:
         await delete(store, await store.access.owner("ann"), "2", "photos")
 
     in_store(stored.data, photo_goes, storage=storage)
-    file = stored.file(PHOTO)
+    name = name_of(stored, bytes_there, PHOTO)
     assert stored.run("gc", "--grace", "0").exit_code == 0
-    assert not file.exists()
-    assert stored.file(LETTER).exists()
+    assert bytes_there.left([name]) == []
+    assert name_of(stored, bytes_there, LETTER)
     assert stored.kinds("--deep", exit_code=0) == []
 
 
@@ -74,7 +102,7 @@ def test_what_is_deleted_is_collected_once_nobody_holds_it(stored: Stored, stora
     ids=["owner", "connector", "stream", "record"],
 )
 def test_an_erasure_leaves_no_trace_and_a_receipt_that_is_genuine(
-    stored: Stored, tmp_path: Path, scope: tuple[str, ...]
+    stored: Stored, bytes_there: Backend, tmp_path: Path, scope: tuple[str, ...]
 ) -> None:
     [preview] = told(stored, "erase", "--owner", "ann", *scope, "--preview")
     [report] = told(stored, "erase", "--owner", "ann", *scope)
@@ -90,6 +118,10 @@ def test_an_erasure_leaves_no_trace_and_a_receipt_that_is_genuine(
     verified = CliRunner().invoke(main, ["receipt", "verify", str(receipt)])
     assert verified.exit_code == 0, verified.output
     assert stored.kinds("--deep", exit_code=0) == []
+    gone = {LETTER, PHOTO} if scope[2:] == () else set()
+    assert not {digest_of(data) for data in gone} & {
+        entry[0].digest for entry in bytes_there.list() if isinstance(entry, tuple) and entry[0].namespace == stored.ann
+    }
     assert [row for row in told(stored, "usage") if row["owner"] == "bob" and row["stream"] == "documents"]
 
 
@@ -127,11 +159,15 @@ def test_a_backup_is_restored_elsewhere_and_nothing_is_restored_over_something(
 ) -> None:
     assert stored.run("backup", str(tmp_path / "backup")).exit_code == 0
     restored = Stored(tmp_path / "restored", stored.ann)
-    command = ["restore", str(tmp_path / "backup"), "--ledger", str(stored.data / "erasures.ledger")]
-    with stored_in(storage.topology, request) as elsewhere:
+    ledger = ["--ledger", str(stored.data / "erasures.ledger")] if storage.where.is_files else []  # or in the bucket
+    command = ["restore", str(tmp_path / "backup"), *ledger]
+    with stored_in(Kind(storage.topology, not storage.where.is_files), request) as elsewhere:
         if storage.database_url is not None:
-            assert "--database-url" in restored.run(*command).output
-            assert "not empty" in restored.run(*command, "--database-url", storage.database_url).output
+            assert "--database-url" in restored.run(*command, *elsewhere.options[4:]).output
+            over = Storage(storage.topology, storage.database_url, elsewhere.where)
+            assert "not empty" in restored.run(*command, *over.options[2:]).output
+        if not storage.where.is_files:
+            assert f"were in {storage.where.location}" in restored.run(*command).output
         result = restored.run(*command, *elsewhere.options[2:])
         assert result.exit_code == 0, result.output
         assert restored.kinds("--deep", exit_code=0) == []

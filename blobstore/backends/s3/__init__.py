@@ -99,6 +99,10 @@ class S3Backend:
     def remove(self, names: Sequence[ObjectName]) -> None:
         self._remover.remove({self._place.key_of(name) for name in names})
 
+    def left(self, names: Sequence[ObjectName]) -> list[ObjectName]:
+        keys = {self._place.key_of(name): name for name in names}
+        return [keys[key] for key in self._remover.left(list(keys))]
+
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         """What was begun in parts and not finished counts as well, with no bytes."""
         seen = ""  # versions of one key follow each other

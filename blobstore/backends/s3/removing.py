@@ -30,6 +30,13 @@ class Remover:
         for start in range(0, len(wanted), BATCH):
             self._remove(wanted[start : start + BATCH])
 
+    def left(self, keys: Sequence[str]) -> list[str]:
+        """Those of which anything is there: an object, a version, the mark of a deletion, an unfinished upload."""
+        if not keys:
+            return []
+        unfinished = {key for key, _ in self.uploads(os.path.commonpath(keys))}
+        return [key for key in keys if key in unfinished or self._versions.there(key)]
+
     def uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
         """(key, id) of every upload in parts that was begun and not finished, of keys that begin so."""
         with translated("listing unfinished uploads"):

@@ -42,6 +42,14 @@ class Versions:
         """What has to be deleted for the key to be gone: each version, and each mark of a deletion."""
         return [{"Key": key, "VersionId": row["VersionId"]} for row in self.below(key) if row["Key"] == key]
 
+    def there(self, key: str) -> bool:
+        """Whether the key has an object or, where versions are kept, any of these."""
+        if self.kept:
+            return bool(self.of(key))
+        with translated("looking at an object"):
+            found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
+        return any(row["Key"] == key for row in found.get("Contents", ()))
+
     def below(self, prefix: str) -> Iterator[dict[str, Any]]:
         """All versions and marks of keys that begin so; those of one key follow each other."""
         with translated("listing versions"):

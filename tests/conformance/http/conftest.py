@@ -15,7 +15,7 @@ import pytest
 from tests.conformance.http import document
 from tests.conformance.http.api import Answer, Api, Connector, fresh_name
 from tests.conformance.http.own_server import Target, serving
-from tests.fakes.topologies import stored_in, topologies
+from tests.fakes.topologies import kinds, stored_in
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test once for each topology; but for `single` a seeded sample of them, where sizes are not full."""
     if "target" in metafunc.fixturenames and not metafunc.config.getoption("--base-url", default=None):
         test = metafunc.definition.nodeid
-        metafunc.parametrize("target", topologies(test), ids=str, indirect=True, scope="session")
+        metafunc.parametrize("target", kinds(test), ids=str, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return
     with (
         stored_in(request.param, request) as storage,
-        serving(tmp_path_factory.mktemp("served"), storage.topology, storage.database_url) as own,
+        serving(tmp_path_factory.mktemp("served"), storage) as own,
     ):
         yield own
 

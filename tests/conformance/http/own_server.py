@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from records.layout import Topology
-from records.store import RecordStore
 from server.app import make_app
 from server.config import Config
 from server.run import listening
+from tests.fakes.topologies import IN_FILES, Storage
 
 
 @dataclass
@@ -27,9 +26,7 @@ class Target:
 
 
 @contextmanager
-def serving(
-    directory: Path, topology: Topology = Topology.SINGLE, database_url: str | None = None, **options: Any
-) -> Iterator[Target]:
+def serving(directory: Path, storage: Storage = IN_FILES, **options: Any) -> Iterator[Target]:
     """Serve a directory on a free port for the length of the block; other options are those of `Config`."""
     stop = asyncio.Event()
     loop: Future[asyncio.AbstractEventLoop] = Future()
@@ -38,7 +35,7 @@ def serving(
     async def run() -> None:
         loop.set_result(asyncio.get_running_loop())
         try:
-            async with _served(directory, topology, database_url, options) as served:
+            async with _served(directory, storage, options) as served:
                 target.set_result(served)
                 await stop.wait()
         except Exception as error:
@@ -54,11 +51,9 @@ def serving(
 
 
 @asynccontextmanager
-async def _served(
-    directory: Path, topology: Topology, database_url: str | None, options: dict[str, Any]
-) -> AsyncIterator[Target]:
+async def _served(directory: Path, storage: Storage, options: dict[str, Any]) -> AsyncIterator[Target]:
+    store = await storage.open(directory)
     config = Config(port=0, **options)
-    store = await RecordStore.open(directory, topology=topology, database_url=database_url, where=config.where)
     try:
         tokens = [await store.access.create_owner_token(subject, None) for subject in ("ada", "bob")]
         async with listening(make_app(store, config), config) as url:
