@@ -41,7 +41,7 @@ class S3Backend:
         self._publisher = Publisher(bucket, options, conditional=abilities.conditional)
         self._remover = Remover(bucket)
         self._readers: weakref.WeakSet[S3Reader] = weakref.WeakSet()
-        self._notes = S3Notes(bucket.client, place, options, exclusive=abilities.conditional)
+        self._notes = S3Notes(bucket.client, place, options, exclusive=abilities.exclusive)
 
     @classmethod
     def connect(cls, place: Place, access: Access, options: Mapping[str, str] | None = None) -> Self:

@@ -19,14 +19,15 @@ _BYTES = bytes(range(256)) * 4
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """`conditional`: a key that is taken is not given again."""
+    """`conditional`: a key that is taken is not given again. `exclusive`: nor to two who ask at the same moment."""
 
     conditional: bool
+    exclusive: bool
 
     @property
     def lacks(self) -> tuple[str, ...]:
         """What the operator should know of this store, in words."""
-        if self.conditional:
+        if self.exclusive:
             return ()
         return (
             "this store of S3 does not keep to `If-None-Match: *`: of two new stores that are given one prefix at the"
@@ -59,12 +60,13 @@ class _Test:
             self._require("list objects", self._is_listed)
             self._require("take an object in parts, and list it while it is unfinished", self._takes_parts)
             conditional = self._refuses_a_second()
+            exclusive = conditional and not self._is_swift()
         except BaseException:
             with suppress(BlobError):
                 self._delete()
             raise
         self._require("delete objects", self._delete)
-        return Abilities(conditional)
+        return Abilities(conditional, exclusive)
 
     def _require(self, what: str, ability: Callable[[], bool]) -> None:
         with translated(f"self-test: {what}"):
@@ -104,6 +106,11 @@ class _Test:
                     raise
                 return code_of(error) in PRESENT
         return False
+
+    def _is_swift(self) -> bool:
+        """OpenStack's Swift looks whether a key is taken, and then writes: of eight at once several may win."""
+        answer = self._client.head_object(**self._where)
+        return "x-openstack-request-id" in answer["ResponseMetadata"]["HTTPHeaders"]
 
     def _delete(self) -> bool:
         self._remover.remove([self._where["Key"], self._of_parts["Key"]])

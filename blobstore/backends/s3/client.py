@@ -63,6 +63,7 @@ def connect(access: Access, connections: int, gate: Gate | None = None) -> Clien
                 max_pool_connections=connections,
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
+                ignore_configured_endpoint_urls=True,  # what answers is where the operator said, and no other
                 retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
                 request_checksum_calculation=checksums,
                 response_checksum_validation=checksums,

@@ -45,7 +45,7 @@ class Publisher:
             descriptor = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             size = os.fstat(descriptor).st_size
-            if (size >= PART or not self._condition) and self.size(key) is not None:
+            if (size >= PART or not self._condition) and self._look(key) is not None:
                 raise FileExistsError(key)
             # Whose the object is that a repeated request finds in its place: ours, or another's.
             publication = secrets.token_hex(16)
@@ -106,19 +106,25 @@ class Publisher:
 
         Raises `FileExistsError` where it is another's, `StorageUnavailable` where there is none.
         """
-        head = self._head(key)
+        head = self._look(key)
         if head is None:
             raise StorageUnavailable(f"S3 did not store an object: {code_of(error)}") from error
         if head["Metadata"].get(_PUBLICATION) != publication:
             raise FileExistsError(key) from error
 
-    def _head(self, key: str) -> Any:
-        with translated("looking at an object", ABSENT):
+    def _look(self, key: str) -> Any:
+        with translated("looking at an object"):
             try:
                 return self._client.head_object(Bucket=self._bucket, Key=key)
             except ClientError as error:
                 if code_of(error) not in ABSENT:
                     raise
+        return None
+
+    def _head(self, key: str) -> Any:
+        head = self._look(key)
+        if head is not None:
+            return head
         # The same answer comes where there is no bucket, and that must never look like an empty one.
         with translated("looking at the bucket", ABSENT):
             try:
