@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from records.layout import Topology
 from tests.fakes import scratch
@@ -26,6 +27,8 @@ from tests.fakes.warm import forking
 T = TypeVar("T")
 
 scratch.settle()
+settings.register_profile("no clocks", deadline=None)  # a slow machine is no mistake
+settings.load_profile("no clocks")
 
 SOAK = bool(os.environ.get("BLOBSTORE_SOAK"))
 SEED = int(os.environ.get("BLOBSTORE_SEED") or secrets.randbits(32))

@@ -97,9 +97,17 @@ def test_every_flipped_bit_is_refused(position: Position) -> None:
         refused(characters.decode())
 
 
-@pytest.mark.parametrize("cut", [0, 1, 11, 12, 13, 28, -1, -2, -3, -4])
-def test_a_cut_token_is_refused(cut: int) -> None:
-    refused(cursor.seal(KEY, BINDING, POSITION)[:cut])
+def test_no_part_of_a_token_is_one() -> None:
+    token = cursor.seal(KEY, BINDING, POSITION)
+    for cut in range(1, len(token) + 1):
+        refused(token[:-cut])
+        refused(token[cut:])
+
+
+def test_two_tokens_cannot_be_spliced() -> None:
+    one, other = cursor.seal(KEY, BINDING, POSITION), cursor.seal(KEY, BINDING, POSITION)
+    for splice in {one[:cut] + other[cut:] for cut in range(len(one))} - {one, other}:
+        refused(splice)
 
 
 @pytest.mark.parametrize("extra", ["=", "A", "AAAA", "\n", " ", "é", "\0", "+", "/"])

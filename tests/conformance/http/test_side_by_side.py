@@ -14,6 +14,8 @@ import pytest
 from tests.conformance.http.api import Answer, Connector, deletion, note
 
 PIECES = 20
+SAMPLE = 4
+"""Pieces where sizes are not full: 3 MB, many times what is on its way between a client and a server."""
 LINES = 400
 
 Beside = Callable[[int], Awaitable[Answer]]
@@ -24,25 +26,32 @@ def piece(n: int) -> bytes:
     return b"".join(json.dumps(note(f"{n:02}-{m:03}", text="x" * 2_000)).encode() + b"\n" for m in range(LINES))
 
 
-async def ingest_beside(connector: Connector, stream: str, beside: Beside) -> int:
-    """Ingest 8,000 lines of 2 kB; after each piece another request must be answered before the next piece goes out.
+@pytest.fixture
+def pieces(sized: Callable[[int, int], int]) -> int:
+    """Of how many pieces a long ingest is."""
+    return sized(SAMPLE, PIECES)
+
+
+async def ingest_beside(connector: Connector, pieces: int, beside: Beside) -> int:
+    """Ingest lines of 2 kB; after each piece another request must be answered before the next piece goes out.
 
     Gives the one status that they were answered with.
     """
     statuses: set[int] = set()
 
-    async def pieces() -> AsyncIterator[bytes]:
-        for n in range(PIECES):
+    async def sent() -> AsyncIterator[bytes]:
+        for n in range(pieces):
             yield piece(n)
             statuses.add((await beside(n)).status)
 
-    answer = await connector.send(stream, pieces())
-    assert answer.json["records_accepted"] == PIECES * LINES
+    answer = await connector.send("notes", sent())
+    assert answer.json["records_accepted"] == pieces * LINES
     (status,) = statuses
     return status
 
 
-async def test_a_large_ingest_holds_up_no_other_read(connector: Connector) -> None:
+@pytest.mark.long
+async def test_a_large_ingest_holds_up_no_other_read(connector: Connector, pieces: int) -> None:
     await connector.put("log", note("a"))
 
     async def beside(n: int) -> Answer:
@@ -50,25 +59,27 @@ async def test_a_large_ingest_holds_up_no_other_read(connector: Connector) -> No
         await connector.api.get("/v1/streams")
         return await connector.page("notes")
 
-    assert await ingest_beside(connector, "notes", beside) == 200
+    assert await ingest_beside(connector, pieces, beside) == 200
 
 
-async def test_a_large_ingest_holds_up_no_other_write_of_its_connection(connector: Connector) -> None:
+@pytest.mark.long
+async def test_a_large_ingest_holds_up_no_other_write_of_its_connection(connector: Connector, pieces: int) -> None:
     async def beside(n: int) -> Answer:
         return await connector.ingest("log", note(f"{n}"))
 
-    assert await ingest_beside(connector, "notes", beside) == 200
-    assert len((await connector.page("log", limit=100)).data) == PIECES
+    assert await ingest_beside(connector, pieces, beside) == 200
+    assert len((await connector.page("log", limit=100)).data) == pieces
 
 
-async def test_an_upload_is_not_held_up_by_an_ingest_of_its_connection(connector: Connector) -> None:
+@pytest.mark.long
+async def test_an_upload_is_not_held_up_by_an_ingest_of_its_connection(connector: Connector, pieces: int) -> None:
     await connector.put("notes", note("first"))
 
     async def beside(n: int) -> Answer:
         ref = await connector.upload(f"{n:02}-000", secrets.token_bytes(100_000))
         return await connector.api.get(f"/v1/blobs/{ref['blob_id']}")
 
-    assert await ingest_beside(connector, "notes", beside) == 200
+    assert await ingest_beside(connector, pieces, beside) == 200
 
 
 async def test_an_upload_that_takes_its_time_holds_up_nothing(connector: Connector) -> None:
