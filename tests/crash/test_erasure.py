@@ -1,11 +1,7 @@
 """kill -9 while an erasure runs: whoever finishes it tells what the preview promised, and how often it was cut off."""
 
 import asyncio
-import os
 import random
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +13,7 @@ from records.erasure import receipts
 from records.erasure.report import Preview
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, ingest, upload
+from tests.fakes.warm import launch
 
 RECORDS = 40
 ERASE = """
@@ -54,28 +51,25 @@ async def fill(data: Path) -> tuple[Owner, Preview]:
     return owner, preview
 
 
-def run_and_kill(data: Path, owner: Owner, after: float) -> bool:
-    """Whether the process was killed before it had done its work."""
-    command = [sys.executable, "-c", ERASE, str(data), owner.id]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"open\n"
-        try:
-            return process.wait(after) != 0
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            return True
+def run_and_kill(forks: Path, data: Path, owner: Owner, after: float) -> None:
+    """Let it erase for so many seconds, or until it has done its work."""
+    process = launch(forks, "-c", ERASE, data, owner.id)
+    assert process.out.readline() == "open\n"
+    try:
+        assert process.wait(after) == 0
+    except TimeoutError:
+        process.killed()
 
 
 @pytest.mark.long
 async def test_an_erasure_that_is_killed_again_and_again_tells_what_its_preview_promised(
-    tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+    tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     for turn in range(sized(2, 40)):
         data = tmp_path / str(turn)
         owner, preview = await fill(data)
         for _ in range(3):
-            await asyncio.to_thread(run_and_kill, data, owner, rng.uniform(0.0, 0.5))
+            await asyncio.to_thread(run_and_kill, forks, data, owner, rng.uniform(0.0, 0.5))
         store = await RecordStore.open(data)
         begun = await store.central.erasures(owner.id, None, 10)
         if not begun:  # every time it was killed before it began

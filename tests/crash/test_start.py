@@ -13,7 +13,7 @@ from tests.crash.acknowledged import Acknowledged, Content, Place, mark
 from tests.crash.fleet import Fleet
 from tests.crash.look import Look, clients, leftovers, nothing_is_left
 from tests.crash.workers import Client, OneServer, Worker
-from tests.fakes.topologies import DURABLE, Storage
+from tests.fakes.topologies import DURABLE, Storage, one_of
 
 OWNER = "start"
 PROCESSES, IMPORTERS = 16, 16
@@ -27,7 +27,7 @@ async def all_serve(fleet: Fleet, servers: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("storage", DURABLE, ids=str, indirect=True)
+@pytest.mark.parametrize("storage", one_of(DURABLE, "start"), ids=str, indirect=True)
 async def test_sixteen_processes_start_at_once_on_a_directory_that_is_not_there_and_sixteen_importers_at_once(
     tmp_path: Path, forks: Path, rng: random.Random, storage: Storage, sized: Callable[[int, int], int]
 ) -> None:

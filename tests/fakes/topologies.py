@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,6 +108,13 @@ def kinds(test: str) -> list[Kind]:
     chance = {each: random.Random(f"{seed}/{test}/{each}").random() for each in KINDS}
     share = {each: S3_SHARE if each.in_s3 else SHARE for each in KINDS} | {Kind(Topology.SINGLE): 1.0}
     return [each for each in KINDS if chance[each] < share[each]]
+
+
+def one_of(topologies: Sequence[Topology], test: str) -> Sequence[Topology]:
+    """The one in which a long test runs this time, as the seed says; with full sizes all of them."""
+    if os.environ.get("BLOBSTORE_SOAK"):
+        return topologies
+    return [random.Random(f"{os.environ['BLOBSTORE_SEED']}/{test}").choice(topologies)]
 
 
 def _run(work: "Coroutine[object, object, str | None]") -> str:

@@ -4,6 +4,8 @@ To load the program takes most of a second; a test that kills hundreds of proces
 of power cuts, would wait for little else. What is forked is a process like any other: its memory, files and locks are
 its own, and `kill -9` ends it as it ends any.
 
+Where a module is asked for, `-c` stands for a program whose text is the first argument.
+
 Run with `--listen SOCKET` this is the process that forks. With `--ask SOCKET MODULE [ARGUMENT...]` it is a command that
 has the module run there, with its own environment, and ends as the module does; it loads nothing by itself.
 """
@@ -32,6 +34,7 @@ LOADED = (
         "tools.topology",
     ),
     *("aiohttp", "tests.crash.look", "tests.fakes.stores"),
+    *("asyncpg", "blobstore.catalogues.postgres", "records.centrals.postgres", "records.engines.postgres", "tools.cli"),
 )
 
 
@@ -42,10 +45,23 @@ class Forked:
         self._connection = connection
         self.pid = int(self._line())
         self.running = True
+        self._code = 0
 
-    def wait(self) -> int:
-        """Its exit code once it has ended; negative is the signal that ended it."""
-        return int(self._line())
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code once it has ended; negative is the signal that ended it. Raises `TimeoutError`."""
+        if self.running:
+            self._connection.settimeout(timeout)
+            self._code = int(self._line())
+            self._connection.close()
+            self.running = False
+        return self._code
+
+    def kill(self) -> None:
+        """End it with no notice; harmless where it has ended."""
+        import signal
+
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     async def ended(self) -> int:
         """As `wait`, for one of many tasks."""
@@ -67,15 +83,52 @@ class Forked:
         return line
 
 
+class Started(Forked):
+    """One whose output is read here; its errors go where ours go."""
+
+    def __init__(self, connection: socket.socket, out: int) -> None:
+        super().__init__(connection)
+        self.out = os.fdopen(out)
+
+    def end(self) -> str:
+        """The rest of what it printed, once it has ended well."""
+        with self.out:
+            printed = self.out.read()
+        code = self.wait()
+        assert code == 0, f"it ended with {code}"
+        return printed
+
+    def killed(self) -> str:
+        """Kill it; the rest of what it printed."""
+        self.kill()
+        with self.out:
+            printed = self.out.read()
+        self.wait()
+        return printed
+
+
 def fork(listening: Path, module: str, arguments: Sequence[str], out: int, err: int) -> Forked:
     """Have `python -m module arguments...` run in a fork, with these descriptors as its standard output and error."""
+    return Forked(_asked(listening, module, arguments, out, err))
+
+
+def launch(listening: Path, module: str, *arguments: object) -> Started:
+    """Have it run in a fork, as `fork` does."""
+    reading, writing = os.pipe()
+    try:
+        return Started(_asked(listening, module, [str(each) for each in arguments], writing, 2), reading)
+    finally:
+        os.close(writing)
+
+
+def _asked(listening: Path, module: str, arguments: Sequence[str], out: int, err: int) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(str(listening))
     request = json.dumps({"module": module, "arguments": list(arguments), "environment": dict(os.environ)}).encode()
     passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [out, err]))]
     connection.sendmsg([len(request).to_bytes(4)], passed)
     connection.sendall(request)
-    return Forked(connection)
+    return connection
 
 
 @contextmanager
@@ -188,7 +241,10 @@ def _become(request: Mapping[str, object], descriptors: Sequence[int]) -> None:
         os.environ.clear()
         os.environ.update(request["environment"])
         sys.argv = [request["module"], *request["arguments"]]
-        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+        if request["module"] == "-c":
+            exec(sys.argv.pop(1), {"__name__": "__main__"})
+        else:
+            runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code
         if isinstance(code, str):

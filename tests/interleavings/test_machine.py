@@ -20,7 +20,7 @@ def test_no_interleaving_loses_or_leaks(
     template: Directory, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     done = runs = 0
-    while done < sized(8_000, STEPS):
+    while done < sized(4_000, STEPS):
         seed = rng.getrandbits(32)
         try:
             done += run(template, seed)

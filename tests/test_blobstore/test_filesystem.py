@@ -3,8 +3,6 @@
 import errno
 import os
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ from blobstore.backends.filesystem import FilesystemBackend
 from blobstore.digest import Digest
 from blobstore.errors import BlobNotFound, StorageUnavailable
 from tests.conformance.backend_suite import digest_of, listed, name_of, read_all
+from tests.fakes.warm import launch
 
 HEX = "abcd" + "0" * 60
 NAME = ObjectName("owner1", Digest(HEX), "1" * 32)
@@ -308,13 +307,12 @@ for number in range(rounds):
 
 
 def test_processes_that_publish_and_remove_in_one_folder_never_lose_each_others_folder(
-    root: Path, sized: Callable[[int, int], int]
+    root: Path, forks: Path, sized: Callable[[int, int], int]
 ) -> None:
     """Each removal leaves the fan-out folder empty for a moment: it goes while others are about to publish in it."""
     FilesystemBackend(root)
-    command = [sys.executable, "-c", WORKER, str(root)]
-    workers = [subprocess.Popen([*command, str(number), str(sized(150, 5000))]) for number in range(3)]
-    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    workers = [launch(forks, "-c", WORKER, root, number, sized(150, 5000)) for number in range(3)]
+    assert [worker.end() for worker in workers] == ["", "", ""]
     assert list(root.iterdir()) == []
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +17,7 @@ from blobstore.postgres.groups import Groups
 from blobstore.postgres.outbox import NUMBERING, OUTBOX, number
 from tests.fakes.postgres import USER, Cluster
 from tests.fakes.postgres_proxy import Proxy
+from tests.fakes.warm import launch
 
 COUNTER = Step("counter", "CREATE TABLE s.counter (n INT NOT NULL); INSERT INTO s.counter VALUES (0)")
 COLOUR = Step("colour", "ALTER TABLE s.counter ADD COLUMN colour TEXT", additive=True)
@@ -453,15 +453,9 @@ class TestMigrations:
         assert await other.fetchval("SELECT b FROM s.t") == b"\0"
         await other.close()
 
-    async def test_sixteen_processes_at_once_make_one_schema(self, database_url: str) -> None:
-        processes = [
-            await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", ONE_OF_MANY, database_url), stdin=asyncio.subprocess.PIPE
-            )
-            for _ in range(16)
-        ]
-        await asyncio.gather(*(each.communicate(b"") for each in processes))
-        assert [each.returncode for each in processes] == [0] * 16
+    async def test_sixteen_processes_at_once_make_one_schema(self, database_url: str, forks: Path) -> None:
+        processes = [launch(forks, "-c", ONE_OF_MANY, database_url) for _ in range(16)]
+        await asyncio.gather(*(asyncio.to_thread(each.end) for each in processes))
         database = await Database.open(database_url)
         assert await database.fetchval(LOOK) == 16
         await database.close()

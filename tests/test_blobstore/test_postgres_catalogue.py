@@ -3,8 +3,8 @@
 import asyncio
 import json
 import random
-import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from tests.conformance.catalogue_values import (
     upload,
 )
 from tests.fakes.postgres import Cluster
+from tests.fakes.warm import launch
 
 PROCESSES = 4
 
@@ -129,16 +130,13 @@ async def test_holds_and_releases_at_once_keep_the_blob_or_refuse_the_hold(
 
 
 async def test_several_processes_on_one_database_lose_nothing(
-    catalogue: PostgresCatalogue, database_url: str, sized: Callable[[int, int], int]
+    catalogue: PostgresCatalogue, database_url: str, forks: Path, sized: Callable[[int, int], int]
 ) -> None:
     steps = sized(15, 500)
     processes = [
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.fakes.catalogue_worker", database_url, str(number), str(steps))
-        )
-        for number in range(PROCESSES)
+        launch(forks, "tests.fakes.catalogue_worker", database_url, number, steps) for number in range(PROCESSES)
     ]
-    waiting = asyncio.gather(*(each.wait() for each in processes))
+    waiting = asyncio.gather(*(asyncio.to_thread(each.end) for each in processes))
     drained: list[int] = []
     while True:
         over = waiting.done()
@@ -147,7 +145,7 @@ async def test_several_processes_on_one_database_lose_nothing(
         await catalogue.drained(drained[-1] if drained else 0)
         if over and not events:
             break
-    assert await waiting == [0] * PROCESSES
+    await waiting
     assert drained == list(range(1, PROCESSES * steps + 1))
     assert await catalogue.recount(repair=False) == []
     assert await catalogue.leases() == []

@@ -4,9 +4,6 @@ import asyncio
 import gc
 import os
 import random
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from blobstore.errors import (
 from blobstore.store import BlobStore, Expected, Slot
 from blobstore.upload import BUFFER
 from tests.fakes.stores import OWNER, SLOT, chunks, collect, content_of, nothing_is_left, put, read_all
+from tests.fakes.warm import launch
 
 # -- in and out --------------------------------------------------------------------------------------------------------
 
@@ -226,19 +224,14 @@ asyncio.run(main())
 
 @pytest.mark.long
 async def test_a_process_killed_in_mid_upload_keeps_what_it_acknowledged_and_leaves_only_debris_that_is_found(
-    tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+    tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     acknowledged: set[str] = set()
     for _ in range(sized(3, 60)):
-        sender = subprocess.Popen(
-            [sys.executable, "-c", SENDER, str(tmp_path / "data"), str(rng.random())], stdout=subprocess.PIPE, text=True
-        )
-        assert sender.stdout is not None
-        acknowledged.add(sender.stdout.readline().strip())
+        sender = launch(forks, "-c", SENDER, tmp_path / "data", rng.random())
+        acknowledged.add(sender.out.readline().strip())
         await asyncio.sleep(rng.random() * 0.3)
-        os.kill(sender.pid, signal.SIGKILL)
-        acknowledged |= {line.strip() for line in sender.stdout if line.endswith("\n")}
-        sender.wait()
+        acknowledged |= {line.strip() for line in sender.killed().splitlines(True) if line.endswith("\n")}
 
         store = await BlobStore.open(tmp_path / "data")
         for digest in acknowledged:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from records.centrals.sqlite.chain import noted_sql
 from records.consent import tokens
 from tests.conformance.central_suite import CentralSuite
 from tests.conformance.central_values import EVENT, T1, T2, added, granted, job_of, registered
+from tests.fakes.warm import launch
 
 
 class TestMemoryCentral(CentralSuite):
@@ -175,18 +174,12 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
 
 
-async def test_processes_that_start_and_append_at_once_give_one_chain_with_each_event_once(tmp_path: Path) -> None:
+async def test_processes_that_start_and_append_at_once_give_one_chain_with_each_event_once(
+    tmp_path: Path, forks: Path
+) -> None:
     path, rounds, names = tmp_path / "central.db", 40, ["p1", "p2", "p3"]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(path), name, str(rounds)],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-        )
-        for name in names
-    ]
-    answers = [json.loads(await asyncio.to_thread(lambda each=each: each.communicate()[0])) for each in processes]
-    assert [each.returncode for each in processes] == [0] * len(names)
+    processes = [launch(forks, "-c", PROCESS, path, name, rounds) for name in names]
+    answers = [json.loads(await asyncio.to_thread(each.end)) for each in processes]
 
     central = await SqliteCentral.open(path)
     assert {tuple(answer) for answer in answers} == {(answers[0][0], answers[0][1])}
@@ -221,14 +214,11 @@ asyncio.run(main(sys.argv[1]))
 
 
 @pytest.mark.parametrize("lines", [1, 2, 30])
-async def test_what_was_appended_survives_a_kill(tmp_path: Path, lines: int) -> None:
+async def test_what_was_appended_survives_a_kill(tmp_path: Path, forks: Path, lines: int) -> None:
     path = tmp_path / "central.db"
-    command = [sys.executable, "-c", KILLED, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
-        assert process.stdout is not None
-        told = [process.stdout.readline().decode().strip() for _ in range(lines)]
-        process.kill()
-        told += process.stdout.read().decode().split()
+    process = launch(forks, "-c", KILLED, path)
+    told = [process.out.readline().strip() for _ in range(lines)]
+    told += process.killed().split()
 
     central = await SqliteCentral.open(path)
     events = await central.spine(told[0], 0, 100_000)

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import random
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from tests.conformance.central_suite import CentralSuite
 from tests.conformance.central_values import EVENT, T1, T2, added, granted, job_of, registered
 from tests.fakes.postgres import Cluster
 from tests.fakes.postgres_proxy import Proxy
+from tests.fakes.warm import launch
 
 
 @pytest.fixture
@@ -223,19 +222,11 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 
 
 async def test_processes_that_start_and_append_at_once_give_one_chain_with_each_event_once(
-    database_url: str, sized: Callable[[int, int], int]
+    database_url: str, forks: Path, sized: Callable[[int, int], int]
 ) -> None:
-    rounds, names = sized(15, 60), [f"p{number}" for number in range(16)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, database_url, name, str(rounds)],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-        )
-        for name in names
-    ]
-    answers = [json.loads(await asyncio.to_thread(lambda each=each: each.communicate()[0])) for each in processes]
-    assert [each.returncode for each in processes] == [0] * len(names)
+    rounds, names = sized(10, 60), [f"p{number}" for number in range(16)]
+    processes = [launch(forks, "-c", PROCESS, database_url, name, rounds) for name in names]
+    answers = [json.loads(await asyncio.to_thread(each.end)) for each in processes]
 
     database = await Database.open(database_url)
     central = await PostgresCentral.open(database)
@@ -293,13 +284,10 @@ async def test_a_note_whose_connection_was_cut_is_chained_once(
 
 
 @pytest.mark.parametrize("lines", [1, 2, 31])
-async def test_what_was_appended_survives_a_kill(database_url: str, lines: int) -> None:
-    command = [sys.executable, "-c", KILLED, database_url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
-        assert process.stdout is not None
-        told = [process.stdout.readline().decode().strip() for _ in range(lines)]
-        process.kill()
-        told += process.stdout.read().decode().split()
+async def test_what_was_appended_survives_a_kill(database_url: str, forks: Path, lines: int) -> None:
+    process = launch(forks, "-c", KILLED, database_url)
+    told = [process.out.readline().strip() for _ in range(lines)]
+    told += process.killed().split()
 
     database = await Database.open(database_url)
     central = await PostgresCentral.open(database)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -19,6 +18,7 @@ from records.engines.postgres import PostgresEngines, walk
 from records.model import Order, OutboxEvent, Partition, Target
 from records.reading.paging import position
 from tests.conformance.engine_values import MESSAGES, SLACK, T1, T2, USERS, apply, delete, digest_of, link_of, put
+from tests.fakes.warm import launch
 from tests.test_records.test_sqlite_engine import CALLS, everything
 
 ROOT = Path(__file__).parents[2]
@@ -302,17 +302,14 @@ asyncio.run(main(sys.argv[1], int(sys.argv[3])))
 """
 
 
-async def hammer(url: str, name: str, rounds: int) -> tuple[list[Any], list[str]]:
-    arguments = (sys.executable, "-c", PROCESS, url, name, str(rounds))
-    process = await asyncio.create_subprocess_exec(*arguments, stdout=-1, stderr=-1, cwd=ROOT)
-    out, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    changes, events = json.loads(out)
+async def hammer(forks: Path, url: str, name: str, rounds: int) -> tuple[list[Any], list[str]]:
+    process = launch(forks, "-c", PROCESS, url, name, rounds)
+    changes, events = json.loads(await asyncio.to_thread(process.end))
     return changes, events
 
 
 async def test_processes_that_write_at_once_lose_nothing(
-    engine: Engine, database_url: str, sized: Callable[[int, int], int]
+    engine: Engine, database_url: str, forks: Path, sized: Callable[[int, int], int]
 ) -> None:
     """Every change has its version, every event comes once and in order, no last link goes without a note."""
     drained: list[OutboxEvent] = []
@@ -322,7 +319,7 @@ async def test_processes_that_write_at_once_lose_nothing(
             drained.append(event)
             await engine.drained(event.source, event.seq)
 
-    work = [asyncio.ensure_future(hammer(database_url, f"p{n}", sized(12, 200))) for n in range(3)]
+    work = [asyncio.ensure_future(hammer(forks, database_url, f"p{n}", sized(12, 200))) for n in range(3)]
     while not all(each.done() for each in work):
         await drain()
     results = [await each for each in work]

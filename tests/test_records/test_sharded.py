@@ -1,8 +1,6 @@
 """One file per connector: what is lost with one, what is left when one is erased, and how many are open."""
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -34,6 +32,7 @@ from records.model import Order, Partition, Target
 from records.store import RecordStore
 from tests.conformance.engine_values import T2, apply, batch_of, delete, keys_of, link_of, put
 from tests.fakes.data_directory import DRAFT, LETTER, MANIFEST, PHOTO, digest_of, ingest, upload
+from tests.fakes.warm import launch
 
 ROOT = Path(__file__).parents[2]
 
@@ -582,24 +581,21 @@ asyncio.run(main(sys.argv[1]))
 
 
 async def test_writers_never_notice_that_another_process_erases_or_dies(
-    opened: Opened, sized: Callable[[int, int], int]
+    opened: Opened, forks: Path, sized: Callable[[int, int], int]
 ) -> None:
     engine = await opened.engine()
     await apply(engine, place(0), put("first"))
     version = 1
     for _ in range(sized(3, 30)):
-        with subprocess.Popen(
-            [sys.executable, "-c", ERASER, str(opened.directory)], cwd=ROOT, stdout=subprocess.PIPE
-        ) as eraser:
-            assert eraser.stdout is not None
-            await asyncio.to_thread(eraser.stdout.readline)
-            for number in range(40):
-                with suppress(Fenced):  # what it was told: it began before an erasure ended
-                    await apply(engine, place(0), put(f"key {number}"))
-                stats = (await engine.stats(place(0).connector))[place(0)]
-                assert stats.version >= version
-                version = stats.version
-            os.kill(eraser.pid, signal.SIGKILL)
+        eraser = launch(forks, "-c", ERASER, opened.directory)
+        assert await asyncio.to_thread(eraser.out.readline) == "ready\n"
+        for number in range(40):
+            with suppress(Fenced):  # what it was told: it began before an erasure ended
+                await apply(engine, place(0), put(f"key {number}"))
+            stats = (await engine.stats(place(0).connector))[place(0)]
+            assert stats.version >= version
+            version = stats.version
+        await asyncio.to_thread(eraser.killed)
     await apply(engine, place(0), put("last"))
     assert "last" in keys_of((await engine.page([place(0)], Order.ASC, None, 100)).records)
     await drain(engine)

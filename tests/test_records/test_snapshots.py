@@ -155,7 +155,7 @@ async def test_every_snapshot_of_a_busy_store_has_all_bytes_of_its_records(
     async with busy.running(), opened(data, storage) as store:
         ann = await owner_of(store, "ann")
         await store.registry.register(ann, json.dumps({**MANIFEST, "connector_id": KEPT}).encode())
-        for number in range(1, sized(6, 200) + 1):
+        for number in range(1, sized(3, 200) + 1):
             # A restore takes what was erased after the snapshot, and that is often all that might be erased.
             kept = await upload(store, ann, b"kept %d" % number, f"{number}", connector=KEPT)
             await ingest(store, ann, f"{number}", [kept], connector=KEPT)

@@ -1,8 +1,6 @@
 """What the engine on SQLite promises beyond the port: files, processes, crashes, and work that does not grow."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from tests.conformance.engine_values import (
     link_of,
     put,
 )
+from tests.fakes.warm import launch
 
 ROOT = Path(__file__).parents[2]
 
@@ -308,24 +307,9 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
 
 
-def start(directory: Path, name: str, batches: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROCESS, str(directory), name, str(batches)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-
-
-async def finish(process: subprocess.Popen[str]) -> None:
-    _, errors = await asyncio.to_thread(process.communicate)
-    assert process.returncode == 0, errors
-
-
-async def test_sixteen_processes_may_open_an_empty_directory_at_once(tmp_path: Path) -> None:
-    processes = [start(tmp_path / "new" / "records", f"p{n}", 4) for n in range(16)]
-    await asyncio.gather(*(finish(process) for process in processes))
+async def test_sixteen_processes_may_open_an_empty_directory_at_once(tmp_path: Path, forks: Path) -> None:
+    processes = [launch(forks, "-c", PROCESS, tmp_path / "new" / "records", f"p{n}", 4) for n in range(16)]
+    await asyncio.gather(*(asyncio.to_thread(process.end) for process in processes))
     engine = await SqliteEngine.open(tmp_path / "new" / "records" / "o1.db")
     stats = (await engine.stats())[MESSAGES]
     assert (stats.records, stats.version) == (16 * 4 * 20 + 1, 16 * 4 * 21)
@@ -334,9 +318,9 @@ async def test_sixteen_processes_may_open_an_empty_directory_at_once(tmp_path: P
     await engine.close()
 
 
-async def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
-    processes = [start(tmp_path, name, 60) for name in ("p", "q")]
-    await asyncio.gather(*(finish(process) for process in processes))
+async def test_processes_that_write_at_once_lose_nothing(tmp_path: Path, forks: Path) -> None:
+    processes = [launch(forks, "-c", PROCESS, tmp_path, name, 60) for name in ("p", "q")]
+    await asyncio.gather(*(asyncio.to_thread(process.end) for process in processes))
     engine = await SqliteEngine.open(tmp_path / "o1.db")
     records = await everything_in(engine)
     names = {f"{name}-{number}-{n}" for name in "pq" for number in range(60) for n in range(20)}
@@ -347,13 +331,11 @@ async def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None
     await engine.close()
 
 
-async def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_there(tmp_path: Path) -> None:
+async def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_there(tmp_path: Path, forks: Path) -> None:
     for round_number, wanted in enumerate([1, 10, 25]):
-        process = start(tmp_path, f"r{round_number}", 100_000)
-        assert process.stdout is not None
-        numbers = [int(await asyncio.to_thread(process.stdout.readline)) for _ in range(wanted)]
-        process.kill()
-        rest, _ = await asyncio.to_thread(process.communicate)
+        process = launch(forks, "-c", PROCESS, tmp_path, f"r{round_number}", 100_000)
+        numbers = [int(await asyncio.to_thread(process.out.readline)) for _ in range(wanted)]
+        rest = await asyncio.to_thread(process.killed)
         numbers += [int(line) for line in rest.split("\n")[:-1]]
 
         engine = await SqliteEngine.open(tmp_path / "o1.db")

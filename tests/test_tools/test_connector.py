@@ -5,12 +5,9 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 from click.testing import CliRunner, Result
@@ -21,6 +18,7 @@ from tests.fakes.bags import CHAT, INSTANCES, MAIL, Writer, fill, manifest
 from tests.fakes.data_directory import in_store, vandal
 from tests.fakes.detach_cut import STEPS as CUT
 from tests.fakes.topologies import DURABLE, IN_FILES, Storage
+from tests.fakes.warm import launch
 from tools.cli import main
 
 OWNER = "ann"
@@ -215,17 +213,15 @@ def test_the_audit_log_shows_what_is_about_the_connector_and_nothing_else(templa
 
 
 @pytest.mark.parametrize("storage", DURABLE, ids=str, indirect=True)
-def test_who_writes_all_the_time_while_a_connector_is_detached_loses_nothing(tmp_path: Path, storage: Storage) -> None:
+def test_who_writes_all_the_time_while_a_connector_is_detached_loses_nothing(
+    tmp_path: Path, forks: Path, storage: Storage
+) -> None:
     data, out = filled(tmp_path / "data", storage), tmp_path / "bundle"
     url = [] if storage.database_url is None else [storage.database_url]
-    command = [sys.executable, "-m", "tests.fakes.endless_writer", data, OWNER, str(storage.topology), *url]
-    acknowledged = (tmp_path / "acknowledged").open("w+")
-    with acknowledged, subprocess.Popen(command, stdout=acknowledged) as writer:
-        while len(read_again(acknowledged)) < 10 and writer.poll() is None:
-            time.sleep(0.05)
-        assert detached(data, out, *storage.options).exit_code == 0
-        assert writer.wait() == 0
-        said = read_again(acknowledged)
+    writer = launch(forks, "tests.fakes.endless_writer", data, OWNER, storage.topology, *url)
+    said = [writer.out.readline() for _ in range(10)]
+    assert detached(data, out, *storage.options).exit_code == 0
+    said = "".join([*said, writer.end()]).splitlines()
     assert attached(tmp_path / "new", out).exit_code == 0
     came = exported(tmp_path / "new", "bob")
     last = [name for name in said if name.startswith("state")][-1:]
@@ -234,30 +230,23 @@ def test_who_writes_all_the_time_while_a_connector_is_detached_loses_nothing(tmp
     assert MAIL.encode() not in exported(data, OWNER, *storage.options)
 
 
-def read_again(file: IO[str]) -> list[str]:
-    """The lines of a file that grows; the last may be half there."""
-    file.seek(0)
-    return [line.strip() for line in file if line.endswith("\n")]
-
-
 STEPS = [(step, when) for step in CUT for when in ("before", "after")]
 
 
 def test_a_detach_that_is_killed_at_any_step_is_finished(
-    template: Path, tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+    template: Path, tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     for number, step in enumerate(rng.sample(STEPS, sized(5, len(STEPS)))):
         print(*step)
         shutil.copytree(template / "data", tmp_path / str(number) / "data")
-        finished_after(step, tmp_path / str(number))
+        finished_after(step, tmp_path / str(number), forks)
 
 
-def finished_after(step: tuple[str, str], folder: Path) -> None:
+def finished_after(step: tuple[str, str], folder: Path, forks: Path) -> None:
     data, out = folder / "data", folder / "bundle"
     before = exported(data, OWNER, "--connector", MAIL)
     arguments = ["connector", "detach", "--data", data, "--owner", OWNER, "--connector", MAIL, out]
-    cut = subprocess.run([sys.executable, "-m", "tests.fakes.detach_cut", *step, *arguments])
-    assert cut.returncode == -signal.SIGKILL
+    assert launch(forks, "tests.fakes.detach_cut", *step, *arguments).wait() == -signal.SIGKILL
     if run("export", "--data", data, "--owner", OWNER, "--connector", MAIL, "-").exit_code == 0:
         more = in_store(data, _put_more)  # nobody is held off any more
         before = exported(data, OWNER, "--connector", MAIL)
@@ -287,26 +276,22 @@ def test_a_bundle_whose_connector_has_come_again_is_left_as_it_is(tmp_path: Path
 
 @pytest.mark.long
 def test_a_detach_or_attach_that_is_killed_again_and_again_is_finished_in_the_end(
-    tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+    tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     data, new = filled(tmp_path / "data"), tmp_path / "new"
     before = exported(data, OWNER, "--connector", MAIL)
-    base = [sys.executable, "-m", "tools", "connector"]
+    base = ["tools", "connector"]
     out = ["--data", data, "--owner", OWNER, "--connector", MAIL, tmp_path / "bundle"]
     commands = [[*base, "detach", *out], [*base, "attach", "--data", new, "--owner", "bob", tmp_path / "bundle"]]
-    started = time.monotonic()
-    subprocess.run([*base, "--help"], stdout=subprocess.DEVNULL, check=True)
-    start = time.monotonic() - started
     for command in commands:
         killed = 0
         for _ in range(sized(3, 50)):
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(rng.uniform(0.5, 1.5) * start)
-            process.kill()
+            process = launch(forks, *command)
+            time.sleep(rng.uniform(0.0, 0.3))
+            process.killed()
             killed += process.wait() < 0
         assert killed > 0
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        launch(forks, *command).end()
     good("gc", "--data", data, "--grace", "1s")
     assert exported(new, "bob") == before
     for each in (data, new):

@@ -1,8 +1,6 @@
 """`blobstore import`."""
 
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from records.store import RecordStore
 from tests.fakes import data_directory
 from tests.fakes.bags import files_of, fill, unpacked, zip_of
 from tests.fakes.data_directory import Stored, in_store
+from tests.fakes.warm import launch
 from tools.cli import main
 
 
@@ -92,23 +91,22 @@ def test_a_new_directory_gets_one_connector(archive: Path, tmp_path: Path) -> No
 
 @pytest.mark.long
 def test_an_import_that_is_killed_again_and_again_ends_as_if_it_never_was(
-    archive: Path, tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+    archive: Path, tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     data = tmp_path / "new"
-    command = [sys.executable, "-m", "tools", "import", "--data", data, "--owner", "bob", archive]
+    command = ("tools", "import", "--owner", "bob", archive, "--data")
     started = time.monotonic()
-    subprocess.run([*command[:5], tmp_path / "whole", *command[6:]], check=True, capture_output=True)
+    launch(forks, *command, tmp_path / "whole").end()
     length = time.monotonic() - started
     killed = 0
     for _ in range(sized(4, 100)):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = launch(forks, *command, data)
         try:
-            process.wait(rng.uniform(0.3, 1.0) * length)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            process.wait(rng.uniform(0.1, 1.0) * length)
+        except TimeoutError:
+            process.killed()
             killed += 1
-        process.wait()
-    subprocess.run(command, check=True, capture_output=True)
+    launch(forks, *command, data).end()
     assert killed > 0
     assert exported(data, "bob") == archive.read_bytes()
     assert run("gc", "--data", str(data), "--grace", "1s").exit_code == 0

@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from records.store import RecordStore
 from tests.fakes.bags import Writer, fill
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, in_store
 from tests.fakes.topologies import DURABLE, IN_FILES, Storage
+from tests.fakes.warm import launch
 from tools.cli import main
 
 OWNER = "ann"
@@ -279,7 +278,7 @@ def test_uploads_whose_records_have_not_come_wait_here_too(tmp_path: Path) -> No
 
 @pytest.mark.long
 def test_a_merge_that_is_killed_again_and_again_ends_as_if_it_never_was(
-    tmp_path: Path, rng: random.Random, sized: Callable[[int, int], int]
+    tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     async def many(store: RecordStore) -> None:
         await _filled(store)
@@ -287,20 +286,19 @@ def test_a_merge_that_is_killed_again_and_again_ends_as_if_it_never_was(
         await written(store, *(line(f"k{number}", "x" * 2000) for number in range(2000)), blobs=blobs, instance="files")
 
     in_store(tmp_path / "there", many)
-    command = [sys.executable, "-m", "tools", "merge", "--from", tmp_path / "there", "--data"]
+    command = ("tools", "merge", "--from", tmp_path / "there", "--data")
     started = time.monotonic()
-    subprocess.run([*command, tmp_path / "whole"], check=True, capture_output=True)
+    launch(forks, *command, tmp_path / "whole").end()
     length = time.monotonic() - started
     killed = 0
     for _ in range(sized(4, 100)):
-        process = subprocess.Popen([*command, tmp_path / "here"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = launch(forks, *command, tmp_path / "here")
         try:
-            process.wait(rng.uniform(0.3, 1.0) * length)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            process.wait(rng.uniform(0.1, 1.0) * length)
+        except TimeoutError:
+            process.killed()
             killed += 1
-        process.wait()
-    subprocess.run([*command, tmp_path / "here"], check=True, capture_output=True)
+    launch(forks, *command, tmp_path / "here").end()
     assert killed > 0
     assert exported(tmp_path / "here") == exported(tmp_path / "there")
     assert run("gc", "--data", tmp_path / "here", "--grace", "1s").exit_code == 0
