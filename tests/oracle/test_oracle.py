@@ -33,8 +33,9 @@ Compare = Callable[..., Outcome]
 
 
 @pytest.fixture
-def compare(tmp_path: Path, request: pytest.FixtureRequest) -> Compare:
+def compare(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Compare:
     """A run over servers of these topologies; all but the first have a fault planted."""
+    monkeypatch.setattr("server.handlers.erasures.WAIT", 600.0)  # one that is slow is no other
 
     def compared(
         topologies: Sequence[Topology | Kind], requests: int, plant: Plant = nothing, seed: int = SEED
