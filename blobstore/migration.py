@@ -14,6 +14,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from blobstore.backend import Backend, ForeignObject, ObjectName
+from blobstore.backends.places import Places
 from blobstore.backends.where import Where
 from blobstore.catalogue import Lease, Stored
 from blobstore.digest import Content
@@ -94,7 +95,10 @@ async def take_in(store: BlobStore, directory: Path, where: Where) -> Place:
             backend.close()
 
     await asyncio.to_thread(bind)
-    return await catalogue.take_in(where.location, where.options, time.time())
+    place = await catalogue.take_in(where.location, where.options, time.time())
+    if isinstance(store.backend, Places):
+        store.backend.learn(await catalogue.places())
+    return place
 
 
 class _Outcome(Enum):
@@ -219,7 +223,7 @@ class Migration:
             await self._store.ask(self._store.backend.publish, name, staged.path)
         except FileNotFoundError:
             raise LeaseLost("the blob was erased while it was copied") from None
-        await self._read_back(stored, name)
+        await self._read_back(lease, stored, name)
         if not await self._catalogue.moved(lease, time.time(), time.time() + self._keep):
             await self._give_up(name)
             return _Outcome.GONE
@@ -255,13 +259,15 @@ class Migration:
         content = await self._store.submit(staged.seal)
         return Verdict.GOOD if content == _content(stored) else Verdict.MISMATCH
 
-    async def _read_back(self, stored: Stored, name: ObjectName) -> None:
+    async def _read_back(self, lease: Lease, stored: Stored, name: ObjectName) -> None:
         copy = Stored(name, stored.sha256, stored.size, stored.state, 0.0)
         try:
             content = await rehash(self._store, copy, Pace())
         except (BlobNotFound, ContentMismatch):
             content = None
         if content != _content(stored):
+            if not await self._catalogue.leases([lease.id]):
+                raise LeaseLost("the blob was erased while its copy was read back")
             raise StorageUnavailable(f"{self._place.location} does not give back the bytes that were put there")
 
     async def _give_up(self, name: ObjectName) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
@@ -24,6 +25,7 @@ from blobstore.durable import make_folders
 from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, WrongStore
 from blobstore.mark import NAME as STORE_ID
 from blobstore.mark import mark
+from blobstore.place import Place
 from blobstore.quota import NOTHING_BESIDE, Beside
 from blobstore.reservation import Reservation
 from blobstore.space import NO_FLOOR, Floor, Space
@@ -351,9 +353,17 @@ async def _opened(directory: Path, catalogue: Catalogue, where: Where) -> Places
         next(place.id for place in known if place.location == where.location),
         home,
         known,
-        lambda: asyncio.run_coroutine_threadsafe(catalogue.places(), loop).result(),
+        partial(_ask_from_a_thread, loop, catalogue),
         lambda place: Where.of(place.location, place.options).open(directory),
     )
+
+
+def _ask_from_a_thread(loop: asyncio.AbstractEventLoop, catalogue: Catalogue) -> list[Place]:
+    """The places that the catalogue knows. Blocks: on the loop itself it would wait for ever."""
+    with suppress(RuntimeError):
+        if asyncio.get_running_loop() is loop:
+            raise AssertionError("calls of the backend block: make them in a thread")
+    return asyncio.run_coroutine_threadsafe(catalogue.places(), loop).result()
 
 
 async def _require_blobs(backend: Backend, catalogue: Catalogue) -> None:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADED = (
     *("tools.backup", "tools.restore"),
     *(
+        "tools.blobs",
         "tools.doctor",
         "tools.erase",
         "tools.gc",
@@ -33,7 +34,7 @@ LOADED = (
         "tools.token",
         "tools.topology",
     ),
-    *("aiohttp", "tests.crash.look", "tests.fakes.stores"),
+    *("aiohttp", "blobstore.backends.s3", "tests.crash.look", "tests.fakes.stores"),
     *("asyncpg", "blobstore.catalogues.postgres", "records.centrals.postgres", "records.engines.postgres", "tools.cli"),
 )
 
