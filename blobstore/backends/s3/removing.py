@@ -49,8 +49,8 @@ class Remover:
         self._give_up_uploads(keys)
         if not self._versions.kept:
             self._delete([{"Key": key} for key in keys])
-        # Also where the bucket began to keep versions only now: the deletion has just shown it.
-        if self._versions.kept:
+        # Asked after the deletion: versions may have been switched on a moment before it.
+        if self._versions.kept or self._versions.ask():
             self._delete([version for found in self._threads.map(self._versions.of, keys) for version in found])
 
     def _give_up_uploads(self, keys: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ class Versions:
     def notice(self, deletion: Mapping[str, Any]) -> None:
         """See from what a deletion did that versions are kept now: it left marks instead of deleting.
 
-        The bucket itself may say so only a quarter of an hour after they were switched on.
+        Amazon's buckets may say so only a quarter of an hour after they were switched on; Swift's deletions never do.
         """
         if any(each.get("DeleteMarker") and not each.get("VersionId") for each in deletion.get("Deleted", ())):
             self.kept = True
