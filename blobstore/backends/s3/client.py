@@ -20,8 +20,8 @@ __all__ = ["ABSENT", "PRESENT", "Access", "Client", "code_of", "connect", "trans
 Client = Any
 """boto3 makes its clients' classes when it runs: no type of theirs is known before."""
 
-CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5.0, 20.0, 3
-"""A store that takes connections and answers nothing holds a call for a minute."""
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5.0, 30.0, 3
+"""A store that takes connections and answers nothing holds a call for a minute: see `gate.PATIENCE_SECONDS`."""
 
 DELETION_SECONDS = 60.0
 """A thousand objects may take some stores so long."""

@@ -10,7 +10,10 @@ from blobstore.errors import StorageUnavailable
 PAUSE_SECONDS = 1.0
 """A store that did not answer is asked by one caller in so long a time, until it answers again."""
 
-_BEGAN = "blobstore_began"
+PATIENCE_SECONDS = 45.0
+"""A call that has taken so long does not try again."""
+
+_BEGAN, _GAVE_UP = "blobstore_began", "blobstore_gave_up"
 
 
 class Gate:
@@ -47,16 +50,19 @@ class Gate:
                     raise StorageUnavailable("S3 did not answer a moment ago")
                 self._next = now + PAUSE_SECONDS
 
-    def _tries(self, **_: object) -> None:
+    def _tries(self, request: Any, **_: object) -> None:
         if self._closed:
             raise StorageUnavailable("S3 is asked nothing any more: the store is being closed")
+        if time.monotonic() - request.context[_BEGAN] > PATIENCE_SECONDS:
+            request.context[_GAVE_UP] = True
+            raise StorageUnavailable("S3 does not answer, or takes too long")
 
     def _answers(self, **_: object) -> None:
         with self._lock:
             self._answered, self._shut = time.monotonic(), False
 
     def _fails(self, exception: Exception, context: Mapping[str, Any], **_: object) -> None:
-        if isinstance(exception, StorageUnavailable):
+        if isinstance(exception, StorageUnavailable) and _GAVE_UP not in context:
             return  # ours: nobody was asked
         with self._lock:
             if self._answered < context[_BEGAN]:

@@ -6,11 +6,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from blobstore.backends.s3.bucket import Bucket
+from blobstore.backends.s3.bucket import SIDE_BY_SIDE, Bucket
 from blobstore.backends.s3.meaning import ABSENT, code_of, refusal, translated
 
 BATCH = 1000
 """Objects that S3 deletes by one request, at most."""
+
+APART = 125
+"""Objects that are worth a request of their own, side by side with others: most stores delete one after the other."""
 
 _GONE = ABSENT | {"NoSuchUpload", "NoSuchVersion"}
 
@@ -68,13 +71,20 @@ class Remover:
                 raise
 
     def _delete(self, objects: Sequence[dict[str, str]]) -> None:
-        for start in range(0, len(objects), BATCH):
-            batch = list(objects[start : start + BATCH])
-            with translated("deleting objects"):
-                answer: dict[str, Any] = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": batch})
-            self._versions.notice(answer)
-            # The request may succeed and the deletions in it fail.
-            kept = [each for each in answer.get("Errors", ()) if each.get("Code") not in _GONE]
-            if kept:
-                doing = f"deleting objects, {len(kept)} of {len(batch)} are kept"
-                raise refusal(doing, str(kept[0].get("Code", "")), str(kept[0].get("Message", "")))
+        size = min(BATCH, max(APART, -(-len(objects) // SIDE_BY_SIDE)))
+        batches = [objects[start : start + size] for start in range(0, len(objects), size)]
+        if len(batches) == 1:
+            self._delete_at_once(batches[0])
+            return
+        for under_way in [self._threads.submit(self._delete_at_once, batch) for batch in batches]:
+            under_way.result()
+
+    def _delete_at_once(self, batch: Sequence[dict[str, str]]) -> None:
+        with translated("deleting objects"):
+            answer: dict[str, Any] = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": batch})
+        self._versions.notice(answer)
+        # The request may succeed and the deletions in it fail.
+        kept = [each for each in answer.get("Errors", ()) if each.get("Code") not in _GONE]
+        if kept:
+            doing = f"deleting objects, {len(kept)} of {len(batch)} are kept"
+            raise refusal(doing, str(kept[0].get("Code", "")), str(kept[0].get("Message", "")))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from blobstore.backends.where import Where
 from blobstore.digest import Hasher
@@ -23,7 +24,11 @@ class Bare:
         self._bucket, _, prefix = where.location.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix}-bare/"
         self._client: Any = boto3.client(
-            "s3", endpoint_url=where.endpoint, region_name=where.region, verify=where.ca_bundle
+            "s3",
+            endpoint_url=where.endpoint,
+            region_name=where.region,
+            verify=where.ca_bundle,
+            config=Config(read_timeout=600),  # a small machine that does both ends takes long
         )
 
     def upload(self, path: Path) -> None:
