@@ -103,9 +103,17 @@ def _told(data: dict[str, Any]) -> object:
 
 
 async def nothing_is_left(
-    run: Run, data: Path, known: Acknowledged, owner: str | None, storage: Storage = IN_FILES
+    run: Run,
+    data: Path,
+    known: Acknowledged,
+    owner: str | None,
+    storage: Storage = IN_FILES,
+    **opening: Any,
 ) -> None:
-    """One collection, and there is no garbage, no debris, and nothing of what was erased."""
+    """One collection, and there is no garbage, no debris, and nothing of what was erased.
+
+    `opening` is what `RecordStore.open` is told beside the storage.
+    """
     assert (await run("gc", "--grace", "0"))[0] == 0
     marks = marks_in(data)
     assert not (known.erased | known.going) & marks, f"back again: {(known.erased | known.going) & marks}"
@@ -115,7 +123,7 @@ async def nothing_is_left(
     assert (code, json.loads(printed)) == (0, []), printed
     assert owner is None or (await run("spine", "verify", "--owner", owner))[0] == 0
     assert not leftovers(data), leftovers(data)
-    store = await RecordStore.open(data, topology=storage.topology, database_url=storage.database_url)
+    store = await RecordStore.open(data, topology=storage.topology, database_url=storage.database_url, **opening)
     catalogue = store.blobs.catalogue
     assert await catalogue.orphans(None, 1e18, 10) == []
     assert await catalogue.condemned(10) == []

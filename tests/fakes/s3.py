@@ -30,7 +30,7 @@ from blobstore.backends.where import Where
 
 REGION = "us-east-1"
 _PORTS = ("s3", "s3-tls", "s3-grpc", "master", "master-grpc", "volume", "volume-grpc", "filer", "filer-grpc")
-_START_SECONDS = 60
+_START_SECONDS = 300
 
 
 class S3Server:
