@@ -24,8 +24,8 @@ MARK = "a trace of it"
 TABLES = (*RECORDS, *CENTRAL, *CATALOGUE)
 
 _NO_CONTENT = """
-connector created_at deleted_at digest erased_at erasure expires_at grant_id holder id kind namespace owner part process
-registered_at revoked_at sha256 shard slot_id updated_at
+connector copies created_at deleted_at digest erased_at erasure expires_at grant_id holder id kind namespace owner part
+process registered_at revoked_at sha256 shard slot_id updated_at
 """
 NO_CONTENT = frozenset(_NO_CONTENT.split())
 """Texts of these tables that tell nothing of what an owner stored: made here, or names of connectors."""

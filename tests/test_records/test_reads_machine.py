@@ -201,7 +201,7 @@ class ReadsMachine(RuleBasedStateMachine):
             await central.add_instance(self.owner.id, Instance(instance, CONNECTOR, False, TIMES[0], None))
         catalogue = MemoryCatalogue()
         room = Room(catalogue, self.engines)
-        self.ingests = Ingests(registry, self.engines, catalogue, keyring, room, at_once, lambda *_: None)
+        self.ingests = Ingests(registry, self.engines, catalogue, keyring, room, at_once, at_once)
         reaches = Reaches(registry, central, self.engines)
         self.reads = Reads(reaches, self.engines, keyring, Disclosures(central, keyring))
 

@@ -19,7 +19,9 @@ from records.errors import Ambiguous, Forbidden, Invalid, Partly, RecordError
 from records.writing.lines import Rejected, TooLong
 from server import logs, middleware
 from server.errors import TABLE, UNEXPECTED, ServerError, answer, shape
+from server.keys import STOPPING
 from server.logs import JsonFormatter
+from server.stopping import Stopping
 
 SECRET = "the-content-of-a-letter"
 
@@ -131,6 +133,7 @@ async def failing(request: web.Request) -> web.StreamResponse:
 def faulty() -> web.Application:
     """An application in our envelope, every handler of which has a mistake in it."""
     app = web.Application(middlewares=[middleware.envelope])
+    app[STOPPING] = Stopping()
     app.on_response_prepare.append(middleware.on_prepare)
     app.router.add_get("/{anything:.*}", failing)
     return app
