@@ -25,6 +25,7 @@ from blobstore.durable import make_folders
 from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, WrongStore
 from blobstore.mark import NAME as STORE_ID
 from blobstore.mark import mark
+from blobstore.notes import Notes
 from blobstore.place import Place
 from blobstore.quota import NOTHING_BESIDE, Beside
 from blobstore.reservation import Reservation
@@ -235,6 +236,12 @@ class BlobStore:
         step = max(1, -(-len(items) // self.backend.threads))
         parts = [self.ask(call, items[start : start + step]) for start in range(0, len(items), step)]
         return [answer for answers in await asyncio.gather(*parts) for answer in answers]
+
+    async def notes(self) -> Sequence[Notes | None]:
+        """As `Backend.notes`. The catalogue is asked here: a thread that asked would have to wait for the loop."""
+        if isinstance(self.backend, Places):
+            return await self.ask(self.backend.notes_of, await self.catalogue.places())
+        return await self.ask(self.backend.notes)
 
     async def lacking(self) -> str | None:
         """What the disk has too little of, in words; None where it has enough to take more."""

@@ -203,7 +203,7 @@ async def _ledger(file: Path | None, directory: Path, store_id: str, blobs: Blob
     if file is not None:
         return await FileLedger.open(file, store_id)
     alone = partial(waited_for, locks, f"{LEDGER}write")
-    return await FollowingLedger.open(directory, store_id, lambda: blobs.ask(blobs.backend.notes), alone)
+    return await FollowingLedger.open(directory, store_id, blobs.notes, alone)
 
 
 def _require_restored(directory: Path) -> None:

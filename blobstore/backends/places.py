@@ -77,8 +77,13 @@ class Places:
 
     def notes(self) -> Sequence[Notes | None]:
         """Asks which place is the intake now: who keeps something there must not be late."""
-        known = sorted(self._ask(), key=lambda place: not place.intake)
-        return [notes for place in known for notes in self._backend(place.id).notes()]
+        return self.notes_of(self._ask())
+
+    def notes_of(self, known: Sequence[Place]) -> Sequence[Notes | None]:
+        """The same for who has just asked the catalogue which places there are."""
+        self.learn(known)
+        ordered = sorted(known, key=lambda place: not place.intake)
+        return [notes for place in ordered for notes in self._backend(place.id).notes()]
 
     def close(self) -> None:
         for each in self._all_opened():

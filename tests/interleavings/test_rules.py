@@ -128,7 +128,7 @@ def test_a_process_starts_while_another_removes_the_last_blob(world: World) -> N
     linked(world)
     first = world.started()[0]
     world.run(world.delete(first, PLACE))
-    starting = world.until(world.start(), "_has_folders")
+    starting = world.until(world.start(), "is_empty")
     assert world.run(world.collect(first)).blobs == 1
     world.run(starting)
 
