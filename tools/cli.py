@@ -21,6 +21,7 @@ _COMMANDS = {
     "spine": "tools.spine",
     "usage": "tools.usage",
     "quota": "tools.quota",
+    "sizing": "tools.sizing",
     "migrate": "tools.migrate:migrate_command",
     "connector": "tools.connector",
     "merge": "tools.merge",

@@ -5,6 +5,7 @@ import click
 from tools.bench.bag import bag
 from tools.bench.catalogue import catalogue
 from tools.bench.connectors import connectors
+from tools.bench.costs import costs
 from tools.bench.gc import gc
 from tools.bench.http import http_
 from tools.bench.hydrate import hydrate
@@ -26,6 +27,7 @@ def bench() -> None:
 bench.add_command(bag)
 bench.add_command(catalogue)
 bench.add_command(connectors)
+bench.add_command(costs)
 bench.add_command(gc)
 bench.add_command(http_)
 bench.add_command(hydrate)
