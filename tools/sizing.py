@@ -17,8 +17,8 @@ class Usage:
     """What one owner keeps, and does in a day; assumed where nothing is told."""
 
     records: int = 20_000
-    blobs: int = 500
-    blob_bytes: int = 1_000_000
+    attachments: int = 500
+    attachment_bytes: int = 1_000_000
     batches: float = 10.0
     pages: float = 50.0
     uploads: float = 2.0
@@ -85,8 +85,8 @@ def needs(owners: int, usage: Usage, costs: Costs) -> dict[str, float]:
         owners * sum(rate * ms[part] for rate, ms in zip(done, spent, strict=True)) / 1000 / DAY * PEAK / BUSY
         for part in (0, 1)
     )
-    at_once = owners * usage.uploads / DAY * PEAK * usage.blob_bytes / CLIENT_RATE
-    of_one = (usage.records * costs.record_bytes + usage.blobs * costs.blob_row_bytes) / GB
+    at_once = owners * usage.uploads / DAY * PEAK * usage.attachment_bytes / CLIENT_RATE
+    of_one = (usage.records * costs.record_bytes + usage.attachments * costs.blob_row_bytes) / GB
     most = sqrt(ERASING * DAY / (usage.erasures * costs.erasure_seconds_gb * of_one))
     stores = ceil(owners / most)
     processes = max(stores * (1 if costs is FILES else 2), ceil(server))
@@ -100,8 +100,8 @@ def needs(owners: int, usage: Usage, costs: Costs) -> dict[str, float]:
         "databases, GB": owners * of_one,
         "memory for databases, GB": owners * of_one * CACHED,
         "connections": 0 if costs is FILES else processes * POOL + stores * MORE,
-        "blobs, GB": owners * usage.blobs * usage.blob_bytes / GB,
-        "staging, GB": at_once * usage.blob_bytes / GB,
+        "blobs, GB": owners * usage.attachments * usage.attachment_bytes / GB,
+        "staging, GB": at_once * usage.attachment_bytes / GB,
         "requests to S3 a day": owners * daily,
         "owners of one store at most": most,
         "stores": stores,
@@ -111,7 +111,7 @@ def needs(owners: int, usage: Usage, costs: Costs) -> dict[str, float]:
 def _usage_options(command: Any) -> Any:
     for each in reversed(fields(Usage)):
         name = "--" + each.name.replace("_", "-")
-        told = "kept" if each.name.startswith(("records", "blob")) else "a day"
+        told = "kept" if each.name.startswith(("records", "attachment")) else "a day"
         command = click.option(name, default=each.default, show_default=True, help=f"Of one owner, {told}.")(command)
     return command
 

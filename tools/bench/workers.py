@@ -30,7 +30,13 @@ ROUNDS = 5
 @click.command("workers")
 @click.option("--workers", "count", default=2, show_default=True, help="Workers that are held against one process.")
 @click.option("--seconds", default=2.0, show_default=True, help="How long each kind of work goes on in each round.")
-@click.option("--topology", type=click.Choice(["single", "per-connector"]), default="single", show_default=True)
+@click.option(
+    "--topology",
+    type=click.Choice(["single", "per-connector"]),
+    default="single",
+    show_default=True,
+    help="Where records live.",
+)
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to work: a real disk.")
 @json_option
 def workers(count: int, seconds: float, topology: str, directory: Path | None, as_json: bool) -> None:
