@@ -37,15 +37,15 @@ class Mover:
         while self.killed[to.location] < kills:
             command = asyncio.create_task(self._run(to))
             done, _ = await asyncio.wait([command], timeout=self._rng.uniform(0.2, self._longest))
-            if done:
+            if done:  # the next one has less to do
                 await command
-                break
+                continue
             command.cancel()  # which kills it
             await asyncio.wait([command])
             self.killed[to.location] += 1
         began = asyncio.get_running_loop().time()
-        await asyncio.wait_for(self._run(to), 600)
-        self._longest = min(max(3.0, asyncio.get_running_loop().time() - began), 15.0)
+        await asyncio.wait_for(self._run(to), 3600)
+        self._longest = min(max(3.0, asyncio.get_running_loop().time() - began), 10.0)
 
     async def _run(self, to: Where) -> None:
         reached = () if to.is_files else ("--s3-endpoint", str(to.endpoint), "--s3-region", str(to.region))
@@ -61,8 +61,7 @@ async def test_servers_go_on_while_the_command_is_killed_and_nothing_is_lost(
 ) -> None:
     fleet = Fleet(tmp_path / "data", forks, tmp_path / "log")
     known, mover = Acknowledged(), Mover(fleet, rng)
-    route = sized([s3.where(), IN_FILES], [s3.where(), s3.where(), IN_FILES])  # type: ignore[type-var]
-    kills = sized(2, 7)
+    route, kills = [s3.where(), IN_FILES], sized(2, 10)
     # An export waits for no erasure of its owner: who erases is another.
     _, standing_token = await fleet.command("token", "create", "--owner", OWNER)
     _, token = await fleet.command("token", "create", "--owner", BUSY)
@@ -89,6 +88,7 @@ async def test_servers_go_on_while_the_command_is_killed_and_nothing_is_lost(
             assert await exported(fleet, "--connector", STANDING) == before
         for task in tasks:
             task.cancel()
+    print(f"killed {dict(mover.killed)}; acknowledged {dict(known.kinds)}")
     await at_rest(fleet, mover, route)
     async with fleet.served(), clients() as session:
         await Look(Client(session, fleet, token.strip(), rng), known).at_all()
@@ -96,7 +96,6 @@ async def test_servers_go_on_while_the_command_is_killed_and_nothing_is_lost(
     _nothing_is_there(s3, route)
     log = fleet.log.read_text()
     assert "Traceback" not in log, log[-5000:]
-    print(f"killed {dict(mover.killed)}; acknowledged {dict(known.kinds)}")
 
 
 async def at_rest(fleet: Fleet, mover: Mover, route: Sequence[Where]) -> None:
@@ -117,5 +116,6 @@ def _nothing_is_there(s3: S3Server, route: Sequence[Where]) -> None:
             bucket, _, prefix = where.location.removeprefix("s3://").partition("/")
             listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/").get("Contents", ())
             keys = [row["Key"].removeprefix(f"{prefix}/") for row in listed]
-            assert [key for key in keys if not key.startswith(("store-id", "ledger/"))] == []
+            # A process that is killed while it tries what S3 can do leaves what it tried with.
+            assert [key for key in keys if not key.startswith(("store-id", "ledger/", "self-test/"))] == []
     client.close()
