@@ -392,10 +392,15 @@ def test_the_self_test_names_what_a_store_cannot_do(
         S3Backend.connect(s3.place(), Access(proxy.url, REGION))
 
 
-def test_a_store_that_only_looks_first_is_not_taken_for_exclusive(s3: S3Server, proxy: TcpProxy) -> None:
-    swift = b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\nx-openstack-request-id: tx\r\nConnection: close\r\n\r\n"
-    proxy.faults += [Fault(b"HEAD /", swift)] * 2
-    backend = S3Backend.connect(s3.place(), Access(proxy.url, REGION))
+@pytest.mark.parametrize(
+    ("header", "versioned"), [("x-openstack-request-id: tx", False), ("x-rgw-object-type: N", True)]
+)
+def test_a_store_that_only_looks_first_is_not_taken_for_exclusive(
+    s3: S3Server, proxy: TcpProxy, header: str, versioned: bool
+) -> None:
+    said = f"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n{header}\r\nConnection: close\r\n\r\n"
+    proxy.faults += [Fault(b"HEAD /", said.encode())] * 2
+    backend = S3Backend.connect(s3.place(versioned=versioned), Access(proxy.url, REGION))
     notes = backend.notes()[0]
     assert notes is not None
     assert not notes.exclusive

@@ -48,6 +48,7 @@ class _Test:
         self._client = bucket.client
         self._options = dict(options)
         self._remover = Remover(bucket)
+        self._versions = bucket.versions
         self._where = {"Bucket": place.bucket, "Key": f"{place.prefix}{SELF_TEST}{secrets.token_hex(8)}"}
         self._of_parts = {**self._where, "Key": self._where["Key"] + "-parts"}
 
@@ -60,7 +61,7 @@ class _Test:
             self._require("list objects", self._is_listed)
             self._require("take an object in parts, and list it while it is unfinished", self._takes_parts)
             conditional = self._refuses_a_second()
-            exclusive = conditional and not self._is_swift()
+            exclusive = conditional and not self._only_looks()
         except BaseException:
             with suppress(BlobError):
                 self._delete()
@@ -107,10 +108,13 @@ class _Test:
                 return code_of(error) in PRESENT
         return False
 
-    def _is_swift(self) -> bool:
-        """OpenStack's Swift looks whether a key is taken, and then writes: of eight at once several may win."""
-        answer = self._client.head_object(**self._where)
-        return "x-openstack-request-id" in answer["ResponseMetadata"]["HTTPHeaders"]
+    def _only_looks(self) -> bool:
+        """Whether it looks if a key is taken, and then writes: of eight at once several win.
+
+        OpenStack's Swift does, and Ceph where a bucket keeps versions.
+        """
+        headers = self._client.head_object(**self._where)["ResponseMetadata"]["HTTPHeaders"]
+        return "x-openstack-request-id" in headers or (self._versions.kept and "x-rgw-object-type" in headers)
 
     def _delete(self) -> bool:
         self._remover.remove([self._where["Key"], self._of_parts["Key"]])
