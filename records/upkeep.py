@@ -7,6 +7,7 @@ them, and the files of a directory, which one process of its machine at a time m
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -28,6 +29,8 @@ Work = Callable[[], Awaitable[float | None]]
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Seconds between ticks of each kind; `grace` seconds spare recent orphans; `scrub_rate` in bytes per second.
+
+    Work that one process does for all comes never, also not at the start, where these seconds are `math.inf`.
 
     A spine gets a checkpoint when it has moved on and its newest is `checkpoint_age` seconds old.
     A tick of collection removes about `blobs` blobs, or works for `seconds`; where more is left the next one comes
@@ -78,7 +81,8 @@ class Upkeep:
             ("forget", self._forget, schedule.forget_every),
             ("checkpoint", self._checkpoint, schedule.checkpoint_every),
         ):
-            self._tasks.append(asyncio.create_task(self._lead(LEAD + kind, work, every)))
+            if every < math.inf:
+                self._tasks.append(asyncio.create_task(self._lead(LEAD + kind, work, every)))
         # One on each machine; so others see which serve, too.
         here = HOST + self._store.blobs.staging.host
         self._tasks.append(asyncio.create_task(self._lead(here, self._tidy, schedule.tidy)))

@@ -1,6 +1,7 @@
 """Servers of every topology, each in a thread of this process; a test may plant a fault into one of them."""
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from records.store import RecordStore
+from records.upkeep import Schedule
 from server.app import make_app
 from server.config import Config
 from server.run import listening
@@ -18,6 +20,10 @@ Plant = Callable[[RecordStore], None]
 """Changes an open store, so that it answers wrongly."""
 
 OWNERS = ("ada", "bob", "cyd")
+
+AT_NO_TIME = Schedule(collect=math.inf, checkpoint_every=math.inf)
+"""What can be seen from the outside is done when a request asks for it: servers that do it by the clock, each by its
+own, need not answer alike meanwhile."""
 
 
 def nothing(store: RecordStore) -> None:
@@ -56,7 +62,7 @@ async def _served(directory: Path, storage: Storage, plant: Plant) -> AsyncItera
     try:
         plant(store)
         token, *others = [await store.access.create_owner_token(subject, None) for subject in OWNERS]
-        async with listening(make_app(store, config), config) as url:
+        async with listening(make_app(store, config, AT_NO_TIME), config) as url:
             yield Target(url, token, tuple(others))
     finally:
         await store.close()

@@ -1,6 +1,7 @@
 """Upkeep: of all processes that have a store open one does each kind of work, and another when that one is gone."""
 
 import asyncio
+import math
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,11 +20,12 @@ class Worker(Upkeep):
     """Counts its ticks of one kind of work."""
 
     store: RecordStore
+    schedule: Schedule = field(default_factory=lambda: Schedule(look=0.01, forget_every=0.01))
     ticks: int = 0
     going_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        super().__init__(self.store, Schedule(look=0.01, forget_every=0.01))
+        super().__init__(self.store, self.schedule)
         self.going_on.set()
 
     async def _forget(self) -> None:
@@ -59,6 +61,18 @@ async def test_one_process_does_the_work_and_another_when_that_one_stops(
     await first.stop()
     await ticked(second)
     await second.stop()
+
+
+async def test_work_that_never_comes_does_not_come_at_the_start(store: RecordStore) -> None:
+    worker = Worker(store, Schedule(look=0.01, forget_every=math.inf, collect=0.01))
+    worker.start()
+    async with asyncio.timeout(20):
+        while f"{LEAD}collect" not in await store.locks.held(LEAD):
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    assert f"{LEAD}forget" not in await store.locks.held(LEAD)
+    assert worker.ticks == 0
+    await worker.stop()
 
 
 async def test_nobody_else_begins_while_the_work_is_under_way(store: RecordStore, other: RecordStore) -> None:

@@ -51,7 +51,7 @@ def oracle(
         outcome = asyncio.run(run_requests(targets, seed, requests))
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise click.ClickException(f"a server does not answer: {error or type(error).__name__}") from error
-    _tell(outcome, time.monotonic() - began, as_json=as_json)
+    tell(outcome, time.monotonic() - began, as_json=as_json)
     if outcome.difference is not None:
         raise click.ClickException(described(outcome.difference, seed))
 
@@ -65,7 +65,8 @@ def _targets(urls: Sequence[str], tokens: Sequence[str], others: Sequence[str]) 
     return [Target(url, tokens[at], tuple(others[at::count])) for at, url in enumerate(urls)]
 
 
-def _tell(outcome: Outcome, seconds: float, *, as_json: bool) -> None:
+def tell(outcome: Outcome, seconds: float, *, as_json: bool = False) -> None:
+    """Print how often each shape was, and how fast it all went."""
     total = outcome.shapes.total()
     rows = [
         {"shape": shape, "requests": count, "share": count / total} for shape, count in outcome.shapes.most_common()
