@@ -385,7 +385,7 @@ async def _require_blobs(backend: Backend, catalogue: Catalogue) -> None:
         live = await catalogue.find(stored.name.namespace, stored.name.digest)
         if live is not None and live.name == stored.name:
             raise WrongStore(
-                "there are no blobs, but the catalogue knows some: is their disk mounted, is it the right bucket? Else"
+                "blobs are gone, all that the catalogue knows: is their disk mounted, is it the right bucket? Else"
                 " restore a backup"
             )
 
@@ -393,8 +393,8 @@ async def _require_blobs(backend: Backend, catalogue: Catalogue) -> None:
 async def _require_no_blobs(catalogue: Catalogue) -> None:
     if await catalogue.stalest(math.inf, 1):
         raise WrongStore(
-            "the catalogue knows blobs, but no store-id says that they are here: is their disk mounted, is it the right"
-            " bucket? Else restore a backup"
+            "store-id is gone from where the catalogue has its blobs: is their disk mounted, is it the right bucket?"
+            " Else restore a backup"
         )
 
 

@@ -22,7 +22,8 @@ LOAD_TIMEOUT = 24 * 3600.0
 
 _TABLES = """
 SELECT relname::text FROM pg_class
-WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND relname != 'migrations'
+WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    AND relname != 'migrations' AND $1 || '.' || relname != ALL($2::text[])
 ORDER BY relname
 """
 _NEEDS = """
@@ -38,12 +39,15 @@ class _Schema(msgspec.Struct, frozen=True):
     sequences: dict[str, int]
 
 
-async def dump(moment: Moment, schemas: Sequence[str], folder: Path) -> None:
-    """Write the tables of the schemas, as they were at that moment, into the folder. Nothing is made durable."""
+async def dump(moment: Moment, schemas: Sequence[str], folder: Path, without: Sequence[str] = ()) -> None:
+    """Write the tables of the schemas, as they were at that moment, into the folder. Nothing is made durable.
+
+    `without`: tables (`SCHEMA.TABLE`) that mean nothing once the moment is over; they are loaded as empty ones.
+    """
     about: dict[str, _Schema] = {}
     for schema in schemas:
         steps = await moment.fetch(f"SELECT name FROM {schema}.migrations ORDER BY number")
-        tables = [row[0] for row in await moment.fetch(_TABLES, schema)]
+        tables = [row[0] for row in await moment.fetch(_TABLES, schema, without)]
         for table in tables:
             await moment.copy(schema, table, folder / f"{schema}.{table}")
         # They are of no moment, but never behind it.
@@ -52,7 +56,9 @@ async def dump(moment: Moment, schemas: Sequence[str], folder: Path) -> None:
     (folder / ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=2) + b"\n")
 
 
-async def load(database: Database, schemas: Mapping[str, Sequence[Step]], folder: Path) -> None:
+async def load(
+    database: Database, schemas: Mapping[str, Sequence[Step]], folder: Path, without: Sequence[str] = ()
+) -> None:
     """Make the schemas, which must not be there, of a folder that `dump` wrote; they have all steps afterwards.
 
     Raises `StorageUnavailable` when one is there, `NewerVersion` when a newer version wrote the folder, `Damaged`.
@@ -67,7 +73,7 @@ async def load(database: Database, schemas: Mapping[str, Sequence[Step]], folder
         if await applied(database, schema):
             raise StorageUnavailable(f"the database has a schema {schema} already; give an empty one")
         await migrate(database, schema, _taken(schema, steps, about[schema].steps))
-    await database.write(lambda db: _load(db, about, folder), timeout=LOAD_TIMEOUT)
+    await database.write(lambda db: _load(db, about, folder, without), timeout=LOAD_TIMEOUT)
     for schema, steps in schemas.items():
         await migrate(database, schema, steps)
 
@@ -78,14 +84,14 @@ def _taken(schema: str, steps: Sequence[Step], names: Sequence[str]) -> Sequence
     return steps[: len(names)]
 
 
-async def _load(db: Connection, about: Mapping[str, _Schema], folder: Path) -> None:
+async def _load(db: Connection, about: Mapping[str, _Schema], folder: Path, without: Sequence[str]) -> None:
     for schema, kept in about.items():
-        if {row[0] for row in await db.fetch(_TABLES, schema)} != set(kept.tables):
+        if {row[0] for row in await db.fetch(_TABLES, schema, without)} != set(kept.tables):
             raise Damaged(f"the copy of schema {schema} has other tables than its migrations make")
         order = TopologicalSorter({f"{schema}.{table}": set[str]() for table in kept.tables})
         for table, needed in await db.fetch(_NEEDS, schema):
             order.add(table, needed)
-        for table in order.static_order():
+        for table in (each for each in order.static_order() if each not in without):
             name = table.removeprefix(f"{schema}.")
             await db.execute(f"DELETE FROM {table}")  # rows that the migrations made
             await db.copy_to_table(name, schema_name=schema, source=folder / table, format="binary")

@@ -22,6 +22,8 @@ SCHEMAS: Mapping[str, Sequence[Step]] = {
     catalogue.SCHEMA: catalogue.STEPS,
     RECORDS: STEPS,
 }
+FLEETING = ("central.locks",)
+"""What a restored store must not have: processes of the old one would keep it from its own work."""
 
 
 @asynccontextmanager
@@ -43,7 +45,7 @@ class DatabaseMoment:
 
     async def copy(self, folder: Path) -> None:
         (folder / DATABASE).mkdir(mode=0o700)
-        await dump(self._moment, list(SCHEMAS), folder / DATABASE)
+        await dump(self._moment, list(SCHEMAS), folder / DATABASE, FLEETING)
 
 
 class Target:
@@ -58,7 +60,7 @@ class Target:
         async with self._opened() as database:
             if not await restoring.begin(database, self._name, SCHEMAS):
                 return False
-            await load(database, SCHEMAS, folder / DATABASE)
+            await load(database, SCHEMAS, folder / DATABASE, FLEETING)
         manifest.verify(folder, found)  # what was loaded was what the manifest names
         return True
 

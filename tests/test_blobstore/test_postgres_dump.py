@@ -75,6 +75,18 @@ async def test_what_was_dumped_is_loaded_to_the_last_value(
     assert await everything(target) == await everything(source)
 
 
+async def test_what_is_only_of_the_moment_is_left_out_and_loaded_as_empty(
+    source: Database, target: Database, tmp_path: Path, rng: random.Random
+) -> None:
+    await filled(source, rng)
+    async with source.moment() as moment:
+        await dump(moment, list(SCHEMAS), tmp_path, ["one.a_child", "two.parents"])
+    assert not (tmp_path / "one.a_child").exists()
+    await load(target, SCHEMAS, tmp_path, ["one.a_child"])
+    assert await target.fetchval("SELECT count(*) FROM one.a_child") == 0
+    assert await target.fetchval("SELECT count(*) FROM one.parents") == 200
+
+
 async def test_a_dump_is_of_one_moment_and_numbers_are_never_given_again(
     source: Database, target: Database, tmp_path: Path, rng: random.Random
 ) -> None:

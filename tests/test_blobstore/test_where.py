@@ -95,7 +95,7 @@ async def test_a_bucket_that_is_not_the_stores_any_more_is_told_of_before_anythi
     await store.require_own()
     for name, _ in list(store.backend.list()):  # type: ignore[misc]  # none is foreign
         store.backend.remove([name])
-    with pytest.raises(WrongStore, match="there are no blobs"):
+    with pytest.raises(WrongStore, match="blobs are gone"):
         await store.require_own()
     await store.close()
 

@@ -18,6 +18,7 @@ from records.checks.accounts import accounts
 from records.consent.scope import Scope, Selector
 from records.erasure.ledger import NAME
 from records.errors import Conflict, CursorExpired, Unknown
+from records.locks import ERASURE, taken
 from records.model import Partition
 from records.reading.query import Listing
 from records.snapshots import restore as restoring
@@ -231,7 +232,7 @@ async def test_change_tokens_from_before_a_restore_are_too_old_and_versions_neve
         assert await told(store, ann, fresh) == ["99"]
 
 
-async def test_claims_outlive_a_restore_and_uploads_under_way_do_not(
+async def test_claims_outlive_a_restore_and_uploads_and_locks_of_the_old_store_do_not(
     tmp_path: Path, storage: Storage, places: Places
 ) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
@@ -241,7 +242,7 @@ async def test_claims_outlive_a_restore_and_uploads_under_way_do_not(
         receiving = await store.attachments.receive(
             ann, Selector(CONNECTOR), stream="documents", record_key="2", json_path="@record", media="text/plain"
         )
-        async with receiving as incoming:
+        async with receiving as incoming, taken(store.locks, f"{ERASURE}under-way"):
             await incoming.write(b"half of")
             await back_up(store, out)
     new = places()
@@ -249,6 +250,7 @@ async def test_claims_outlive_a_restore_and_uploads_under_way_do_not(
     async with opened(tmp_path / "new", new) as store:
         assert await store.blobs.catalogue.leases() == []
         assert await store.blobs.catalogue.pins() == []
+        assert await store.locks.held(ERASURE) == {}
         await ingest(store, ann, "1", [blob])
         await store.collect(0)
         assert await require_whole(store) == 1

@@ -19,9 +19,10 @@ from blobstore.store import BlobStore, OpenBlob, Slot
 from server import middleware
 from server.config import Config
 from server.connection import Runner
-from server.keys import CONFIG
+from server.keys import CONFIG, STOPPING
 from server.ranges import ByteRange
 from server.representation import Representation, answer
+from server.stopping import Stopping
 from server.transfer import SLICE, Delivery, End
 
 SIZE = 20 * (1 << 20) + 12345
@@ -98,6 +99,7 @@ async def serving(directory: Path, tls: ssl.SSLContext | None = None) -> AsyncIt
     app = web.Application(middlewares=[middleware.envelope])
     app.on_response_prepare.append(middleware.on_prepare)
     app[CONFIG] = config
+    app[STOPPING] = Stopping()
     app.router.add_get("/filler", filler)
     app.router.add_get("/{how:file|bytes}", handler)
     runner = Runner(app, config)

@@ -22,6 +22,7 @@ SMALL = (
     "owners",
     "volumes",
     "pins",
+    "places",
     "moving",
     "erasures",
     "store",

@@ -185,8 +185,10 @@ AROUND = {"no_access", "open_permissions"}
 
 
 def files(stored: Stored) -> dict[Path, bytes]:
-    """Everything that is not a database."""
-    paths = [path for path in stored.data.rglob("*") if path.is_file() and ".db" not in path.name]
+    """Everything that is not a database; `host` is written anew by the first process that works on a copy."""
+    paths = [
+        path for path in stored.data.rglob("*") if path.is_file() and ".db" not in path.name and path.name != "host"
+    ]
     return {path.relative_to(stored.data): path.read_bytes() for path in paths}
 
 
