@@ -116,6 +116,6 @@ def _nothing_is_there(s3: S3Server, route: Sequence[Where]) -> None:
             bucket, _, prefix = where.location.removeprefix("s3://").partition("/")
             listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/").get("Contents", ())
             keys = [row["Key"].removeprefix(f"{prefix}/") for row in listed]
-            # A process that is killed while it tries what S3 can do leaves what it tried with.
+            # A process that is killed while it tries what S3 can do leaves what it tried with, for an hour or more.
             assert [key for key in keys if not key.startswith(("store-id", "ledger/", "self-test/"))] == []
     client.close()

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
 from blobstore.backend import ObjectName
-from blobstore.backends.s3 import S3Backend
+from blobstore.backends.s3 import S3Backend, abilities
 from tests.conformance.backend_suite import BackendSuite, Stage, name_of, read_all
 from tests.fakes.s3 import S3Server
 
@@ -96,6 +97,31 @@ class TestVersionedBucketOverTls(S3Suite):
         assert [entry[0] for entry in backend.list() if isinstance(entry, tuple)] == [name]
         backend.remove([name])
         assert list(backend.list()) == []
+
+
+@pytest.mark.parametrize("versioned", [False, True])
+def test_a_self_test_removes_what_another_left_that_was_killed(
+    s3: S3Server, versioned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, client = s3.place(versioned=versioned), s3.client()
+    left = [{"Bucket": place.bucket, "Key": f"{place.prefix}self-test/{name}"} for name in ("one", "two-parts")]
+    client.put_object(**left[0], Body=b"first")
+    client.put_object(**left[0], Body=b"second")
+    if versioned:
+        client.delete_object(**left[0])
+    client.create_multipart_upload(**left[1])
+
+    backend = S3Backend.connect(place, s3.access())
+    assert backend._remover.left([each["Key"] for each in left]) == [each["Key"] for each in left]
+    assert list(backend.list()) == []  # it may be of a self-test that goes on
+    backend.close()
+
+    monkeypatch.setattr(abilities, "LEFT_AFTER", timedelta(seconds=-60))  # more precise no store's times are
+    backend = S3Backend.connect(place, s3.access())
+    assert backend._remover.left([each["Key"] for each in left]) == []
+    assert client.list_object_versions(Bucket=place.bucket, Prefix=place.prefix).get("Versions", []) == []
+    backend.close()
+    client.close()
 
 
 def _deleted_by_hand(backend: S3Backend, name: ObjectName) -> None:

@@ -106,11 +106,13 @@ class S3Backend:
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         """What was begun in parts and not finished counts as well, with no bytes."""
         seen = ""  # versions of one key follow each other
-        for key, size in self._rows():
+        self._bucket.versions.ask()
+        for row in self._bucket.versions.all(self._place.prefix):
+            key = row["Key"]
             if key == seen or self._place.is_own(key):
                 continue
             seen = key
-            yield self._entry(key, size)
+            yield self._entry(key, row.get("Size", 0))
         for key in {key for key, _ in self._remover.uploads(self._place.prefix)}:
             if not self._place.is_own(key) and self._publisher.size(key) is None:
                 yield self._entry(key, 0)
@@ -127,15 +129,3 @@ class S3Backend:
     def _entry(self, key: str, size: int) -> tuple[ObjectName, int] | ForeignObject:
         name = self._place.name_of(key)
         return (name, size) if name is not None else ForeignObject(key.removeprefix(self._place.prefix), size)
-
-    def _rows(self) -> Iterator[tuple[str, int]]:
-        """(key, bytes) of all there is below the prefix, old versions and marks of deletions too."""
-        if self._bucket.versions.ask():
-            for row in self._bucket.versions.below(self._place.prefix):
-                yield row["Key"], row.get("Size", 0)
-            return
-        with translated("listing objects"):
-            pages: Any = self._bucket.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._place.prefix):
-                for row in page.get("Contents", ()):
-                    yield row["Key"], row["Size"]

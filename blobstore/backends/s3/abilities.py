@@ -1,9 +1,10 @@
 """What a store of S3 can do, found by trying it: a store that lacks something is told of at start, not years later."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from botocore.exceptions import ClientError
 
@@ -15,6 +16,9 @@ from blobstore.backends.s3.removing import Remover
 from blobstore.errors import BlobError, StorageUnavailable
 
 _BYTES = bytes(range(256)) * 4
+
+LEFT_AFTER = timedelta(hours=1)
+"""What is older, by the store's own clock, is of a self-test whose process was killed in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class Abilities:
 def self_test(bucket: Bucket, place: Place, options: Mapping[str, str]) -> Abilities:
     """Put, look at, read back, read a part of, list and delete objects of the test's own, one of them made in parts.
 
-    Raises `StorageUnavailable`, which names what the store cannot do.
+    What earlier ones left that were killed is deleted as well. Raises `StorageUnavailable`, which names what the store
+    cannot do.
     """
     return _Test(bucket, place, options).run()
 
@@ -49,8 +54,10 @@ class _Test:
         self._options = dict(options)
         self._remover = Remover(bucket)
         self._versions = bucket.versions
-        self._where = {"Bucket": place.bucket, "Key": f"{place.prefix}{SELF_TEST}{secrets.token_hex(8)}"}
+        self._folder = place.prefix + SELF_TEST
+        self._where = {"Bucket": place.bucket, "Key": self._folder + secrets.token_hex(8)}
         self._of_parts = {**self._where, "Key": self._where["Key"] + "-parts"}
+        self._began = datetime.min  # by the store's clock
 
     def run(self) -> Abilities:
         try:
@@ -62,11 +69,12 @@ class _Test:
             self._require("take an object in parts, and list it while it is unfinished", self._takes_parts)
             conditional = self._refuses_a_second()
             exclusive = conditional and not self._only_looks()
+            left = self._remover.older(self._folder, self._began - LEFT_AFTER)
         except BaseException:
             with suppress(BlobError):
                 self._delete()
             raise
-        self._require("delete objects", self._delete)
+        self._require("delete objects", lambda: self._delete(left))
         return Abilities(conditional, exclusive)
 
     def _require(self, what: str, ability: Callable[[], bool]) -> None:
@@ -88,7 +96,9 @@ class _Test:
 
     def _is_listed(self) -> bool:
         listed = self._client.list_objects_v2(Bucket=self._where["Bucket"], Prefix=self._where["Key"])
-        return [each["Key"] for each in listed.get("Contents", ())] == [self._where["Key"]]
+        found = {each["Key"]: each["LastModified"] for each in listed.get("Contents", ())}
+        self._began = found.get(self._where["Key"], datetime.min)
+        return list(found) == [self._where["Key"]]
 
     def _takes_parts(self) -> bool:
         upload = self._client.create_multipart_upload(**self._of_parts, **self._options)["UploadId"]
@@ -116,8 +126,8 @@ class _Test:
         headers = self._client.head_object(**self._where)["ResponseMetadata"]["HTTPHeaders"]
         return "x-openstack-request-id" in headers or (self._versions.kept and "x-rgw-object-type" in headers)
 
-    def _delete(self) -> bool:
-        self._remover.remove([self._where["Key"], self._of_parts["Key"]])
+    def _delete(self, left: Iterable[str] = ()) -> bool:
+        self._remover.remove([self._where["Key"], self._of_parts["Key"], *left])
         try:
             self._client.head_object(**self._where)
         except ClientError as error:

@@ -16,8 +16,7 @@ STORE_ID = "store-id"
 """The object below the prefix that says which store the blobs belong to."""
 
 SELF_TEST = "self-test/"
-"""What lies below this is made by a self-test, which removes it again."""
-
+"""What lies below this is made by a self-test, which removes it again, if not by a later one after it was killed."""
 
 LEDGER = ("ledger/", "ledger-bundles/")
 """What lies below these is the ledger of what was erased."""

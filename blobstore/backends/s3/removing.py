@@ -2,6 +2,7 @@
 
 import os.path
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -42,11 +43,20 @@ class Remover:
 
     def uploads(self, prefix: str) -> Iterator[tuple[str, str]]:
         """(key, id) of every upload in parts that was begun and not finished, of keys that begin so."""
+        for upload in self._uploads(prefix):
+            yield upload["Key"], upload["UploadId"]
+
+    def older(self, prefix: str, time: datetime) -> set[str]:
+        """Keys that begin so of which anything is there, if not finished, that was made before this."""
+        made = [(row["Key"], row["LastModified"]) for row in self._versions.all(prefix)]
+        made += [(upload["Key"], upload["Initiated"]) for upload in self._uploads(prefix)]
+        return {key for key, at in made if at < time}
+
+    def _uploads(self, prefix: str) -> Iterator[dict[str, Any]]:
         with translated("listing unfinished uploads"):
             pages = self._client.get_paginator("list_multipart_uploads")
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
-                for upload in page.get("Uploads", ()):
-                    yield upload["Key"], upload["UploadId"]
+                yield from page.get("Uploads", ())
 
     def _remove(self, keys: Sequence[str]) -> None:
         self._give_up_uploads(keys)

@@ -50,6 +50,15 @@ class Versions:
             found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
         return any(row["Key"] == key for row in found.get("Contents", ()))
 
+    def all(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """All that is there of keys that begin so: objects or, where versions are kept, what `below` gives."""
+        if self.kept:
+            yield from self.below(prefix)
+            return
+        with translated("listing objects"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+                yield from page.get("Contents", ())
+
     def below(self, prefix: str) -> Iterator[dict[str, Any]]:
         """All versions and marks of keys that begin so; those of one key follow each other."""
         with translated("listing versions"):
