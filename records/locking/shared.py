@@ -25,18 +25,20 @@ MARGIN = 5.0
 
 
 class _Mine:
-    """A lock that this process holds. `shared`: it has a row, or is about to; `asked`: it may have one."""
+    """A lock that this process holds. `shared`: it has a row, or is about to; `asked`: it may have one; `there`: it had
+    one when the database was last asked, so that a renewal which does not find it means that it was lost."""
 
     def __init__(self, row: Row, file: Held) -> None:
         self.row = row
         self.file = file
         self.held: Held
-        self.shared = self.asked = False
+        self.shared = self.asked = self.there = False
         self._ends: asyncio.TimerHandle | None = None
 
     def lasts(self, since: float) -> None:
         """The row was there at this moment of the loop's clock."""
         self.ends_not()
+        self.there = True
         self._ends = asyncio.get_running_loop().call_at(since + TTL - MARGIN, self.held.lose)
 
     def ends_not(self) -> None:
@@ -152,12 +154,13 @@ class SharedLocks:
                     await self._renew_once()
 
     async def _renew_once(self) -> None:
-        rows, mine = self._rows(), [each for each in self._mine.values() if each.shared]
+        rows = self._rows()
         if rows is None:  # the store has come into files
-            for each in mine:
-                each.shared = False
+            for each in self._mine.values():
+                each.shared = each.there = False
                 each.ends_not()
             return
+        mine = [each for each in self._mine.values() if each.there]
         if mine:
             since = asyncio.get_running_loop().time()
             renewed = await rows.renew([each.row.holder for each in mine], TTL)

@@ -263,3 +263,35 @@ async def test_who_is_cancelled_while_it_takes_a_lock_leaves_no_row(tmp_path: Pa
         with pytest.raises(asyncio.CancelledError):
             await taking
         assert not rows._rows
+
+
+class LateRows(MemoryRows):
+    """Writes a row when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def take(self, row: shared.Row, seconds: float) -> bool:
+        self.asked.set()
+        await self.let.wait()
+        return await super().take(row, seconds)
+
+
+async def test_a_lock_whose_row_is_being_written_when_others_are_renewed_is_not_lost(tmp_path: Path) -> None:
+    rows = LateRows()
+    async for locks in opened(tmp_path, rows, "one"):
+        rows.let.set()
+        await take(locks, "lead_x")
+        rows.let.clear()
+        rows.asked.clear()
+        taking = asyncio.create_task(locks.take("era_1"))
+        async with asyncio.timeout(20):
+            await rows.asked.wait()
+        await locks._renew_once()
+        rows.let.set()
+        held = await taking
+        assert held is not None
+        assert not held.lost
+        await locks._renew_once()
+        assert not held.lost
