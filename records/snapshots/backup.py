@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from blobstore.backends.where import Where, intake
 from blobstore.catalogue import Catalogue, State, Stored
 from blobstore.copying import copy_object
 from blobstore.durable import sync_file, write_durably
@@ -97,6 +98,7 @@ class _Backup:
     async def _moment(self) -> Manifest:
         folder = await asyncio.to_thread(self._repository.begin)
         ledger = await self._store.ledger.position()  # before: what is written meanwhile may, or may not, be in it
+        where = await intake(self._store.blobs.catalogue)
         await require_in_one_place(self._store)
         async with self._moments() as found:
             at = times.now()
@@ -105,7 +107,7 @@ class _Backup:
             await found.copy(folder)
             await asyncio.to_thread(self._copy_plain, folder)
         await require_in_one_place(self._store)
-        return await asyncio.to_thread(self._finish, folder, at, ledger)
+        return await asyncio.to_thread(self._finish, folder, at, ledger, where)
 
     async def _copy_blobs(self, catalogue: Catalogue, folder: Path) -> None:
         """All bytes that the catalogue names, and the lists of them."""
@@ -142,9 +144,10 @@ class _Backup:
             if (self._store.directory / name).exists():
                 shutil.copyfile(self._store.directory / name, folder / name)
 
-    def _finish(self, folder: Path, at: str, ledger: Position) -> Manifest:
+    def _finish(self, folder: Path, at: str, ledger: Position, where: Where) -> Manifest:
         store_id = (self._store.directory / STORE_ID).read_text()
-        made = Manifest.of(folder, store_id, self._store.topology, self._repository.next_number(), at, ledger)
+        number = self._repository.next_number()
+        made = Manifest.of(folder, store_id, self._store.topology, number, at, ledger, where)
         for file in made.files:
             (folder / file.path).chmod(0o600)
             sync_file(folder / file.path)

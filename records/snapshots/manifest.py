@@ -12,6 +12,7 @@ import msgspec
 from blake3 import blake3
 
 from blobstore.backend import ObjectName
+from blobstore.backends.where import Where
 from blobstore.catalogue import State, Stored
 from blobstore.digest import Digest
 from blobstore.errors import Damaged
@@ -45,6 +46,7 @@ class Manifest(msgspec.Struct, frozen=True):
     """One snapshot: of which store, which one, what is in it; `blob_bytes` are those of its blobs.
 
     `ledger` is how far the erasure ledger had come: one that has not come so far does not know all that was erased.
+    `where` is what new bytes went to, and the ledger with them unless a file was told.
     """
 
     document: str
@@ -56,11 +58,12 @@ class Manifest(msgspec.Struct, frozen=True):
     blob_bytes: int
     missing: int
     ledger: Position
+    where: Where
     files: list[File]
 
     @classmethod
     def of(
-        cls, folder: Path, store: str, topology: Topology, snapshot: int, made_at: str, ledger: Position
+        cls, folder: Path, store: str, topology: Topology, snapshot: int, made_at: str, ledger: Position, where: Where
     ) -> "Manifest":
         """What lies in the folder now. Blocks."""
         blobs = size = missing = 0
@@ -70,7 +73,7 @@ class Manifest(msgspec.Struct, frozen=True):
             missing += 1
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         files = [described(folder, path) for path in paths]
-        return cls(_DOCUMENT, store, topology, snapshot, made_at, blobs, size, missing, ledger, files)
+        return cls(_DOCUMENT, store, topology, snapshot, made_at, blobs, size, missing, ledger, where, files)
 
     def signed(self, signer: Signer) -> bytes:
         """The text of its file."""

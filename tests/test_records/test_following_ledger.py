@@ -12,6 +12,7 @@ from blobstore.backends.memory import MemoryNotes
 from blobstore.notes import Notes
 from records.erasure.ledger import write
 from records.erasure.ledgers.following import FollowingLedger
+from records.erasure.ledgers.moves import MOVES, went_on
 from tests.conformance.ledger_suite import STORE, LedgerSuite, Medium, entry, ids
 
 
@@ -72,6 +73,25 @@ async def test_it_follows_into_a_bucket_into_another_and_back(places: Places, le
             assert found.reaches(position)
             assert [each.erasure for each in found.entries] == [f"era_{known}" for known in range(number + 1)]
         assert (places.directory / "erasures.ledger").exists() is (place is None)
+
+
+async def test_a_bucket_that_it_left_says_where_it_went_and_one_that_it_came_back_to_says_nothing(
+    places: Places, ledger: FollowingLedger
+) -> None:
+    first, second = MemoryNotes("first"), MemoryNotes("second")
+    places.move(first)
+    await ledger.follow()
+    assert went_on(first) is None
+    places.move(second)
+    await (await places.open()).follow()
+    assert (went_on(first), went_on(second)) == ("second", None)
+    places.move(None)
+    await ledger.follow()
+    assert (went_on(first), went_on(second)) == ("file", "file")
+    places.move(first)
+    await ledger.follow()
+    assert (went_on(first), went_on(second)) == (None, "first")
+    assert len(list(first.names(MOVES))) == 3
 
 
 async def test_who_opens_it_after_the_move_carries_it_over(places: Places, ledger: FollowingLedger) -> None:

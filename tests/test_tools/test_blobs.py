@@ -35,7 +35,7 @@ def there(s3: S3Server, where: Where) -> int:
     """Objects in the place, but for what says whose it is, and the erasure ledger."""
     bucket, _, prefix = where.location.removeprefix("s3://").partition("/")
     listed = s3.client().list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ())
-    return sum(not row["Key"].endswith("/store-id") and "/ledger/" not in row["Key"] for row in listed)
+    return sum(not row["Key"].endswith("/store-id") and "/ledger" not in row["Key"] for row in listed)
 
 
 def files(stored: Stored) -> int:

@@ -18,7 +18,7 @@ STORE_ID = "store-id"
 SELF_TEST = "self-test/"
 """What lies below this is made by a self-test, which removes it again, if not by a later one after it was killed."""
 
-LEDGER = ("ledger/", "ledger-bundles/")
+LEDGER = ("ledger/", "ledger-bundles/", "ledger-moves/")
 """What lies below these is the ledger of what was erased."""
 
 

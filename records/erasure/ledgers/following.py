@@ -2,7 +2,8 @@
 
 Where new bytes go may change at any moment. So it is looked before each entry, and again after it: an entry that went
 to where the ledger was is put where it is as well. Whoever finds it elsewhere first carries over what was written
-before, word for word, so that positions which snapshots remember stay good.
+before, word for word, so that positions which snapshots remember stay good. A bucket that it left says where it went
+(`moves`): a restore must not take what is left there for all that was erased.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Self
 from blobstore.errors import StorageUnavailable, WrongStore
 from blobstore.notes import Notes
 from records.erasure.ledger import NAME, Ledger, Position, Read
+from records.erasure.ledgers import moves
 from records.erasure.ledgers.bucket import Alone, BucketLedger, is_begun
 from records.erasure.ledgers.file import FileLedger, read
 
@@ -31,6 +33,7 @@ class FollowingLedger:
         self._known: dict[str | None, Ledger] = {}
         self._lock = asyncio.Lock()
         self._here: Ledger | None = None
+        self._said_of, self._said_in = "", set[str]()
 
     @classmethod
     async def open(cls, directory: Path, store: str, look: Look, alone: Alone) -> Self:
@@ -76,6 +79,7 @@ class FollowingLedger:
             here = await self._at(places[0])
             if here is not self._here or len(places) > 1:
                 await self._carry_over(here, places[1:])
+                await self._say(places)
                 self._here = here
             return here
 
@@ -100,6 +104,18 @@ class FollowingLedger:
             self._known.pop(None, None)
             # Whoever still writes there finds it gone, and looks again.
             await asyncio.to_thread(self._path.unlink, missing_ok=True)
+
+    async def _say(self, places: Sequence[Notes | None]) -> None:
+        """Say where the ledger is now, there and where it was; once, for as long as it stays there."""
+        where = moves.FILES if places[0] is None else places[0].where
+        if self._said_of != where:
+            self._said_of, self._said_in = where, set()
+        for notes in places:
+            if notes is None or notes.where in self._said_in:
+                continue
+            if await asyncio.to_thread(is_begun, notes):
+                await asyncio.to_thread(moves.say, notes, where)
+                self._said_in.add(notes.where)
 
     def _left_in_file(self) -> Read | None:
         """What the directory's file has; None where there is none, or it went this very moment, being carried over."""
