@@ -37,6 +37,7 @@ class Centre:
         self.topology = topology
         self._database_url = database_url
         self._database: Database | None = None
+        self._renewing: Database | None = None
         self._opening = asyncio.Lock()
         self._rows: Rows | None = None
 
@@ -56,6 +57,7 @@ class Centre:
         """The database of the topology `postgres`. `url` is where it is if nobody said so before."""
         # Here, for the other topologies run without a driver.
         from blobstore.postgres import Database
+        from blobstore.postgres.database import POOL_SIZE
         from records.schemas import STEPS
 
         async with self._opening:
@@ -63,7 +65,8 @@ class Centre:
                 url = self._database_url or (await self._configured())[1] or url
                 if url is None:
                     raise StorageUnavailable("nobody said where the database is (--database-url)")
-                self._database = await Database.open(url, uses=STEPS)
+                self._renewing = await Database.open(url, size=1, uses=STEPS)
+                self._database = await Database.open(url, size=POOL_SIZE - 1, uses=STEPS)
             return self._database
 
     async def configured(self) -> Topology:
@@ -82,8 +85,9 @@ class Centre:
 
     async def close(self) -> None:
         """Harmless when called twice."""
-        if self._database is not None:
-            await self._database.close()
+        for each in (self._database, self._renewing):
+            if each is not None:
+                await each.close()
 
     async def _find(
         self,
@@ -128,7 +132,8 @@ class Centre:
 
         await _require_there(database, SCHEMA, make=make)
         central = await PostgresCentral.open(database)
-        self._rows = PostgresRows(database)
+        assert self._renewing is not None
+        self._rows = PostgresRows(database, self._renewing)
         return central
 
     async def _catalogue_in(self, database: "Database", make: bool) -> Catalogue:

@@ -1,31 +1,32 @@
-"""Rows of locks in PostgreSQL, beside what is central: by the clock of the database, whatever those of machines say."""
+"""Rows of locks in PostgreSQL, beside what is central: by the clock of the database, whatever those of machines say.
+
+Each step is one statement, so that nobody has a row while it waits for its own turn to go on: who only looks whether it
+can have a lock has the row, too, and its owner waits to renew it.
+"""
 
 from collections.abc import Collection
 
-from blobstore.postgres import Connection, Database
+from blobstore.postgres import Database
 from records.locking.rows import Row
 
 
 class PostgresRows:
     """Adapter of `records.locking.rows.Rows`, on the tables of `records.centrals.postgres`."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, renewing: Database) -> None:
+        """`renewing` has a connection for renewals alone: they must not wait until everybody else is served."""
         self._db = db
+        self._renewing = renewing
 
     async def take(self, row: Row, seconds: float) -> bool:
-        values = (row.name, row.host, row.holder, row.detail, seconds)
-        return bool(await self._db.write(lambda db: db.fetchval(_TAKE, *values)))
+        return await self._db.once(_TAKE, row.name, row.host, row.holder, row.detail, seconds) is not None
 
     async def renew(self, holders: Collection[str], seconds: float) -> set[str]:
-        async def work(db: Connection) -> set[str]:
-            renewed = {holder for (holder,) in await db.fetch(_RENEW, list(holders), seconds)}
-            await db.execute(_FORGET)
-            return renewed
-
-        return await self._db.write(work)
+        found = await self._renewing.once(_RENEW, list(holders), seconds)
+        return set() if found is None else set(found[0])
 
     async def drop(self, holder: str) -> None:
-        await self._db.execute("DELETE FROM central.locks WHERE holder = $1", holder)
+        await self._db.once("DELETE FROM central.locks WHERE holder = $1", holder)
 
     async def others(self, host: str) -> list[Row]:
         return [Row(*row) for row in await self._db.fetch(_OTHERS, host)]
@@ -39,15 +40,16 @@ SET host = excluded.host, holder = excluded.holder, detail = excluded.detail, ex
 WHERE locks.host = excluded.host OR locks.expires_at <= clock_timestamp() RETURNING true
 """
 
+# One moment for both: no row is renewed and has expired.
 _RENEW = """
-UPDATE central.locks SET expires_at = clock_timestamp() + make_interval(secs => $2)
-WHERE holder = ANY ($1::text[]) AND expires_at > clock_timestamp() RETURNING holder
-"""
-
-_FORGET = """
-DELETE FROM central.locks WHERE name IN (
-    SELECT name FROM central.locks WHERE expires_at <= clock_timestamp() FOR UPDATE SKIP LOCKED
+WITH renewed AS (
+    UPDATE central.locks SET expires_at = now() + make_interval(secs => $2)
+    WHERE holder = ANY ($1::text[]) AND expires_at > now() RETURNING holder
+), forgotten AS (
+    DELETE FROM central.locks WHERE name IN (
+        SELECT name FROM central.locks WHERE expires_at <= now() FOR UPDATE SKIP LOCKED)
 )
+SELECT coalesce(array_agg(holder), '{}') FROM renewed
 """
 
 _OTHERS = """

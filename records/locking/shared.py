@@ -2,10 +2,12 @@
 
 The lock of a file comes first. It keeps the processes of one machine apart, and the system takes it from one that dies,
 so a row of one's own host that is found beside it is a dead process's. The row keeps other hosts apart. It expires
-after `TTL` seconds and is renewed all the time; who could not renew it takes it for lost `MARGIN` seconds before that.
+after `TTL` seconds and is renewed all the time; who could not renew it, however often it tried, takes it for lost
+`MARGIN` seconds before that.
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,10 +20,14 @@ from records.locks import Held
 TTL = 30.0
 """Seconds after which the locks of a machine that is gone are free."""
 
-RENEW = 10.0
+RENEW, TRY, AGAIN = 10.0, 4.0, 1.0
+"""Seconds between renewals, for one try, and between a try that failed and the next: three fit."""
 
 MARGIN = 5.0
 """Seconds that a holder has to stop in."""
+
+
+log = logging.getLogger(__name__)
 
 
 class _Mine:
@@ -147,11 +153,21 @@ class SharedLocks:
             await mine.file.release()
 
     async def _renew(self) -> None:
+        pause = RENEW
         while True:
-            await asyncio.sleep(RENEW)
-            with suppress(BlobError, TimeoutError):  # until they are lost
-                async with asyncio.timeout(RENEW):
-                    await self._renew_once()
+            await asyncio.sleep(pause)
+            pause = RENEW if await self._is_renewed() else AGAIN
+
+    async def _is_renewed(self) -> bool:
+        try:
+            async with asyncio.timeout(TRY):
+                await self._renew_once()
+        except (BlobError, TimeoutError):
+            return False
+        except Exception:
+            log.exception("locks were not renewed")  # whatever it is, they are lost in time
+            return False
+        return True
 
     async def _renew_once(self) -> None:
         rows = self._rows()

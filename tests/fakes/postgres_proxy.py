@@ -1,4 +1,4 @@
-"""Stands between a client and PostgreSQL and cuts when a word passes (COMMIT): before it, or before its answer."""
+"""Stands between a client and PostgreSQL, and cuts or stalls when a word passes (COMMIT): before it or its answer."""
 
 import asyncio
 from contextlib import suppress
@@ -10,7 +10,8 @@ _SOCKET = ".s.PGSQL.5432"
 class Proxy:
     """A Unix socket in a folder of its own that leads to another's. `cuts` lists where to cut, one for each time.
 
-    "before": the word never gets there; "after": it does, and its answer is lost. Past the list nothing is cut.
+    "before": the word never gets there; "after": it does, and its answer is lost; "stall": it does not get there, and
+    nobody hears so. Past the list nothing is cut.
     """
 
     def __init__(self, server: Path, folder: Path, cuts: list[str], word: bytes = b"COMMIT") -> None:
@@ -38,6 +39,8 @@ class Proxy:
                     # Our end to the server stays open: it cannot tell that its client is gone.
                     writer.transport.abort()
                     return
+                if cut == "stall":
+                    await asyncio.Event().wait()
                 if cut == "after":
                     back.cancel()
                     to_server[1].write(data)

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from blobstore.errors import StorageUnavailable
 from blobstore.postgres import Database
 from records.centrals.postgres import PostgresCentral
+from records.centre import Centre
+from records.layout import Topology
 from records.locking import shared
 from records.locking.files import FileLocks
 from records.locking.postgres import PostgresRows
@@ -18,13 +21,15 @@ from records.locking.rows import MemoryRows, Rows
 from records.locking.shared import SharedLocks
 from records.locks import Locks, taken
 from tests.conformance.locks_suite import LONG, LocksSuite, RowsSuite, row, take
+from tests.fakes.postgres import Cluster
+from tests.fakes.postgres_proxy import Proxy
 
 
 @pytest.fixture
 async def rows(database_url: str) -> AsyncIterator[PostgresRows]:
     database = await Database.open(database_url)
     await PostgresCentral.open(database)
-    yield PostgresRows(database)
+    yield PostgresRows(database, database)
     await database.close()
 
 
@@ -36,6 +41,34 @@ class TestMemoryRows(RowsSuite):
 
 class TestPostgresRows(RowsSuite):
     """With the fixture `rows` of this module."""
+
+    async def test_nobody_waits_for_a_process_that_gets_no_further(
+        self, rows: PostgresRows, database_url: str, postgres: Cluster, tmp_path: Path
+    ) -> None:
+        await rows.take(row("n", "a"), LONG)
+        async with Proxy(postgres.folder, tmp_path, ["stall"] * 9, word=b"COMMIT\0") as proxy:
+            stalled = await Database.open(database_url.replace(str(postgres.folder), str(tmp_path)))
+            looking = asyncio.create_task(PostgresRows(stalled, stalled).take(row("n", "b"), LONG))
+            async with asyncio.timeout(20):
+                while not looking.done() and len(proxy.cuts) == 9:
+                    await asyncio.sleep(0.01)
+                assert await rows.renew(["a1"], LONG) == {"a1"}
+            looking.cancel()
+            await asyncio.wait([looking])
+            await stalled.close()
+
+
+async def test_renewals_do_not_wait_until_all_others_are_served(database_url: str, tmp_path: Path) -> None:
+    centre = Centre(tmp_path, Topology.POSTGRES, database_url)
+    await centre.central()
+    rows, database = centre.rows, await centre.database()
+    assert rows is not None
+    await rows.take(row("n", "a"), LONG)
+    async with AsyncExitStack() as busy, asyncio.timeout(20):
+        for _ in range(database._pool._pool.get_max_size()):
+            await busy.enter_async_context(database._pool.connection())
+        assert await rows.renew(["a1"], LONG) == {"a1"}
+    await centre.close()
 
 
 def folder(tmp_path: Path, name: str) -> Path:
@@ -147,11 +180,13 @@ class FailingRows(MemoryRows):
     """Does not answer while it fails, and counts what it is asked."""
 
     failing = False
-    asked = 0
+    asked = failed = renewed = 0
 
     async def renew(self, holders: Collection[str], seconds: float) -> set[str]:
         if self.failing:
+            self.failed += 1
             raise StorageUnavailable("no answer")
+        self.renewed += 1
         return await super().renew(holders, seconds)
 
     async def others(self, host: str) -> list[shared.Row]:
@@ -204,6 +239,23 @@ async def test_who_finds_that_another_host_has_the_lock_stops(
         with pytest.raises(StorageUnavailable, match="era_1 was lost"):
             await waiting
     assert failing._rows["era_1"][0].host == "two"
+
+
+async def test_a_renewal_that_failed_is_tried_again_before_the_lock_is_lost(
+    mine: SharedLocks, failing: FailingRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shared.RENEW + 3 * (shared.TRY + shared.AGAIN) <= shared.TTL - shared.MARGIN
+    monkeypatch.setattr(shared, "RENEW", 0.0)
+    monkeypatch.setattr(shared, "AGAIN", 0.0)
+    failing.failing = True
+    await take(mine, "era_1")
+    async with asyncio.timeout(20):
+        while not failing.failed:
+            await asyncio.sleep(0)
+        monkeypatch.setattr(shared, "RENEW", LONG)
+        failing.failing = False
+        while not failing.renewed:
+            await asyncio.sleep(0)
 
 
 async def test_locks_taken_before_the_store_came_into_a_database_get_rows_then(tmp_path: Path) -> None:

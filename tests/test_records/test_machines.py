@@ -61,7 +61,7 @@ async def ann(here: RecordStore) -> Owner:
 async def rows(database_url: str) -> AsyncIterator[PostgresRows]:
     """What a third machine, of which nothing else is known, has in the database."""
     database = await Database.open(database_url)
-    yield PostgresRows(database)
+    yield PostgresRows(database, database)
     await database.close()
 
 
