@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from blobstore.backends.where import IN_FILES, Where
+from blobstore.backends.where import Where
+from records.layout import Topology
 from tests.crash.acknowledged import Acknowledged
 from tests.crash.erasers import Eraser
 from tests.crash.fleet import Fleet
@@ -17,6 +18,7 @@ from tests.crash.look import Look, clients, nothing_is_left
 from tests.crash.test_topology import OWNER, Unhurried, exported, stand
 from tests.crash.workers import Client, Ingester, Uploader, Worker
 from tests.fakes.s3 import S3Server
+from tests.fakes.topologies import Kind, Storage, one_of
 
 BUSY = "busy"
 STANDING = "standing"
@@ -54,16 +56,21 @@ class Mover:
         assert code == 0, told + self._fleet.log.read_text()[-3000:]
 
 
+KINDS = [Kind(Topology.SINGLE), Kind(Topology.POSTGRES), Kind(Topology.POSTGRES, in_s3=True)]
+"""Where the blobs are to begin with: they go into a bucket, and back from there."""
+
+
 @pytest.mark.long
 @pytest.mark.timeout(7200)
+@pytest.mark.parametrize("storage", one_of(KINDS, "migrating"), ids=str, indirect=True)
 async def test_servers_go_on_while_the_command_is_killed_and_nothing_is_lost(
-    s3: S3Server, tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
+    storage: Storage, s3: S3Server, tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     fleet = Fleet(tmp_path / "data", forks, tmp_path / "log")
     known, mover = Acknowledged(), Mover(fleet, rng)
-    route, kills = [s3.where(), IN_FILES], sized(2, 10)
+    route, kills = [s3.where(), storage.where], sized(2, 10)
     # An export waits for no erasure of its owner: who erases is another.
-    _, standing_token = await fleet.command("token", "create", "--owner", OWNER)
+    _, standing_token = await fleet.command("token", "create", "--owner", OWNER, *storage.options)
     _, token = await fleet.command("token", "create", "--owner", BUSY)
     async with asyncio.TaskGroup() as group, clients() as session:
         tasks = [group.create_task(fleet.serve_for_ever()) for _ in range(2)]
@@ -92,8 +99,8 @@ async def test_servers_go_on_while_the_command_is_killed_and_nothing_is_lost(
     await at_rest(fleet, mover, route)
     async with fleet.served(), clients() as session:
         await Look(Client(session, fleet, token.strip(), rng), known).at_all()
-    await nothing_is_left(fleet.command, fleet.data, known, BUSY)
-    _nothing_is_there(s3, route)
+    await nothing_is_left(fleet.command, fleet.data, known, BUSY, storage, where=storage.where)
+    _nothing_is_there(s3, route[0])
     log = fleet.log.read_text()
     assert "Traceback" not in log, log[-5000:]
 
@@ -109,13 +116,11 @@ async def at_rest(fleet: Fleet, mover: Mover, route: Sequence[Where]) -> None:
     assert [row for row in json.loads(shown) if row["kept_blobs"] or row["going_blobs"]] == []
 
 
-def _nothing_is_there(s3: S3Server, route: Sequence[Where]) -> None:
+def _nothing_is_there(s3: S3Server, where: Where) -> None:
     client = s3.client()
-    for where in route:
-        if not where.is_files:
-            bucket, _, prefix = where.location.removeprefix("s3://").partition("/")
-            listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/").get("Contents", ())
-            keys = [row["Key"].removeprefix(f"{prefix}/") for row in listed]
-            # A process that is killed while it tries what S3 can do leaves what it tried with, for an hour or more.
-            assert [key for key in keys if not key.startswith(("store-id", "ledger/", "self-test/"))] == []
+    bucket, _, prefix = where.location.removeprefix("s3://").partition("/")
+    listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/").get("Contents", ())
+    keys = [row["Key"].removeprefix(f"{prefix}/") for row in listed]
+    # A process that is killed while it tries what S3 can do leaves what it tried with, for an hour or more.
+    assert [key for key in keys if not key.startswith(("store-id", "ledger", "self-test/"))] == []
     client.close()

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -21,6 +21,8 @@ from tests.fakes.s3 import S3Server
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+T = TypeVar("T")
 
 SHARE, S3_SHARE = 0.25, 0.05
 """Of the tests that run in each topology, and in each with blobs in S3, when sizes are not full."""
@@ -110,11 +112,11 @@ def kinds(test: str) -> list[Kind]:
     return [each for each in KINDS if chance[each] < share[each]]
 
 
-def one_of(topologies: Sequence[Topology], test: str) -> Sequence[Topology]:
-    """The one in which a long test runs this time, as the seed says; with full sizes all of them."""
+def one_of(cases: Sequence[T], test: str) -> Sequence[T]:
+    """The one (topology, say) in which a long test runs this time, as the seed says; with full sizes all of them."""
     if os.environ.get("BLOBSTORE_SOAK"):
-        return topologies
-    return [random.Random(f"{os.environ['BLOBSTORE_SEED']}/{test}").choice(topologies)]
+        return cases
+    return [random.Random(f"{os.environ['BLOBSTORE_SEED']}/{test}").choice(cases)]
 
 
 def _run(work: "Coroutine[object, object, str | None]") -> str:
