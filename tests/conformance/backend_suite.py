@@ -96,7 +96,9 @@ class BackendSuite:
             backend.publish(name_of(b"first"), staged(b"other"))
         assert read_all(backend, name_of(b"first")) == b"first"
 
-    def test_of_many_that_publish_one_name_at_once_exactly_one_succeeds(self, backend: Backend, staged: Stage) -> None:
+    def test_of_many_that_publish_one_name_at_once_one_succeeds_or_the_medium_is_known_to_lack_that(
+        self, backend: Backend, staged: Stage
+    ) -> None:
         name = name_of(b"contended")
         bodies = [f"writer {number}".encode() for number in range(8)]
         paths = [staged(body) for body in bodies]
@@ -111,8 +113,8 @@ class BackendSuite:
 
         with ThreadPoolExecutor(len(paths)) as pool:
             outcomes = list(pool.map(publish, paths))
-        assert outcomes.count(True) == 1
-        assert read_all(backend, name) == bodies[outcomes.index(True)]
+        assert outcomes.count(True) == 1 or (outcomes.count(True) > 1 and backend.lacks)
+        assert read_all(backend, name) in [body for body, won in zip(bodies, outcomes, strict=True) if won]
 
     def test_generations_and_namespaces_are_apart(self, backend: Backend, staged: Stage) -> None:
         names = [
