@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from blobstore.backends.s3 import S3Backend
+from blobstore.backends.s3 import Access, S3Backend
 from blobstore.backends.s3.links import Signer
 from blobstore.errors import StorageUnavailable
 from tests.conformance.backend_suite import name_of
@@ -120,3 +120,11 @@ def test_a_link_without_keys_to_sign_it_is_an_error_of_the_storage(
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     with pytest.raises(StorageUnavailable):
         Signer(s3.access(), "bucket").link("key", 60, "text/plain", "inline")
+
+
+def test_a_link_leads_to_the_region_of_amazon_whatever_endpoint_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://elsewhere.example")
+    link = Signer(Access(region="eu-west-1"), "bucket").link("key", 60, "image/png", "inline")
+    assert urlsplit(link).hostname == "bucket.s3.eu-west-1.amazonaws.com"

@@ -31,12 +31,15 @@ class Signer:
     @cached_property
     def _client(self) -> Client:
         """One of its own: the host that clients use is signed, and the signature is always of version 4."""
+        endpoint = self._access.public_endpoint or self._access.endpoint
         return boto3.session.Session().client(
             "s3",
-            endpoint_url=self._access.public_endpoint or self._access.endpoint,
+            endpoint_url=endpoint,
             region_name=self._access.region,
             config=Config(
+                ignore_configured_endpoint_urls=True,  # as for the client that put the object there
                 signature_version="s3v4",
-                s3={"addressing_style": "auto" if self._access.is_amazon else "path"},
+                # Of Amazon's the region's own: at the address for all regions some buckets cannot be had.
+                s3={"addressing_style": "path" if endpoint else "virtual"},
             ),
         )
