@@ -111,16 +111,18 @@ class Supervisor:
         A place that waits for one gets a new one anyway. Where a new one does not start all others stay.
         """
         log.info("putting new workers in the places of all")
-        for place, old in sorted(self._serving.items()):
+        for place in sorted(self._serving):
             worker = await self._start()
             if not await worker.is_ready():
                 self._alive.discard(worker)
                 code = await worker.ended()
                 log.error("the new worker ended with %s before it was ready: the old ones stay", _told(code))
                 return
+            old = self._serving.get(place)  # only now: one that died meanwhile may have got another in its place
             self._put(group, place, worker)
-            old.let_go()
-            await old.ended()
+            if old is not None:
+                old.let_go()
+                await old.ended()
 
     async def _start(self) -> Worker:
         worker = await Worker.start(self._command, self._sockets)

@@ -32,7 +32,7 @@ sys.exit(0 if in_order else 1)
 """
 
 WORKER = """
-import asyncio, os, sys
+import asyncio, os, sys, time
 from pathlib import Path
 from server.inherited import Inherited
 from server.stopping import Stopping
@@ -62,6 +62,8 @@ with (folder / "started").open("a") as started:
     started.write(f"{os.getpid()}\\n")
 if (folder / "broken").exists():
     sys.exit(3)
+while (folder / "held").exists():
+    time.sleep(0.01)
 asyncio.run(main())
 """
 
@@ -211,6 +213,21 @@ async def test_workers_stay_where_new_ones_do_not_start(supervise: Supervise) ->
         supervised.process.send_signal(signal.SIGHUP)
         await supervised.until_told("the old ones stay")
         assert await supervised.until_living(lambda living: len(living) == 2) == old
+
+
+async def test_one_that_dies_while_all_are_replaced_leaves_no_worker_too_many(supervise: Supervise) -> None:
+    async with supervise() as supervised:
+        await supervised.ready()
+        (supervised.folder / "held").touch()
+        supervised.process.send_signal(signal.SIGHUP)
+        await supervised.until_living(lambda living: len(living) == 3)  # one is to come into the first place
+        os.kill(supervised.started()[1], signal.SIGKILL)
+        await supervised.until_living(lambda _: len(supervised.started()) == 4)  # another into that of the dead one
+        (supervised.folder / "held").unlink()
+        await supervised.until_living(lambda _: len(supervised.started()) == 5)  # and the second place's turn comes
+        await supervised.until_living(lambda living: len(living) == 2)
+        supervised.process.send_signal(signal.SIGTERM)
+        assert await supervised.ended() == 0
 
 
 async def test_the_end_is_announced_before_anybody_is_refused(supervise: Supervise) -> None:
