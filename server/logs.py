@@ -17,6 +17,9 @@ from blobstore.errors import BlobError
 
 log = logging.getLogger("blobstore.server")
 
+OURS = ("blobstore", "records")
+"""Loggers whose news are shown as well; of libraries what they warn of."""
+
 MAX_FRAMES = 30
 
 
@@ -57,13 +60,15 @@ def describe(error: BaseException) -> list[dict[str, object]]:
     return chain
 
 
-def configure(level: int = logging.INFO) -> None:
+def configure() -> None:
     """Send everything to standard error in this form; for the process that serves."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(logging.WARNING)
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -178,6 +178,22 @@ async def test_a_task_that_nobody_asks_about_is_logged_without_content(caplog: p
     assert SECRET not in lines[0]
 
 
+def test_of_libraries_only_warnings_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    loggers = [logging.getLogger(), *map(logging.getLogger, logs.OURS)]
+    before = [each.level for each in loggers], loggers[0].handlers[:]
+    logs.configure()
+    try:
+        for name in ("botocore.credentials", "records.upkeep"):
+            logging.getLogger(name).info("news")
+            logging.getLogger(name).warning("warning")
+    finally:
+        for each, level in zip(loggers, before[0], strict=True):
+            each.setLevel(level)
+        loggers[0].handlers[:] = before[1]
+    told = [(row["logger"], row["message"]) for row in map(json.loads, capsys.readouterr().err.splitlines())]
+    assert told == [("botocore.credentials", "warning"), ("records.upkeep", "news"), ("records.upkeep", "warning")]
+
+
 def test_no_log_line_repeats_what_an_exception_quotes() -> None:
     try:
         raise KeyError(SECRET)
