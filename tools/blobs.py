@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
-from blobstore.backends.where import FILE, Where
+from blobstore.backends.where import FILE, IN_FILES, Where
 from blobstore.catalogue import State
 from blobstore.migration import Migration, Moved, take_in, try_place
 from blobstore.place import Contents, Place
@@ -75,12 +76,11 @@ def migrate(
 
     Exit code 0: all of it is there; 1: some blobs could not be copied, or are in other places still: they are named.
     """
-    known = Reached.known(configured(opening.data / CONFIGURATION))
-    where = (NOT_TOLD if to == FILE else opening.reached.or_else(known)).at(to)
-    opening = replace(opening, reached=NOT_TOLD)
+    told, opening = opening.reached, replace(opening, reached=NOT_TOLD)
     kept = 0.0 if delete_now else _seconds(keep)
 
     async def work(store: RecordStore) -> list[Row]:
+        where = await _where(store, opening.data, to, told)
         if plan:
             return await _planned(store, opening, where)
         async with AsyncExitStack() as taking:
@@ -90,14 +90,25 @@ def migrate(
         fix_blobs(opening.data, where)
         await store.ledger.follow()
         elsewhere = sum(each.bytes for each in await _elsewhere(store, place.id))
-        with byte_bar("blobs", elsewhere) as told:
-            moved = await Migration(store.blobs, place, rate=rate or math.inf, keep=kept, told=told).run()
+        with byte_bar("blobs", elsewhere) as copied:
+            moved = await Migration(store.blobs, place, rate=rate or math.inf, keep=kept, told=copied).run()
         return [*_bad(moved), await _summary(store, place, moved, delete_now=delete_now)]
 
     rows = run_with_store(opening, work)
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(map(_text, rows)))
     if any(row["what"] == "bad" or row.get("left") for row in rows):
         raise click.exceptions.Exit(1)
+
+
+async def _where(store: RecordStore, data: Path, to: str, told: Reached) -> Where:
+    """The new place: reached as is told, else as when it was used before, else as the one that has the bytes now."""
+    if to == FILE:
+        return IN_FILES
+    known = Reached.known(configured(data / CONFIGURATION))
+    for place in await store.blobs.catalogue.places():
+        if place.location == to:
+            known = Reached.of(Where.of(place.location, place.options))
+    return told.or_else(known).at(to)
 
 
 async def _planned(store: RecordStore, opening: Opening, where: Where) -> list[Row]:

@@ -27,7 +27,7 @@ from tools import database
 from tools.configuration import add, configured, fix_ledger
 from tools.directory import require_store, require_whole
 from tools.sizes import SIZE
-from tools.where import NOT_TOLD, Reached, location_of, reach_options, read_location
+from tools.where import KEYS, NOT_TOLD, Reached, location_of, reach_options, read_location
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
@@ -123,6 +123,7 @@ def _with_options(command: F, *, required: bool) -> F:
         # What the directory has may change before it is opened: records and blobs move.
         topology = None if source("topology") is ParameterSource.DEFAULT_MAP else topology
         blobs = None if source("blobs") is ParameterSource.DEFAULT_MAP else blobs
+        options |= {name: None for name in KEYS if source(name) is ParameterSource.DEFAULT_MAP}
         told = (topology, blobs, floor, ledger, database_url, Reached.taken(options), secret_file)
         opening = None if data is None else Opening(data, *told)
         return command(*args, opening=opening, **options)
@@ -191,7 +192,7 @@ def _with_options(command: F, *, required: bool) -> F:
 def configure(opening: Opening, *, opened: bool = True) -> None:
     """Make the directory if need be and fix its topology and blob backend; refuse others than it has.
 
-    Not `opened` yet: an address of a database that is not written down is not, before it was found to be right.
+    Not `opened` yet: where a database or a store of S3 is, is not written down before it was found to be right.
     Raises `click.ClickException`, `StorageUnavailable`. Any number of processes may call at once.
     """
     with translated(str(opening.data)):
@@ -204,21 +205,28 @@ def configure(opening: Opening, *, opened: bool = True) -> None:
         in_database = known.get("topology", opening.topology) == Topology.POSTGRES
         if in_database and "database_url" not in known and not opened:
             return
-        where = opening.where_there
         if "topology" not in known:
             add(path, "topology", opening.topology or Topology.SINGLE)
-        if "blobs" not in known and where is not None:
-            add(path, "blobs", opening.blobs or FILE)
         if opening.secret_file is not None and "secret_file" not in known:
             add(path, "secret_file", str(opening.secret_file))
-        if where is None or not where.is_files:
-            for name, value in opening.reached.written().items():
-                if name not in known:
-                    add(path, name, value)
+        where = opening.where_there
+        if opened or (where is not None and where.is_files):
+            _fix_place(opening, where, known)
         if in_database and "database_url" not in known:
             add(path, "database_url", database.without_password(opening.database_url))
         if opening.ledger is not None:
             fix_ledger(opening.data, path, known.get("ledger"), opening.ledger)
+
+
+def _fix_place(opening: Opening, where: Where | None, known: Mapping[str, Any]) -> None:
+    """Write down where bytes live, unless the database alone says so (None), and how a store of S3 is reached."""
+    path = opening.data / CONFIGURATION
+    if "blobs" not in known and where is not None:
+        add(path, "blobs", opening.blobs or FILE)
+    if where is None or not where.is_files:
+        for name, value in opening.reached.written().items():
+            if name not in known:
+                add(path, name, value)
 
 
 def _require_same(opening: Opening, known: Mapping[str, Any]) -> None:

@@ -1,9 +1,9 @@
 """The options that say where bytes live: `--blobs`, and how a store of S3 is reached."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import click
 
@@ -11,13 +11,10 @@ from blobstore.backends.where import FILE, Where
 
 F = TypeVar("F", bound=Callable[..., object])
 
-KEYS = ("s3_endpoint", "s3_region", "s3_ca_bundle", "s3_encryption", "s3_public_endpoint")
-"""Names of the options for S3, in `blobstore.toml` too."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How a store of S3 is reached, and what it encrypts with; None where nothing is told."""
+    """How a store of S3 is reached, and what it encrypts with: `Where` without the location. None: nothing is told."""
 
     endpoint: str | None = None
     region: str | None = None
@@ -26,46 +23,43 @@ class Reached:
     public_endpoint: str | None = None
 
     @classmethod
-    def taken(cls, options: dict[str, Any]) -> "Reached":
+    def taken(cls, options: dict[str, Any]) -> Self:
         """Of a command's options, which have them no longer."""
         return cls(*(options.pop(name) for name in KEYS))
 
     @classmethod
-    def known(cls, configured: Mapping[str, Any]) -> "Reached":
+    def known(cls, configured: Mapping[str, Any]) -> Self:
         """What a configuration says."""
         return cls(*(configured.get(name) for name in KEYS))
 
     @classmethod
-    def of(cls, where: Where) -> "Reached":
+    def of(cls, where: Where) -> Self:
         """How that place is reached; nothing of one in files."""
-        if where.is_files:
-            return cls()
-        return cls(where.endpoint, where.region, where.ca_bundle, where.encryption, where.public_endpoint)
+        return cls() if where.is_files else cls(**where.options)
 
     def or_else(self, other: "Reached") -> "Reached":
         """This, and what the other says where this says nothing."""
-        return Reached(
-            self.endpoint or other.endpoint,
-            self.region or other.region,
-            self.ca_bundle or other.ca_bundle,
-            self.encryption or other.encryption,
-            self.public_endpoint or other.public_endpoint,
-        )
+        return Reached(**{**other._told(), **self._told()})
 
     def written(self) -> dict[str, str]:
         """What is told, by the names that it has in a configuration."""
-        values = (self.endpoint, self.region, self.ca_bundle, self.encryption, self.public_endpoint)
-        return {name: value for name, value in zip(KEYS, values, strict=True) if value is not None}
+        return {PREFIX + name: value for name, value in self._told().items()}
 
     def at(self, location: str) -> Where:
         """The whole. Raises `click.ClickException`."""
         try:
-            return Where.parse(
-                location, self.endpoint, self.region, self.ca_bundle, self.encryption, self.public_endpoint
-            )
+            return Where.parse(location, **self._told())
         except ValueError as error:
             raise click.ClickException(f"{location}: {error}") from error
 
+    def _told(self) -> dict[str, str]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value}
+
+
+PREFIX = "s3_"
+KEYS = tuple(PREFIX + field.name for field in fields(Reached))
+"""Names of the options for S3, in `blobstore.toml` too."""
 
 NOT_TOLD = Reached()
 

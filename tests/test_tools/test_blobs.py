@@ -76,6 +76,15 @@ def test_a_migration_that_is_run_again_has_nothing_to_do(stored: Stored, s3: S3S
     assert "copies of 4 blobs" in stored.run("blobs", "migrate", *options(where)).output
 
 
+def test_to_go_back_nobody_need_say_again_how_the_place_is_reached(stored: Stored, s3: S3Server) -> None:
+    where = s3.where()
+    migrate(stored, *options(where))
+    migrate(stored, "--to", "file")
+    migrate(stored, "--to", where.location)
+    written = tomllib.loads((stored.data / "blobstore.toml").read_text())
+    assert (written["s3_endpoint"], written["s3_region"]) == (where.endpoint, where.region)
+
+
 def test_what_is_left_behind_goes_with_a_collection_when_its_time_is_over(stored: Stored, s3: S3Server) -> None:
     where = s3.where()
     migrate(stored, *options(where))

@@ -33,6 +33,15 @@ def test_the_first_command_writes_down_where_bytes_live_and_how_it_is_reached(tm
     assert not (tmp_path / "blobs").exists()
 
 
+def test_a_place_that_proves_wrong_is_not_written_down(tmp_path: Path, s3: S3Server) -> None:
+    where = s3.where()
+    reached = ("--s3-endpoint", str(where.endpoint), "--s3-region", "us-east-1")
+    create = ("token", "create", "--owner", "ann", "--blobs")
+    assert "no such bucket" in run(tmp_path, *create, "s3://no-such-bucket-anywhere", *reached, exit_code=1)
+    run(tmp_path, *create, where.location, *reached)
+    assert tomllib.loads((tmp_path / "blobstore.toml").read_text())["blobs"] == where.location
+
+
 @pytest.mark.parametrize("other", ["file", "s3://bucket/other"])
 def test_another_place_later_is_refused(tmp_path: Path, other: str) -> None:
     (tmp_path / "blobstore.toml").write_text('blobs = "s3://bucket/place"\n')
