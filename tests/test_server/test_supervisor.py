@@ -136,6 +136,8 @@ def supervise(tmp_path: Path) -> Supervise:
                 process.kill()
                 await process.wait()
             await supervised.until_living(lambda living: not living)
+            await process.communicate()  # its output's end as well, or the event loop closes before the pipe does
+            await asyncio.sleep(0)
 
     return run
 
