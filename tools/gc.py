@@ -113,15 +113,7 @@ async def _collected(store: RecordStore, wanted: Wanted, *, foreign: bool, show:
     try:
         collected = await store.collections.run(wanted, told)
     except FuseBlown as error:
-        yield summary | {
-            "blobs": 0,
-            "bytes": 0,
-            "debris": 0,
-            "copies": 0,
-            "expired": 0,
-            "foreign": 0,
-            "stopped": str(error),
-        }
+        yield summary | dict.fromkeys(COUNTED, 0) | {"stopped": str(error)}
         return
     count = 0
     async for row in _foreign(store, remove=True) if foreign else _foreign_staged(store):
