@@ -4,15 +4,12 @@ In: lease → staging file → publish. What a crash leaves at any point is foun
 """
 
 import asyncio
-import math
 import secrets
 import time
 from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from blobstore.backend import Backend, Reader
@@ -26,8 +23,9 @@ from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost
 from blobstore.mark import NAME as STORE_ID
 from blobstore.mark import mark
 from blobstore.notes import Notes
-from blobstore.place import Place
+from blobstore.opening import OTHERS, open_places, require_blobs
 from blobstore.quota import NOTHING_BESIDE, Beside
+from blobstore.reading import OpenBlob
 from blobstore.reservation import Reservation
 from blobstore.space import NO_FLOOR, Floor, Space
 from blobstore.staging import StagedFile, Staging
@@ -43,47 +41,6 @@ LEASE_SECONDS = 300.0
 RENEW_SECONDS = 60.0
 IO_THREADS = 8
 CLAIM_SECONDS = 7 * 24 * 3600.0
-
-
-class OpenBlob:
-    """A blob open for reading. An asynchronous context manager."""
-
-    def __init__(self, store: "BlobStore", stored: Stored, reader: Reader) -> None:
-        self._store = store
-        self._reader = reader
-        self.stored = stored
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self.stored.size
-
-    def fileno(self) -> int | None:
-        """A descriptor fit for sendfile at any offset, or None."""
-        return self._reader.fileno()
-
-    def path(self) -> str | None:
-        """Where the bytes are a file below the folder of all blobs, or None; see `Reader.path`."""
-        return self._reader.path()
-
-    async def link(self, seconds: int, media_type: str, disposition: str) -> str | None:
-        """An address at which whoever has it gets the bytes for so long, or None; see `Reader.link`."""
-        return await self._store.ask(self._reader.link, seconds, media_type, disposition)
-
-    async def read(self, offset: int, length: int) -> bytes:
-        """Exactly these bytes; fewer only at the end of the blob. Keep `length` at a few MiB."""
-        data = await self._store.ask(self._reader.read, offset, length)
-        if len(data) < min(length, self.size - offset):
-            raise ContentMismatch("the stored bytes end too early")
-        return data
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self._reader.close()
 
 
 class BlobStore:
@@ -126,10 +83,10 @@ class BlobStore:
             store_id = await catalogue.store_id()
             # Of the directory, whatever is in it: staged files, if not the blobs.
             if await asyncio.to_thread(mark, directory / STORE_ID, store_id) != store_id:
-                raise WrongStore(_OTHERS)
-            backend = await _opened(directory, catalogue, where)
+                raise WrongStore(OTHERS)
+            backend = await open_places(directory, catalogue, where)
             failing.push_async_callback(asyncio.to_thread, backend.close)
-            await _require_blobs(backend, catalogue)
+            await require_blobs(backend, catalogue)
             staging = await asyncio.to_thread(Staging.open, directory / "staging")
             failing.pop_all()
         return cls(backend, catalogue, staging, Space(directory, floor))
@@ -142,7 +99,7 @@ class BlobStore:
             raise WrongStore(
                 "the bytes here belong to another catalogue, or their store-id is gone: nothing is removed"
             )
-        await _require_blobs(self.backend, self.catalogue)
+        await require_blobs(self.backend, self.catalogue)
 
     async def receive(
         self, namespace: str, slot: Slot, size: int | None = None, beside: Beside = NOTHING_BESIDE
@@ -337,68 +294,3 @@ async def _forsake(beginning: "asyncio.Task[Upload]") -> None:
 def _close_unused(opening: asyncio.Future[Reader]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
-
-
-async def _opened(directory: Path, catalogue: Catalogue, where: Where) -> Places:
-    """The backend of all places; the one that is told is opened, and made the first where none is known."""
-    known, store_id = await catalogue.places(), await catalogue.store_id()
-    if known and all(place.location != where.location for place in known):
-        (intake,) = (place.location for place in known if place.intake)
-        raise WrongStore(f"the blobs are in {intake}, not in {where.location}: name that (it has been moved there)")
-    home = await asyncio.to_thread(where.open, directory)
-    async with AsyncExitStack() as failing:
-        failing.push_async_callback(asyncio.to_thread, home.close)
-        if await asyncio.to_thread(home.bound) is None:
-            await _require_no_blobs(catalogue)
-        if await asyncio.to_thread(home.bind, store_id) != store_id:
-            raise WrongStore(_OTHERS)
-        known = await catalogue.first_place(where.location, where.options)
-        failing.pop_all()
-    loop = asyncio.get_running_loop()
-    return Places(
-        store_id,
-        next(place.id for place in known if place.location == where.location),
-        home,
-        known,
-        partial(_ask_from_a_thread, loop, catalogue),
-        lambda place: Where.of(place.location, place.options).open(directory),
-    )
-
-
-def _ask_from_a_thread(loop: asyncio.AbstractEventLoop, catalogue: Catalogue) -> list[Place]:
-    """The places that the catalogue knows. Blocks: on the loop itself it would wait for ever."""
-    with suppress(RuntimeError):
-        if asyncio.get_running_loop() is loop:
-            raise AssertionError("calls of the backend block: make them in a thread")
-    return asyncio.run_coroutine_threadsafe(catalogue.places(), loop).result()
-
-
-async def _require_blobs(backend: Backend, catalogue: Catalogue) -> None:
-    """Raise `WrongStore` where all bytes are gone: a disk that is not mounted must not look like an empty one.
-
-    An object is there before the blob is live, and as long as it is. Asked again after the look: another process may
-    have removed the last blob in between.
-    """
-    for stored in await catalogue.stalest(math.inf, 1):
-        if not await asyncio.to_thread(backend.is_empty):
-            return
-        live = await catalogue.find(stored.name.namespace, stored.name.digest)
-        if live is not None and live.name == stored.name:
-            raise WrongStore(
-                "blobs are gone, all that the catalogue knows: is their disk mounted, is it the right bucket? Else"
-                " restore a backup"
-            )
-
-
-async def _require_no_blobs(catalogue: Catalogue) -> None:
-    if await catalogue.stalest(math.inf, 1):
-        raise WrongStore(
-            "store-id is gone from where the catalogue has its blobs: is their disk mounted, is it the right bucket?"
-            " Else restore a backup"
-        )
-
-
-_OTHERS = (
-    "store-id is another store's than the catalogue (catalogue.db, or the database); restore the one that belongs here,"
-    " or name another place for the blobs"
-)

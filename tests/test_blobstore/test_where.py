@@ -1,11 +1,14 @@
 """Where bytes live is one value; a store in S3 is opened from it, and is bound to its bucket."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from blobstore.backends.where import IN_FILES, Where
+from blobstore.catalogues.memory import MemoryCatalogue
 from blobstore.errors import StorageUnavailable, WrongStore
+from blobstore.place import Place
 from blobstore.store import BlobStore
 from tests.fakes.s3 import S3Server
 from tests.fakes.stores import content_of, put, read_all
@@ -98,6 +101,19 @@ async def test_a_bucket_that_is_not_the_stores_any_more_is_told_of_before_anythi
     with pytest.raises(WrongStore, match="blobs are gone"):
         await store.require_own()
     await store.close()
+
+
+async def test_of_two_that_begin_at_once_with_different_places_one_is_told_where_the_blobs_are(tmp_path: Path) -> None:
+    class Raced(MemoryCatalogue):
+        """Another process is first, a moment after this one asked."""
+
+        async def first_place(self, location: str, options: Mapping[str, str]) -> list[Place]:
+            await super().first_place("s3://bucket/first", {})
+            return await super().first_place(location, options)
+
+    catalogue = Raced()
+    with pytest.raises(WrongStore, match="in s3://bucket/first, not in file"):
+        await BlobStore.open(tmp_path, catalogue=catalogue)
 
 
 async def test_a_bucket_that_is_not_there_is_told_of(tmp_path: Path, where: Where) -> None:

@@ -1,0 +1,52 @@
+"""One blob open for reading."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from blobstore.backend import Reader
+from blobstore.catalogue import Stored
+from blobstore.errors import ContentMismatch
+
+if TYPE_CHECKING:
+    from blobstore.store import BlobStore
+
+
+class OpenBlob:
+    """A blob open for reading. An asynchronous context manager."""
+
+    def __init__(self, store: "BlobStore", stored: Stored, reader: Reader) -> None:
+        self._store = store
+        self._reader = reader
+        self.stored = stored
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self.stored.size
+
+    def fileno(self) -> int | None:
+        """A descriptor fit for sendfile at any offset, or None."""
+        return self._reader.fileno()
+
+    def path(self) -> str | None:
+        """Where the bytes are a file below the folder of all blobs, or None; see `Reader.path`."""
+        return self._reader.path()
+
+    async def link(self, seconds: int, media_type: str, disposition: str) -> str | None:
+        """An address at which whoever has it gets the bytes for so long, or None; see `Reader.link`."""
+        return await self._store.ask(self._reader.link, seconds, media_type, disposition)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Exactly these bytes; fewer only at the end of the blob. Keep `length` at a few MiB."""
+        data = await self._store.ask(self._reader.read, offset, length)
+        if len(data) < min(length, self.size - offset):
+            raise ContentMismatch("the stored bytes end too early")
+        return data
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._reader.close()
