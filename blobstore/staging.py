@@ -22,6 +22,9 @@ from blobstore.sqlite.file import file_lock
 
 T = TypeVar("T")
 
+HOST = "host"
+"""The file of a data directory that has the id of its host."""
+
 _LOCK = "lock"
 _MAX_IOV = 512
 _HOST = re.compile(r"[0-9a-f]{16}")
@@ -89,7 +92,7 @@ class Staging:
             make_folders(root)
             # Under the common lock: a folder whose own lock is not taken yet must not look like a dead one.
             with file_lock(_registry(root)):
-                process = f"{_host(root.with_name('host'))}-{secrets.token_hex(8)}"
+                process = f"{_host(root.with_name(HOST))}-{secrets.token_hex(8)}"
                 (root / process).mkdir()
                 descriptor = os.open(root / process / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -177,15 +180,23 @@ def host_of(process: str) -> str:
     return process.partition("-")[0]
 
 
+def host_there(directory: Path) -> str | None:
+    """The host that a data directory is; None where none has made staging there, or it is a copy of another's."""
+    path = directory / HOST
+    try:
+        id, _, inode = path.read_text().partition(" ")
+        return id if _HOST.fullmatch(id) and inode == str(path.stat().st_ino) else None
+    except FileNotFoundError:
+        return None
+
+
 def _host(path: Path) -> str:
     """The id of this host, made if need be. Whoever calls has the common lock.
 
     A copy of the file is none of ours: with another host's name we would take that one's living processes for dead.
     """
-    with suppress(FileNotFoundError):
-        id, _, inode = path.read_text().partition(" ")
-        if _HOST.fullmatch(id) and inode == str(path.stat().st_ino):
-            return id
+    if (there := host_there(path.parent)) is not None:
+        return there
     id = secrets.token_hex(8)
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)

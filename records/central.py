@@ -251,6 +251,10 @@ class Central(Protocol):
         """
         ...
 
+    async def topologies(self) -> dict[str, str]:
+        """Of each owner who has one of their own, by `set_topology`."""
+        ...
+
     async def place(self, owner: str, connector: str, shard: str) -> Home:
         """The connector's home: the one that it has, else this shard, awake under number 1."""
         ...

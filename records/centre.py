@@ -116,7 +116,10 @@ class Centre:
     ) -> T:
         if topology.is_files:
             if not make and not await asyncio.to_thread(path.exists):  # to open it would make one
-                raise MovedAway(f"{path.name} is not here any more")
+                raise MovedAway(
+                    f"{path.name} is not here any more; if it moved into files of another directory that one alone has"
+                    " the store: use it, or run `blobstore topology migrate --to postgres` there"
+                )
             return await from_file(path)
         return await from_database(await self.database(await asyncio.to_thread(place_of, path)), make)
 

@@ -20,6 +20,7 @@ from records.erasure.residue import Tables
 from records.erasure.tables import TablesOfCentre
 from records.guarded import GuardedEngines
 from records.layout import RECORDS, Topology
+from records.moving import elsewhere
 from records.moving.either import EitherEngines
 from records.moving.engines import MovableEngines
 from records.moving.indatabase import InDatabase
@@ -106,7 +107,8 @@ async def _engines(
     database = InDatabase(centre, central, store_id)
     opening.push_async_callback(database.close)
     files = partial(_files, directory / RECORDS, centre.topology, central, store_id)
-    engines = EitherEngines(directory, files, database.engines, centre.configured)
+    require_here = partial(elsewhere.require_here, central, directory)
+    engines = EitherEngines(directory, files, database.engines, centre.configured, require_here)
     if not centre.topology.is_files:
         await database.engines()  # made now, so that a database that does not answer is told of
     opening.push_async_callback(engines.close)

@@ -35,6 +35,7 @@ from records.locking.files import FileLocks
 from records.locking.shared import SharedLocks
 from records.locks import LEDGER, Locks, waited_for
 from records.moving.either import EitherEngines
+from records.moving.elsewhere import require_all_here
 from records.moving.moves import Moves
 from records.opening import Parts
 from records.pauses import Pauses
@@ -151,6 +152,7 @@ class RecordStore:
             if keyring is None:
                 if not restoring:
                     await require_own_directory(directory, topology, parts.central, where, secret_file)
+                    await require_all_here(parts.central, directory)
                 keyring = await asyncio.to_thread(Keyring.open, directory, secret_file)
             store_id = await parts.catalogue.store_id()
             await require_one_store(directory, topology, parts.central, store_id, keyring)

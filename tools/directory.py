@@ -28,9 +28,14 @@ from records.layout import (
 )
 
 
+def is_store(data: Path) -> bool:
+    """Whether anything of a data directory is there."""
+    return any((data / part).exists() for part in parts_of(Topology.SINGLE))
+
+
 def require_store(data: Path) -> None:
     """Raise `click.ClickException` where nothing of a data directory is there."""
-    if not any((data / part).exists() for part in parts_of(Topology.SINGLE)):
+    if not is_store(data):
         raise click.ClickException(f"{data} is no data directory: `blobstore serve --data DIR` makes one")
 
 

@@ -17,12 +17,13 @@ from records.machines import alone
 from records.moving.centre import move_centre, remove_old_centre, require_room
 from records.moving.database import database_moves
 from records.moving.either import EitherEngines
+from records.moving.elsewhere import files_are_lost
 from records.moving.moves import Moves
 from records.moving.switching import Switched
 from records.store import RecordStore
 from tools.configuration import configured, fix_topology
 from tools.database import without_password
-from tools.directory import require_store
+from tools.directory import is_store, require_store
 from tools.down import tell_down
 from tools.opening import TOPOLOGIES, Opening, messages, run_with_store, store_options
 from tools.output import json_option, listing
@@ -59,16 +60,28 @@ def show(opening: Opening, owner: str | None, as_json: bool) -> None:
 @store_options
 @click.option("--to", required=True, type=click.Choice(TOPOLOGIES), help="Where they shall live.")
 @click.option("--owner", help="Of this owner alone; the directory's topology stays as it is then.")
+@click.option("--files-lost", is_flag=True, help="The directory is no more that had the owner's files.")
 @json_option
-def migrate(opening: Opening, to: str, owner: str | None, as_json: bool) -> None:
+def migrate(opening: Opening, to: str, owner: str | None, files_lost: bool, as_json: bool) -> None:
     """Move records to another topology, connector by connector, also while servers run.
 
     Nothing is served from a copy before it was held against what it was made of. Run it again if it was cut off: it
     goes on where it was. To go back, run it with the other topology. `postgres` wants to be told `--database-url`, and
     takes along all else that is in databases, unless an owner is named.
+
+    While the records of one owner are in files, and the rest in PostgreSQL, no other directory can open the store. If
+    the one with the files is lost, --files-lost goes on with what of that owner the database still has.
     """
-    require_store(opening.data)
     wanted, url = Topology(to), _database_url(opening)
+    if files_lost:
+        if owner is None or url is None or wanted is not Topology.POSTGRES:
+            raise click.UsageError(
+                "--files-lost is about one --owner whose records come --to postgres --database-url …"
+            )
+        _without_files(opening.data, url, owner)
+        if not is_store(opening.data):  # it was refused because of it, and may join now
+            return
+    require_store(opening.data)
     if wanted is Topology.POSTGRES:
         if url is None:
             raise click.ClickException("the topology postgres needs --database-url: where its database is")
@@ -86,6 +99,12 @@ def migrate(opening: Opening, to: str, owner: str | None, as_json: bool) -> None
             # Who is new since has records where they were made before.
             rows += run_with_store(replace(opening, topology=None, database_url=url), work)
     listing(rows, as_json=as_json, columns=MOVED)
+
+
+def _without_files(data: Path, url: str, owner: str) -> None:
+    with messages():
+        if not asyncio.run(files_are_lost(data, url, owner)):
+            raise click.ClickException(f"there is no owner {owner!r}")
 
 
 def _bring_centre(data: Path, to: Topology, url: str | None) -> None:

@@ -164,6 +164,9 @@ class MemoryCentral:
         self._shards[owner] = replace(there, topology=to, revision=there.revision + 1)
         return True
 
+    async def topologies(self) -> dict[str, str]:
+        return {owner: there.topology for owner, there in self._shards.items() if there.topology is not None}
+
     async def place(self, owner: str, connector: str, shard: str) -> Home:
         if await self._shard(owner, connector) is None:
             self._rehome(owner, connector, Home(shard, 1))

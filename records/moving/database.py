@@ -18,6 +18,7 @@ from records.engine import Engine, Engines
 from records.engines.sqlite import SqliteEngine
 from records.engines.sqlite.leaving import Left, empty
 from records.layout import Topology, record_file
+from records.moving import elsewhere
 from records.moving.checking import check_copy
 from records.moving.copying import throw_away
 from records.moving.either import EitherEngines
@@ -44,18 +45,21 @@ async def database_moves(store: RecordStore, database_url: str) -> AsyncIterator
         opened.push_async_callback(database.close)
         plain = await PostgresEngines.open(database)
         opened.push_async_callback(plain.close)
-        yield DatabaseMoves(store.central, store.engines, plain, await store.blobs.catalogue.store_id())
+        yield DatabaseMoves(
+            store.central, store.engines, plain, await store.blobs.catalogue.store_id(), store.blobs.staging.host
+        )
 
 
 class DatabaseMoves:
     """Moves the records of owners between files and the database."""
 
-    def __init__(self, central: Central, engines: EitherEngines, database: Engines, store_id: str) -> None:
-        """`database`: its engines as they are, which tell of marks."""
+    def __init__(self, central: Central, engines: EitherEngines, database: Engines, store_id: str, host: str) -> None:
+        """`database`: its engines as they are, which tell of marks. `host`: of the directory that has the files."""
         self._central = central
         self._engines = engines
         self._database = database
         self._store_id = store_id
+        self._host = host
 
     async def into(self, owner: Owner, told: Told) -> AsyncIterator[Switched]:
         """From files into the database; nothing where they are there. Yields each connector that has come."""
@@ -75,6 +79,7 @@ class DatabaseMoves:
                 yield switched
         if await asyncio.to_thread(file.exists):
             await asyncio.to_thread(empty, file, PATIENCE)
+        await elsewhere.say_back(self._central, owner.id)
 
     async def out(self, owner: Owner, told: Told) -> AsyncIterator[Switched]:
         """From the database into a file; nothing where they are there. Yields each connector that has come."""
@@ -82,6 +87,7 @@ class DatabaseMoves:
         found: Iterable[Switched] = ()
         async with alone_with(directory / "locks" / f"move_{owner.id}"):
             if not await self._engines.in_files(owner.id):
+                await elsewhere.say_here(self._central, owner.id, directory, self._host)
                 await asyncio.to_thread(remove_incoming, directory, owner.id)
                 target = await SqliteEngine.open(incoming_file(directory, owner.id))
                 try:

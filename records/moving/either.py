@@ -32,12 +32,16 @@ class EitherEngines:
         open_files: Callable[[], MovableEngines],
         open_database: Callable[[], Awaitable[Engines]],
         default: Callable[[], Awaitable[Topology]],
+        require_here: Callable[[str], Awaitable[None]],
     ) -> None:
+        """`require_here` raises for an owner whose records are in files of another directory, asked when they are not
+        here."""
         self.directory = directory
         self.files = open_files()
         self._open_files = open_files
         self._open_database = open_database
         self._default = default
+        self._require_here = require_here
         self._left: list[MovableEngines] = []
         self._engines: dict[str, EitherEngine] = {}
         self._opening = asyncio.Lock()
@@ -94,6 +98,7 @@ class EitherEngines:
             await engines.close()
 
     async def _of_database(self, owner: str) -> Engine:
+        await self._require_here(owner)
         return await (await self._open_database()).of(owner)
 
     async def _mend(self, owner: str, engine: Engine) -> None:

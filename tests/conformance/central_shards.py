@@ -29,6 +29,15 @@ class Homes:
         assert await central.set_topology(owner, "single", "postgres") is True
         assert (await central.shards(owner)).topology == "postgres"
 
+    async def test_topologies_of_all_owners_are_known_at_once(self, central: Central) -> None:
+        ann, bob, carol = [(await central.ensure_owner(subject, T1)).id for subject in ("ann", "bob", "carol")]
+        assert await central.topologies() == {}
+        await central.set_topology(ann, None, "single")
+        await central.set_topology(ann, "single", "postgres")
+        await central.place(bob, "slack", "s1")
+        await central.set_topology(carol, None, "single")
+        assert await central.topologies() == {ann: "postgres", carol: "single"}
+
     async def test_who_is_placed_stays_there(self, central: Central) -> None:
         owner = (await central.ensure_owner("ann", T1)).id
         assert await central.place(owner, "b\0c", "s1") == Home("s1", 1)

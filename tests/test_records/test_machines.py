@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from blobstore.errors import LeaseLost, StorageUnavailable
+from blobstore.errors import LeaseLost, StorageUnavailable, WrongStore
 from blobstore.postgres import Database
 from blobstore.store import LEASE_SECONDS
 from records.bag import watch
@@ -22,7 +22,11 @@ from records.locking.postgres import PostgresRows
 from records.locking.rows import Row
 from records.locks import COPY, ERASURE, HOST, taken
 from records.machines import alone
+from records.moving import elsewhere
+from records.moving.database import database_moves
+from records.shards import MAIN
 from records.store import RecordStore
+from records.transfer import NEW, Mark, Stage
 from records.upkeep import Schedule, Upkeep
 from tests.fakes.data_directory import CONNECTOR, LETTER, MANIFEST, PHOTO, delete, digest_of, ingest, upload
 
@@ -274,3 +278,31 @@ async def test_who_wants_to_be_alone_is_refused_while_another_machine_serves(
                 pass
     async with alone(there.locks, theirs):
         pass
+
+
+# -- an owner whose records are in files of one of them ----------------------------------------------------------------
+
+
+async def test_a_machine_that_is_open_answers_nothing_of_an_owner_in_files_of_another_and_disturbs_no_move(
+    here: RecordStore, there: RecordStore, ann: Owner, database_url: str
+) -> None:
+    await ingest(here, ann, "1", [])
+    known = await there.engines.of(ann.id)
+    assert len(await known.stats()) == 1
+    async with database_moves(here, database_url) as moves:
+        await elsewhere.say_here(here.central, ann.id, here.directory, here.blobs.staging.host)
+        plain = await moves._database.of(ann.id)
+        await plain.mark(Mark(NEW, Stage.LEFT, MAIN))
+        with pytest.raises(WrongStore, match="in files of another directory"):
+            await known.stats()  # a server that nobody saw; the mover is at work
+        assert [mark.connector for mark in await plain.marks()] == [NEW]
+        await plain.unmark(NEW)
+        assert [each.connector async for each in moves.out(ann, lambda *_: None)] == [CONNECTOR]
+    with pytest.raises(WrongStore, match="migrate --owner ann --to postgres` there"):
+        await known.stats()
+    with pytest.raises(WrongStore, match="in files of another directory"):
+        await ingest(there, ann, "2", [])
+    there.engines._engines.clear()  # type: ignore[attr-defined]
+    with pytest.raises(WrongStore, match="in files of another directory"):
+        await there.engines.of(ann.id)
+    assert len(await (await here.engines.of(ann.id)).stats()) == 1

@@ -43,7 +43,8 @@ async def move(data: Path, url: str, to: Topology) -> list[str]:
 
     database = await Database.open(url)
     plain = await PostgresEngines.open(database)
-    moves = DatabaseMoves(store.central, store.engines, plain, await store.blobs.catalogue.store_id())
+    store_id, host = await store.blobs.catalogue.store_id(), store.blobs.staging.host
+    moves = DatabaseMoves(store.central, store.engines, plain, store_id, host)
     came = []
     for owner in await store.central.owners():
         moving = moves.out(owner, lambda *_: None) if to.is_files else moves.into(owner, lambda *_: None)

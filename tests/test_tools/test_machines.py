@@ -145,3 +145,61 @@ def test_a_directory_that_is_lost_loses_nothing(
     assert json.loads(first.run("doctor", "--deep", "--json").stdout) == []  # each erasure is on the ledger
     assert json.loads(erased)[0]["state"] == "done"
     assert not (first.data / "erasures.ledger").exists()
+
+
+# -- an owner in files of one of them ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def apart(tmp_path: Path, storage: Storage, where: Where, secret: Path, first: Machine) -> Machine:
+    """The first machine, which has the records of ann in its files and all else in the database."""
+
+    async def work() -> None:
+        store = await RecordStore.open(
+            first.data, topology=storage.topology, database_url=storage.database_url, where=where, secret_file=secret
+        )
+        await fill(store)
+        await store.close()
+
+    asyncio.run(work())
+    first.run("topology", "migrate", "--owner", "ann", "--to", "single")
+    return first
+
+
+def photos(machine: Machine) -> list[str]:
+    rows = json.loads(machine.run("usage", "--json").stdout)
+    return [row["owner"] for row in rows if row.get("stream") == "photos" and row.get("records")]
+
+
+def test_no_other_directory_opens_a_store_while_an_owner_is_in_files_of_one(tmp_path: Path, apart: Machine) -> None:
+    second = replace(apart, data=tmp_path / "second")
+    refused = second.run("token", "create", "--owner", "bob", exit_code=1).output
+    assert f"the records of ann are in files of another directory, {apart.data}" in refused
+    assert "`blobstore topology migrate --owner ann --to postgres` there" in refused
+    assert not (second.data / "store-id").exists()
+    apart.run("topology", "migrate", "--owner", "ann", "--to", "postgres")
+    second.run("token", "create", "--owner", "bob")
+    assert photos(second) == ["ann"]
+    apart.run("topology", "migrate", "--owner", "ann", "--to", "per-connector")
+    assert "the records of ann" in second.run("usage", exit_code=1).output  # though it has joined before
+    assert photos(apart) == ["ann"]
+    replace(apart, told=()).run("topology", "migrate", "--to", "single")
+    assert "files of another directory that one alone has" in second.run("usage", exit_code=1).output
+
+
+def test_files_of_a_directory_that_was_moved_are_there_and_of_one_that_was_lost_others_must_be_told(
+    tmp_path: Path, apart: Machine
+) -> None:
+    moved, second = (replace(apart, data=tmp_path / name) for name in ("moved", "second"))
+    shutil.copytree(apart.data, moved.data)
+    shutil.rmtree(apart.data)
+    assert photos(moved) == ["ann"]
+    lost = ("topology", "migrate", "--to", "postgres", "--files-lost")
+    shutil.rmtree(moved.data)
+    second.run("token", "create", "--owner", "bob", exit_code=1)
+    assert "one --owner" in second.run(*lost, exit_code=2).output
+    assert "no owner" in second.run(*lost, "--owner", "zoe", exit_code=1).output
+    second.run(*lost, "--owner", "ann")
+    second.run("token", "create", "--owner", "bob")
+    second.run(*lost, "--owner", "ann")
+    assert photos(second) == []

@@ -8,6 +8,7 @@ from records.centrals.postgres.schema import OnDatabase, lock, raw, text
 from records.shards import Home, Left, Shards
 
 _TOPOLOGY = "SELECT topology, revision FROM central.topologies WHERE owner = $1"
+_TOPOLOGIES = "SELECT owner, topology FROM central.topologies WHERE topology IS NOT NULL"
 _HOME = "shard, number, rests, notes, stale, oldest, holds"
 _HOMES = f"""
 SELECT topology, revision, connector, {_HOME} FROM central.topologies LEFT JOIN central.homes USING (owner)
@@ -55,6 +56,9 @@ class Homes(OnDatabase):
             return True
 
         return await self._db.write(work)
+
+    async def topologies(self) -> dict[str, str]:
+        return {str(owner): str(topology) for owner, topology in await self._db.fetch(_TOPOLOGIES)}
 
     async def place(self, owner: str, connector: str, shard: str) -> Home:
         async def work(db: Connection) -> Home:

@@ -38,6 +38,9 @@ class Homes(OnFile):
 
         return await self._file.write(run)
 
+    async def topologies(self) -> dict[str, str]:
+        return dict(await self._file.read(lambda db: db.execute(_TOPOLOGIES).fetchall()))
+
     async def place(self, owner: str, connector: str, shard: str) -> Home:
         def run(db: sqlite3.Connection) -> Home:
             require_owner(db, owner)
@@ -111,6 +114,7 @@ def _home(shard: str, number: int, rests: int, notes: int, stale: int, *left: An
     return Home(shard, number, Left(bool(notes), bool(stale), *left) if rests else None)
 
 
+_TOPOLOGIES = "SELECT owner, topology FROM topologies WHERE topology IS NOT NULL"
 _TOPOLOGY = "SELECT topology, revision FROM topologies WHERE owner = ?"
 
 _HOMES = "SELECT connector, shard, number, rests, notes, stale, oldest, holds FROM homes WHERE owner = ?"
