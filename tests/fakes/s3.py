@@ -24,6 +24,7 @@ from typing import Any
 
 import boto3
 import trustme
+from botocore.config import Config
 
 from blobstore.backends.s3 import Access, Place
 from blobstore.backends.where import Where
@@ -59,9 +60,9 @@ class S3Server:
         return Access(self.tls_url if tls else self.url, REGION, self.ca_bundle if tls or self._told else None)
 
     def client(self) -> Any:
-        """A client of boto3 that owes nothing to the product."""
-        verify = self.ca_bundle if self._told else None
-        return boto3.client("s3", endpoint_url=self.url, region_name=REGION, verify=verify)
+        """A client of boto3 that owes nothing to the product. Not every store takes checksums that follow a body."""
+        verify, config = self.ca_bundle if self._told else None, Config(request_checksum_calculation="when_required")
+        return boto3.client("s3", endpoint_url=self.url, region_name=REGION, verify=verify, config=config)
 
     def bucket(self, *, versioned: bool = False) -> str:
         """A new bucket."""
