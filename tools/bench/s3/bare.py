@@ -9,8 +9,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from blobstore.backends.s3.place import Place
 from blobstore.backends.where import Where
 from blobstore.digest import Hasher
+from tools.bench.litter import strangers
 
 _PIECE = 1 << 20
 _BATCH = 1000
@@ -59,8 +61,9 @@ class Bare:
             list(pool.map(one, keys))
 
     def own(self, count: int) -> list[str]:
-        """Keys that the server has nothing to do with, shaped like its own."""
-        return [f"{self._prefix}{os.urandom(32).hex()}.{os.urandom(16).hex()}" for _ in range(count)]
+        """Keys that the server has nothing to do with, in as many folders as its own: some stores keep these apart."""
+        place = Place(self._bucket, self._prefix)
+        return [place.key_of(name) for name, *_ in strangers("bench", count)]
 
     def delete(self, keys: list[str]) -> None:
         """In batches as large as S3 takes them."""

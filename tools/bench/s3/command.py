@@ -31,6 +31,9 @@ UPLOADS_LIMIT, DOWNLOAD_LIMIT = 256, 64
 DELETION_LIMIT = 1.5
 
 
+PARTS = ("speed", "memory", "deletion")
+
+
 @click.command("s3")
 @click.option("--blobs", required=True, help="s3://BUCKET/PREFIX, with nothing below the prefix yet.")
 @reach_options
@@ -40,6 +43,7 @@ DELETION_LIMIT = 1.5
 @click.option("--parallel", default=32, show_default=True, help="Uploads at once where memory is measured.")
 @click.option("--blobs-deleted", default=10_000, show_default=True, help="Blobs that a collection removes.")
 @click.option("--rounds", default=3, show_default=True, help="How often each speed is measured.")
+@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, default=PARTS, help="Measure this alone.")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to work: a real disk.")
 @json_option
 def s3(blobs: str, directory: Path | None, as_json: bool, **options: Any) -> None:
@@ -63,6 +67,7 @@ class _Measured:
         parallel: int,
         blobs_deleted: int,
         rounds: int,
+        parts: Sequence[str],
     ) -> None:
         self._where = where
         self._scratch = scratch
@@ -70,16 +75,20 @@ class _Measured:
         self._side_by_side, self._parallel = side_by_side, parallel
         self._deleted = blobs_deleted
         self._rounds = rounds
+        self._parts = parts
         self._bare = Bare(where, scratch)
         self._numbers = count()
 
     def rows(self) -> list[dict[str, object]]:
-        """All figures."""
+        """All figures that are wanted."""
+        rows: list[dict[str, object]] = []
         options = [f"--blobs={self._where.location}", *_options(self._where)]
-        with serving(self._scratch / "data", "bench", *options) as server:
-            post(server, "/v1/connectors", MANIFEST)
-            rows = [*self._speed(server), *self._memory(server)]
-        return [*rows, *self._deletion()]
+        if "speed" in self._parts or "memory" in self._parts:
+            with serving(self._scratch / "data", "bench", *options) as server:
+                post(server, "/v1/connectors", MANIFEST)
+                rows += self._speed(server) if "speed" in self._parts else ()
+                rows += self._memory(server) if "memory" in self._parts else ()
+        return [*rows, *(self._deletion() if "deletion" in self._parts else ())]
 
     def _speed(self, server: Server) -> list[dict[str, object]]:
         up: list[tuple[float, float]] = []
