@@ -59,7 +59,7 @@ def compare(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600 if SOAK else 300)
+@pytest.mark.timeout(7200 if SOAK else 300)
 def test_every_topology_answers_alike(compare: Compare, sized: Callable[[int, int], int]) -> None:
     told = os.environ.get("BLOBSTORE_TOPOLOGIES")
     servers = [Kind.parse(name) for name in told.split(",")] if told else KINDS if SOAK else READY

@@ -82,6 +82,18 @@ def test_a_new_directory_with_the_secret_joins(tmp_path: Path, first: Machine) -
     assert json.loads(bare.run("doctor", "--json").stdout) == []
 
 
+def test_a_snapshot_of_one_that_was_told_nothing_knows_where_the_blobs_were(
+    tmp_path: Path, storage: Storage, where: Where, first: Machine
+) -> None:
+    second = Machine(tmp_path / "second", (*storage.options, "--secret-file", first.told[-1]))
+    second.run("token", "create", "--owner", "bob")
+    assert "blobs" not in tomllib.loads((second.data / "blobstore.toml").read_text())
+    second.run("backup", str(tmp_path / "out"))
+    command = ["restore", str(tmp_path / "out"), "--data", str(tmp_path / "new"), *storage.options[2:]]
+    refused = CliRunner().invoke(main, command)
+    assert f"were in {where.location}: say with --blobs where they go" in refused.output
+
+
 def test_one_that_copied_the_secret_joins(tmp_path: Path, storage: Storage, where: Where, first: Machine) -> None:
     second = Machine(tmp_path / "second", told(storage, where))
     second.data.mkdir()
