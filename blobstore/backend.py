@@ -8,6 +8,9 @@ from typing import Protocol
 from blobstore.digest import Digest
 from blobstore.notes import Notes
 
+LATE_SECONDS = 60.0
+"""After so long a medium carries nothing out any more of what it was asked by one who is gone, or had no answer."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectName:
@@ -92,12 +95,22 @@ class Backend(Protocol):
         """Whether there is no object at all; what is foreign may or may not count as one."""
         ...
 
-    def publish(self, name: ObjectName, staged: Path) -> None:
+    def publish(self, name: ObjectName, staged: Path) -> bool:
         """Put the staged file's bytes under `name`; when this returns they are durable under it.
+
+        True: the medium was asked more than once, and may put them there again within `LATE_SECONDS`, also when they
+        were removed meanwhile. After `StorageUnavailable` it may do so where `comes_late` says so.
 
         The staged file is complete and fsynced; it may be moved or left (the caller discards it afterwards). Raises
         `FileNotFoundError` when it is gone. After a failure the name holds all the bytes or nothing. A name that is
         there already is never replaced: names are fresh, so it is an error (`FileExistsError`).
+        """
+        ...
+
+    def comes_late(self, name: ObjectName) -> bool:
+        """Whether bytes may come under the name for `LATE_SECONDS` after who published them is gone.
+
+        Not so where its staged file is gone as well.
         """
         ...
 

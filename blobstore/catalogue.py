@@ -39,7 +39,8 @@ class State(StrEnum):
 class Stored:
     """One generation of a blob. `verified_at`: when its bytes were last hashed.
 
-    `kept_until` (UTC seconds): it was left behind by a move, and its bytes are not removed before.
+    `kept_until` (UTC seconds): it was left behind by a move, and its bytes are not removed before. `late_until`: until
+    then its bytes may come once more though they were removed, where the backend says that they may (`comes_late`).
     """
 
     name: ObjectName
@@ -48,6 +49,7 @@ class Stored:
     state: State
     verified_at: float
     kept_until: float | None = None
+    late_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,11 @@ class Condemned:
     size: int
     reason: str
     process: str | None = None
-    """Set when the generation was never published: its staging file lies in this process's folder."""
+    """Set when it was taken from an upload that was publishing it: its staging file lies in this process's folder."""
     order: int = field(default=0, compare=False)
     """When it was condemned, by the catalogue's own counter."""
+    late_until: float | None = field(default=None, compare=False)
+    """As in `Stored`: it is not to be buried before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +267,11 @@ class Catalogue(Protocol):
         ...
 
     async def renew(self, process: str, expires_at: float) -> None:
-        """Put off the expiry of every lease of one process."""
+        """Put off the expiry of every lease of one process.
+
+        With it until when bytes may come of leases that were taken from it while it published, and that it has not
+        abandoned yet.
+        """
         ...
 
     async def adopt(
@@ -279,18 +287,22 @@ class Catalogue(Protocol):
         """
         ...
 
-    async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
+    async def publish(
+        self, lease: Lease, claim: Claim, now: float, event: bytes | None = None, late_until: float | None = None
+    ) -> Stored:
         """The bytes are durable under the lease's generation: turn lease into live blob and claim (rule P3).
 
-        Where another upload was first, its generation is claimed and given back, and this lease's generation is
-        condemned. Raises `LeaseLost` when the lease is gone.
+        They may come once more, should they be removed, until `late_until`. Where another upload was first, its
+        generation is claimed and given back, and this lease's generation is condemned. Raises `LeaseLost` when the
+        lease is gone.
         """
         ...
 
-    async def abandon(self, lease: Lease) -> None:
+    async def abandon(self, lease: Lease, late_until: float | None = None) -> None:
         """End a lease whose upload failed; the caller has removed its staging file. Absent is no error.
 
-        Where its content was noted, its object may be there: it is condemned.
+        Where its content was noted, its object may be there: it is condemned, if it is not already because somebody
+        took the lease. None of its bytes comes any more, or not after `late_until`; what is said first holds.
         """
         ...
 
@@ -354,7 +366,7 @@ class Catalogue(Protocol):
     async def fence(self, namespace: str, holder: str, scope: str | None, beginning: str = "") -> list[Lease]:
         """Take away a holder's leases (all, of a scope, or for slots that begin so): uploads under way fail.
 
-        The leases that went.
+        The leases that went. What they may be publishing is condemned; it may come late until they are abandoned.
         """
         ...
 
@@ -367,8 +379,8 @@ class Catalogue(Protocol):
     async def expire(self, now: float, dead_processes: Collection[str], limit: int = 1000) -> int:
         """Drop expired claims, at most `limit`, and pins and leases that have expired or are of dead processes.
 
-        What such leases may have left is condemned. What moves left behind is kept no longer once its time is over,
-        where no pin holds it.
+        What such leases may have left is condemned, and may come late for `LATE_SECONDS`. What moves left behind is
+        kept no longer once its time is over, where no pin holds it.
 
         How many claims and leases went: below `limit` when none is left that has expired.
         """
@@ -421,6 +433,13 @@ class Catalogue(Protocol):
         """What must be removed, in the order in which it was condemned, beyond `after`; not what is kept still."""
         ...
 
+    async def may_come(self, namespace: str, holder: str | None, reason: str, now: float) -> bool:
+        """Whether bytes may come late of what is condemned for this reason, or was taken from the holder's uploads.
+
+        None: from anybody's. Copies that moves make are of any holder.
+        """
+        ...
+
     async def buried(
         self, names: Collection[ObjectName], now: float, event: Callable[[Removal], bytes | None] | None = None
     ) -> list[Condemned]:
@@ -465,11 +484,12 @@ class Catalogue(Protocol):
         """
         ...
 
-    async def moved(self, lease: Lease, now: float, kept_until: float) -> bool:
+    async def moved(self, lease: Lease, now: float, kept_until: float, late_until: float | None = None) -> bool:
         """The copy is durable and verified: where what it was made of is live still, it is live instead.
 
-        The other is condemned then, and kept until the time given; holders, claims and marks stay as they are. Else
-        the copy is condemned, and this is False. Raises `LeaseLost` when the lease is gone.
+        `late_until` as in `publish`. The other is condemned then, and kept until the time given; holders, claims and
+        marks stay as they are. Else the copy is condemned, and this is False. Raises `LeaseLost` when the lease is
+        gone.
         """
         ...
 

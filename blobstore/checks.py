@@ -162,6 +162,8 @@ class BlobChecks:
         stored = standing.stored
         if stored.state is State.CONDEMNED and stored.kept_until is not None:
             return None  # a move left it behind, for those who read it
+        if stored.state is State.CONDEMNED and size is None and (stored.late_until or 0.0) > time.time():
+            return None  # it is gone, and its row stays for as long as it may come late
         if stored.state is State.CONDEMNED:
             message = "condemned, but not removed yet; a collection removes it"
             return _found("condemned_left", standing, message, Severity.DEBRIS)

@@ -4,6 +4,9 @@ Two lanes over one engine. *Garbage* waits until it has been an orphan for a gra
 it looks wrong; *erasure* does not wait. Both condemn in one statement that looks for holders and claims again, then
 remove the bytes, then forget the row: a crash between any two steps leaves a condemned row, and the next collection
 goes on from there. The work is proportional to the garbage, never to the store.
+
+Bytes of an upload that was cut off may come under its name after they were removed, where the backend says so: its row
+stays until they do not come any more, and each collection until then removes them again.
 """
 
 import asyncio
@@ -16,6 +19,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol, TypeVar
 
+from blobstore.backend import ObjectName
 from blobstore.catalogue import Condemned, Lease, Orphan, Removal
 from blobstore.digest import Digest
 from blobstore.errors import StorageUnavailable
@@ -148,8 +152,11 @@ class Collector:
         collected.expired = await self.prepare(wanted.namespace)
         before = await self.check_fuse(wanted)
         after: Orphan | None = None
+        removed: Condemned | None = None
         while collected.blobs < wanted.blobs and time.monotonic() - started < wanted.seconds:
-            if await self._remove_some(collected, wanted.namespace, told):
+            if condemned := await self._catalogue.condemned(BATCH, removed):
+                removed = condemned[-1]
+                await self._remove_some(condemned, collected, wanted.namespace, told)
                 continue
             if not (page := await self._catalogue.orphans(wanted.namespace, before, BATCH, after)):
                 break
@@ -253,18 +260,17 @@ class Collector:
         for namespace, digests in _grouped(map(_key, plan.orphans)):
             await self._catalogue.condemn(namespace, digests, reason, before=before)
 
-    async def _remove_some(self, collected: Collected, namespace: str | None, told: Told | None) -> bool:
-        """Remove a batch of what is condemned, whoever condemned it; False when nothing is."""
-        condemned = await self._catalogue.condemned(BATCH)
-        if condemned:
-            gone = await self._remove(condemned)
-            collected.copies += sum(each.reason == MOVED for each in gone)
-            mine = [each for each in gone if namespace in (None, each.name.namespace) and each.reason != MOVED]
-            collected.blobs += len(mine)
-            collected.bytes += sum(each.size for each in mine)
-            if told is not None:
-                told(mine)
-        return bool(condemned)
+    async def _remove_some(
+        self, condemned: Sequence[Condemned], collected: Collected, namespace: str | None, told: Told | None
+    ) -> None:
+        """Remove what is condemned, whoever condemned it."""
+        gone = await self._remove(condemned)
+        collected.copies += sum(each.reason == MOVED for each in gone)
+        mine = [each for each in gone if namespace in (None, each.name.namespace) and each.reason != MOVED]
+        collected.blobs += len(mine)
+        collected.bytes += sum(each.size for each in mine)
+        if told is not None:
+            told(mine)
 
     async def _clear_staging(self) -> int:
         staging = self._store.staging
@@ -291,7 +297,9 @@ class Collector:
     async def remove_condemned(self, reason: str | None = None) -> Collected:
         """Remove the bytes of every condemned generation; counted are those condemned for `reason` (None: all)."""
         collected = Collected()
-        while condemned := await self._catalogue.condemned(BATCH):
+        after: Condemned | None = None
+        while condemned := await self._catalogue.condemned(BATCH, after):
+            after = condemned[-1]
             await self._remove(condemned)
             for each in condemned:
                 if reason is None or each.reason == reason:
@@ -306,18 +314,23 @@ class Collector:
             await asyncio.to_thread(self._store.staging.remove, lease.process, lease.id)
 
     async def _remove(self, condemned: Sequence[Condemned]) -> list[Condemned]:
-        """Bytes first, rows after; those whose rows went here and not in another process, which removed the same."""
-        names = [each.name for each in condemned]
+        """Bytes first, rows after; those whose rows went here and not in another process, which removed the same.
 
-        def remove() -> None:
+        The rows of what may come late stay: it is removed again by who comes after.
+        """
+        backend = self._store.backend
+
+        def remove() -> list[ObjectName]:
+            now = time.time()
             for each in condemned:
                 if each.process is not None:
                     # Staging file first: from then on its upload, should it still live, cannot publish any more.
                     self._store.staging.remove(each.process, each.name.generation)
-            self._store.backend.remove(names)
+            backend.remove([each.name for each in condemned])
+            late = {each.name for each in condemned if each.late_until is not None and each.late_until > now}
+            return [each.name for each in condemned if each.name not in late or not backend.comes_late(each.name)]
 
-        await self._store.ask(remove)
-        return await self._catalogue.buried(names, time.time(), self._event)
+        return await self._catalogue.buried(await self._store.ask(remove), time.time(), self._event)
 
 
 def _key(orphan: Orphan) -> tuple[str, Digest]:

@@ -206,7 +206,7 @@ class Migration:
                 return await self._move_through(staged, lease, stored, name)
             return _Outcome.GONE
         except LeaseLost:
-            await self._give_up(name)
+            await self._give_up(name, late=self._store.is_late(lease))
             return _Outcome.GONE
         finally:
             if staged is not None:
@@ -219,13 +219,11 @@ class Migration:
             await self._judge.hear(stored, verdict)
         if verdict is not Verdict.GOOD:
             return _Outcome.BAD
-        try:
-            await self._store.ask(self._store.backend.publish, name, staged.path)
-        except FileNotFoundError:
-            raise LeaseLost("the blob was erased while it was copied") from None
+        late_until = await self._store.put_in_place(lease, name, staged.path)
         await self._read_back(lease, stored, name)
-        if not await self._catalogue.moved(lease, time.time(), time.time() + self._keep):
-            await self._give_up(name)
+        now = time.time()
+        if not await self._catalogue.moved(lease, now, now + self._keep, late_until):
+            await self._give_up(name, late=late_until is not None)
             return _Outcome.GONE
         return _Outcome.MOVED
 
@@ -270,10 +268,14 @@ class Migration:
                 raise LeaseLost("the blob was erased while its copy was read back")
             raise StorageUnavailable(f"{self._place.location} does not give back the bytes that were put there")
 
-    async def _give_up(self, name: ObjectName) -> None:
-        """The blob went, or was moved by another, while it was copied: nothing of the copy stays."""
+    async def _give_up(self, name: ObjectName, *, late: bool) -> None:
+        """The blob went, or was moved by another, while it was copied: nothing of the copy stays.
+
+        Where it may come late, the collector looks for it again.
+        """
         await self._store.ask(self._store.backend.remove, [name])
-        await self._catalogue.buried([name], time.time())
+        if not late:
+            await self._catalogue.buried([name], time.time())
 
 
 class _StagingError(StorageUnavailable):

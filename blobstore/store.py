@@ -12,14 +12,14 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
 
-from blobstore.backend import Backend, Reader
+from blobstore.backend import LATE_SECONDS, Backend, ObjectName, Reader
 from blobstore.backends.places import Places
 from blobstore.backends.where import IN_FILES, Where
 from blobstore.catalogue import Catalogue, Claim, Lease, Stored
 from blobstore.catalogues.sqlite import SqliteCatalogue
 from blobstore.digest import Content, Digest
 from blobstore.durable import make_folders
-from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, WrongStore
+from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, StorageUnavailable, WrongStore
 from blobstore.mark import NAME as STORE_ID
 from blobstore.mark import mark
 from blobstore.notes import Notes
@@ -63,6 +63,8 @@ class BlobStore:
         self._pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="blob-io")
         self._asking = ThreadPoolExecutor(backend.threads, thread_name_prefix="blob-backend")
         self._unended: set[Lease] = set()
+        self._late: dict[str, float] = {}
+        """Until when bytes may come of a lease that is not ended yet."""
         self._background: set[asyncio.Task[object]] = set()
         self._renewal: asyncio.Task[None] | None = None
 
@@ -228,8 +230,28 @@ class BlobStore:
         """End the lease of an upload that failed; where the catalogue does not answer, the renewal tries again."""
         self._reservations.pop(lease.id, None)
         self._unended.add(lease)
-        await self.catalogue.abandon(lease)
+        await self.catalogue.abandon(lease, self._late.get(lease.id))
         self._unended.discard(lease)
+        self._late.pop(lease.id, None)
+
+    def is_late(self, lease: Lease) -> bool:
+        """Whether bytes may come of a lease that is not ended yet, though nobody here is at it any more."""
+        return lease.id in self._late
+
+    async def put_in_place(self, lease: Lease, name: ObjectName, staged: Path) -> float | None:
+        """Publish the staged file under this lease; until when its bytes may come again, None where they do not.
+
+        Whatever becomes of it, who had the lease ends it. Raises `LeaseLost`, `OutOfSpace`, `StorageUnavailable`.
+        """
+        try:
+            if await self.ask(self.backend.publish, name, staged):
+                self._late[lease.id] = time.time() + LATE_SECONDS
+        except FileNotFoundError:
+            raise LeaseLost("the upload was fenced off while it was published") from None
+        except StorageUnavailable:
+            self._late[lease.id] = time.time() + LATE_SECONDS
+            raise
+        return self._late.get(lease.id)
 
     async def publish(self, lease: Lease, slot: Slot, staged: StagedFile, content: Content) -> Stored:
         """Claim what is live, else put the staged file in place; see `Upload.finish`."""
@@ -241,20 +263,19 @@ class BlobStore:
         if isinstance(stored, Stored):
             return stored
         name = stored
+        late_until = await self.put_in_place(lease, name, staged.path)
         try:
-            await self.ask(self.backend.publish, name, staged.path)
-        except FileNotFoundError:
-            raise LeaseLost("the upload was fenced off while it was published") from None
-        try:
-            stored = await self.catalogue.publish(lease, claim, time.time(), event)
+            stored = await self.catalogue.publish(lease, claim, time.time(), event, late_until)
         except LeaseLost:
             await self.ask(self.backend.remove, [name])
             raise
+        self._late.pop(lease.id, None)
         if stored.name != name:
             # Another upload of the same bytes was first, ours is condemned: what fails here is left to the collector.
             with suppress(BlobError):
                 await self.ask(self.backend.remove, [name])
-                await self.catalogue.buried([name], time.time())
+                if late_until is None:
+                    await self.catalogue.buried([name], time.time())
         return stored
 
     def keep(self, work: Coroutine[object, object, T]) -> "asyncio.Task[T]":

@@ -27,18 +27,22 @@ def removal_event(removal: Removal) -> bytes | None:
 
 
 class Collections:
-    """Collects one store. `stopped` says why the last tick of this process was stopped, and waits for
-    somebody to look at it; None: it was not."""
+    """Collects one store.
+
+    `stopped` says why the last tick of this process was stopped, and waits for somebody to look at it; None: it was
+    not. `unfinished`: so many erasures were found that could not be finished yet.
+    """
 
     def __init__(self, catalogue: Catalogue, collector: Collector, erasures: Erasures) -> None:
         self._catalogue = catalogue
         self._collector = collector
         self._erasures = erasures
         self.stopped: str | None = None
+        self.unfinished = 0
 
     async def run(self, wanted: Wanted, told: Told | None = None) -> Collected:
         """Collect, also while others do; finish erasures that were cut off. Raises what `Collector.collect` raises."""
-        await self._erasures.resume()
+        self.unfinished = await self._erasures.resume()
         collected = await self._collector.collect(wanted, told)
         if collected.blobs or collected.debris or collected.expired:
             log.info(

@@ -34,7 +34,7 @@ class Schedule:
 
     A spine gets a checkpoint when it has moved on and its newest is `checkpoint_age` seconds old.
     A tick of collection removes about `blobs` blobs, or works for `seconds`; where more is left the next one comes
-    after `backlog` seconds.
+    after `backlog` seconds, and after `resume` where an erasure is not finished.
     A sweep takes one file at a time and pauses between two.
     Each machine looks every `tidy` seconds for staging files of uploads that were cut off, or erased.
     `look`: how often who does not do a kind of work looks whether anybody does.
@@ -47,6 +47,7 @@ class Schedule:
     blobs: int = 5000
     seconds: float = 2.0
     backlog: float = 2.0
+    resume: float = 30.0
     scrub_every: float = 3600.0
     scrub_age: float = 30 * 24 * 3600.0
     scrub_rate: int = 16 << 20
@@ -126,7 +127,9 @@ class Upkeep:
         schedule = self._schedule
         wanted = Wanted(schedule.grace, blobs=schedule.blobs, seconds=schedule.seconds)
         collected = await self._store.collections.tick(wanted)
-        return None if collected.finished else schedule.backlog
+        if not collected.finished:
+            return schedule.backlog
+        return schedule.resume if self._store.collections.unfinished else None
 
     async def _tidy(self) -> None:
         if files := await self._store.collector.tidy():

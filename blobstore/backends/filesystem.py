@@ -67,7 +67,7 @@ class FilesystemBackend:
             return not any(entry.is_dir() and entry.name != "lost+found" for entry in self._root.iterdir())
         return True
 
-    def publish(self, name: ObjectName, staged: Path) -> None:
+    def publish(self, name: ObjectName, staged: Path) -> bool:
         steps, leaf = _place_of(name)
         with translated("blobs", FileNotFoundError, FileExistsError):
             staged.chmod(0o400)
@@ -77,8 +77,11 @@ class FilesystemBackend:
                         # The parents each time: that a folder is there does not say that its maker lived to sync it.
                         for descriptor in reversed(chain):
                             os.fsync(descriptor)
-                        return
+                        return False
         raise StorageUnavailable("blobs: folders vanish as fast as they are made")
+
+    def comes_late(self, name: ObjectName) -> bool:
+        return False
 
     def open(self, name: ObjectName) -> "FileReader":
         steps, leaf = _place_of(name)

@@ -31,12 +31,16 @@ class MemoryBackend:
     def is_empty(self) -> bool:
         return not self._objects
 
-    def publish(self, name: ObjectName, staged: Path) -> None:
+    def publish(self, name: ObjectName, staged: Path) -> bool:
         data = staged.read_bytes()
         with self._lock:
             if name in self._objects:
                 raise FileExistsError(name)
             self._objects[name] = data
+        return False
+
+    def comes_late(self, name: ObjectName) -> bool:
+        return False
 
     def open(self, name: ObjectName) -> "MemoryReader":
         data = self._objects.get(name)

@@ -54,8 +54,11 @@ class Places:
     def is_empty(self) -> bool:
         return all(self._backend(each.id).is_empty() for each in self._places)
 
-    def publish(self, name: ObjectName, staged: Path) -> None:
-        self._backend(name.place).publish(name, staged)
+    def publish(self, name: ObjectName, staged: Path) -> bool:
+        return self._backend(name.place).publish(name, staged)
+
+    def comes_late(self, name: ObjectName) -> bool:
+        return self._backend(name.place).comes_late(name)
 
     def open(self, name: ObjectName) -> Reader:
         return self._backend(name.place).open(name)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from blobstore.backend import ObjectName
+from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import (
     CatalogueEvent,
     Claim,
@@ -46,6 +46,7 @@ class _Generation:
     reason: str = ""
     order: int = 0
     process: str | None = None
+    uploader: str | None = None
 
 
 class MemoryCatalogue:
@@ -85,6 +86,9 @@ class MemoryCatalogue:
         for lease in self._leases.values():
             if lease.process == process:
                 self._leases[lease.id] = replace(lease, expires_at=expires_at)
+        for each in self._generations.values():
+            if each.process == process:
+                each.stored = replace(each.stored, late_until=expires_at + LATE_SECONDS)
 
     async def adopt(
         self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None
@@ -98,7 +102,9 @@ class MemoryCatalogue:
         self._note(lease.namespace, event)
         return self._claim(live, claim)
 
-    async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
+    async def publish(
+        self, lease: Lease, claim: Claim, now: float, event: bytes | None = None, late_until: float | None = None
+    ) -> Stored:
         noted = self._lease(lease)
         content = noted.content
         if content is None:
@@ -106,7 +112,7 @@ class MemoryCatalogue:
         del self._leases[lease.id]
         self._note(lease.namespace, event)
         name = _named(noted, content)
-        mine = _Generation(Stored(name, content.sha256, content.size, State.LIVE, now))
+        mine = _Generation(Stored(name, content.sha256, content.size, State.LIVE, now, late_until=late_until))
         live = self._live((lease.namespace, content.digest))
         if live is not None:
             self._generations[name] = mine
@@ -117,8 +123,11 @@ class MemoryCatalogue:
         self._generations[name] = mine
         return self._claim(mine, claim)
 
-    async def abandon(self, lease: Lease) -> None:
+    async def abandon(self, lease: Lease, late_until: float | None = None) -> None:
         self._end(lambda each: each.id == lease.id)
+        for name, each in self._generations.items():
+            if name.generation == lease.id and each.process is not None:
+                each.process, each.stored = None, replace(each.stored, late_until=late_until)
 
     # -- holders ---------------------------------------------------------------------------------------------------
 
@@ -213,7 +222,10 @@ class MemoryCatalogue:
         expired = sorted((claim.expires_at, key) for key, claim in self._claims.items() if claim.expires_at <= now)
         going = {key for _, key in expired[:limit]}
         claims = self._drop(lambda blob, claim: (blob, claim.holder, claim.slot) in going, now)
-        ended = self._end(lambda each: each.expires_at <= now or each.process in dead_processes)
+        ended = self._end(lambda each: each.expires_at <= now or each.process in dead_processes, now + LATE_SECONDS)
+        for each in self._generations.values():
+            if each.process in dead_processes and each.stored.late_until is not None:
+                each.stored = replace(each.stored, late_until=min(each.stored.late_until, now + LATE_SECONDS))
         self._pins = {
             id: pin for id, pin in self._pins.items() if pin.expires_at > now and pin.process not in dead_processes
         }
@@ -280,6 +292,17 @@ class MemoryCatalogue:
         beyond = [each for each in found if start is None or (each.order, each.name) > start]
         return sorted(beyond, key=lambda each: (each.order, each.name))[:limit]
 
+    async def may_come(self, namespace: str, holder: str | None, reason: str, now: float) -> bool:
+        return any(
+            holder is None or each.reason == reason or each.uploader in (holder, "")
+            for name, each in self._generations.items()
+            if name.namespace == namespace
+            and each.stored.state is State.CONDEMNED
+            and each.stored.kept_until is None
+            and each.stored.late_until is not None
+            and each.stored.late_until > now
+        )
+
     async def buried(
         self, names: Collection[ObjectName], now: float, event: Callable[[Removal], bytes | None] | None = None
     ) -> list[Condemned]:
@@ -345,18 +368,18 @@ class MemoryCatalogue:
         self._leases[lease.id] = made
         return _named(made, content)
 
-    async def moved(self, lease: Lease, now: float, kept_until: float) -> bool:
+    async def moved(self, lease: Lease, now: float, kept_until: float, late_until: float | None = None) -> bool:
         mine = self._lease(lease)
         content = mine.content
         if content is None or mine.copies is None:
             raise LeaseLost("it is no move's")
         live = self._live((mine.namespace, content.digest))
         if live is None or live.stored.name.generation != mine.copies:
-            self._end(lambda each: each.id == lease.id)
+            await self.abandon(lease, late_until)
             return False
         del self._leases[lease.id]
         name = _named(mine, content)
-        copy = Stored(name, content.sha256, content.size, State.LIVE, now)
+        copy = Stored(name, content.sha256, content.size, State.LIVE, now, late_until=late_until)
         self._generations[name] = _Generation(copy, live.orphaned_at)
         self._condemn(live, MOVED)
         live.stored = replace(live.stored, kept_until=kept_until)
@@ -367,7 +390,8 @@ class MemoryCatalogue:
         self._leases = {id: replace(lease, place=FIRST) for id, lease in self._leases.items()}
         found = list(self._generations.values())
         for each in found:
-            each.stored = replace(each.stored, name=replace(each.stored.name, place=FIRST), kept_until=None)
+            name = replace(each.stored.name, place=FIRST)
+            each.stored = replace(each.stored, name=name, kept_until=None, late_until=None)
         self._generations = {each.stored.name: each for each in found}
 
     async def shorten(self, until: float) -> None:
@@ -650,15 +674,17 @@ class MemoryCatalogue:
             self._last_event = self._next()
             self._outbox.append(CatalogueEvent(self._last_event, namespace, event))
 
-    def _end(self, going: Callable[[Lease], bool]) -> list[Lease]:
-        """Take leases away; where all bytes were in, their object may exist: condemn it."""
+    def _end(self, going: Callable[[Lease], bool], late_until: float | None = None) -> list[Lease]:
+        """Take leases away; where all bytes were in, their object may exist, or come: condemn it."""
         ended = [lease for lease in self._leases.values() if going(lease)]
         for lease in ended:
             del self._leases[lease.id]
             if lease.content is not None:
                 name = _named(lease, lease.content)
-                stored = Stored(name, lease.content.sha256, lease.content.size, State.CONDEMNED, 0.0)
-                self._generations[name] = _Generation(stored, process=lease.process)
+                late = lease.expires_at + LATE_SECONDS if late_until is None else late_until
+                content = lease.content
+                stored = Stored(name, content.sha256, content.size, State.CONDEMNED, 0.0, late_until=late)
+                self._generations[name] = _Generation(stored, process=lease.process, uploader=lease.holder)
                 self._condemn(self._generations[name], "abandoned" if lease.copies is None else MOVED)
         return ended
 
@@ -668,4 +694,5 @@ def _named(lease: Lease, content: Content) -> ObjectName:
 
 
 def _condemned(each: _Generation) -> Condemned:
-    return Condemned(each.stored.name, each.stored.size, each.reason, each.process, each.order)
+    stored = each.stored
+    return Condemned(stored.name, stored.size, each.reason, each.process, each.order, stored.late_until)

@@ -7,7 +7,7 @@ SECTIONS = (
     section(
         "blobs",
         "namespace digest generation sha256 size state verified_at orphaned_at condemned_seq reason process place"
-        " kept_until",
+        " kept_until late_until uploader",
         3,
         ahead=True,
     ),

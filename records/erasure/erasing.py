@@ -70,6 +70,15 @@ class Erasing:
         await self._central.redact_erasure(report.id, msgspec.json.encode(done))
         return done
 
+    async def has_arrived(self, owner: Owner, report: Report) -> bool:
+        """Whether no bytes of what was removed, or fenced off while it was stored, can come any more; none are there.
+
+        Until then an upload that was under way may store them: on another machine, or one whose process is gone.
+        """
+        coming = await self._catalogue.may_come(owner.id, report.covered.connector, reason(report), time.time())
+        await self._collector.remove_condemned()
+        return not coming
+
     async def going(self, owner: Owner, covered: Covered) -> list[Going]:
         """What goes, to take samples of it."""
         if covered.connector is not None:

@@ -46,8 +46,8 @@ log = logging.getLogger(__name__)
 PAGE = 500
 """Erasures that are read at once."""
 
-PAUSE = 0.05
-"""Seconds between two looks at an erasure that another process carries out."""
+PAUSE, LONG_PAUSE = 0.05, 2.0
+"""Seconds between two looks at an erasure that another process carries out; and at most, where each look costs more."""
 
 SETTLING = 20.0
 """Seconds that a write waits for an erasure of its place that was cut off before."""
@@ -291,6 +291,7 @@ class Erasures:
         complete = (
             await self._earlier_are_gone(owner, report, deadline)
             and await self._copies_are_gone(owner, report, deadline)
+            and await self._all_has_arrived(owner, report, deadline)
             and await self._sanitized(owner, deadline)
         )
         if complete:
@@ -340,6 +341,16 @@ class Erasures:
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(PAUSE)
+        return True
+
+    async def _all_has_arrived(self, owner: Owner, report: Report, deadline: float) -> bool:
+        """Whether no bytes come any more of uploads that were under way; what came is gone."""
+        pause = PAUSE
+        while not await self._erasing.has_arrived(owner, report):
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONG_PAUSE)
         return True
 
     async def _earlier(self, owner: Owner, report: Report) -> list[ErasureJob]:

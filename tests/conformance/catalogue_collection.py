@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from blobstore.backend import ObjectName
-from blobstore.catalogue import Catalogue, Condemned, Forecast, Gone, Removal, State, Totals
+from blobstore.backend import LATE_SECONDS, ObjectName
+from blobstore.catalogue import Catalogue, Condemned, Forecast, Gone, Lease, Removal, State, Totals
 from tests.conformance.catalogue_values import (
     DAY,
     GMAIL,
@@ -126,6 +126,80 @@ class Collection:
         name = ObjectName(OWNER, DATA, lease_of(2).id)
         assert await catalogue.condemned(10) == [Condemned(name, 4, "abandoned", "process1")]
         assert await catalogue.leases() == []
+
+    # -- what may come late ----------------------------------------------------------------------------------------
+
+    async def _taken(self, catalogue: Catalogue, holder: str = SLACK) -> Lease:
+        """A lease that is taken while its upload is published."""
+        await catalogue.lease(lease_of(1, holder))
+        await catalogue.adopt(lease_of(1, holder), content_of(b"data"), claim_of())
+        (lease,) = await catalogue.fence(OWNER, holder, None)
+        return lease
+
+    async def test_what_is_taken_from_an_upload_may_come_until_that_says_that_it_is_over(
+        self, catalogue: Catalogue
+    ) -> None:
+        lease = await self._taken(catalogue)
+        assert [each.late_until for each in await catalogue.condemned(9)] == [NOW + 300 + LATE_SECONDS]
+        assert await catalogue.may_come(OWNER, SLACK, "any", NOW)
+        await catalogue.abandon(lease)
+        assert not await catalogue.may_come(OWNER, SLACK, "any", NOW)
+        assert [(each.process, each.late_until) for each in await catalogue.condemned(9)] == [(None, None)]
+
+    async def test_who_cannot_know_says_until_when_it_may_come_and_what_is_said_first_holds(
+        self, catalogue: Catalogue
+    ) -> None:
+        lease = await self._taken(catalogue)
+        await catalogue.abandon(lease, NOW + 7)
+        await catalogue.abandon(lease)
+        await catalogue.renew("process1", NOW + 900)
+        await catalogue.expire(NOW, ["process1"])
+        assert await catalogue.may_come(OWNER, SLACK, "any", NOW + 6)
+        assert not await catalogue.may_come(OWNER, SLACK, "any", NOW + 7)
+        await catalogue.lease(lease_of(2))
+        await catalogue.adopt(lease_of(2), content_of(b"data"), claim_of())
+        await catalogue.abandon(lease_of(2), NOW + 8)
+        assert [(each.process, each.late_until) for each in await catalogue.condemned(9)][1] == (None, NOW + 8)
+
+    async def test_a_process_that_lives_puts_off_until_when_it_may_come(self, catalogue: Catalogue) -> None:
+        await self._taken(catalogue)
+        await catalogue.renew("another", NOW + 800)
+        await catalogue.renew("process1", NOW + 900)
+        assert [each.late_until for each in await catalogue.condemned(9)] == [NOW + 900 + LATE_SECONDS]
+
+    async def test_of_a_process_that_died_nothing_comes_for_long(self, catalogue: Catalogue) -> None:
+        await self._taken(catalogue)
+        await catalogue.expire(NOW, ["process1"])
+        await catalogue.expire(NOW + 9, ["process1"])
+        await catalogue.lease(lease_of(2))
+        await catalogue.adopt(lease_of(2), content_of(b"other"), claim_of())
+        await catalogue.expire(NOW + 10, ["process1"])
+        (first, second) = await catalogue.condemned(9)
+        assert (first.late_until, second.late_until) == (NOW + LATE_SECONDS, NOW + 10 + LATE_SECONDS)
+        assert (await catalogue.generations(OWNER, DATA))[0].late_until == NOW + LATE_SECONDS
+
+    async def test_an_erasure_waits_for_what_is_its_own(self, catalogue: Catalogue) -> None:
+        await self._taken(catalogue, GMAIL)
+        assert not await catalogue.may_come("owner2", None, "any", NOW)
+        assert not await catalogue.may_come(OWNER, SLACK, "any", NOW)
+        assert await catalogue.may_come(OWNER, GMAIL, "any", NOW)
+        assert await catalogue.may_come(OWNER, None, "any", NOW)
+        assert await catalogue.may_come(OWNER, SLACK, "abandoned", NOW)
+        await catalogue.buried([each.name for each in await catalogue.condemned(9)], NOW)
+        assert not await catalogue.may_come(OWNER, None, "any", NOW)
+
+    async def test_bytes_that_were_sent_more_than_once_may_come_once_more(self, catalogue: Catalogue) -> None:
+        for number in (1, 2):  # the second need not be published
+            await catalogue.lease(lease_of(number))
+            await catalogue.adopt(lease_of(number), content_of(b"data"), claim_of())
+        for number in (1, 2):
+            await catalogue.publish(lease_of(number), claim_of(), NOW, late_until=NOW + number)
+        assert not await catalogue.may_come(OWNER, SLACK, "erasure 7", NOW)
+        await catalogue.drop_claims(OWNER, SLACK, scope=None, now=NOW)
+        await catalogue.condemn(OWNER, [DATA], "erasure 7")
+        assert await catalogue.may_come(OWNER, SLACK, "erasure 7", NOW)
+        assert not await catalogue.may_come(OWNER, SLACK, "erasure 7", NOW + 1)
+        assert sorted(each.late_until or 0 for each in await catalogue.condemned(9)) == [NOW + 1, NOW + 2]
 
     # -- orphans ---------------------------------------------------------------------------------------------------
 

@@ -102,6 +102,13 @@ class Quotas:
         assert await catalogue.volume(OWNER) == Volume(OWNER, WHOLE, 0, 11)
         assert await catalogue.recount(repair=False) == []
 
+    async def test_a_lease_that_reserved_nothing_may_begin_to_when_all_else_is_gone(self, catalogue: Catalogue) -> None:
+        await catalogue.lease(lease_of(1))
+        await catalogue.lease(lease_of(2, reserved=5))
+        await catalogue.abandon(lease_of(2))
+        await catalogue.reserve(lease_of(1), 7)
+        assert await catalogue.volumes() == [Volume(OWNER, WHOLE, 0, 7), Volume(OWNER, SLACK, 0, 7)]
+
     async def test_what_is_reserved_can_grow_and_shrink(self, catalogue: Catalogue) -> None:
         await catalogue.limit(Limit(OWNER, WHOLE, 100))
         await catalogue.lease(lease_of(1, reserved=10))

@@ -71,6 +71,7 @@ class Play:
         await self.both(lambda each: each.parties())
         await self.both(lambda each: each.orphans(None, self.now + 1, 1000))
         await self.both(lambda each: each.condemned(1000))
+        await self.both(_late)
         await self.both(lambda each: each.pins())
         await self.both(lambda each: each.contents())
         await self.both(lambda each: each.forecast(None, self.now))
@@ -79,6 +80,8 @@ class Play:
         for namespace in NAMESPACES:
             await self.both(_asking("totals", namespace))
             await self.both(_asking("removed", namespace, "garbage", None, 1000))
+            for holder in (None, *HOLDERS):
+                await self.both(_asking("may_come", namespace, holder, "garbage", self.now))
             for holder in HOLDERS:
                 await self.both(_asking("former", namespace, holder, None, 1000))
                 await self.both(_asking("claimed", namespace, holder, SLOTS[:2], None, 1000))
@@ -117,7 +120,9 @@ class Play:
                 lambda each: each.adopt(lease, content, claim),
                 lambda each: each.publish(lease, claim, now, b"event"),
                 lambda each: each.publish(lease, claim, now),
+                lambda each: each.publish(lease, claim, now, late_until=now + 5),
                 lambda each: each.abandon(lease),
+                lambda each: each.abandon(lease, now + 5),
             ]
         )
         await self.both(step)
@@ -232,7 +237,8 @@ class Play:
     async def moved(self) -> None:
         if self.copies:
             lease, now, until = self.rng.choice(self.copies[-2:]), self.now, self.now + self.rng.choice([0, 5, 50])
-            await self.both(lambda each: each.moved(lease, now, until))
+            late = self.rng.choice([None, self.now + 5])
+            await self.both(lambda each: each.moved(lease, now, until, late))
 
     async def shorten(self) -> None:
         until = self.now + 5
@@ -275,6 +281,10 @@ class Play:
 
 def _asking(question: str, *of: Any) -> Step:
     return lambda catalogue: getattr(catalogue, question)(*of)
+
+
+async def _late(catalogue: Catalogue) -> list[tuple[Any, ...]]:
+    return [(each.name, each.process, each.late_until) for each in await catalogue.condemned(1000)]
 
 
 async def _check(catalogue: Catalogue, namespace: str, digest: Digest) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,7 @@ async def nothing_is_left(
 
     `opening` is what `RecordStore.open` is told beside the storage.
     """
+    now = time.time()
     assert (await run("gc", "--grace", "0"))[0] == 0
     marks = marks_in(data)
     assert not (known.erased | known.going) & marks, f"back again: {(known.erased | known.going) & marks}"
@@ -126,9 +128,11 @@ async def nothing_is_left(
     store = await RecordStore.open(data, topology=storage.topology, database_url=storage.database_url, **opening)
     catalogue = store.blobs.catalogue
     assert await catalogue.orphans(None, 1e18, 10) == []
-    assert await catalogue.condemned(10) == []
+    # Of uploads to S3 that were killed some may still come: their rows wait for that, and erasures with them.
+    condemned = await catalogue.condemned(1000)
+    assert [each for each in condemned if each.late_until is None or each.late_until <= now] == []
     assert await catalogue.leases() == []
-    assert await store.central.unfinished_erasures() == []
+    assert condemned or await store.central.unfinished_erasures() == []
     await store.close()
 
 

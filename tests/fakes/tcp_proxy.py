@@ -17,6 +17,7 @@ class Harm(Enum):
     BROKEN = "the connection is cut midway: the server has a part of it"
     UNHEARD = "the server has it, the client never sees the answer"
     SHORT = "the server has it, the client sees only the beginning of the answer"
+    HELD = "the server has it when the proxy lets it go, whether the client waits for it or is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,12 @@ class _Link:
     left: int | None = None
     """Bytes of the answer that pass before the cut; None: all."""
     dead: threading.Event = field(default_factory=threading.Event)
+    answered: threading.Event = field(default_factory=threading.Event)
 
     def cut(self) -> None:
         """Both ends see it at once."""
         self.dead.set()
+        self.answered.set()
         for end in (self.client, self.server):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -69,6 +72,10 @@ class TcpProxy:
         self._links: list[_Link] = []
         self._lock = threading.Lock()
         self.faults: list[Fault] = []
+        self.held = threading.Semaphore(0)
+        """A request is held back: acquired by who waits for that."""
+        self.go = threading.Event()
+        """Those that are held back go on."""
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -119,6 +126,13 @@ class TcpProxy:
             case Harm.UNHEARD | Harm.SHORT:
                 link.left = fault.keep
                 return True
+            case Harm.HELD:
+                whole = _whole(link.client, data)
+                self.held.release()
+                self.go.wait()
+                link.server.sendall(whole)
+                link.answered.wait()
+                return True
             case bytes(said):
                 _drain(link.client, data)
                 link.client.sendall(said)
@@ -127,6 +141,7 @@ class TcpProxy:
     def _answer(self, link: _Link) -> None:
         with suppress(OSError):
             while data := link.server.recv(_PIECE):
+                link.answered.set()
                 if link.left is not None and not data.startswith(b"HTTP/1.1 100"):
                     link.client.sendall(data[: link.left])
                     link.left -= len(data)
@@ -139,13 +154,21 @@ class TcpProxy:
 
 def _drain(client: socket.socket, data: bytes) -> None:
     """Take the body as well, so that the client comes to read the answer."""
+    _whole(client, data)
+
+
+def _whole(client: socket.socket, data: bytes) -> bytes:
+    """The request with its body."""
     head, _, body = data.partition(b"\r\n\r\n")
     lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
     left = (lengths[0] if lengths else 0) - len(body)
     if b"100-continue" in head.lower():
         client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    pieces = [data]
     while left > 0 and (more := client.recv(_PIECE)):
         left -= len(more)
+        pieces.append(more)
+    return b"".join(pieces)
 
 
 @contextmanager

@@ -156,7 +156,7 @@ class Fenced(MemoryBackend):
         self._moment = moment
         self._fence = fence
 
-    def publish(self, name: ObjectName, staged: Path) -> None:
+    def publish(self, name: ObjectName, staged: Path) -> bool:
         # As a backend that has opened the staged file, and does not miss its name any more.
         opened = staged.with_name("opened")
         opened.hardlink_to(staged)
@@ -165,6 +165,7 @@ class Fenced(MemoryBackend):
         super().publish(name, opened if self._moment == "while" else staged)
         if self._moment == "after":
             self._fence()
+        return False
 
 
 @pytest.mark.parametrize("moment", ["before", "while", "after"])
@@ -269,7 +270,7 @@ async def test_a_backend_that_fails_while_publishing_keeps_nothing(
     tmp_path: Path, error: type[BlobError], written: bool
 ) -> None:
     class Failing(MemoryBackend):
-        def publish(self, name: ObjectName, staged: Path) -> None:
+        def publish(self, name: ObjectName, staged: Path) -> bool:
             if written:
                 super().publish(name, staged)
             raise error("not this time")

@@ -82,8 +82,12 @@ class S3Backend:
             found = pages.paginate(Bucket=self._place.bucket, Prefix=self._place.prefix)
             return not any(not self._place.is_own(row["Key"]) for page in found for row in page.get("Contents", ()))
 
-    def publish(self, name: ObjectName, staged: Path) -> None:
-        self._publisher.publish(self._place.key_of(name), staged)
+    def publish(self, name: ObjectName, staged: Path) -> bool:
+        return self._publisher.publish(self._place.key_of(name), staged)
+
+    def comes_late(self, name: ObjectName) -> bool:
+        """A request that is on its way gets there, whatever becomes of its sender."""
+        return True
 
     def open(self, name: ObjectName) -> S3Reader:
         size = self.size(name)

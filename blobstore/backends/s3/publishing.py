@@ -36,10 +36,11 @@ class Publisher:
         self._options = dict(options)
         self._condition = {"IfNoneMatch": "*"} if conditional else {}
 
-    def publish(self, key: str, staged: Path) -> None:
+    def publish(self, key: str, staged: Path) -> bool:
         """All the bytes of the file are under the key when this returns; after a failure all or none.
 
-        Raises `FileNotFoundError` and `FileExistsError` as `Backend.publish` says.
+        True: a request was repeated, and the store may still be busy with the first. Raises `FileNotFoundError` and
+        `FileExistsError` as `Backend.publish` says.
         """
         with translated_here("staging", FileNotFoundError):
             descriptor = os.open(staged, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -52,14 +53,14 @@ class Publisher:
             fixed = {"Bucket": self._bucket, "Key": key, "Metadata": {_PUBLICATION: publication}, **self._options}
             try:
                 with translated("storing an object", PRESENT | _NO_UPLOAD):
-                    if size < PART:
-                        self._put(fixed, descriptor, size)
-                    else:
-                        self._put_in_parts(fixed, descriptor, size)
+                    put = self._put if size < PART else self._put_in_parts
+                    repeated = put(fixed, descriptor, size)
             except ClientError as error:
                 self._require_ours(key, publication, error)
+                repeated = True
             if size >= PART and self.size(key) != size:
                 raise StorageUnavailable("S3 acknowledged an object of another length than was sent")
+            return repeated
         finally:
             os.close(descriptor)
 
@@ -68,23 +69,25 @@ class Publisher:
         head = self._head(key)
         return None if head is None else int(head["ContentLength"])
 
-    def _put(self, fixed: dict[str, Any], descriptor: int, size: int) -> None:
+    def _put(self, fixed: dict[str, Any], descriptor: int, size: int) -> bool:
         body: io.RawIOBase | bytes = Slice(descriptor, 0, size)
         if size <= SMALL:
             body = os.pread(descriptor, size, 0)
-        self._client.put_object(**fixed, **self._condition, Body=body, ContentLength=size)
+        return _was_repeated(self._client.put_object(**fixed, **self._condition, Body=body, ContentLength=size))
 
-    def _put_in_parts(self, fixed: dict[str, Any], descriptor: int, size: int) -> None:
+    def _put_in_parts(self, fixed: dict[str, Any], descriptor: int, size: int) -> bool:
         upload = self._client.create_multipart_upload(**fixed)
         of = {"Bucket": fixed["Bucket"], "Key": fixed["Key"], "UploadId": upload["UploadId"]}
         try:
             parts = self._send(of, descriptor, size)
-            self._client.complete_multipart_upload(**of, **self._condition, MultipartUpload={"Parts": parts})
+            put = {**of, **self._condition, "MultipartUpload": {"Parts": parts}}
+            completed = self._client.complete_multipart_upload(**put)
         except ClientError:
             # Where no answer came, none would come to this either: the collection of the lease gives it up.
             with suppress(BlobError, ClientError), translated("giving up an upload"):
                 self._client.abort_multipart_upload(**of)
             raise
+        return _was_repeated(upload) or _was_repeated(completed)
 
     def _send(self, of: dict[str, Any], descriptor: int, size: int) -> list[dict[str, Any]]:
         def send(number: int, offset: int, length: int) -> dict[str, Any]:
@@ -134,3 +137,8 @@ class Publisher:
                     raise
                 raise StorageUnavailable("S3: there is no such bucket: make it, or name another") from error
         return None
+
+
+def _was_repeated(answer: Mapping[str, Any]) -> bool:
+    """Whether a request before the one that was answered may be with the store still."""
+    return bool(answer["ResponseMetadata"]["RetryAttempts"])

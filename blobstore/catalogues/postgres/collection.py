@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Collection as Several
 
-from blobstore.backend import ObjectName
+from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Condemned, Forecast, Lease, Orphan, Removal, removals
 from blobstore.catalogues.postgres.counting import WHOLE, Changes, first_or_last
 from blobstore.catalogues.postgres.leaving import end_leases, let_go
@@ -44,8 +44,12 @@ class Collection(OnDatabase):
             claims = await db.fetch(_EXPIRE, now, namespaces, limit)
             await let_go(db, [tuple(row) for row in claims], now)
             ended = await end_leases(
-                db, "(expires_at <= $1 OR process = ANY ($2)) AND namespace = ANY ($3)", now, dead, namespaces
+                db,
+                "(expires_at <= $1 OR process = ANY ($2)) AND namespace = ANY ($3)",
+                *(now, dead, namespaces),
+                late_until=now + LATE_SECONDS,
             )
+            await db.execute(_DEAD, now + LATE_SECONDS, dead)
             await db.execute("DELETE FROM catalogue.pins WHERE expires_at <= $1 OR process = ANY ($2)", now, dead)
             await keep_no_longer(db, now)
             return len(claims) + len(ended)
@@ -90,6 +94,10 @@ class Collection(OnDatabase):
         if after is not None:
             start = (after.order, after.name.namespace, after.name.digest.raw, after.name.generation)
         return [condemned(row) for row in await self._database.fetch(_CONDEMNED, *start, limit)]
+
+    async def may_come(self, namespace: str, holder: str | None, reason: str, now: float) -> bool:
+        who = None if holder is None else holder.encode()
+        return bool(await self._database.fetchval(_MAY_COME, now, namespace, who, reason))
 
     async def buried(
         self, names: Several[ObjectName], now: float, event: Callable[[Removal], bytes | None] | None = None
@@ -199,6 +207,15 @@ _CONDEMNED = f"""
 SELECT {CONDEMNED} FROM catalogue.blobs
 WHERE state = 'condemned' AND kept_until IS NULL AND (condemned_seq, namespace, digest, generation) > ($1, $2, $3, $4)
 ORDER BY condemned_seq, namespace, digest, generation LIMIT $5
+"""
+_DEAD = """
+UPDATE catalogue.blobs SET late_until = $1 WHERE process = ANY ($2) AND late_until > $1
+"""
+_MAY_COME = """
+SELECT EXISTS (
+    SELECT 1 FROM catalogue.blobs
+    WHERE state = 'condemned' AND kept_until IS NULL AND late_until > $1 AND namespace = $2
+      AND ($3::bytea IS NULL OR reason = $4 OR uploader IN ($3, '')))
 """
 _BURY = f"""
 DELETE FROM catalogue.blobs b USING unnest($1::text[], $2::bytea[], $3::text[]) AS x (namespace, digest, generation)

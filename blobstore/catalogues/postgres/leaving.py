@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from blobstore.backend import ObjectName
+from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Lease
 from blobstore.catalogues.postgres.counting import WHOLE, Changes, drop_emptied, first_or_last
 from blobstore.catalogues.postgres.rows import LEASE, lease
@@ -25,19 +25,28 @@ async def let_go(db: Connection, parties: Iterable[Party], now: float) -> None:
         await drop_emptied(db, await db.fetch(_LET_GO, *columns, now))
 
 
-async def end_leases(db: Connection, where: str, *values: object) -> list[Lease]:
-    """Take leases away (rule P3: the row first). Where all bytes were in, their object may exist: condemn it."""
+async def end_leases(db: Connection, where: str, *values: object, late_until: float | None = None) -> list[Lease]:
+    """Take leases away (rule P3: the row first). Where all bytes were in, their object may exist, or come: condemn it.
+
+    `late_until` is told of those whose process is over; the others say so themselves, or expire.
+    """
     sql = f"DELETE FROM catalogue.leases WHERE {where} RETURNING {LEASE}"
     ended = sorted((lease(row) for row in await db.fetch(sql, *values)), key=lambda each: each.id)
     changes = Changes()
     for each in ended:
         changes.reserved(each.namespace, each.holder.encode(), -each.reserved)
-    await _condemn(db, ended, changes)
+    await _condemn(db, ended, changes, late_until)
     await changes.write(db)
     return ended
 
 
-async def _condemn(db: Connection, ended: Sequence[Lease], changes: Changes) -> None:
+async def abandon(db: Connection, lease: Lease, late_until: float | None) -> None:
+    """Who had the lease, or lost it to somebody, says until when bytes may come of it."""
+    await end_leases(db, "namespace = $1 AND id = $2", lease.namespace, lease.id)
+    await db.execute(_OVER, late_until, lease.process, lease.namespace, lease.id)
+
+
+async def _condemn(db: Connection, ended: Sequence[Lease], changes: Changes, late_until: float | None) -> None:
     """What was never published, with the content that was noted."""
     noted = [(each, each.content) for each in ended if each.content is not None]
     if not noted:
@@ -52,6 +61,8 @@ async def _condemn(db: Connection, ended: Sequence[Lease], changes: Changes) -> 
         [content.sha256 for _, content in noted],
         [each.place for each, _ in noted],
         ["abandoned" if each.copies is None else MOVED for each, _ in noted],
+        [each.expires_at + LATE_SECONDS if late_until is None else late_until for each, _ in noted],
+        [each.holder.encode() for each, _ in noted],
     )
     names = [(ObjectName(each.namespace, content.digest, each.id), content.size) for each, content in noted]
     for each, content in noted:
@@ -92,7 +103,13 @@ RETURNING v.namespace, v.holder, v.stored = 0 AND v.reserved = 0
 
 _ABANDON = """
 INSERT INTO catalogue.blobs
-    (namespace, digest, generation, size, process, sha256, place, reason, condemned_seq, state, verified_at)
+    (namespace, digest, generation, size, process, sha256, place, reason, late_until, uploader,
+     condemned_seq, state, verified_at)
 SELECT *, nextval('catalogue.counter'), 'condemned', 0
-FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bigint[], $8::text[])
+FROM unnest($1::text[], $2::bytea[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bigint[], $8::text[],
+            $9::float8[], $10::bytea[])
+"""
+
+_OVER = """
+UPDATE catalogue.blobs SET process = NULL, late_until = $1 WHERE process = $2 AND namespace = $3 AND generation = $4
 """

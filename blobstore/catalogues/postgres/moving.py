@@ -16,6 +16,7 @@ _TABLES = {
             ("SELECT setval('catalogue.counter', greatest($1::bigint, 1), $1::bigint > 0)", (1,)),
         ),
     ),
+    "blobs": Table(raw="uploader"),
     "holders": Table(raw="holder", flags="confirmed"),
     "former": Table(raw="holder"),
     "claims": Table(raw="holder slot scope media_type", added={"slot_id": lambda row: slot_id(row[2])}),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Lease, Stored
-from blobstore.catalogues.postgres.leaving import end_leases
+from blobstore.catalogues.postgres.leaving import abandon
 from blobstore.catalogues.postgres.quotas import LOST
 from blobstore.catalogues.postgres.rows import LEASE, STORED, stored
 from blobstore.catalogues.postgres.rows import lease as lease_of
@@ -58,7 +58,7 @@ class Places(OnDatabase):
         place = await self._write(of.namespace, lambda db: db.fetchval(_COPY, *values))
         return None if place is None else ObjectName(of.namespace, of.digest, lease.id, place)
 
-    async def moved(self, lease: Lease, now: float, kept_until: float) -> bool:
+    async def moved(self, lease: Lease, now: float, kept_until: float, late_until: float | None = None) -> bool:
         async def run(db: Connection) -> bool:
             row = await db.fetchrow(_COPYING, lease.namespace, lease.id)
             if row is None:
@@ -68,12 +68,12 @@ class Places(OnDatabase):
             key = (copying.namespace, copying.content.digest.raw, copying.copies)
             live = await db.fetchrow(_LIVE, *key)
             if live is None:
-                await end_leases(db, "namespace = $1 AND id = $2", lease.namespace, lease.id)
+                await abandon(db, lease, late_until)
                 return False
             await db.execute("DELETE FROM catalogue.leases WHERE namespace = $1 AND id = $2", *key[:1], lease.id)
             await db.execute(_LEAVE_BEHIND, *key, kept_until)
             content = copying.content
-            new = (lease.id, copying.place, content.sha256, content.size, now, live["orphaned_at"])
+            new = (lease.id, copying.place, content.sha256, content.size, now, live["orphaned_at"], late_until)
             await db.execute(_MOVED, *key[:2], *new)
             return True
 
@@ -148,11 +148,13 @@ UPDATE catalogue.blobs SET state = 'condemned', reason = 'moved', orphaned_at = 
 WHERE namespace = $1 AND digest = $2 AND generation = $3
 """
 _MOVED = """
-INSERT INTO catalogue.blobs (namespace, digest, generation, place, sha256, size, verified_at, orphaned_at, state)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'live')
+INSERT INTO catalogue.blobs
+    (namespace, digest, generation, place, sha256, size, verified_at, orphaned_at, late_until, state)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'live')
 """
 _GATHER = """
-UPDATE catalogue.blobs SET place = $1, kept_until = NULL WHERE place != $1 OR kept_until IS NOT NULL
+UPDATE catalogue.blobs SET place = $1, kept_until = NULL, late_until = NULL
+WHERE place != $1 OR kept_until IS NOT NULL OR late_until IS NOT NULL
 """
 _CONTENTS = """
 SELECT place, state, kept_until IS NOT NULL, count(*), sum(size)::bigint FROM catalogue.blobs

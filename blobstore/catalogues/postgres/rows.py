@@ -6,11 +6,11 @@ from blobstore.backend import ObjectName
 from blobstore.catalogue import Claim, ClaimedBlob, Condemned, Holder, Lease, State, Stored
 from blobstore.digest import Content, Digest
 
-STORED = "namespace, digest, generation, place, sha256, size, state, verified_at, kept_until"
+STORED = "namespace, digest, generation, place, sha256, size, state, verified_at, kept_until, late_until"
 LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot, place, copies"
 CLAIM = "digest, holder, scope, slot, media_type, expires_at"
 HOLDER = "digest, holder, version, confirmed"
-CONDEMNED = "namespace, digest, generation, place, size, reason, process, condemned_seq"
+CONDEMNED = "namespace, digest, generation, place, size, reason, process, condemned_seq, late_until"
 
 
 def of(prefix: str, columns: str) -> str:
@@ -25,8 +25,8 @@ def name(namespace: str, digest: bytes, generation: str, place: int = 0) -> Obje
 
 def stored(row: Any) -> Stored:
     """A row of `STORED`."""
-    namespace, digest, generation, place, sha256, size, state, verified_at, kept_until = row
-    return Stored(name(namespace, digest, generation, place), sha256, size, State(state), verified_at, kept_until)
+    namespace, digest, generation, place, sha256, size, state, *times = row
+    return Stored(name(namespace, digest, generation, place), sha256, size, State(state), *times)
 
 
 def lease(row: Any) -> Lease:
@@ -52,8 +52,8 @@ def to_holder(row: Any) -> Holder:
 
 def condemned(row: Any) -> Condemned:
     """A row of `CONDEMNED`."""
-    namespace, digest, generation, place, size, reason, process, seq = row
-    return Condemned(name(namespace, digest, generation, place), size, reason, process, seq)
+    namespace, digest, generation, place, size, *rest = row
+    return Condemned(name(namespace, digest, generation, place), size, *rest)
 
 
 def beyond(beginning: bytes) -> bytes | None:

@@ -24,8 +24,9 @@ CONTENT = ("catalogue.claims", "catalogue.leases")
 """Tables whose rows hold what an erasure must leave no trace of: a slot names a record."""
 
 # `counter` orders condemnations and gives every hold a version that was never used before, also not by a deleted row.
-# `former`: who let go of a blob that is there. A volume whose holder is empty is that of the whole namespace.
-# `left_at`: when a place ceased to be the intake; NULL while it is.
+# `former`: who let go of a blob that is there. `uploader`: whose lease it was that was taken, or given up. A volume
+# whose holder is empty is that of the whole namespace. `left_at`: when a place ceased to be the intake; NULL while it
+# is.
 #
 # Of a namespace that statistics do not know PostgreSQL expects one row, or none. Then each index that begins with the
 # namespace is as good as any other, and it takes one that goes through the whole namespace. So only keys begin with it,
@@ -39,7 +40,7 @@ CREATE TABLE catalogue.blobs (
     state TEXT COLLATE "C" NOT NULL CHECK (state IN ('live', 'quarantined', 'condemned')),
     verified_at DOUBLE PRECISION NOT NULL, orphaned_at DOUBLE PRECISION,
     condemned_seq BIGINT, reason TEXT, process TEXT,
-    place BIGINT NOT NULL DEFAULT 0, kept_until DOUBLE PRECISION,
+    place BIGINT NOT NULL DEFAULT 0, kept_until DOUBLE PRECISION, late_until DOUBLE PRECISION, uploader BYTEA,
     PRIMARY KEY (namespace, digest, generation)
 );
 CREATE UNIQUE INDEX blobs_live ON catalogue.blobs (namespace, digest) WHERE state = 'live';
@@ -48,6 +49,7 @@ CREATE INDEX blobs_orphaned ON catalogue.blobs (orphaned_at, namespace, digest, 
     WHERE orphaned_at IS NOT NULL;
 CREATE INDEX blobs_condemned ON catalogue.blobs (condemned_seq) WHERE state = 'condemned' AND kept_until IS NULL;
 CREATE INDEX blobs_kept ON catalogue.blobs (kept_until) WHERE kept_until IS NOT NULL;
+CREATE INDEX blobs_taken ON catalogue.blobs (process) WHERE process IS NOT NULL;
 CREATE INDEX blobs_by_verification ON catalogue.blobs (verified_at) WHERE state = 'live';
 CREATE TABLE catalogue.holders (
     namespace TEXT COLLATE "C" NOT NULL, digest BYTEA NOT NULL, holder BYTEA NOT NULL,

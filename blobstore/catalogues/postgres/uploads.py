@@ -3,10 +3,10 @@
 Each step asks and writes in as few statements as it can: between them others of the namespace wait.
 """
 
-from blobstore.backend import ObjectName
+from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Claim, Lease, State, Stored
 from blobstore.catalogues.postgres.counting import WHOLE, Changes, change, drop_emptied
-from blobstore.catalogues.postgres.leaving import end_leases
+from blobstore.catalogues.postgres.leaving import abandon
 from blobstore.catalogues.postgres.places import INTAKE
 from blobstore.catalogues.postgres.quotas import LOST, require
 from blobstore.catalogues.postgres.rows import LEASE, STORED, of, stored
@@ -36,9 +36,12 @@ class Uploads(OnDatabase):
         await self._write_by_key(lease.namespace, run)
 
     async def renew(self, process: str, expires_at: float) -> None:
-        await self._database.execute(
-            "UPDATE catalogue.leases SET expires_at = $1 WHERE process = $2", expires_at, process
-        )
+        async def run(db: Connection) -> None:
+            await db.execute("UPDATE catalogue.leases SET expires_at = $1 WHERE process = $2", expires_at, process)
+            sql = "UPDATE catalogue.blobs SET late_until = $1 WHERE process = $2"
+            await db.execute(sql, expires_at + LATE_SECONDS, process)
+
+        await self._database.write(run)
 
     async def adopt(
         self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None
@@ -54,14 +57,16 @@ class Uploads(OnDatabase):
 
         return await self._write_by_key(lease.namespace, run)
 
-    async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
+    async def publish(
+        self, lease: Lease, claim: Claim, now: float, event: bytes | None = None, late_until: float | None = None
+    ) -> Stored:
         async def run(db: Connection) -> Stored:
             ending = await _end(db, lease, None)
             if ending.content is None:
                 raise LeaseLost(LOST)
             state = State.LIVE if ending.live is None else State.CONDEMNED
             name = ObjectName(lease.namespace, ending.content.digest, lease.id, ending.place)
-            new = Stored(name, ending.content.sha256, ending.content.size, state, now)
+            new = Stored(name, ending.content.sha256, ending.content.size, state, now, late_until=late_until)
             if ending.live is None:
                 return await _add(db, ending, new, claim, event)
             await db.execute(_DUPLICATE, *_columns(new))
@@ -70,10 +75,8 @@ class Uploads(OnDatabase):
 
         return await self._write_by_key(lease.namespace, run)
 
-    async def abandon(self, lease: Lease) -> None:
-        await self._write(
-            lease.namespace, lambda db: end_leases(db, "namespace = $1 AND id = $2", lease.namespace, lease.id)
-        )
+    async def abandon(self, lease: Lease, late_until: float | None = None) -> None:
+        await self._write(lease.namespace, lambda db: abandon(db, lease, late_until))
 
 
 class _Ending:
@@ -145,6 +148,7 @@ def _columns(new: Stored) -> tuple[object, ...]:
         new.size,
         new.verified_at,
         new.name.place,
+        new.late_until,
     )
 
 
@@ -204,13 +208,13 @@ _CLAIM = f"WITH {_CLAIMED} {change(10)}"
 
 _ADD = f"""
 WITH kept AS (
-    INSERT INTO catalogue.blobs (namespace, digest, generation, sha256, size, verified_at, place, state)
-    VALUES ($1, $2, $14, $15, $16, $17, $18, 'live')
+    INSERT INTO catalogue.blobs (namespace, digest, generation, sha256, size, verified_at, place, late_until, state)
+    VALUES ($1, $2, $14, $15, $16, $17, $18, $19, 'live')
 ),
 {_CLAIMED} {change(10)}"""
 
 _DUPLICATE = """
 INSERT INTO catalogue.blobs
-    (namespace, digest, generation, sha256, size, verified_at, place, state, reason, condemned_seq)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 'condemned', 'duplicate', nextval('catalogue.counter'))
+    (namespace, digest, generation, sha256, size, verified_at, place, late_until, state, reason, condemned_seq)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'condemned', 'duplicate', nextval('catalogue.counter'))
 """

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from collections.abc import Collection as Several
 
-from blobstore.backend import ObjectName
+from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Condemned, Forecast, Lease, Orphan, Removal, removals
 from blobstore.catalogues.sqlite.counting import went
 from blobstore.catalogues.sqlite.pins import is_pinned
@@ -60,6 +60,12 @@ SELECT {CONDEMNED} FROM blobs
 WHERE state = 'condemned' AND kept_until IS NULL AND (condemned_seq, namespace, digest, generation) > (?, ?, ?, ?)
 ORDER BY condemned_seq, namespace, digest, generation LIMIT ?
 """
+_DEAD = "UPDATE blobs SET late_until = min(late_until, ?) WHERE process = ?"
+_MAY_COME = """
+SELECT EXISTS (
+    SELECT 1 FROM blobs WHERE state = 'condemned' AND kept_until IS NULL AND late_until > ? AND namespace = ?
+      AND (? IS NULL OR reason = ? OR uploader IN (?, '')))
+"""
 _GOING = """
 SELECT count(*), coalesce(sum(size), 0) FROM blobs WHERE orphaned_at < ? AND (? IS NULL OR namespace = ?)
 """
@@ -98,9 +104,11 @@ class Collection(OnFile):
             if claims:
                 mark_stale(db)
             let_go(db, claims, now)
-            ended = end_leases(db, "expires_at <= ?", (now,))
+            late = now + LATE_SECONDS
+            ended = end_leases(db, "expires_at <= ?", (now,), late)
             for dead in dead_processes:
-                ended += end_leases(db, "process = ?", (dead,))
+                ended += end_leases(db, "process = ?", (dead,), late)
+                db.execute(_DEAD, (late, dead))
                 db.execute("DELETE FROM pins WHERE process = ?", (dead,))
             db.execute("DELETE FROM pins WHERE expires_at <= ?", (now,))
             db.execute(_KEEP_NO_LONGER, (now,))
@@ -155,6 +163,10 @@ class Collection(OnFile):
             start = (after.order, after.name.namespace, after.name.digest.raw, after.name.generation)
         rows = await self._file.read(lambda db: db.execute(_CONDEMNED, (*start, limit)).fetchall())
         return [condemned(row) for row in rows]
+
+    async def may_come(self, namespace: str, holder: str | None, reason: str, now: float) -> bool:
+        values = (now, namespace, holder, reason, holder)
+        return bool(await self._file.read(lambda db: db.execute(_MAY_COME, values).fetchone()[0]))
 
     async def buried(
         self, names: Several[ObjectName], now: float, event: Callable[[Removal], bytes | None] | None = None

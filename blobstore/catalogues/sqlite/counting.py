@@ -28,8 +28,9 @@ CREATE TRIGGER leases_made AFTER INSERT ON leases BEGIN
     INSERT INTO volumes VALUES (NEW.namespace, '', 0, NEW.reserved), (NEW.namespace, NEW.holder, 0, NEW.reserved)
     ON CONFLICT DO UPDATE SET reserved = reserved + excluded.reserved; END;
 CREATE TRIGGER leases_grown AFTER UPDATE OF reserved ON leases BEGIN
-    UPDATE volumes SET reserved = reserved + NEW.reserved - OLD.reserved
-    WHERE namespace = NEW.namespace AND holder IN ('', NEW.holder); END;
+    INSERT INTO volumes VALUES (NEW.namespace, '', 0, NEW.reserved - OLD.reserved),
+        (NEW.namespace, NEW.holder, 0, NEW.reserved - OLD.reserved)
+    ON CONFLICT DO UPDATE SET reserved = reserved + excluded.reserved; END;
 CREATE TRIGGER leases_ended AFTER DELETE ON leases BEGIN
     UPDATE volumes SET reserved = reserved - OLD.reserved
     WHERE namespace = OLD.namespace AND holder IN ('', OLD.holder); END;

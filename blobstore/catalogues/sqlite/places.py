@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Lease, Stored
 from blobstore.catalogues.sqlite.quotas import LOST
-from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, Row, end_leases, next_count, stored
+from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, Row, abandon, next_count, stored
 from blobstore.catalogues.sqlite.schema import lease as lease_of
 from blobstore.errors import LeaseLost
 from blobstore.place import FIRST, Contents, Place
@@ -88,7 +88,7 @@ class Places(OnFile):
 
         return await self._file.write(run)
 
-    async def moved(self, lease: Lease, now: float, kept_until: float) -> bool:
+    async def moved(self, lease: Lease, now: float, kept_until: float, late_until: float | None = None) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             row = db.execute(f"SELECT {LEASE} FROM leases WHERE id = ?", (lease.id,)).fetchone()
             copying = None if row is None else lease_of(row)
@@ -97,15 +97,15 @@ class Places(OnFile):
             content = copying.content
             live = _live(db, ObjectName(copying.namespace, content.digest, copying.copies))
             if live is None:
-                end_leases(db, "id = ?", (lease.id,))
+                abandon(db, lease.id, late_until)
                 return False
             db.execute("DELETE FROM leases WHERE id = ?", (lease.id,))
             mark_stale(db)
             key = (copying.namespace, content.digest.raw)
             db.execute(_LEAVE_BEHIND, (next_count(db), kept_until, *key, copying.copies))
             db.execute(
-                f"INSERT INTO blobs ({STORED}, orphaned_at) VALUES (?, ?, ?, ?, ?, ?, 'live', ?, NULL, ?)",
-                (*key, lease.id, copying.place, content.sha256, content.size, now, live[0]),
+                f"INSERT INTO blobs ({STORED}, orphaned_at) VALUES (?, ?, ?, ?, ?, ?, 'live', ?, NULL, ?, ?)",
+                (*key, lease.id, copying.place, content.sha256, content.size, now, late_until, live[0]),
             )
             return True
 
@@ -117,7 +117,8 @@ class Places(OnFile):
             db.execute("INSERT INTO places VALUES (?, ?, ?, NULL)", (FIRST, location, _text(options)))
             db.execute("UPDATE leases SET place = ? WHERE place != ?", (FIRST, FIRST))
             db.execute(
-                "UPDATE blobs SET place = ?, kept_until = NULL WHERE place != ? OR kept_until IS NOT NULL",
+                "UPDATE blobs SET place = ?, kept_until = NULL, late_until = NULL"
+                " WHERE place != ? OR kept_until IS NOT NULL OR late_until IS NOT NULL",
                 (FIRST, FIRST),
             )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlite_utils import Database, Migrations
 
-from blobstore.backend import ObjectName
+from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Claim, ClaimedBlob, Condemned, Holder, Lease, State, Stored
 from blobstore.catalogues.sqlite.counting import TABLES, came, left
 from blobstore.digest import Content, Digest
@@ -32,7 +32,8 @@ def m001_initial(db: Database) -> None:
 
 # `counter` orders events and gives every hold a version that was never used before, also not by a deleted row. Claims
 # have no indexes but those of constraints, so that the table can be written anew; without rowid these cost no more.
-# `former`: who let go of a blob that is there. `left_at`: when the place ceased to be the intake; NULL while it is.
+# `former`: who let go of a blob that is there. `uploader`: whose lease it was that was taken, or given up. `left_at`:
+# when the place ceased to be the intake; NULL while it is.
 _INITIAL = f"""
 CREATE TABLE store (id TEXT NOT NULL, counter INTEGER NOT NULL);
 CREATE TABLE blobs (
@@ -41,7 +42,7 @@ CREATE TABLE blobs (
     state TEXT NOT NULL CHECK (state IN ('live', 'quarantined', 'condemned')),
     verified_at REAL NOT NULL, orphaned_at REAL,
     condemned_seq INTEGER, reason TEXT, process TEXT,
-    place INTEGER NOT NULL DEFAULT 0, kept_until REAL,
+    place INTEGER NOT NULL DEFAULT 0, kept_until REAL, late_until REAL, uploader TEXT,
     PRIMARY KEY (namespace, digest, generation)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX blobs_live ON blobs (namespace, digest) WHERE state = 'live';
@@ -49,6 +50,7 @@ CREATE INDEX blobs_by_sha256 ON blobs (namespace, sha256) WHERE state = 'live';
 CREATE INDEX blobs_orphaned ON blobs (orphaned_at, namespace, digest, generation, size) WHERE orphaned_at IS NOT NULL;
 CREATE INDEX blobs_condemned ON blobs (condemned_seq) WHERE state = 'condemned' AND kept_until IS NULL;
 CREATE INDEX blobs_kept ON blobs (kept_until) WHERE kept_until IS NOT NULL;
+CREATE INDEX blobs_taken ON blobs (process) WHERE process IS NOT NULL;
 CREATE INDEX blobs_by_verification ON blobs (verified_at) WHERE state = 'live';
 CREATE TABLE holders (
     namespace TEXT NOT NULL, digest BLOB NOT NULL, holder TEXT NOT NULL,
@@ -90,11 +92,11 @@ CREATE INDEX gone_by_reason ON gone (namespace, reason, digest, generation);
 {TABLES};
 {SLACK}"""
 
-STORED = "namespace, digest, generation, place, sha256, size, state, verified_at, kept_until"
+STORED = "namespace, digest, generation, place, sha256, size, state, verified_at, kept_until, late_until"
 LEASE = "id, namespace, holder, scope, process, expires_at, digest, sha256, size, reserved, slot, place, copies"
 CLAIM = "digest, holder, scope, slot, media_type, expires_at"
 HOLDER = "digest, holder, version, confirmed"
-CONDEMNED = "namespace, digest, generation, place, size, reason, process, condemned_seq"
+CONDEMNED = "namespace, digest, generation, place, size, reason, process, condemned_seq, late_until"
 
 UNUSED = """
     NOT EXISTS (SELECT 1 FROM holders h WHERE h.namespace = blobs.namespace AND h.digest = blobs.digest)
@@ -144,8 +146,8 @@ def name(namespace: str, digest: bytes, generation: str, place: int = 0) -> Obje
 
 def stored(row: Row) -> Stored:
     """A row of `STORED`."""
-    namespace, digest, generation, place, sha256, size, state, verified_at, kept_until = row
-    return Stored(name(namespace, digest, generation, place), sha256, size, State(state), verified_at, kept_until)
+    namespace, digest, generation, place, sha256, size, state, *times = row
+    return Stored(name(namespace, digest, generation, place), sha256, size, State(state), *times)
 
 
 def lease(row: Row) -> Lease:
@@ -169,8 +171,8 @@ def to_holder(row: Row) -> Holder:
 
 def condemned(row: Row) -> Condemned:
     """A row of `CONDEMNED`."""
-    namespace, digest, generation, place, size, reason, process, seq = row
-    return Condemned(name(namespace, digest, generation, place), size, reason, process, seq)
+    namespace, digest, generation, place, size, *rest = row
+    return Condemned(name(namespace, digest, generation, place), size, *rest)
 
 
 def let_go(db: sqlite3.Connection, rows: list[tuple[str, bytes, str]], now: float) -> None:
@@ -194,20 +196,36 @@ CROSS JOIN blobs b ON b.namespace = x.namespace AND b.digest = x.digest LIMIT 1
 """
 
 
-def end_leases(db: sqlite3.Connection, where: str, parameters: Row) -> list[Lease]:
-    """Take leases away (rule P3: the row first). Where all bytes were in, their object may exist: condemn it."""
+def end_leases(db: sqlite3.Connection, where: str, parameters: Row, late_until: float | None = None) -> list[Lease]:
+    """Take leases away (rule P3: the row first). Where all bytes were in, their object may exist, or come: condemn it.
+
+    `late_until` is told of those whose process is over; the others say so themselves, or expire.
+    """
     ended = [lease(row) for row in db.execute(f"DELETE FROM leases WHERE {where} RETURNING {LEASE}", parameters)]
     if ended:
         mark_stale(db)
     for gone in ended:
         if gone.content is not None:
             db.execute(
-                f"INSERT INTO blobs ({CONDEMNED}, sha256, state, verified_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'condemned', 0)",
+                f"INSERT INTO blobs ({CONDEMNED}, sha256, uploader, state, verified_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'condemned', 0)",
                 (
                     *(gone.namespace, gone.content.digest.raw, gone.id, gone.place, gone.content.size),
-                    *("abandoned" if gone.copies is None else MOVED, gone.process, next_count(db), gone.content.sha256),
+                    *("abandoned" if gone.copies is None else MOVED, gone.process, next_count(db)),
+                    gone.expires_at + LATE_SECONDS if late_until is None else late_until,
+                    *(gone.content.sha256, gone.holder),
                 ),
             )
             came(db, ObjectName(gone.namespace, gone.content.digest, gone.id), gone.content.size)
     return ended
+
+
+def abandon(db: sqlite3.Connection, lease: str, late_until: float | None) -> None:
+    """Who had the lease, or lost it to somebody, says until when bytes may come of it."""
+    end_leases(db, "id = ?", (lease,))
+    db.execute(_OVER, (late_until, lease))
+
+
+_OVER = """
+UPDATE blobs SET process = NULL, late_until = ? WHERE process IS NOT NULL AND generation = ?
+"""

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from blobstore.backend import ObjectName
+from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Claim, Lease, State, Stored
 from blobstore.catalogues.sqlite.counting import came, joined
 from blobstore.catalogues.sqlite.places import intake
 from blobstore.catalogues.sqlite.quotas import LOST, require
-from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, Row, end_leases, next_count, note, stored
+from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, Row, abandon, next_count, note, stored
 from blobstore.catalogues.sqlite.schema import lease as lease_of
 from blobstore.digest import Content
 from blobstore.errors import LeaseLost
@@ -30,7 +30,11 @@ class Uploads(OnFile):
         await self._file.write(run)
 
     async def renew(self, process: str, expires_at: float) -> None:
-        await self._file.execute("UPDATE leases SET expires_at = ? WHERE process = ?", (expires_at, process))
+        def run(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE leases SET expires_at = ? WHERE process = ?", (expires_at, process))
+            db.execute("UPDATE blobs SET late_until = ? WHERE process = ?", (expires_at + LATE_SECONDS, process))
+
+        await self._file.write(run)
 
     async def adopt(
         self, lease: Lease, content: Content, claim: Claim, event: bytes | None = None
@@ -49,7 +53,9 @@ class Uploads(OnFile):
 
         return await self._file.write(run)
 
-    async def publish(self, lease: Lease, claim: Claim, now: float, event: bytes | None = None) -> Stored:
+    async def publish(
+        self, lease: Lease, claim: Claim, now: float, event: bytes | None = None, late_until: float | None = None
+    ) -> Stored:
         def run(db: sqlite3.Connection) -> Stored:
             row = db.execute(f"SELECT {LEASE} FROM leases WHERE id = ?", (lease.id,)).fetchone()
             content, place = (None, 0) if row is None else _noted(row)
@@ -58,7 +64,7 @@ class Uploads(OnFile):
             _end(db, lease)
             note(db, lease.namespace, event)
             name = ObjectName(lease.namespace, content.digest, lease.id, place)
-            new = Stored(name, content.sha256, content.size, State.LIVE, now)
+            new = Stored(name, content.sha256, content.size, State.LIVE, now, late_until=late_until)
             existing = _claim_live(db, lease.namespace, content, claim)
             if existing is not None:
                 _insert(db, replace(new, state=State.CONDEMNED), "duplicate")
@@ -75,8 +81,8 @@ class Uploads(OnFile):
 
         return await self._file.write(run)
 
-    async def abandon(self, lease: Lease) -> None:
-        await self._file.write(lambda db: end_leases(db, "id = ?", (lease.id,)))
+    async def abandon(self, lease: Lease, late_until: float | None = None) -> None:
+        await self._file.write(lambda db: abandon(db, lease.id, late_until))
 
 
 def _noted(row: Row) -> tuple[Content | None, int]:
@@ -108,10 +114,10 @@ def _insert(db: sqlite3.Connection, new: Stored, reason: str | None) -> None:
     name = new.name
     seq = None if reason is None else next_count(db)
     db.execute(
-        f"INSERT INTO blobs ({STORED}, condemned_seq, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
+        f"INSERT INTO blobs ({STORED}, condemned_seq, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)",
         (
             *(name.namespace, name.digest.raw, name.generation, name.place, new.sha256, new.size),
-            *(new.state, new.verified_at, seq, reason),
+            *(new.state, new.verified_at, new.late_until, seq, reason),
         ),
     )
     came(db, name, new.size)
