@@ -13,9 +13,7 @@ import botocore.session
 from botocore.config import Config
 
 from blobstore.backends.s3.gate import Gate
-from blobstore.backends.s3.meaning import ABSENT, PRESENT, code_of, translated
-
-__all__ = ["ABSENT", "PRESENT", "Access", "Client", "code_of", "connect", "translated"]
+from blobstore.backends.s3.meaning import translated
 
 Client = Any
 """boto3 makes its clients' classes when it runs: no type of theirs is known before."""

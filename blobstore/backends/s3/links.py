@@ -5,7 +5,8 @@ from functools import cached_property
 import boto3
 from botocore.config import Config
 
-from blobstore.backends.s3.client import Access, Client, translated
+from blobstore.backends.s3.client import Access, Client
+from blobstore.backends.s3.meaning import translated
 
 
 class Signer:

@@ -5,7 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from blobstore.backends.s3.client import ABSENT, PRESENT, Client, translated
+from blobstore.backends.s3.client import Client
+from blobstore.backends.s3.meaning import ABSENT, PRESENT, translated
 from blobstore.backends.s3.place import Place
 
 
