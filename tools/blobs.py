@@ -78,6 +78,8 @@ def migrate(
     """
     told, opening = opening.reached, replace(opening, reached=NOT_TOLD)
     kept = 0.0 if delete_now else _seconds(keep)
+    if rate == 0:
+        raise click.BadParameter("at nothing per second it would never end", param_hint="--rate")
 
     async def work(store: RecordStore) -> list[Row]:
         where = await _where(store, opening.data, to, told)

@@ -132,6 +132,10 @@ def test_a_place_that_is_no_place_is_refused(stored: Stored, s3: S3Server) -> No
     assert places(stored) == {"file": (4, 0, True)}
 
 
+def test_a_rate_of_nothing_is_refused(stored: Stored) -> None:
+    assert "never end" in stored.run("blobs", "migrate", "--to", "file", "--rate", "0").output
+
+
 def test_damaged_bytes_are_named_and_quarantined_and_not_copied(stored: Stored, s3: S3Server) -> None:
     where = s3.where()
     stored.file(PHOTO).chmod(0o600)

@@ -66,3 +66,9 @@ def test_each_store_has_as_many_owners_as_it_has_time_to_erase() -> None:
     assert owners * usage.erasures * gigabytes * MACHINES.erasure_seconds_gb == pytest.approx(0.25 * 86_400)
     assert found["stores"] * owners >= 10**6
     assert found["processes"] >= 2 * found["stores"]
+
+
+def test_costs_of_a_store_of_s3_are_not_measured_past_it() -> None:
+    result = CliRunner().invoke(main, ["bench", "costs", "--blobs", "s3://bucket/prefix"])
+    assert result.exit_code == 2
+    assert "give --s3-endpoint" in result.output

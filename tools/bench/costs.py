@@ -66,6 +66,8 @@ def costs(
     as_json: bool,
 ) -> None:
     """One request at a time: processor time of the server and of the database, room in the database, requests to S3."""
+    if blobs != "file" and s3_endpoint is None:
+        raise click.UsageError("give --s3-endpoint, too: requests to S3 are counted on their way there")
     options = ["--topology", topology, *([] if database_url is None else ["--database-url", database_url])]
     with (
         tempfile.TemporaryDirectory(prefix="blobstore-bench-", dir=directory) as name,
