@@ -112,17 +112,29 @@ class Supervisor:
         """
         log.info("putting new workers in the places of all")
         for place in sorted(self._serving):
-            worker = await self._start()
-            if not await worker.is_ready():
-                self._alive.discard(worker)
-                code = await worker.ended()
-                log.error("the new worker ended with %s before it was ready: the old ones stay", _told(code))
+            worker = await self._try()
+            if isinstance(worker, int):
+                log.error("a new worker did not start: the old ones stay")
                 return
             old = self._serving.get(place)  # only now: one that died meanwhile may have got another in its place
             self._put(group, place, worker)
             if old is not None:
                 old.let_go()
                 await old.ended()
+
+    async def _try(self) -> Worker | int:
+        """A worker that serves; the exit code of one that came to nothing, whose place waits for another try."""
+        try:
+            worker = await self._start()
+        except OSError as error:  # too many processes, too little memory: those that serve go on
+            log.error("no process can be made for a worker: %s", error.strerror)
+            return 1
+        if await worker.is_ready():
+            return worker
+        code = await worker.ended()
+        self._alive.discard(worker)
+        log.error("worker %d ended with %s before it was ready", worker.pid, _told(code))
+        return code
 
     async def _start(self) -> Worker:
         worker = await Worker.start(self._command, self._sockets)
@@ -155,15 +167,12 @@ class Supervisor:
             await asyncio.sleep(self._pause(place))
             if place in self._serving:  # all were renewed meanwhile
                 return
-            worker = await self._start()
-            if await worker.is_ready():
+            worker = await self._try()
+            if isinstance(worker, Worker):
                 break
-            code = await worker.ended()
-            self._alive.discard(worker)
             failed += 1
-            log.error("worker %d ended with %s before it was ready", worker.pid, _told(code))
             if failed >= TRIES and not self._serving:
-                raise NoWorkersError(code)
+                raise NoWorkersError(worker)
         if place in self._serving:
             worker.let_go()
             await worker.ended()

@@ -22,6 +22,14 @@ supervisor.FIRST_PAUSE = 0.05
 supervisor.LONGEST_PAUSE = 0.1
 supervisor.TRIES = 3
 logs.configure()
+start = supervisor.Worker.start
+
+async def starting(command, sockets):
+    if Path(sys.argv[2], "full").exists():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return await start(command, sockets)
+
+supervisor.Worker.start = starting
 command = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
 supervisor = supervisor.Supervisor(command, 2, Config(port=0, drain=20, drain_delay=float(sys.argv[3])))
 try:
@@ -163,6 +171,18 @@ async def test_another_worker_comes_where_one_died_and_the_log_says_so(supervise
         await supervised.until_told("serves", times=3)
         assert f"worker {dead} ended with SIGKILL; another one takes its place" in supervised.messages()
         assert other in supervised.living()
+
+
+async def test_where_no_process_can_be_made_the_others_serve_on_until_one_can(supervise: Supervise) -> None:
+    async with supervise() as supervised:
+        await supervised.ready()
+        (supervised.folder / "full").touch()
+        dead, other = supervised.started()
+        os.kill(dead, signal.SIGKILL)
+        await supervised.until_told("no process can be made for a worker: Resource temporarily unavailable", times=4)
+        assert (await supervised.ask())[0] == other
+        (supervised.folder / "full").unlink()
+        await supervised.until_living(lambda living: len(living) == 2)
 
 
 async def test_workers_that_cannot_start_end_it_with_their_own_exit_code(supervise: Supervise, tmp_path: Path) -> None:
