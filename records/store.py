@@ -47,6 +47,9 @@ from records.writing.ingest import Ingests
 from records.writing.room import Room
 from records.writing.state import States
 
+DRAIN_SECONDS = 5.0
+"""So long a store that is closed tries to drain."""
+
 FORGOTTEN_AT_ONCE = 10_000
 """Rows that go in one transaction: writers go on between two."""
 
@@ -188,8 +191,9 @@ class RecordStore:
         """
         try:
             await self.erasures.close()
-            with suppress(BlobError):
-                await self.audit.drain_all()
+            with suppress(BlobError, TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self.audit.drain_all()
         finally:
             await self.let_go()
 

@@ -23,8 +23,9 @@ from server.stopping import Stopping
 async def serve(data: Path, config: Config, ready: Callable[[str], None], inherited: Inherited | None = None) -> None:
     """Serve the directory until SIGTERM or SIGINT, then drain; `ready` is told the URL once requests are taken.
 
-    A second signal ends the process at once. `inherited` is what a worker has from its supervisor, which may end it,
-    too. Raises `StorageUnavailable`, `WrongStore`, `OSError` (the address).
+    A second signal ends the process at once; whatever hangs, it ends when it had its time (`Stopping.end_within`).
+    `inherited` is what a worker has from its supervisor, which may end it, too. Raises `StorageUnavailable`,
+    `WrongStore`, `OSError` (the address).
     """
     logs.configure()
     stopping = Stopping()
@@ -52,6 +53,7 @@ async def serve(data: Path, config: Config, ready: Callable[[str], None], inheri
         async with listening(app, config, None if inherited is None else inherited.listening()) as url:
             ready(url)
             await stopping.wait(config.drain_delay)
+            stopping.end_within(config.drain)
             logs.log.info("draining for at most %g seconds", config.drain)
     finally:
         await store.close()

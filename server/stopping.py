@@ -1,7 +1,15 @@
 """How a server comes to its end: announced first where somebody must notice in time, then it leaves."""
 
 import asyncio
+import os
+import threading
+import time
 from contextlib import suppress
+
+from server import logs
+
+ENDING = 15.0
+"""Seconds that a server gets to close its store, when its requests are done or cut off."""
 
 
 class Stopping:
@@ -32,3 +40,16 @@ class Stopping:
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._leaving.wait()
+
+    def end_within(self, seconds: float) -> None:
+        """The process ends `ENDING` seconds after these, whatever hangs in it: a database, S3, a thread.
+
+        It ends as by a crash: what was acknowledged is durable, and what is left behind is found by who comes next.
+        """
+
+        def end() -> None:
+            time.sleep(seconds + ENDING)
+            logs.log.error("the store could not be closed in %g seconds: ended all the same", ENDING)
+            os._exit(1)
+
+        threading.Thread(target=end, name="end", daemon=True).start()

@@ -15,6 +15,7 @@ from yarl import URL
 
 from server import logs
 from server.config import BACKLOG, Config
+from server.stopping import ENDING
 from server.worker import Worker
 
 log = logs.log
@@ -28,8 +29,8 @@ GROWN = 60.0
 TRIES = 8
 """Workers in a row that did not start in one place, after which no more are tried where nobody serves any more."""
 
-ENDING = 15.0
-"""Seconds beyond delay and drain that workers get to close their stores."""
+LATER = 5.0
+"""Seconds after which a worker should have ended itself, that one is waited for."""
 
 
 class NoWorkersError(Exception):
@@ -207,7 +208,7 @@ class Supervisor:
                 worker.let_go()
         if not self._alive:
             return True
-        most = self._config.drain_delay + self._config.drain + ENDING
+        most = self._config.drain_delay + self._config.drain + ENDING + LATER
         ending = {asyncio.create_task(worker.ended()): worker for worker in self._alive}
         _, late = await asyncio.wait(ending, timeout=most)
         for task in late:

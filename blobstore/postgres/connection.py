@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 import asyncpg
@@ -35,6 +35,9 @@ STATEMENT_TIMEOUT = 30.0
 
 IDLE_TIMEOUT = 60.0
 """Seconds after which PostgreSQL ends a transaction that sends nothing: so locks of a host that vanished get free."""
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that a pool is waited for when it is closed."""
 
 RELEASE_TIMEOUT = 5.0
 """Seconds for what the driver may still have to do before it can give a connection to another."""
@@ -110,8 +113,10 @@ class Pool:
             await self._release(connection)
 
     async def close(self) -> None:
-        """Wait for what is under way, then close all. Harmless when called twice."""
-        await self._pool.close()
+        """Wait for what is under way, at most `CLOSE_TIMEOUT` seconds, then close all. Harmless when called twice."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._pool.close()  # which terminates what is left when it is cancelled
 
     async def _acquire(self, since: float | None) -> Connection:
         while True:

@@ -62,7 +62,7 @@ class Database:
         return cls(await Pool.open(url, size, uses))
 
     async def close(self) -> None:
-        """Finish what is under way and close. Harmless when called twice."""
+        """Finish what is under way, within bounds, and close. Harmless when called twice."""
         if not self._closed:
             self._closed = True
             await self._pool.close()

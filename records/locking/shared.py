@@ -103,8 +103,7 @@ class SharedLocks:
         return {name: others[name] for name in others if name.startswith(prefixes)} | await self._files.held(*prefixes)
 
     async def close(self) -> None:
-        for mine in list(self._mine.values()):
-            await mine.held.release()
+        await asyncio.gather(*(mine.held.release() for mine in list(self._mine.values())))
         if self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
@@ -146,8 +145,9 @@ class SharedLocks:
         rows = self._rows()
         try:
             if mine.asked and rows is not None:
-                with suppress(BlobError):  # it expires
-                    await asyncio.shield(rows.drop(mine.row.holder))
+                with suppress(BlobError, TimeoutError):  # it expires
+                    async with asyncio.timeout(TRY):
+                        await asyncio.shield(rows.drop(mine.row.holder))
         finally:
             # Last: until then nobody of this host can have the name, and a row of it under another holder.
             await mine.file.release()

@@ -131,7 +131,7 @@ class Composition:
     def stop(self, service: str) -> int:
         """As Docker does it: SIGTERM, then wait; its exit code."""
         self._running[service].send_signal(signal.SIGTERM)
-        return self._running.pop(service).wait(150)
+        return self._running.pop(service).wait(60)
 
     def remove(self) -> None:
         """End all that runs."""

@@ -1,0 +1,101 @@
+"""The end of a server whose stores hang: when it had its time, whatever is under way."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from records.layout import Topology
+from records.store import RecordStore
+from tests.fakes.postgres import Cluster
+from tests.fakes.s3 import S3Server
+from tests.fakes.tcp_proxy import Fault, Harm, TcpProxy, proxying
+from tests.test_server.test_connection import MANIFEST
+from tests.test_server.test_run import Child
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from blobstore.backends.where import Where
+from records.layout import Topology
+from server import stopping
+from server.config import Config
+from server.run import serve
+
+stopping.ENDING = 1.0
+config = Config(
+    port=0, drain=1.0, drain_delay=0.5, topology=Topology.POSTGRES, database_url=sys.argv[2], where=Where(*sys.argv[3:])
+)
+asyncio.run(serve(Path(sys.argv[1]), config, lambda url: print(url, flush=True)))
+"""
+
+BOUND = 20.0
+"""Seconds that are long for a slow machine to notice that 2.5 are over, and short for who waits for a time-out."""
+
+
+@pytest.fixture
+def proxy(s3: S3Server) -> AsyncIterator[TcpProxy]:
+    with proxying(s3.url) as proxy:
+        yield proxy
+        proxy.go.set()
+
+
+@pytest.fixture
+async def server(tmp_path: Path, database_url: str, s3: S3Server, proxy: TcpProxy) -> AsyncIterator[Child]:
+    """On PostgreSQL, and on S3 behind a proxy."""
+    where = replace(s3.where(), endpoint=proxy.url)
+    store = await RecordStore.open(tmp_path, topology=Topology.POSTGRES, database_url=database_url, where=where)
+    token = await store.access.create_owner_token("ada", None)
+    await store.close()
+    told = [str(tmp_path), database_url, where.location, str(where.endpoint), str(where.region)]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, *told, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        url = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
+        async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {token}"}) as session:
+            await session.post("/v1/connectors", json=MANIFEST)
+            yield Child(process, url, session)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@contextmanager
+def hung(postgres: Cluster) -> AbstractContextManager[None]:
+    postgres.pause()
+    try:
+        yield
+    finally:
+        postgres.go_on()
+
+
+async def uploading(server: Child) -> None:
+    path = "/v1/blobs?connector_id=c&stream=notes&record_key=k"
+    with suppress(aiohttp.ClientError):
+        async with server.session.post(path, data=os.urandom(100_000)) as answer:
+            await answer.read()
+
+
+async def test_an_upload_into_a_store_of_s3_that_hangs_holds_nobody_up(server: Child, proxy: TcpProxy) -> None:
+    proxy.faults += [Fault(b"PUT /", Harm.HELD)] * 9
+    upload = asyncio.create_task(uploading(server))
+    await asyncio.to_thread(proxy.held.acquire)
+    server.process.terminate()
+    await server.ended(within=BOUND)
+    await upload
+
+
+async def test_a_database_that_hangs_holds_nobody_up(server: Child, postgres: Cluster) -> None:
+    with hung(postgres):
+        upload = asyncio.create_task(uploading(server))
+        await asyncio.sleep(0.3)
+        server.process.terminate()
+        await server.ended(within=BOUND)
+        await upload
