@@ -20,9 +20,10 @@ async def look_into(opening: Opening) -> AsyncIterator[RecordStore]:
     """The store, opened. Raises `click.ClickException` where there is none, or where parts of it are missing."""
     directory.require_store(opening.data)
     directory.require_whole(opening.data, opening.parts)
-    configure(opening)
+    configure(opening, opened=False)
     store = await opening.open()
     try:
+        configure(opening)
         yield store
     finally:
         await store.let_go()

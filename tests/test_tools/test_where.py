@@ -37,7 +37,8 @@ def test_a_place_that_proves_wrong_is_not_written_down(tmp_path: Path, s3: S3Ser
     where = s3.where()
     reached = ("--s3-endpoint", str(where.endpoint), "--s3-region", "us-east-1")
     create = ("token", "create", "--owner", "ann", "--blobs")
-    assert "no such bucket" in run(tmp_path, *create, "s3://no-such-bucket-anywhere", *reached, exit_code=1)
+    for command in (create, ("usage", "--blobs")):
+        assert "no such bucket" in run(tmp_path, *command, "s3://no-such-bucket-anywhere", *reached, exit_code=1)
     run(tmp_path, *create, where.location, *reached)
     assert tomllib.loads((tmp_path / "blobstore.toml").read_text())["blobs"] == where.location
 
