@@ -151,19 +151,7 @@ class Collector:
         await self._store.require_own()
         collected.expired = await self.prepare(wanted.namespace)
         before = await self.check_fuse(wanted)
-        after: Orphan | None = None
-        removed: Condemned | None = None
-        while collected.blobs < wanted.blobs and time.monotonic() - started < wanted.seconds:
-            if condemned := await self._catalogue.condemned(BATCH, removed):
-                removed = condemned[-1]
-                await self._remove_some(condemned, collected, wanted.namespace, told)
-                continue
-            if not (page := await self._catalogue.orphans(wanted.namespace, before, BATCH, after)):
-                break
-            after = page[-1]
-            await self._condemn(await self._judge(page), f"garbage {collected.id}", before)
-        else:
-            collected.finished = False
+        collected.finished = await self._sweep(wanted, before, started + wanted.seconds, collected, told)
         if wanted.namespace is None:
             collected.debris += await self._clear_staging()
         return collected
@@ -260,17 +248,35 @@ class Collector:
         for namespace, digests in _grouped(map(_key, plan.orphans)):
             await self._catalogue.condemn(namespace, digests, reason, before=before)
 
-    async def _remove_some(
-        self, condemned: Sequence[Condemned], collected: Collected, namespace: str | None, told: Told | None
-    ) -> None:
-        """Remove what is condemned, whoever condemned it."""
-        gone = await self._remove(condemned)
-        collected.copies += sum(each.reason == MOVED for each in gone)
-        mine = [each for each in gone if namespace in (None, each.name.namespace) and each.reason != MOVED]
-        collected.blobs += len(mine)
-        collected.bytes += sum(each.size for each in mine)
-        if told is not None:
-            told(mine)
+    async def _sweep(
+        self, wanted: Wanted, before: float, until: float, collected: Collected, told: Told | None
+    ) -> bool:
+        """Condemn garbage and remove what is condemned, whoever condemned it; False when it ended early.
+
+        While the bytes of one batch go, the rows of the one before are forgotten, and the next one is condemned: of
+        backend and catalogue neither waits for the other.
+        """
+        after: Orphan | None = None
+        last: Condemned | None = None
+        going: Sequence[ObjectName] = ()  # their bytes went, their rows are there
+        while True:
+            early = collected.blobs + len(going) >= wanted.blobs or time.monotonic() >= until
+            batch = [] if early else await self._catalogue.condemned(BATCH, last)
+            last = batch[-1] if batch else last
+            removing = self._remove_bytes(batch) if batch else None
+            try:
+                _count(await self._bury(going), collected, wanted.namespace, told)
+                more = not early and collected.blobs + len(batch) < wanted.blobs
+                if page := await self._catalogue.orphans(wanted.namespace, before, BATCH, after) if more else []:
+                    after = page[-1]
+                    await self._condemn(await self._judge(page), f"garbage {collected.id}", before)
+                going = await removing if removing is not None else ()
+            except BaseException:
+                if removing is not None and not removing.cancel():
+                    removing.exception()  # what failed first is told
+                raise
+            if not (batch or page):
+                return not early
 
     async def _clear_staging(self) -> int:
         staging = self._store.staging
@@ -313,11 +319,12 @@ class Collector:
         for lease in leases:
             await asyncio.to_thread(self._store.staging.remove, lease.process, lease.id)
 
-    async def _remove(self, condemned: Sequence[Condemned]) -> list[Condemned]:
-        """Bytes first, rows after; those whose rows went here and not in another process, which removed the same.
+    async def _remove(self, condemned: Sequence[Condemned]) -> None:
+        """Bytes first, rows after."""
+        await self._bury(await self._remove_bytes(condemned))
 
-        The rows of what may come late stay: it is removed again by who comes after.
-        """
+    def _remove_bytes(self, condemned: Sequence[Condemned]) -> asyncio.Future[list[ObjectName]]:
+        """Those whose rows may go now. The rows of what may come late stay: who comes after removes it again."""
         backend = self._store.backend
 
         def remove() -> list[ObjectName]:
@@ -330,7 +337,20 @@ class Collector:
             late = {each.name for each in condemned if each.late_until is not None and each.late_until > now}
             return [each.name for each in condemned if each.name not in late or not backend.comes_late(each.name)]
 
-        return await self._catalogue.buried(await self._store.ask(remove), time.time(), self._event)
+        return self._store.ask(remove)
+
+    async def _bury(self, gone: Sequence[ObjectName]) -> list[Condemned]:
+        """Those whose rows went here and not in another process, which removed the same."""
+        return await self._catalogue.buried(gone, time.time(), self._event) if gone else []
+
+
+def _count(gone: Sequence[Condemned], collected: Collected, namespace: str | None, told: Told | None) -> None:
+    collected.copies += sum(each.reason == MOVED for each in gone)
+    mine = [each for each in gone if namespace in (None, each.name.namespace) and each.reason != MOVED]
+    collected.blobs += len(mine)
+    collected.bytes += sum(each.size for each in mine)
+    if mine and told is not None:
+        told(mine)
 
 
 def _key(orphan: Orphan) -> tuple[str, Digest]:

@@ -1,8 +1,10 @@
 """Collections: what they remove and tell, where they stop, and that they go on from wherever one was cut off."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -67,6 +69,60 @@ async def test_removals_of_an_owner_that_the_central_store_has_lost_do_not_keep_
     assert (await store.collect(0)).blobs == 1
     await keep(store, ann, LETTER, "1")
     assert len(await events(store, ann, "blob.upload")) == 2
+
+
+# -- side by side ------------------------------------------------------------------------------------------------------
+
+
+async def test_while_the_bytes_of_some_go_the_next_are_condemned(
+    store: RecordStore, ann: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blobstore.gc.BATCH", 2)
+    await litter(store, ann, 6)
+    condemn, remove = store.blobs.catalogue.condemn, store.blobs.backend.remove
+    condemned = threading.Semaphore(0)
+    seen: list[bool] = []
+
+    async def condemning(*args: Any, **options: Any) -> Any:
+        found = await condemn(*args, **options)
+        condemned.release()
+        return found
+
+    def removing(names: Sequence[ObjectName]) -> None:
+        condemned.acquire(timeout=30)  # that of these; where no other came meanwhile, nobody would wait for one
+        seen.append(len(seen) == 2 or condemned.acquire(timeout=30))
+        condemned.release()
+        remove(names)
+
+    monkeypatch.setattr(store.blobs.catalogue, "condemn", condemning)
+    monkeypatch.setattr(store.blobs.backend, "remove", removing)
+    assert (await store.collections.run(Wanted(0))).blobs == 6
+    assert seen == [True, True, True]
+
+
+async def test_of_what_could_not_be_removed_every_row_stays(
+    store: RecordStore, ann: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blobstore.gc.BATCH", 2)
+    await litter(store, ann, 6)
+    remove = store.blobs.backend.remove
+    calls = 0
+
+    def removing(names: Sequence[ObjectName]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise StorageUnavailable("no answer")
+        remove(names)
+
+    monkeypatch.setattr(store.blobs.backend, "remove", removing)
+    with pytest.raises(StorageUnavailable):
+        await store.collections.run(Wanted(0))
+    rows = await store.blobs.catalogue.walk(None, 10)
+    there = [await store.blobs.ask(store.blobs.backend.size, row.name) for row in rows]
+    assert len(there) == 4
+    assert None not in there
+    assert (await store.collections.run(Wanted(0))).blobs == 4
 
 
 # -- the fuse ----------------------------------------------------------------------------------------------------------
