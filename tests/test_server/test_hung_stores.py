@@ -28,11 +28,11 @@ from server import stopping
 from server.config import Config
 from server.run import serve
 
-stopping.ENDING = 1.0
+stopping.ENDING = float(sys.argv[1])
 config = Config(
-    port=0, drain=1.0, drain_delay=0.5, topology=Topology.POSTGRES, database_url=sys.argv[2], where=Where(*sys.argv[3:])
+    port=0, drain=1.0, drain_delay=0.5, topology=Topology.POSTGRES, database_url=sys.argv[3], where=Where(*sys.argv[4:])
 )
-asyncio.run(serve(Path(sys.argv[1]), config, lambda url: print(url, flush=True)))
+asyncio.run(serve(Path(sys.argv[2]), config, lambda url: print(url, flush=True)))
 """
 
 BOUND = 20.0
@@ -47,13 +47,22 @@ def proxy(s3: S3Server) -> AsyncIterator[TcpProxy]:
 
 
 @pytest.fixture
-async def server(tmp_path: Path, database_url: str, s3: S3Server, proxy: TcpProxy) -> AsyncIterator[Child]:
-    """On PostgreSQL, and on S3 behind a proxy."""
+async def server(
+    request: pytest.FixtureRequest, tmp_path: Path, database_url: str, s3: S3Server, proxy: TcpProxy
+) -> AsyncIterator[Child]:
+    """On PostgreSQL, and on S3 behind a proxy. The parameter: seconds to close its store in, where they matter."""
     where = replace(s3.where(), endpoint=proxy.url)
     store = await RecordStore.open(tmp_path, topology=Topology.POSTGRES, database_url=database_url, where=where)
     token = await store.access.create_owner_token("ada", None)
     await store.close()
-    told = [str(tmp_path), database_url, where.location, str(where.endpoint), str(where.region)]
+    told = [
+        getattr(request, "param", "1"),
+        str(tmp_path),
+        database_url,
+        where.location,
+        str(where.endpoint),
+        str(where.region),
+    ]
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, *told, stdout=asyncio.subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -81,6 +90,18 @@ async def uploading(server: Child) -> None:
     with suppress(aiohttp.ClientError):
         async with server.session.post(path, data=os.urandom(100_000)) as answer:
             await answer.read()
+
+
+@pytest.mark.parametrize("server", ["30"], indirect=True)
+async def test_a_client_that_never_reads_holds_nobody_up(server: Child) -> None:
+    async with server.session.post(
+        "/v1/blobs?connector_id=c&stream=notes&record_key=k", data=bytes(20 << 20)
+    ) as answer:
+        blob = (await answer.json())["blob_id"]
+    async with server.session.get(f"/v1/blobs/{blob}") as answer:
+        assert answer.status == 200
+        server.process.terminate()
+        assert await server.ended(within=BOUND) == 0
 
 
 async def test_an_upload_into_a_store_of_s3_that_hangs_holds_nobody_up(server: Child, proxy: TcpProxy) -> None:
