@@ -192,7 +192,7 @@ def _with_options(command: F, *, required: bool) -> F:
 def configure(opening: Opening, *, opened: bool = True) -> None:
     """Make the directory if need be and fix its topology and blob backend; refuse others than it has.
 
-    Not `opened` yet: where a database or a store of S3 is, is not written down before it was found to be right.
+    Not `opened` yet: where the database, the store of S3 or the secret is, is not written down before it proved right.
     Raises `click.ClickException`, `StorageUnavailable`. Any number of processes may call at once.
     """
     with translated(str(opening.data)):
@@ -207,11 +207,11 @@ def configure(opening: Opening, *, opened: bool = True) -> None:
             return
         if "topology" not in known:
             add(path, "topology", opening.topology or Topology.SINGLE)
-        if opening.secret_file is not None and "secret_file" not in known:
-            add(path, "secret_file", str(opening.secret_file))
         where = opening.where_there
         if opened or (where is not None and where.is_files):
             _fix_place(opening, where, known)
+        if opened and opening.secret_file is not None and "secret_file" not in known:
+            add(path, "secret_file", str(opening.secret_file))
         if in_database and "database_url" not in known:
             add(path, "database_url", database.without_password(opening.database_url))
         if opening.ledger is not None:

@@ -43,6 +43,17 @@ def test_a_place_that_proves_wrong_is_not_written_down(tmp_path: Path, s3: S3Ser
     assert tomllib.loads((tmp_path / "blobstore.toml").read_text())["blobs"] == where.location
 
 
+def test_a_secret_that_proves_wrong_is_not_written_down(tmp_path: Path) -> None:
+    data, short, secret = tmp_path / "data", tmp_path / "short", tmp_path / "secret"
+    short.write_bytes(bytes(31))
+    secret.write_bytes(bytes(32))
+    create = ("token", "create", "--owner", "ann", "--secret-file")
+    for wrong in (short, tmp_path / "nowhere"):
+        run(data, *create, str(wrong), exit_code=1)
+    run(data, *create, str(secret))
+    assert tomllib.loads((data / "blobstore.toml").read_text())["secret_file"] == str(secret)
+
+
 @pytest.mark.parametrize("other", ["file", "s3://bucket/other"])
 def test_another_place_later_is_refused(tmp_path: Path, other: str) -> None:
     (tmp_path / "blobstore.toml").write_text('blobs = "s3://bucket/place"\n')
