@@ -18,6 +18,7 @@ from records.times import duration
 from tools.json_array import JsonArray
 from tools.opening import Opening, run_with_store, store_options
 from tools.output import json_option, size
+from tools.sizes import Finite
 
 STOPPED = 3
 
@@ -36,7 +37,7 @@ Row = dict[str, Any]
 @click.option("--foreign", is_flag=True, help="Show foreign files too: every file is looked at.")
 @click.option(
     "--max-share",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=MAX_SHARE,
     show_default=True,
     help="Stop where more than this share of all stored bytes would go; 1 never stops.",

@@ -18,6 +18,7 @@ from server.worker import this_program
 from tools.authorization import Authorization, authorization_options
 from tools.configuration import require_known_keys
 from tools.opening import Opening, configure, store_options
+from tools.sizes import Finite
 
 
 @click.command()
@@ -52,7 +53,7 @@ from tools.opening import Opening, configure, store_options
 )
 @click.option(
     "--drain",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=30.0,
     show_default=True,
     envvar="BLOBSTORE_DRAIN",
@@ -75,7 +76,7 @@ from tools.opening import Opening, configure, store_options
 )
 @click.option(
     "--drain-delay",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=0.0,
     show_default=True,
     envvar="BLOBSTORE_DRAIN_DELAY",

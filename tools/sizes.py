@@ -1,7 +1,9 @@
-"""Numbers of bytes as people write them on a command line and in `blobstore.toml`."""
+"""Numbers as people write them on a command line and in `blobstore.toml`."""
 
+import math
 import re
 from decimal import Decimal
+from typing import Any
 
 import click
 
@@ -25,3 +27,14 @@ class Size(click.ParamType[int]):
 
 
 SIZE = Size()
+
+
+class Finite(click.FloatRange):
+    """A number within bounds. `nan` is within any for click, and compares as no limit: a guard would never stop."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number that can be counted with", param, ctx)
+        return number

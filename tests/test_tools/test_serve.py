@@ -148,3 +148,10 @@ def test_records_that_are_gone_are_not_replaced_by_none(data: Path, command: tup
     assert not list(data.glob("records/*.db"))
     assert sorted(data.glob("blobs/*/*/*/*")) == blobs
     assert "missing_part" in run("doctor", "--data", data).output
+
+
+@pytest.mark.parametrize("option", [("serve", "--drain"), ("serve", "--drain-delay"), ("gc", "--max-share")])
+@pytest.mark.parametrize("number", ["nan", "inf", "-1", "x"])
+def test_what_is_no_number_is_refused(stored: Stored, option: tuple[str, str], number: str) -> None:
+    result = stored.run(*option, number)
+    assert (result.exit_code, f"Invalid value for '{option[1]}'" in result.stderr) == (2, True)
