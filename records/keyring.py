@@ -46,7 +46,8 @@ class Keyring:
                 with file_lock(folder / f"{SECRET}.lock"):
                     if not path.exists():
                         _create(path, secrets.token_bytes(SIZE))
-            secret = path.read_bytes()
+            with path.open("rb") as opened:
+                secret = opened.read(SIZE + 1)  # not all of whatever was named by mistake
         except OSError as error:
             raise StorageUnavailable(f"{file or path.name}: {error.strerror}") from error
         if len(secret) != SIZE:

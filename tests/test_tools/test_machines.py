@@ -114,7 +114,13 @@ def test_who_has_no_secret_or_another_is_refused_and_leaves_nothing(
     assert "was made with" in wrong.run("token", "create", "--owner", "bob", exit_code=1).output
     short = tmp_path / "short-secret"
     short.write_bytes(b"password\n")
-    for file, message in ((short, "does not hold 32 bytes"), (tmp_path / "nowhere", "No such file")):
+    endless = Path("/dev/zero")
+    refused = (
+        (short, "does not hold 32 bytes"),
+        (endless, "does not hold 32 bytes"),
+        (tmp_path / "nowhere", "No such"),
+    )
+    for file, message in refused:
         machine = Machine(tmp_path / "short", told(storage, where, "--secret-file", str(file)))
         assert message in machine.run("token", "create", "--owner", "bob", exit_code=1).output
     assert first.owners() == ["ann"]
