@@ -57,12 +57,17 @@ class Moved:
     left: int
 
 
-def try_place(where: Where, directory: Path, store_id: str, *, known: bool) -> Backend:
+def try_place(where: Where, directory: Path, store_id: str, places: Sequence[Place]) -> Backend:
     """Open the place and look whether blobs may be moved there; blocks, and leaves nothing there.
 
-    `known`: the store has used it already. Raises `WrongStore` where it has the bytes of another store, or foreign
-    ones, `StorageUnavailable` where it is not fit for blobs. The caller closes it.
+    `places` are those that the store has used already. Raises `WrongStore` where it has the bytes of another store, or
+    foreign ones, or lies within one of those or around it, `StorageUnavailable` where it is not fit for blobs. The
+    caller closes it.
     """
+    known = any(place.location == where.location for place in places)
+    if not known:
+        for place in places:
+            _require_apart(where.location, place.location)
     backend = where.open(directory)
     try:
         owner = backend.bound()
@@ -83,11 +88,10 @@ def try_place(where: Where, directory: Path, store_id: str, *, known: bool) -> B
 async def take_in(store: BlobStore, directory: Path, where: Where) -> Place:
     """From here on new bytes go there, whichever process receives them. Raises as `try_place`."""
     catalogue = store.catalogue
-    store_id = await catalogue.store_id()
-    known = any(place.location == where.location for place in await catalogue.places())
+    store_id, places = await catalogue.store_id(), await catalogue.places()
 
     def bind() -> None:
-        backend = try_place(where, directory, store_id, known=known)
+        backend = try_place(where, directory, store_id, places)
         try:
             if backend.bind(store_id) != store_id:
                 raise WrongStore(f"{where.location} has the blobs of another store")
@@ -99,6 +103,13 @@ async def take_in(store: BlobStore, directory: Path, where: Where) -> Place:
     if isinstance(store.backend, Places):
         store.backend.learn(await catalogue.places())
     return place
+
+
+def _require_apart(one: str, other: str) -> None:
+    """Of places one inside the other each would take the other's objects for foreign ones, or for its own."""
+    first, second = one + "/", other + "/"
+    if first.startswith(second) or second.startswith(first):
+        raise WrongStore(f"{one} and {other}, where blobs of this store are, lie one inside the other; name another")
 
 
 class _Outcome(Enum):

@@ -115,9 +115,9 @@ async def _where(store: RecordStore, data: Path, to: str, told: Reached) -> Wher
 
 async def _planned(store: RecordStore, opening: Opening, where: Where) -> list[Row]:
     catalogue = store.blobs.catalogue
-    known = {place.location: place.id for place in await catalogue.places()}
-    store_id = await catalogue.store_id()
-    tried = await asyncio.to_thread(lambda: try_place(where, opening.data, store_id, known=where.location in known))
+    store_id, places = await catalogue.store_id(), await catalogue.places()
+    known = {place.location: place.id for place in places}
+    tried = await asyncio.to_thread(try_place, where, opening.data, store_id, places)
     lacks = list(tried.lacks)
     await asyncio.to_thread(tried.close)
     going = await _elsewhere(store, known.get(where.location, -1))

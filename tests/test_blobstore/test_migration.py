@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,21 @@ async def test_of_two_that_go_to_different_places_the_first_ends(
     await take_in(store, tmp_path, IN_FILES)
     with pytest.raises(StorageUnavailable, match="yet another place"):
         await migrate(store, place)
+
+
+async def test_a_place_inside_or_around_one_that_the_store_uses_is_refused(
+    store: BlobStore, where: Where, tmp_path: Path
+) -> None:
+    inner = replace(where, location=f"{where.location}/self-test")
+    beside = replace(where, location=f"{where.location}-2")
+    await take_in(store, tmp_path, inner)
+    with pytest.raises(WrongStore, match="one inside the other"):
+        await take_in(store, tmp_path, where)
+    await take_in(store, tmp_path, beside)
+    with pytest.raises(WrongStore, match="one inside the other"):
+        await take_in(store, tmp_path, replace(where, location=f"{beside.location}/a/b"))
+    await take_in(store, tmp_path, inner)
+    assert [place.location for place in await store.catalogue.places() if place.intake] == [inner.location]
 
 
 async def test_a_place_that_gives_other_bytes_back_is_not_moved_to(
