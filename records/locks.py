@@ -19,6 +19,12 @@ kind of background work; of a machine that serves; and of who writes to a ledger
 
 PREFIXES = (ERASURE, COPY, PAUSE, LEAD, HOST, LEDGER)
 
+NOT_RENEWED = "the database did not answer, or this process stood still, for too long"
+TAKEN_OVER = (
+    "this process stood still for too long, or a machine that is a copy of this one, disk and all, took it over"
+)
+"""How a lock is lost."""
+
 
 class Held:
     """A lock that one has."""
@@ -27,13 +33,14 @@ class Held:
         self.name = name
         self.lost = False
         """Whether somebody else may have it by now."""
+        self.why = NOT_RENEWED
         self._let_go: Callable[[], Awaitable[None]] | None = let_go
         self._blocks: set[asyncio.Timeout] = set()
 
-    def lose(self) -> None:
+    def lose(self, why: str = NOT_RENEWED) -> None:
         """It is not held any more: blocks that rest on it end at their next step."""
         if self._let_go is not None:
-            self.lost = True
+            self.lost, self.why = True, why
             for block in self._blocks:
                 block.reschedule(0.0)
 
@@ -104,7 +111,7 @@ async def taken(locks: Locks, name: str, detail: bytes = b"") -> AsyncIterator[H
     except TimeoutError:
         if not block.expired():
             raise
-        raise StorageUnavailable(f"the lock {name} was lost: the database did not answer for too long") from None
+        raise StorageUnavailable(f"the lock {name} was lost: {held.why}") from None
     finally:
         await held.release()
 

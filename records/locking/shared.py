@@ -15,7 +15,7 @@ from contextlib import suppress
 from blobstore.errors import BlobError
 from records.locking.files import FileLocks
 from records.locking.rows import Row, Rows
-from records.locks import Held
+from records.locks import TAKEN_OVER, Held
 
 TTL = 30.0
 """Seconds after which the locks of a machine that is gone are free."""
@@ -182,6 +182,6 @@ class SharedLocks:
             renewed = await rows.renew([each.row.holder for each in mine], TTL)
             for each in mine:
                 if each.row.holder not in renewed:
-                    each.held.lose()
+                    each.held.lose(TAKEN_OVER)
                 elif each.row.holder in self._mine:
                     each.lasts(since)

@@ -221,7 +221,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("fast")
 async def test_who_cannot_renew_a_lock_stops_before_others_may_have_it(mine: SharedLocks, failing: FailingRows) -> None:
     failing.failing = True
-    with pytest.raises(StorageUnavailable, match="era_1 was lost"):
+    with pytest.raises(StorageUnavailable, match="era_1 was lost: the database did not answer"):
         async with asyncio.timeout(20):
             await waited(mine)
 
@@ -236,7 +236,7 @@ async def test_who_finds_that_another_host_has_the_lock_stops(
         while "era_1" not in failing._rows:
             await asyncio.sleep(0)
         failing._rows["era_1"] = (row("era_1", "two"), 1e18)
-        with pytest.raises(StorageUnavailable, match="era_1 was lost"):
+        with pytest.raises(StorageUnavailable, match="era_1 was lost: this process stood still"):
             await waiting
     assert failing._rows["era_1"][0].host == "two"
 
