@@ -202,6 +202,12 @@ class BlobStore:
             return await self.ask(self.backend.notes_of, await self.catalogue.places())
         return await self.ask(self.backend.notes)
 
+    async def left(self, names: Sequence[ObjectName]) -> list[ObjectName]:
+        """Those of which anything is there (`Backend.left`), in whatever place that the catalogue knows now."""
+        if isinstance(self.backend, Places):
+            self.backend.learn(await self.catalogue.places())
+        return await self.ask_each(self.backend.left, names)
+
     async def lacking(self) -> str | None:
         """What the disk has too little of, in words; None where it has enough to take more."""
         return None if self.space is None else await self.submit(self.space.lacking)

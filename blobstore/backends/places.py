@@ -71,7 +71,9 @@ class Places:
             self._backend(place).remove(there)
 
     def left(self, names: Sequence[ObjectName]) -> list[ObjectName]:
-        return [name for place, there in _by_place(names) for name in self._backend(place).left(there)]
+        """In any place that is known: names of what is gone do not say where it was, and it may have had copies."""
+        left = {name for place in self._places for name in self._backend(place.id).left(names)}
+        return [name for name in names if name in left]
 
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
         for place in self._places:

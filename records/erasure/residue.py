@@ -180,7 +180,7 @@ class Residues:
         count, kept, after = 0, list[ObjectName](), None
         while page := await self._blobs.catalogue.removed(owner.id, reason, after, _PAGE):
             names = [gone.name for gone in page]
-            kept += await self._blobs.ask_each(self._blobs.backend.left, names)
+            kept += await self._blobs.left(names)
             count, after = count + len(names), names[-1]
         return count, kept
 

@@ -77,6 +77,26 @@ async def test_a_store_that_is_open_elsewhere_follows_without_being_told(
     await other.close()
 
 
+async def test_what_is_left_of_removed_blobs_is_found_wherever_it_is(
+    store: BlobStore, where: Where, tmp_path: Path
+) -> None:
+    await migrate(store, await take_in(store, tmp_path, where))
+    await store.catalogue.expire(1e18, [])
+    await collect(store)
+    digest = content_of(BODIES[0]).digest
+    await store.catalogue.condemn(OWNER, [digest], "erasure")
+    there = [each.name for each in await store.catalogue.generations(OWNER, digest)]
+    await store.catalogue.buried(there, 0.0)
+    (gone,) = await store.catalogue.removed(OWNER, "erasure", None, 10)
+    assert await store.left([gone.name]) == there
+    await store.catalogue.leave_places(1e18)
+    other = await BlobStore.open(tmp_path, where=where)
+    assert await other.left([gone.name]) == there
+    store.backend.remove(there)
+    assert await other.left([gone.name]) == await store.left([gone.name]) == []
+    await other.close()
+
+
 async def test_a_download_that_began_goes_on_while_the_copy_is_kept(
     store: BlobStore, where: Where, tmp_path: Path
 ) -> None:
