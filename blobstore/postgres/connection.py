@@ -14,6 +14,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from blobstore.errors import StorageUnavailable
 from blobstore.postgres.admission import Step, admit
+from blobstore.postgres.clock import require_agreeing
 from blobstore.postgres.errors import is_lost, translate
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Pool:
             await connection.execute(_DURABLE)
             if uses:
                 await admit(connection, uses)
+                await require_agreeing(connection)
 
         pool = await asyncpg.create_pool(
             url,

@@ -396,6 +396,22 @@ class TestMigrations:
         assert await database.fetchval(LOOK) == 1
         await older.close()
 
+    @pytest.mark.parametrize(
+        ("off", "told"), [(3600, "3,600 s ahead of"), (-40, "40 s behind"), (20, None), (-20, None)]
+    )
+    async def test_a_machine_whose_clock_is_far_from_the_databases_is_refused_and_says_how_far(
+        self, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch, off: int, told: str | None
+    ) -> None:
+        right = time.time
+        monkeypatch.setattr(time, "time", lambda: right() + off)
+        here = await Database.open(database_url, uses={"s": [COUNTER]})
+        if told is None:
+            await here.write(raise_counter)
+        else:
+            with pytest.raises(StorageUnavailable, match=f"the clock of this machine is {told} the database's"):
+                await here.write(raise_counter)
+        await here.close()
+
     async def test_a_step_waits_for_who_reads_and_lets_others_pass(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
