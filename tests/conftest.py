@@ -21,6 +21,7 @@ from tests.fakes import scratch
 from tests.fakes.postgres import Cluster
 from tests.fakes.power import Disk
 from tests.fakes.s3 import S3Server
+from tests.fakes.tcp_proxy import TcpProxy, proxying
 from tests.fakes.topologies import Storage, stored_in
 from tests.fakes.warm import forking
 
@@ -130,6 +131,14 @@ def s3() -> Iterator[S3Server]:
     server = S3Server()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def proxy(s3: S3Server) -> Iterator[TcpProxy]:
+    """Stands before the store of S3, and does to requests what a test wants."""
+    with proxying(s3.url) as proxy:
+        yield proxy
+        proxy.go.set()
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from blobstore.backend import LATE_SECONDS
@@ -15,20 +14,13 @@ from blobstore.errors import LeaseLost, StorageUnavailable
 from records.central import Owner
 from records.consent.scope import Selector
 from records.store import RecordStore
-from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, MANIFEST, delete, digest_of, ingest, upload
+from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, delete, digest_of, ingest, upload
 from tests.fakes.s3 import S3Server
-from tests.fakes.tcp_proxy import Fault, Harm, TcpProxy, proxying
+from tests.fakes.tcp_proxy import Fault, Harm, TcpProxy
 from tests.fakes.warm import launch
 
 PUBLISHING = digest_of(DRAFT).hex.encode()
 """What the head of the request names that stores the draft."""
-
-
-@pytest.fixture
-def proxy(s3: S3Server) -> Iterator[TcpProxy]:
-    with proxying(s3.url) as proxy:
-        yield proxy
-        proxy.go.set()
 
 
 @pytest.fixture
@@ -41,13 +33,6 @@ async def store(tmp_path: Path, where: Where) -> AsyncIterator[RecordStore]:
     store = await RecordStore.open(tmp_path / "data", where=where)
     yield store
     await store.close()
-
-
-@pytest.fixture
-async def ann(store: RecordStore) -> Owner:
-    owner = await store.access.owner("ann")
-    await store.registry.register(owner, msgspec.json.encode(MANIFEST))
-    return owner
 
 
 async def erase(store: RecordStore, owner: Owner, key: str = "1") -> str:

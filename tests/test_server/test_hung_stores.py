@@ -2,9 +2,8 @@
 
 import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from records.layout import Topology
 from records.store import RecordStore
 from tests.fakes.postgres import Cluster
 from tests.fakes.s3 import S3Server
-from tests.fakes.tcp_proxy import Fault, Harm, TcpProxy, proxying
-from tests.test_server.test_connection import MANIFEST
-from tests.test_server.test_run import Child
+from tests.fakes.tcp_proxy import Fault, Harm, TcpProxy
+from tests.test_server.child import Child, serving
 
 PROGRAM = """
 import asyncio, sys
@@ -40,13 +38,6 @@ BOUND = 20.0
 
 
 @pytest.fixture
-def proxy(s3: S3Server) -> AsyncIterator[TcpProxy]:
-    with proxying(s3.url) as proxy:
-        yield proxy
-        proxy.go.set()
-
-
-@pytest.fixture
 async def server(
     request: pytest.FixtureRequest, tmp_path: Path, database_url: str, s3: S3Server, proxy: TcpProxy
 ) -> AsyncIterator[Child]:
@@ -63,21 +54,12 @@ async def server(
         str(where.endpoint),
         str(where.region),
     ]
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, *told, stdout=asyncio.subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        url = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
-        async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {token}"}) as session:
-            await session.post("/v1/connectors", json=MANIFEST)
-            yield Child(process, url, session)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    async with serving(token, PROGRAM, *told) as server:
+        yield server
 
 
 @contextmanager
-def hung(postgres: Cluster) -> AbstractContextManager[None]:
+def hung(postgres: Cluster) -> Iterator[None]:
     postgres.pause()
     try:
         yield

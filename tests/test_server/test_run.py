@@ -4,17 +4,15 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from records.store import RecordStore
-from tests.test_server.test_connection import MANIFEST
+from tests.test_server.child import Child, serving
 
 PROGRAM = """
 import asyncio, sys
@@ -25,44 +23,13 @@ asyncio.run(serve(Path(sys.argv[1]), Config(port=0, drain=float(sys.argv[2])), l
 """
 
 
-@dataclass
-class Child:
-    """A server in a process of its own."""
-
-    process: asyncio.subprocess.Process
-    url: str
-    session: aiohttp.ClientSession
-
-    async def ended(self, within: float) -> int:
-        return await asyncio.wait_for(self.process.wait(), within)
-
-    def memory(self) -> int:
-        """Resident bytes at their highest since the last reset."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) << 10
-
-    def reset_memory(self) -> None:
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
-
-
 @asynccontextmanager
 async def child(directory: Path, drain: float = 5.0) -> AsyncIterator[Child]:
     store = await RecordStore.open(directory)
     token = await store.access.create_owner_token("ada", None)
     await store.close()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, str(directory), str(drain), stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        url = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip()
-        async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {token}"}) as session:
-            await session.post("/v1/connectors", json=MANIFEST)
-            yield Child(process, url, session)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    async with serving(token, PROGRAM, str(directory), str(drain)) as server:
+        yield server
 
 
 async def ingest(server: Child, pieces: AsyncIterator[bytes]) -> dict[str, int]:
