@@ -1,20 +1,36 @@
 """One HTTP connection that stays open, for benchmarks: what is measured is the server, not the client."""
 
 import http.client
+import mmap
 from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
-from tools.running import Server
+
+class Asked(Protocol):
+    """A server, and what an owner's request carries."""
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The owner's token."""
+        ...
 
 
 class Client:
     """The owner's, over one connection."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Asked) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=600)
         self._headers = server.headers
 
-    def call(self, method: str, path: str, body: bytes | None = None, media_type: str = "application/json") -> bytes:
+    def call(
+        self, method: str, path: str, body: bytes | mmap.mmap | None = None, media_type: str = "application/json"
+    ) -> bytes:
         """The body of a good answer."""
         headers: Mapping[str, str] = {**self._headers, "Content-Type": media_type}
         self._connection.request(method, path, body, headers)

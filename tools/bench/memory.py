@@ -1,6 +1,5 @@
 """`blobstore bench memory`: resident memory while large bodies move, against the idle server."""
 
-import hashlib
 import os
 import subprocess
 import tempfile
@@ -11,10 +10,9 @@ from urllib.parse import urlencode
 import click
 import msgspec
 
+from tools.bench.samples import MIB, digest_of, made
 from tools.output import json_option, listing
 from tools.running import Server, serving
-
-MIB = 1 << 20
 
 MANIFEST = {
     "connector_id": "bench",
@@ -49,7 +47,7 @@ def memory(large: int, small: int, parallel: int, directory: Path | None, as_jso
 def _measure(scratch: Path, large: int, small: int, parallel: int) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     source = scratch / "large"
-    sha256 = made(source, large, b"large")
+    sha256 = digest_of(made(source, large, b"large"))
     with serving(scratch / "data", "bench") as server:
         post(server, "/v1/connectors", MANIFEST)
         idle = server.idle()
@@ -77,19 +75,6 @@ def _row(work: str, idle: int, server: Server, limit: int) -> dict[str, object]:
         "limit_bytes": limit * MIB,
         "within": growth <= limit * MIB,
     }
-
-
-def made(path: Path, size: int, seed: bytes) -> str:
-    """Incompressible bytes that no other seed shares; their SHA-256."""
-    digest = hashlib.sha256()
-    block = bytearray(hashlib.shake_256(seed).digest(MIB))
-    with path.open("wb") as file:
-        for index in range(0, size, MIB):
-            block[:16] = index.to_bytes(16, "big")
-            piece = bytes(block[: size - index])
-            digest.update(piece)
-            file.write(piece)
-    return digest.hexdigest()
 
 
 def _curl(server: Server, *arguments: str) -> list[str]:
@@ -141,6 +126,5 @@ def _download(server: Server, blob_id: str, copy: Path, size: int, sha256: str) 
         subprocess.run(cut, check=True)
         subprocess.run(_curl(server, "-C", "-", "-o", str(copy), url), check=True)
         list(seeks)
-    with copy.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise click.ClickException("the resumed download differs from what was uploaded")
+    if digest_of(copy) != sha256:
+        raise click.ClickException("the resumed download differs from what was uploaded")

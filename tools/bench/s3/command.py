@@ -16,9 +16,10 @@ import click
 
 from blobstore.backends.where import Where
 from tools.bench.bare import row
-from tools.bench.memory import MANIFEST, MIB, made, post, sent, taken
+from tools.bench.memory import MANIFEST, post, sent, taken
 from tools.bench.s3.bare import Bare
 from tools.bench.s3.deletion import deletion
+from tools.bench.samples import MIB, made
 from tools.output import json_option, listing
 from tools.running import Server, serving
 from tools.where import Reached, reach_options

@@ -1,0 +1,81 @@
+"""`blobstore bench`: every line of docs/benchmarks, or some; what has no peer has commands of its own."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from tools.bench import results
+from tools.bench.figures import Bench, Line
+from tools.bench.lines import LINES
+from tools.lazy import lazy
+
+_OTHERS = {
+    name: f"tools.bench.{name}"
+    for name in (
+        "bag",
+        "catalogue",
+        "connectors",
+        "costs",
+        "gc",
+        "hydrate",
+        "memory",
+        "migrate",
+        "records",
+        "s3",
+        "topology",
+        "workers",
+    )
+} | {"http": "tools.bench.http:http_"}
+
+_NAMES = [line.name for line in LINES]
+
+
+@click.group(cls=lazy(_OTHERS), invoke_without_command=True)
+@click.option("--only", "names", multiple=True, type=click.Choice(_NAMES), help="Only this line (repeatable).")
+@click.option("--pairs", type=click.IntRange(1), default=15, show_default=True, help="Pairs of each: ours and a peer.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Multiplies sizes and numbers: for a try.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Where a line says --workers.")
+@click.option("--reference", metavar="URL", help="A PDPP reference that runs: http://TOKEN@HOST:PORT.")
+@click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to work: a real disk.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Keep what was measured, e.g. in docs/benchmarks."
+)
+@click.pass_context
+def bench(
+    context: click.Context,
+    names: Sequence[str],
+    pairs: int,
+    scale: float,
+    workers: int,
+    reference: str | None,
+    directory: Path | None,
+    out: Path | None,
+) -> None:
+    """Measure this server beside its peers on this machine. Without a command: all lines, or those of --only."""
+    if context.invoked_subcommand is not None:
+        return
+    asked = Bench(Path(), pairs, scale, workers, reference)
+    found = [_measured(line, asked, directory, out) for line in LINES if line.name in (names or _NAMES)]
+    results.show(found)
+    if not all(each["reached"] is not False for one in found for each in one["figures"]):
+        raise click.exceptions.Exit(1)
+
+
+def _measured(line: Line, asked: Bench, directory: Path | None, out: Path | None) -> results.Document:
+    """In a directory of its own, which goes before the next."""
+    with tempfile.TemporaryDirectory(prefix="blobstore-bench-", dir=directory) as name:
+        bench = replace(asked, scratch=Path(name))
+        click.echo(f"{line.name}: {line.work}", err=True)
+        begun = datetime.now(UTC)
+        figures = []
+        for figure in line.figures(bench):
+            click.echo("  " + results.told(figure), err=True)
+            figures.append(figure)
+        found = results.document(line, bench, figures, begun)
+    if out is not None:
+        results.keep(out, found)
+    return found

@@ -1,0 +1,7 @@
+"""All lines of the table, by name."""
+
+from tools.bench.lines import downloads, uploads
+
+__all__ = ["LINES"]
+
+LINES = (*downloads.LINES, *uploads.LINES)

@@ -1,0 +1,55 @@
+"""What stands beside every figure: the machine, its load, and the versions of everything that was measured."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from blobstore.sqlite import sqlite3
+from tools.bench.peers.programs import versions
+
+Facts = dict[str, object]
+
+
+def machine(directory: Path) -> Facts:
+    """Where it was measured."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30), 1),
+        "kernel": platform.release(),
+        "file_system": _file_system(directory),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def software() -> Facts:
+    """Ours, what it stands on, and the peers; None where one is not there."""
+    return {
+        "blobstore": version("blobstore-server"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "aiohttp": version("aiohttp"),
+        **versions(),
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _file_system(directory: Path) -> str:
+    asked = subprocess.run(["stat", "-f", "-c", "%T", directory], capture_output=True, text=True)
+    return asked.stdout.strip()
+
+
+def _commit() -> str | None:
+    """Of a checkout; None of an installed package."""
+    here = Path(__file__).resolve().parent
+    asked = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True)
+    return asked.stdout.strip() or None

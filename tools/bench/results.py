@@ -1,0 +1,101 @@
+"""What was measured, as it is kept: a JSON file for each line, and a page with the table of all of them."""
+
+import json
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from tools.bench.figures import Bench, Figure, Goal, Line, Of
+from tools.bench.machine import machine, software
+from tools.output import WIDE
+
+Document = dict[str, Any]
+
+
+def document(line: Line, bench: Bench, figures: Sequence[Figure], begun: datetime) -> Document:
+    """A line's file."""
+    return {
+        "line": line.name,
+        "work": line.work,
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "measured": begun.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - begun).total_seconds()),
+        "pairs": bench.pairs,
+        "scale": bench.scale,
+        "workers": bench.workers,
+        "machine": {**machine(bench.scratch), "load_after": round(os.getloadavg()[0], 2)},
+        "software": software(),
+        "figures": [each.document() for each in figures],
+    }
+
+
+def keep(folder: Path, found: Document) -> None:
+    """Write it in the place of an earlier one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{found['line']}.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def show(documents: Sequence[Document]) -> None:
+    """Print the table, and which peers were not there."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in ("line", "against"):
+        table.add_column(column, overflow="fold")
+    for column in ("measured", "95 %", "goal", "", "ours", "peer"):
+        table.add_column(column, justify="right")
+    for found in documents:
+        for each in found["figures"]:
+            table.add_row(*cells(found, each))
+    console = Console()
+    Console(width=None if console.is_terminal else WIDE).print(table)
+    for text in sorted({each["missing"] for found in documents for each in found["figures"] if each["missing"]}):
+        console.print(text, highlight=False)
+
+
+def told(figure: Figure) -> str:
+    """A figure in one line, while others are still measured."""
+    if figure.median is None:
+        return figure.missing
+    value, low, high = (_short(each) for each in (figure.median.value, figure.median.low, figure.median.high))
+    return f"{value} ({low} – {high}) against {figure.peer}; goal {figure.goal}"
+
+
+def cells(found: Document, figure: Document) -> tuple[str, ...]:
+    """A row of the table."""
+    goal, median, pairs = figure["goal"], figure["median"], figure["pairs"]
+    if median is None:
+        return f"{found['line']}: {figure['work']}", figure["peer"], "not found", "", _goal(goal), "", "", ""
+    unit = " MiB" if goal and goal["of"] == Of.MEMORY else "×"
+    return (
+        f"{found['line']}: {figure['work']}",
+        figure["peer"],
+        f"{_short(median['value'])}{unit}",
+        f"{_short(median['low'])} – {_short(median['high'])}" if pairs else "",
+        _goal(goal),
+        {True: "yes", False: "no", None: ""}[figure["reached"]],
+        _seconds(pairs["ours"]) if pairs else "",
+        _seconds(pairs["theirs"]) if pairs else "",
+    )
+
+
+def _goal(goal: Document | None) -> str:
+    return "" if goal is None else str(Goal(Of(goal["of"]), goal["bound"]))
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def _seconds(times: Sequence[float]) -> str:
+    seconds = statistics.median(times)
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
