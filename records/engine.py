@@ -179,8 +179,8 @@ class Engine(Protocol):
         """The links of one record in the order of their pointers."""
         ...
 
-    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
-        """Blobs that the connector links, with the number of links, in the order of digests, beyond `after`."""
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, dict[str, int]]]:
+        """Blobs that the connector links, beyond `after` in the order of digests: how many links each stream has."""
         ...
 
     async def first_links(

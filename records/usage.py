@@ -1,7 +1,5 @@
 """What an owner keeps: records, blobs, bytes, what deduplication saves, and orphans, by connector and stream."""
 
-from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from blobstore.catalogue import Catalogue
@@ -9,8 +7,6 @@ from records.central import Owner
 from records.checks.accounts import Account, accounts
 from records.engine import Engine
 from records.store import RecordStore
-
-PAGE = 1000
 
 Stream = tuple[str, str]
 """Connector and stream; the instances of a connector are counted together."""
@@ -52,14 +48,13 @@ class _Usage:
         self._engine = engine
         self._catalogue = catalogue
         self._streams: dict[Stream, Row] = {}
-        self._linking: dict[str, set[str]] = {}
         self._total = Row(owner.subject)
 
     async def rows(self) -> list[Row]:
         """A row for each stream that has anything, and one for all."""
         await self._count_records()
         async for account in accounts(self._owner, self._engine, self._catalogue):
-            await self._count_blob(account)
+            self._count_blob(account)
         totals = await self._catalogue.totals(self._owner.id)
         self._total.blobs, self._total.blob_bytes = totals.blobs, totals.bytes
         self._total.orphans, self._total.orphan_bytes = totals.orphan_blobs, totals.orphan_bytes
@@ -75,39 +70,14 @@ class _Usage:
             for each in (row, self._total):
                 each.records += stats.records
                 each.record_bytes += stats.bytes
-            if stats.links:
-                self._linking.setdefault(place.connector, set()).add(place.stream)
 
-    async def _count_blob(self, account: Account) -> None:
-        if not account.links:
-            return
-        for stream, links in (await self._links(account)).items():
-            row = self._streams.setdefault(stream, Row(self._owner.subject, *stream))
-            row.blobs += 1
-            row.blob_bytes += account.size
-            row.saved_bytes += (links - 1) * account.size
-        self._total.saved_bytes += (sum(account.links.values()) - 1) * account.size
-
-    async def _links(self, account: Account) -> Counter[Stream]:
-        """Links to the blob by stream; the engine is asked only where a connector has several that link."""
-        counts: Counter[Stream] = Counter()
-        for connector, links in account.links.items():
-            linking = self._linking.get(connector, set())
-            if len(linking) != 1:
-                return await self._links_asked(account)
-            counts[connector, next(iter(linking))] = links
-        return counts
-
-    async def _links_asked(self, account: Account) -> Counter[Stream]:
-        counts: Counter[Stream] = Counter()
-        async for stream in _streams_of(self._engine, account):
-            counts[stream] += 1
-        return counts
-
-
-async def _streams_of(engine: Engine, account: Account) -> AsyncIterator[Stream]:
-    after = None
-    while page := await engine.links_of(account.digest, after, PAGE):
-        for placed in page:
-            yield placed.partition.connector, placed.partition.stream
-        after = (page[-1].partition, page[-1].key, page[-1].link.pointer)
+    def _count_blob(self, account: Account) -> None:
+        every = 0
+        for connector, by_stream in account.links.items():
+            for stream, links in by_stream.items():
+                row = self._streams.setdefault((connector, stream), Row(self._owner.subject, connector, stream))
+                row.blobs += 1
+                row.blob_bytes += account.size
+                row.saved_bytes += (links - 1) * account.size
+                every += links
+        self._total.saved_bytes += max(0, every - 1) * account.size

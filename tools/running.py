@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ class Server:
     url: str
     token: str
     process: "subprocess.Popen[str]"
+    started: float
+    """Seconds from its start until it was ready."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -72,13 +75,14 @@ def serving(data: Path, owner: str, *options: str, serve: Sequence[str] = ()) ->
         text=True,
     ).stdout.strip()
     command = blobstore("serve", "--data", data, "--port", "0", *options, *serve)
+    begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             raise RuntimeError("the server did not start")
-        yield Server(line.split()[-1], token, process)
+        yield Server(line.split()[-1], token, process, time.perf_counter() - begun)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)  # longer than the drain

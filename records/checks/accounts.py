@@ -21,7 +21,7 @@ PIECE = 200
 @dataclass(frozen=True, slots=True)
 class _Linked:
     connector: str
-    links: int
+    links: dict[str, int]
 
 
 _Row = _Linked | Holder | Standing
@@ -29,10 +29,10 @@ _Row = _Linked | Holder | Standing
 
 @dataclass(slots=True)
 class Account:
-    """One blob: how many links each connector has to it, who holds it, and its generations in any state."""
+    """One blob: how often each connector links it in each stream, who holds it, and its generations in any state."""
 
     digest: Digest
-    links: dict[str, int] = field(default_factory=dict)
+    links: dict[str, dict[str, int]] = field(default_factory=dict)
     held: dict[str, Holder] = field(default_factory=dict)
     standings: list[Standing] = field(default_factory=list)
 

@@ -141,7 +141,7 @@ class RoutedEngine(ABC):
     async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
         return await self._read([partition.connector], lambda engine: engine.links_in(partition, key))
 
-    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, dict[str, int]]]:
         return await self._read([connector], lambda engine: engine.linked(connector, after, limit))
 
     async def first_links(

@@ -90,16 +90,18 @@ class EngineLinks:
         assert [link.link for link in await engine.links_in(MESSAGES, "a")] == [link_of(2, "/0"), link_of(3, "/1")]
         assert await engine.unlinked(10) == [(SLACK, ONE)]
 
-    async def test_linked_counts_the_links_of_one_connector(self, engine: Engine) -> None:
+    async def test_linked_counts_the_links_of_one_connector_in_each_stream(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "", link_of(3, "/0"), link_of(3, "/1"), link_of(1, "/2")))
         await apply(engine, OTHERS, put("a", "", link_of(3)))
+        await apply(engine, USERS, put("a", "", link_of(3)))
         await apply(engine, MAILS, put("a", "", link_of(2)))
-        assert await engine.linked(SLACK, None, 10) == [(ONE, 1), (THREE, 3)]
-        assert await engine.linked(SLACK, None, 1) == [(ONE, 1)]
-        assert await engine.linked(SLACK, ONE, 10) == [(THREE, 3)]
-        assert await engine.linked(SLACK, TWO, 10) == [(THREE, 3)]
+        counts = {"messages": 3, "users": 1}  # the instances of a connector are counted together
+        assert await engine.linked(SLACK, None, 10) == [(ONE, {"messages": 1}), (THREE, counts)]
+        assert await engine.linked(SLACK, None, 1) == [(ONE, {"messages": 1})]
+        assert await engine.linked(SLACK, ONE, 10) == [(THREE, counts)]
+        assert await engine.linked(SLACK, TWO, 10) == [(THREE, counts)]
         assert await engine.linked(SLACK, THREE, 10) == []
-        assert await engine.linked(GMAIL, None, 10) == [(TWO, 1)]
+        assert await engine.linked(GMAIL, None, 10) == [(TWO, {"messages": 1})]
         assert await engine.linked("nobody", None, 10) == []
 
     # -- links that are mended -------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ class EngineLinks:
             record = await record_of(engine, MESSAGES, "a")
             assert record is not None
             assert record.linked is bool(links)
-            assert await engine.linked(SLACK, None, 10) == [(ONE, 1)][: len(links)]
+            assert await engine.linked(SLACK, None, 10) == [(ONE, {"messages": 1})][: len(links)]
         assert await engine.unlinked(10) == [(SLACK, ONE)]
 
     async def test_a_record_that_changed_meanwhile_is_not_relinked(self, engine: Engine) -> None:
@@ -129,7 +131,7 @@ class EngineLinks:
         await apply(engine, MESSAGES, put("a", "2", link_of(2)))
         for place, key, version in ((MESSAGES, "a", 1), (MESSAGES, "gone", 2), (MESSAGES, "gone", 3), (MAILS, "a", 1)):
             assert await engine.relink(place, key, version, [link_of(3)], 0) is False
-        assert await engine.linked(SLACK, None, 10) == [(TWO, 1)]
+        assert await engine.linked(SLACK, None, 10) == [(TWO, {"messages": 1})]
         assert (await engine.stats())[MESSAGES].links == 1
 
     async def test_p1_relinking_after_a_release_must_hold_again(self, engine: Engine) -> None:
@@ -216,5 +218,5 @@ class EngineLinks:
         assert await engine.links_in(MESSAGES, "a") == []
         assert (await engine.erase(Target(SLACK, "one"), T2, 10)).unlinked == {TWO}
         assert await engine.unlinked(10) == [(SLACK, ONE), (SLACK, TWO)]
-        assert await engine.linked(SLACK, None, 10) == [(THREE, 1)]
+        assert await engine.linked(SLACK, None, 10) == [(THREE, {"messages": 1})]
         assert await record_of(engine, OTHERS, "a") is not None

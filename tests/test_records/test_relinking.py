@@ -50,7 +50,7 @@ async def test_p1_a_release_between_hold_and_relink_makes_it_hold_again(
 ) -> None:
     engine.event = lambda: store.collector.release(ann.id, CONNECTOR, [DIGEST])
     await mend(store, ann, engine)
-    assert await engine.linked(CONNECTOR, None, 10) == [(DIGEST, 1)]
+    assert await engine.linked(CONNECTOR, None, 10) == [(DIGEST, {"documents": 1})]
     (held,) = await store.blobs.catalogue.holders_of(ann.id, DIGEST)
     assert held.confirmed
 

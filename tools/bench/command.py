@@ -21,6 +21,7 @@ _OTHERS = {
         "connectors",
         "costs",
         "gc",
+        "growth",
         "hydrate",
         "memory",
         "migrate",

@@ -51,6 +51,7 @@ def recorded(directory: Path, owner: Owner, blobs: Sequence[Blob], *, linked: bo
         db.execute(_PART)
         if linked:
             _insert(db, _LINK, [(name.generation, name.digest.raw) for name, *_ in blobs])
+            db.execute("UPDATE partitions SET links = links + ? WHERE id = 1", (len(blobs),))
         else:
             sql = "INSERT INTO unlinked (connector, digest) VALUES (1, ?)"
             _insert(db, sql, [(name.digest.raw,) for name, *_ in blobs])

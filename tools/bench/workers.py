@@ -75,23 +75,30 @@ class Load:
             "ingests of 500 lines": self._ingest,
         }
 
+    async def run(self, kind: str, seconds: float, clients: int) -> list[float]:
+        """Seconds that each request took, of so many connections that ask all the time."""
+        times = await asyncio.gather(*(self._ask(self.kinds[kind], seconds) for _ in range(clients)))
+        return [each for of_one in times for each in of_one]
+
     async def rate(self, kind: str, seconds: float) -> float:
         """Requests in a second."""
-        counts = await asyncio.gather(*(self._ask(self.kinds[kind], seconds) for _ in range(CLIENTS)))
-        return sum(counts) / seconds
+        return len(await self.run(kind, seconds, CLIENTS)) / seconds
 
-    async def _ask(self, request: Callable[[], bytes], seconds: float) -> int:
+    async def _ask(self, request: Callable[[], bytes], seconds: float) -> list[float]:
         reader, writer = await asyncio.open_connection(self._url.host, self._url.port, limit=4 << 20)
-        count, end = 0, time.perf_counter() + seconds
-        while time.perf_counter() < end:
+        times: list[float] = []
+        now = time.perf_counter()
+        end = now + seconds
+        while now < end:
             writer.write(request())
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200"), head
             length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
             await reader.readexactly(int(length.partition(b":")[2]))
-            count += 1
+            begun, now = now, time.perf_counter()
+            times.append(now - begun)
         writer.close()
-        return count
+        return times
 
     def _ingest(self) -> bytes:
         body = self._bodies[next(self._fresh) % len(self._bodies)]

@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -191,10 +191,13 @@ class MemoryEngine(Moving):
         mine = [link for link in self._links() if (link.partition, link.key) == (partition, key)]
         return sorted(mine, key=_place)
 
-    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, dict[str, int]]]:
         self._require_here(connector)
-        counts = self._counts(connector)
-        return [(digest, counts[digest]) for digest in sorted(counts) if after is None or digest > after][:limit]
+        counts: dict[Digest, Counter[str]] = defaultdict(Counter)
+        for each in self._links():
+            if each.partition.connector == connector:
+                counts[each.link.digest][each.partition.stream] += 1
+        return [(digest, dict(counts[digest])) for digest in sorted(counts) if after is None or digest > after][:limit]
 
     async def first_links(
         self, target: Target, after: tuple[Partition, str, str] | None, limit: int

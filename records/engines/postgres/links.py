@@ -5,6 +5,7 @@ from typing import Any
 
 from blobstore.digest import Digest
 from blobstore.postgres import Connection, Record
+from records.engines.counted import by_stream
 from records.engines.postgres.schema import (
     LINK_COLUMNS,
     InDatabase,
@@ -55,10 +56,10 @@ class Links(InDatabase):
         rows = await self.fetch([partition.connector], _LINKS_IN, part_of(partition), key.encode())
         return [placed(partition, row) for row in rows]
 
-    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, dict[str, int]]]:
         start = b"" if after is None else after.raw
         rows = await self.fetch([connector], _LINKED, connector_id(connector), start, limit)
-        return [(Digest.from_bytes(digest), count) for digest, count in rows]
+        return by_stream((digest, stream.decode(), count) for digest, stream, count in rows)
 
     async def relink(
         self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
@@ -154,8 +155,16 @@ ORDER BY w.digest, c.name
 _LINKS_IN = f"SELECT {_LINK} FROM records.links l WHERE owner = $1 AND part = $2 AND key = $3 ORDER BY number"
 
 _LINKED = """
-SELECT digest, count(*) FROM records.links WHERE owner = $1 AND connector = $2 AND digest > $3
-GROUP BY digest ORDER BY digest LIMIT $4
+SELECT page.digest, p.stream, sum(of_each.links)::bigint FROM (
+    SELECT digest FROM records.links
+    WHERE owner = $1 AND connector = $2 AND digest > $3 GROUP BY digest ORDER BY digest LIMIT $4
+) AS page
+CROSS JOIN LATERAL (
+    SELECT l.part, count(*) AS links FROM records.links l
+    WHERE l.owner = $1 AND l.connector = $2 AND l.digest = page.digest GROUP BY l.part
+) AS of_each
+JOIN records.partitions p ON p.owner = $1 AND p.part = of_each.part
+GROUP BY page.digest, p.stream ORDER BY page.digest, p.stream
 """
 
 _RECORD = f"""

@@ -76,7 +76,7 @@ class Writes(Reads, Events):
     async def links_in(self, partition: Partition, key: str) -> list[PlacedLink]:
         return await self._ask(partition.connector, lambda engine: engine.links_in(partition, key))
 
-    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, dict[str, int]]]:
         return await self._ask(connector, lambda engine: engine.linked(connector, after, limit))
 
     async def first_links(

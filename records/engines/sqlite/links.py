@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
+from records.engines.counted import by_stream
 from records.engines.sqlite.schema import (
     LINK,
     OnFile,
@@ -59,10 +60,10 @@ class Links(OnFile):
 
         return await self._file.read(self.here([partition.connector], run))
 
-    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, int]]:
+    async def linked(self, connector: str, after: Digest | None, limit: int) -> list[tuple[Digest, dict[str, int]]]:
         values = (connector, b"" if after is None else after.raw, limit)
         rows = await self._file.read(self.here([connector], lambda db: db.execute(_LINKED, values).fetchall()))
-        return [(Digest.from_bytes(digest), count) for digest, count in rows]
+        return by_stream(rows)
 
     async def relink(
         self, partition: Partition, key: str, version: int, links: Sequence[Link], release_epoch: int
@@ -156,8 +157,13 @@ SELECT digest, key, pointer, media_type, filename FROM links WHERE part = ? AND 
 """
 
 _LINKED = """
-SELECT l.digest, count(*) FROM connectors c JOIN links l ON l.connector = c.id
-WHERE c.name = ? AND l.digest > ? GROUP BY l.digest ORDER BY l.digest LIMIT ?
+SELECT l.digest, p.stream, count(*) FROM (
+    SELECT DISTINCT connectors.id AS connector, links.digest FROM connectors JOIN links ON connector = connectors.id
+    WHERE name = ? AND digest > ? ORDER BY digest LIMIT ?
+) AS page
+CROSS JOIN links l ON l.connector = page.connector AND l.digest = page.digest
+CROSS JOIN partitions p ON p.id = l.part
+GROUP BY l.digest, p.stream ORDER BY l.digest, p.stream
 """
 
 _UNLINKED = """
