@@ -95,8 +95,8 @@ class Engine(Protocol):
         Only records that `keep` wants are among them. It may stop early, and tells where it did (see `Page`): after
         looking at some thousand records or some megabytes, or with the record that takes the page's data beyond
         `max_bytes`.
-        Ascending: by (sort key, partition, key); descending: present cursor fields first, then absent ones, and
-        within each of the two (encoded, partition, key) descending.
+        Ascending: by (sort key, key, partition); descending: present cursor fields first, then absent ones, and
+        within each of the two (cursor, key, partition) descending.
         """
         ...
 

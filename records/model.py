@@ -1,8 +1,13 @@
-"""The values that records are made of, the same above and below the engine port."""
+"""The values that records are made of, the same above and below the engine port.
+
+What comes by the thousand is a `Struct`: it is made in a tenth of the time that a dataclass takes.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from blobstore.digest import Digest
 from records.history import Recorder
@@ -15,8 +20,7 @@ class Order(StrEnum):
     DESC = "desc"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Partition:
+class Partition(msgspec.Struct, frozen=True, order=True):
     """Where records of one kind live together: one stream of one instance of one connector."""
 
     connector: str
@@ -24,20 +28,18 @@ class Partition:
     stream: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class SortKey:
-    """A record's place in its stream; compares as the list order does, ascending.
+class SortKey(msgspec.Struct, frozen=True, order=True):
+    """The cursor field's value as far as it orders a list, ascending; among equal ones the key decides.
 
-    `absent` is true for records without the cursor field. `encoded` keeps the order of (cursor value, key) as bytes,
-    and ends with the key. `records.order` makes them.
+    `absent` is true for records without the cursor field. `cursor` keeps the order of values as bytes, and no one's is
+    the beginning of another's. `records.order` makes them.
     """
 
     absent: bool
-    encoded: bytes
+    cursor: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """One place in one record that names a blob. `pointer` is a JSON Pointer (RFC 6901) into the record's data."""
 
     digest: Digest
@@ -46,8 +48,7 @@ class Link:
     filename: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedLink:
+class PlacedLink(msgspec.Struct, frozen=True):
     """A link and the record that it stands in."""
 
     partition: Partition
@@ -55,8 +56,7 @@ class PlacedLink:
     link: Link
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True):
     """Store a record. `data` is its JSON text as it came."""
 
     key: str
@@ -66,8 +66,7 @@ class Put:
     links: tuple[Link, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Remove a record and leave a tombstone."""
 
     key: str
@@ -106,8 +105,7 @@ class Batch:
     fields: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(msgspec.Struct, frozen=True):
     """A record as an engine gives it back. `version` orders the changes of its partition.
 
     `revisions` tell when each field last changed (see `records.history`); None for a record that never did.
@@ -123,9 +121,8 @@ class StoredRecord:
     revisions: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a page ended, across partitions: the last record's sort key, partition and key."""
+class Position(msgspec.Struct, frozen=True):
+    """Where a page ended, across partitions: the last record's place in its list."""
 
     sort: SortKey
     partition: Partition
@@ -144,8 +141,7 @@ class Page:
     reached: Position | None
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(msgspec.Struct, frozen=True):
     """What is left of a record that was deleted or erased."""
 
     key: str
@@ -154,8 +150,7 @@ class Tombstone:
     emitted_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A key that changed in a session: what it is now, and what is remembered of it as its client last knew it.
 
     `before` is what `Recorder.remember` made of that state, cut (`history.redacted`) where an erasure came since; None
@@ -176,8 +171,7 @@ class Change:
         return self.now.version
 
 
-@dataclass(frozen=True, slots=True)
-class Overtaken:
+class Overtaken(msgspec.Struct, frozen=True):
     """A key that `version` made what it was at the horizon, and that is another now: it cannot be shown as it was."""
 
     key: str

@@ -1,6 +1,6 @@
-"""The one order of records: (cursor value, key) as bytes that compare as the values do.
+"""The one order of records: cursor values as bytes that compare as the values do, and then keys by code points.
 
-Layout: a tag for the kind of value, the value in a form in which no encoding is the beginning of another, the key.
+Layout: a tag for the kind of value, the value in a form in which no encoding is the beginning of another.
 Kinds in ascending order: false, true, numbers, strings, then arrays and objects by their canonical JSON text.
 Integers of any size and floats stand in one exact numeric order: 2**53 + 1 is above 2.0**53, and -0.0 is 0.
 
@@ -23,22 +23,14 @@ _BIAS = 2048
 _INVERTED = bytes(255 - byte for byte in range(256))
 
 
-def sort_key(cursor_value: object, key: str) -> SortKey:
+def sort_key(cursor_value: object) -> SortKey:
     """The place of a record. `cursor_value` is decoded JSON; None for a record without the field.
 
     Raises `ValueError` for NaN, which JSON does not have.
     """
     if cursor_value is None:
-        return SortKey(True, _utf8(key))
-    return SortKey(False, _value(cursor_value) + _utf8(key))
-
-
-def split(sort: SortKey, key: str) -> tuple[bytes, bytes]:
-    """The two parts of `sort.encoded`: cursor value and key. Pairs of such parts compare as the whole does."""
-    tail = _utf8(key)
-    if not sort.encoded.endswith(tail):
-        raise ValueError("this sort key was not made for this key")
-    return sort.encoded[: len(sort.encoded) - len(tail)], tail
+        return SortKey(True, b"")
+    return SortKey(False, _value(cursor_value))
 
 
 def _value(value: object) -> bytes:

@@ -82,15 +82,14 @@ def unpacked(stored: int | str) -> str:
     """The date-time that was packed, to the letter."""
     if isinstance(stored, str):
         return stored
-    microseconds, digits = divmod(stored, 4)
-    minute, rest = divmod(microseconds, 60_000_000)
-    second, fraction = divmod(rest, 1_000_000)
-    match _DIGITS[digits]:
-        case 0:
-            return f"{_minute(minute)}:{second:02}Z"
-        case 3:
-            return f"{_minute(minute)}:{second:02}.{fraction // 1000:03}Z"
-    return f"{_minute(minute)}:{second:02}.{fraction:06}Z"
+    minute, rest = divmod(stored, 4 * 60_000_000)
+    second, rest = divmod(rest, 4 * 1_000_000)
+    fraction, digits = rest >> 2, rest & 3
+    if digits == 2:
+        return f"{_minute(minute)}:{second:02}.{fraction:06}Z"
+    if digits == 1:
+        return f"{_minute(minute)}:{second:02}.{fraction // 1000:03}Z"
+    return f"{_minute(minute)}:{second:02}Z"
 
 
 @lru_cache(maxsize=4096)

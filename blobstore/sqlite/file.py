@@ -219,7 +219,11 @@ class SqliteFile:
             job.result.set_result(result)
 
     def _run_group(self, connection: sqlite3.Connection, jobs: list[_Job[Any]]) -> None:
-        """Each job in a savepoint of its own, one commit for all; nobody is told before the commit is durable."""
+        """One commit for all; nobody is told before it is durable.
+
+        Each of several jobs is in a savepoint of its own. SQLite keeps a copy of all pages that change in one, so a
+        job that is alone has none: what it raises undoes the transaction.
+        """
         group = [job for job in jobs if job.result.set_running_or_notify_cancel()]
         outcomes: list[tuple[_Job[Any], Any, Exception | None]] = []
         try:
@@ -228,7 +232,10 @@ class SqliteFile:
                 begin(connection)
                 try:
                     self._schema.require_known(self.path, connection)
-                    outcomes = [(job, *self._in_savepoint(connection, job.run)) for job in group]
+                    if len(group) == 1:
+                        outcomes = [(group[0], group[0].run(connection), None)]
+                    else:
+                        outcomes = [(job, *self._in_savepoint(connection, job.run)) for job in group]
                     self._require_in_place()
                     connection.execute("COMMIT")
                 except BaseException:

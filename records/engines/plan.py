@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+
+import msgspec
 
 from blobstore.digest import Digest
 from records.history import Revision, revise, same_content
 from records.model import Batch, Delete, Outcome, PartitionStats, Put, Tombstone
 
 
-class Present(NamedTuple):
+class Present(msgspec.Struct, frozen=True):
     """A record that is there, with the digests that it links; `data` None: it is to be asked for when it is needed."""
 
     version: int
@@ -19,7 +20,7 @@ class Present(NamedTuple):
     digests: tuple[Digest, ...]
 
 
-class New(NamedTuple):
+class New(msgspec.Struct, frozen=True):
     """A record that stands in the end."""
 
     put: Put
@@ -27,7 +28,7 @@ class New(NamedTuple):
     revisions: bytes | None
 
 
-class Past(NamedTuple):
+class Past(msgspec.Struct, frozen=True):
     """A state that a batch ended: the key's from `version` on, until `until`; `remembered` None: it was gone."""
 
     key: str

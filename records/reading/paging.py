@@ -50,31 +50,31 @@ class Taking(Generic[Row]):
         self._taken: list[StoredRecord] = []
         self._size = self._looks = self._looked = 0
         self._last: Row | None = None
+        self._is_over = False
 
     def add(self, rows: Iterable[Row]) -> Page | None:
         """The page, once it is full and a row more has come."""
-        keep = self._keep
         for row in rows:
-            if self._last is not None and self._is_over():
+            if self._is_over and self._last is not None:
                 return Page(self._taken, position(self._read(self._last)))
             self._last = row
-            self._looks += 1
-            if keep is not None:
-                place, key, data = self._seen(row)
-                self._looked += len(data)
-            if keep is None or keep(place, key, data):
+            if self._keep is None or self._wants(row, self._keep):
                 record = self._read(row)
                 self._taken.append(record)
                 self._size += len(record.data)
+                self._is_over |= len(self._taken) >= self._limit or is_full(self._size, self._max_bytes)
         return None
 
     def end(self) -> Page:
         """The page where no more rows come."""
         return Page(self._taken, None)
 
-    def _is_over(self) -> bool:
-        searched = self._looks >= MAX_LOOKS or self._looked > MAX_LOOKED_BYTES
-        return searched or len(self._taken) >= self._limit or is_full(self._size, self._max_bytes)
+    def _wants(self, row: Row, keep: Keep) -> bool:
+        place, key, data = self._seen(row)
+        self._looks += 1
+        self._looked += len(data)
+        self._is_over = self._looks >= MAX_LOOKS or self._looked > MAX_LOOKED_BYTES
+        return keep(place, key, data)
 
 
 def up_to(records: Iterable[StoredRecord], max_bytes: int | None) -> list[StoredRecord]:

@@ -86,14 +86,14 @@ async def every(engine: Engine, partition: Partition, lens: Lens) -> AsyncIterat
         after = page.reached
 
 
-def _rank(record: StoredRecord, order: Order) -> tuple[bool, bytes, Partition, str]:
+def _rank(record: StoredRecord, order: Order) -> tuple[bool, bytes, str, Partition]:
     return _ranked(position(record), order)
 
 
-def _ranked(place: Position, order: Order) -> tuple[bool, bytes, Partition, str]:
+def _ranked(place: Position, order: Order) -> tuple[bool, bytes, str, Partition]:
     # Records without the cursor field come last in both directions.
     absent = place.sort.absent if order is Order.ASC else not place.sort.absent
-    return absent, place.sort.encoded, place.partition, place.key
+    return absent, place.sort.cursor, place.key, place.partition
 
 
 def _is_beyond(record: StoredRecord, after: Position | None, order: Order) -> bool:

@@ -20,7 +20,7 @@ from records.writing.links import BlobRef
 from records.writing.validation import Check
 
 MAX_LINE = 16 << 20
-MAX_CURSOR_VALUE = 1024
+MAX_CURSOR_VALUE = 2048
 
 
 class Rejected(RecordError):
@@ -158,13 +158,13 @@ def _put(
         if refs and links.may_hold(text, b"fetch_url"):
             text = _without_fetch_urls(text)
     cursor = None if declaration.cursor_field is None else data.get(declaration.cursor_field)
-    return ParsedPut(key, _sort_key(cursor, key), text, emitted_at, tuple(refs))
+    return ParsedPut(key, _sort_key(cursor), text, emitted_at, tuple(refs))
 
 
-def _sort_key(cursor: object, key: str) -> SortKey:
-    sort = order.sort_key(cursor, key)
+def _sort_key(cursor: object) -> SortKey:
+    sort = order.sort_key(cursor)
     # The place in a list goes into page cursors, and these into URLs.
-    if len(sort.encoded) > MAX_CURSOR_VALUE + keys.MAX_BYTES:
+    if len(sort.cursor) > MAX_CURSOR_VALUE:
         raise _invalid(f"the cursor field's value is longer than {MAX_CURSOR_VALUE} bytes")
     return sort
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from records.engine import Engine
 from records.history import Remembered, Revision, Revisions, read_revisions, recall
@@ -122,7 +123,7 @@ class EngineChanges:
 
     async def test_what_changes_nothing_is_not_remembered(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "one"))
-        await apply(engine, MESSAGES, replace(put("a", "one"), data=b' {"text":"one","id":"a"}'), delete("b"))
+        await apply(engine, MESSAGES, structs.replace(put("a", "one"), data=b' {"text":"one","id":"a"}'), delete("b"))
         only = replace(batch_of(MESSAGES, put("a", "two")), append_only=True)
         assert await engine.apply(only) == [Outcome.UNCHANGED]
         assert await changes(engine, 1) == Changes([], [], 1)
@@ -143,8 +144,8 @@ class EngineChanges:
         assert await befores(engine, 2) == {"a": state_of(put("a", "one")), "c": None}
 
     async def test_data_that_damage_made_unreadable_can_be_replaced_and_removed(self, engine: Engine) -> None:
-        damaged = replace(put("a"), data=b'{"id":')
-        await apply(engine, MESSAGES, damaged, replace(damaged, key="b", sort=put("b").sort))
+        damaged = structs.replace(put("a"), data=b'{"id":')
+        await apply(engine, MESSAGES, damaged, structs.replace(damaged, key="b", sort=put("b").sort))
         assert await apply(engine, MESSAGES, put("a", "mended"), delete("b")) == [Outcome.UPDATED, Outcome.DELETED]
         assert await befores(engine, 2) == {"a": Remembered({}, None, "text"), "b": Remembered({}, None, "text")}
 
@@ -262,9 +263,9 @@ class EngineChanges:
 
     async def test_revisions_tell_when_each_field_changed_last(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "one", emitted_at=T1))
-        added = replace(put("a", emitted_at=T2), data=b'{"id": "a", "text": "one", "more": 1}')
+        added = structs.replace(put("a", emitted_at=T2), data=b'{"id": "a", "text": "one", "more": 1}')
         await apply(engine, MESSAGES, added)
-        for later in (replace(added, data=b'{"id": "a", "text": "two", "more": 1}', emitted_at=T3), put("b")):
+        for later in (structs.replace(added, data=b'{"id": "a", "text": "two", "more": 1}', emitted_at=T3), put("b")):
             await apply(engine, MESSAGES, later)
         record = await record_of(engine, MESSAGES, "a")
         assert record is not None

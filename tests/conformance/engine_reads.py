@@ -47,9 +47,7 @@ CURSORS: list[object] = [
 
 def in_order(records: list[StoredRecord], order: Order) -> list[StoredRecord]:
     """As the port says: absent cursor fields last in both directions."""
-    ranked = sorted(
-        records, key=lambda each: (each.sort.encoded, each.partition, each.key), reverse=order is Order.DESC
-    )
+    ranked = sorted(records, key=lambda each: (each.sort.cursor, each.key, each.partition), reverse=order is Order.DESC)
     return sorted(ranked, key=lambda each: each.sort.absent)
 
 
@@ -178,7 +176,7 @@ class EngineReads:
     ) -> None:
         await apply(engine, MAILS, put("a", at=1))
         await apply(engine, USERS, put("a", at=1))
-        between = Position(sort_key(1, "a"), Partition(SLACK, "one", "empty"), "a")
+        between = Position(sort_key(1), Partition(SLACK, "one", "empty"), "a")
         rest = await engine.page([MAILS, USERS], order, between, 10)
         assert [record.partition for record in rest.records] == [USERS if order is Order.ASC else MAILS]
 

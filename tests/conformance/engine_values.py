@@ -49,7 +49,7 @@ def put(
 ) -> Put:
     """A record whose content is told apart by `text`; `at` is the value of its cursor field."""
     data = json.dumps({"id": key, "text": text}).encode()
-    return Put(key, sort_key(at, key), data, emitted_at, links)
+    return Put(key, sort_key(at), data, emitted_at, links)
 
 
 def delete(key: str, deleted_at: str = T2) -> Delete:

@@ -154,7 +154,9 @@ SCENARIOS = {
         [_alone("erase", SECOND, depth=INSTANCE), _alone("put", FIRST, ELSEWHERE, _PLAIN)],
     ),
     "p8: an upload that is refused has claimed already": Scenario(
-        [_linked(ELSEWHERE)], _asked("upload", FIRST), [_alone("erase", SECOND, depth=INSTANCE)]
+        [_linked(ELSEWHERE)],
+        _asked("upload", FIRST),
+        [_alone("erase", SECOND, depth=INSTANCE), _alone("upload", FIRST, ELSEWHERE)],
     ),
     "p10: claims run out while a batch links their blob": Scenario(
         [_alone("upload", FIRST)], _asked("put", FIRST), [_wait(8 * DAY), _alone("collect", SECOND)]

@@ -70,7 +70,7 @@ class LostAtATie(_Wrapped):
         page = await self.engine.page(partitions, order, after, limit, **options)
         kept: list[StoredRecord] = []
         for record in page.records:
-            if not (kept and _value(record) == _value(kept[-1])) or len(page.records) < 3:
+            if not (kept and record.sort.cursor == kept[-1].sort.cursor) or len(page.records) < 3:
                 kept.append(record)
         return replace(page, records=kept)
 
@@ -83,7 +83,7 @@ class MergedInAnotherOrder(_Wrapped):
         records = list(page.records)
         for at in range(len(records) - 1):
             one, two = records[at : at + 2]
-            if one.partition != two.partition and _value(one) == _value(two):
+            if one.partition != two.partition and one.sort.cursor == two.sort.cursor:
                 records[at : at + 2] = two, one
                 break
         return replace(page, records=records)
@@ -102,11 +102,6 @@ class MiscountedLinks(_Wrapped):
 
     async def links_of(self, *rest: Any, **options: Any) -> Sequence[Any]:
         return list(await self.engine.links_of(*rest, **options))[1:]
-
-
-def _value(record: StoredRecord) -> bytes:
-    """The cursor field's place in the order, without the key."""
-    return record.sort.encoded.removesuffix(record.key.encode("utf-8", "surrogatepass"))
 
 
 def in_engine(wrapper: Callable[[Engine], _Wrapped]) -> Plant:
@@ -203,7 +198,7 @@ MISTAKES: Mapping[str, Plant] = {
 
 def _without_partition(order: Order, place: Position) -> merging.Rank:
     """The mistake of a merge that does not tell partitions apart."""
-    within = (place.sort.encoded, Partition("", "", ""), place.key)
+    within = (place.sort.cursor, place.key, Partition("", "", ""))
     return place.sort.absent, within if order is Order.ASC else merging._Down(within)
 
 

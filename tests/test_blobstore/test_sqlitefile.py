@@ -98,6 +98,19 @@ async def test_a_request_that_fails_undoes_itself_alone(file: SqliteFile) -> Non
     assert await names(file) == ["after", "before"]
 
 
+async def test_a_request_that_fails_with_nobody_beside_it_leaves_nothing(file: SqliteFile) -> None:
+    def half(db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO rows VALUES ('half', x'')")
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await file.write(half)
+    await insert(file, "after")
+    with pytest.raises(sqlite3.IntegrityError):
+        await insert(file, "after")
+    assert await names(file) == ["after"]
+
+
 async def test_when_the_commit_fails_nobody_is_told_done(file: SqliteFile) -> None:
     async with Gate(file):
         everything = asyncio.gather(

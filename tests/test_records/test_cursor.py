@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from records.errors import InvalidCursor
 from records.model import Partition, Position, SortKey
@@ -130,7 +131,7 @@ def test_a_token_that_is_too_long_is_refused() -> None:
 
 @pytest.mark.parametrize("length", [0, 20, 100])
 def test_how_long_a_token_is_does_not_tell_what_is_in_it(length: int) -> None:
-    position = replace(POSITION, sort=SortKey(False, bytes(length)))
+    position = structs.replace(POSITION, sort=SortKey(False, bytes(length)))
     assert len(cursor.seal(KEY, BINDING, position)) == len(cursor.seal(KEY, BINDING, POSITION))
 
 

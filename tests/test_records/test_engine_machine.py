@@ -51,7 +51,7 @@ links = st.lists(
 def puts(draw: st.DrawFn) -> Put:
     key = draw(keys)
     data = {name: draw(texts) for name in draw(st.permutations(["at", "text"]))[draw(st.integers(0, 1)) :]}
-    return Put(key, sort_key(draw(cursors), key), json.dumps(data).encode(), draw(times), draw(links))
+    return Put(key, sort_key(draw(cursors)), json.dumps(data).encode(), draw(times), draw(links))
 
 
 mutations = puts() | st.builds(Delete, keys, times, times)
@@ -83,7 +83,7 @@ targets = st.one_of(
 @st.composite
 def positions(draw: st.DrawFn) -> Position:
     key = draw(keys)
-    return Position(sort_key(draw(cursors), key), draw(partitions), key)
+    return Position(sort_key(draw(cursors)), draw(partitions), key)
 
 
 async def _page(places: list[Partition], order: Order, engine: Engine) -> Any:

@@ -44,7 +44,7 @@ class Writer:
         self.texts.setdefault((place, key), [key]).extend([data, cursor, name])
         links = (Link(Digest(f"{self.rng.getrandbits(256):064x}"), "/" + name, "a/b", name),)
         json = f'{{"body":"{data}"}}'.encode()
-        return Put(key, sort_key(cursor, key), json, T1, links if self.rng.random() < 0.2 else ())
+        return Put(key, sort_key(cursor), json, T1, links if self.rng.random() < 0.2 else ())
 
     async def write(self, count: int, places: Collection[Partition] = (HERE, THERE)) -> None:
         """New records in no order, in both places alternately."""
@@ -140,7 +140,7 @@ async def test_what_was_remembered_of_an_erased_instance_is_in_no_file(
     texts = ["".join(rng.choices(string.ascii_letters, k=40)) for _ in range(300)]
     for start in range(0, len(texts), 3):
         for text in texts[start : start + 3]:
-            await apply(engine, HERE, Put(str(start), sort_key(None, str(start)), f'{{"text":"{text}"}}'.encode(), T1))
+            await apply(engine, HERE, Put(str(start), sort_key(None), f'{{"text":"{text}"}}'.encode(), T1))
         await apply(engine, HERE, Delete(str(start), T2, T2))
     assert (await engine.stats())[HERE].records == 0
     while not (await engine.erase(Target("here", "one"), T2, 50)).finished:
@@ -152,7 +152,7 @@ async def test_what_was_remembered_of_an_erased_instance_is_in_no_file(
 async def test_forgotten_states_are_in_no_file_once_it_is_sanitized(engine: SqliteEngine, tmp_path: Path) -> None:
     first, second = ("f" * 40, "s" * 40)
     for text in (first, second):
-        await apply(engine, HERE, Put("a", sort_key(None, "a"), f'{{"text":"{text}"}}'.encode(), T1))
+        await apply(engine, HERE, Put("a", sort_key(None), f'{{"text":"{text}"}}'.encode(), T1))
     assert await engine.forget(1e12, 10) == 1
     assert await engine.sanitize(60.0)
     assert pieces_in(tmp_path, [first]) == set()

@@ -36,8 +36,7 @@ class Bare:
         """Rows as they go into the table."""
         self._rows = []
         for number, put in enumerate(puts, version + 1):
-            cursor = put.sort.encoded[: -len(put.key.encode())]
-            self._rows.append((1 << 40 | number, 1, put.key, 0, cursor, number, 0, None, put.data.decode()))
+            self._rows.append((1 << 40 | number, 1, put.key, 0, put.sort.cursor, number, 0, None, put.data.decode()))
 
     def write(self) -> None:
         """All rows in one transaction."""
@@ -52,7 +51,7 @@ class Bare:
 
 def select(database: sqlite3.Connection, after: Position | None) -> list[object]:
     """A page of decoded records beyond a position."""
-    cursor, key = (b"", "") if after is None else (after.sort.encoded[: -len(after.key.encode())], after.key)
+    cursor, key = (b"", "") if after is None else (after.sort.cursor, after.key)
     found = [msgspec.json.decode(row[0]) for row in database.execute(_SELECT, (cursor, key, PAGE))]
     assert len(found) == PAGE
     return found

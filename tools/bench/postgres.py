@@ -87,13 +87,12 @@ async def _copy(database: Database, records: Sequence[tuple[object, ...]]) -> No
 def _distinct(put: Put, version: int) -> Put:
     """Rounds write the same messages: the next ones are other records."""
     key = f"{put.key}-{version}"
-    return Put(key, type(put.sort)(False, put.sort.encoded + key[len(put.key) :].encode()), put.data, put.emitted_at)
+    return Put(key, put.sort, put.data, put.emitted_at)
 
 
 def _bare(version: int, put: Put) -> tuple[object, ...]:
     key = put.key.encode()
-    cursor = put.sort.encoded[: -len(key)]
-    return "bare", b"p" * 16, version, key, False, cursor, put.emitted_at, 0, None, put.data
+    return "bare", b"p" * 16, version, key, False, put.sort.cursor, put.emitted_at, 0, None, put.data
 
 
 def _batch(puts: Sequence[Put]) -> Batch:
@@ -129,7 +128,7 @@ def _page_row(version: int, put: Put) -> tuple[object, ...]:
 
 
 async def _select(database: Database, after: Position | None) -> list[object]:
-    cursor, key = (b"", b"") if after is None else (after.sort.encoded[: -len(after.key.encode())], after.key.encode())
+    cursor, key = (b"", b"") if after is None else (after.sort.cursor, after.key.encode())
     rows = await database.fetch(_SELECT, b"p" * 16, cursor, key, PAGE)
     return [msgspec.json.decode(data) for (data,) in rows]
 

@@ -111,14 +111,14 @@ class MemoryEngine(Moving):
     ) -> Page:
         self._require_here(*(partition.connector for partition in partitions))
 
-        def rank(sort: SortKey, place: Partition, key: str) -> tuple[bool, bytes, Partition, str]:
+        def rank(sort: SortKey, key: str, place: Partition) -> tuple[bool, bytes, str, Partition]:
             # Absent cursor fields come last in both directions: descending, the ranks are read backwards.
-            return sort.absent is (order is Order.ASC), sort.encoded, place, key
+            return sort.absent is (order is Order.ASC), sort.cursor, key, place
 
-        ranked = {rank(each.sort, each.partition, each.key): each for each in self._stored(partitions)}
+        ranked = {rank(each.sort, each.key, each.partition): each for each in self._stored(partitions)}
         ranks = sorted(ranked, reverse=order is Order.DESC)
         if after is not None:
-            start = rank(after.sort, after.partition, after.key)
+            start = rank(after.sort, after.key, after.partition)
             ranks = [each for each in ranks if (each > start if order is Order.ASC else each < start)]
 
         def seen(record: StoredRecord) -> tuple[Partition, str, bytes]:

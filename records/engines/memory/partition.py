@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from blobstore.digest import Digest
 from records.history import Recorder, Revision, consent_in, erased, redacted, revise, same_content
 from records.model import (
@@ -105,7 +107,7 @@ class Records:
     def relink(self, key: str, links: Sequence[Link]) -> None:
         """Give a record other links."""
         there = self.live[key]
-        self.live[key] = replace(there, put=replace(there.put, links=tuple(links)))
+        self.live[key] = replace(there, put=structs.replace(there.put, links=tuple(links)))
         self.stats = replace(self.stats, links=self.stats.links + len(links) - len(there.put.links))
 
     def remove(self, key: str) -> Live:

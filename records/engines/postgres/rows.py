@@ -7,7 +7,7 @@ from records.model import Partition, SortKey, StoredRecord
 def record(place: Partition, row: Record) -> StoredRecord:
     """A row of `BUDGETED`, with `COLUMNS`, as a record."""
     _, key, absent, cursor, emitted_at, version, links, revisions, data, *_ = row
-    sort = SortKey(absent, cursor + key)
+    sort = SortKey(absent, cursor)
     return StoredRecord(place, key.decode(), sort, data, emitted_at, version, links > 0, revisions)
 
 

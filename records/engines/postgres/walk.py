@@ -7,7 +7,6 @@ from blobstore.postgres import Connection, Record
 from records.engines.postgres.rows import BUDGETED, COLUMNS, PIECE, PIECE_BYTES
 from records.engines.postgres.schema import listed, part_of
 from records.model import Order, Partition, Position, SortKey
-from records.order import split
 
 Placed = tuple[Partition, Record]
 
@@ -46,9 +45,8 @@ class Walk:
         """From which (cursor, key) on, and whether itself is meant: equal sort keys are told apart by partition."""
         if after is None or after.sort.absent != absent:
             return (b"" if self.order is Order.ASC else _ABOVE_ALL), b"", True
-        cursor, key = split(after.sort, after.key)
         later = place > after.partition if self.order is Order.ASC else place < after.partition
-        return cursor, key, later
+        return after.sort.cursor, after.key.encode(), later
 
     def placed(self, rows: Iterable[Record]) -> Iterator[Placed]:
         """The rows with their partitions."""
@@ -66,7 +64,7 @@ class Walk:
             if len(rows) < PIECE and len(piece) == len(rows):
                 return
             place, row = piece[-1]
-            after = Position(SortKey(row["absent"], row["cursor"] + row["key"]), place, row["key"].decode())
+            after = Position(SortKey(row["absent"], row["cursor"]), place, row["key"].decode())
 
 
 _RUNS = """

@@ -31,7 +31,6 @@ from records.engines.postgres.schema import (
 )
 from records.errors import Fenced, Released
 from records.model import Batch, Delete, Outcome, Partition, PartitionStats, Put, StoredRecord
-from records.order import split
 
 
 class Writes(InDatabase):
@@ -169,8 +168,8 @@ class _Applying:
         owner, part = self._place
         records = [self._row(each) for each in done.records.values()]
         await copy(self._db, "records", RECORD_COLUMNS, records)
-        puts = (each.put for each in done.records.values())
-        links = [row for put in puts for row in link_rows(owner, self._connector, part, put.key, put.links)]
+        linking = (each.put for each in done.records.values() if each.put.links)
+        links = [row for put in linking for row in link_rows(owner, self._connector, part, put.key, put.links)]
         await copy(self._db, "links", LINK_COLUMNS, links)
         await bury(self._db, owner, part, done.graves.values(), now)
         past = [(owner, part, p.until, p.key.encode(), p.version, now, False, p.remembered) for p in done.past]
@@ -190,7 +189,7 @@ def record_row(
     owner: str, part: bytes, version: int, of: Put | StoredRecord, links: int, revisions: bytes | None
 ) -> Row:
     """A record as a row of `RECORD_COLUMNS`."""
-    cursor, key = split(of.sort, of.key)
+    key, cursor = of.key.encode(), of.sort.cursor
     return owner, part, version, key, of.sort.absent, cursor, of.emitted_at, links, revisions, of.data
 
 

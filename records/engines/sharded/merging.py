@@ -27,19 +27,19 @@ KEPT_BYTES = 8 << 10
 class _Down:
     """What compares the other way round."""
 
-    of: tuple[bytes, Partition, str]
+    of: tuple[bytes, str, Partition]
 
     def __lt__(self, other: "_Down") -> bool:
         return self.of > other.of
 
 
-Rank = tuple[bool, tuple[bytes, Partition, str] | _Down]
+Rank = tuple[bool, tuple[bytes, str, Partition] | _Down]
 """Compares as places in a list do, in its direction."""
 
 
 def rank(order: Order, place: Position) -> Rank:
     """Where a place is in the order: absent cursor fields come last in both directions."""
-    within = (place.sort.encoded, place.partition, place.key)
+    within = (place.sort.cursor, place.key, place.partition)
     return place.sort.absent, within if order is Order.ASC else _Down(within)
 
 

@@ -4,11 +4,17 @@ from collections.abc import Mapping, Sequence
 
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
-from records.engines.sqlite.schema import LINK, Row, connector_id, in_lists, link_rows, part_of, record_id
-from records.engines.sqlite.writes import RECORD
+from records.engines.sqlite.schema import (
+    LINK,
+    RECORD,
+    Row,
+    connector_id,
+    in_lists,
+    link_rows,
+    part_of,
+    record_row,
+)
 from records.model import Partition, PartitionStats
-from records.order import split
-from records.times import packed
 from records.transfer import Grave, Held, Item, Past, Piece, State
 
 
@@ -79,7 +85,8 @@ def _remove(db: sqlite3.Connection, part: int, keys: Sequence[str]) -> tuple[int
 
 def _insert(db: sqlite3.Connection, connector: int, part: int, items: Sequence[Item]) -> None:
     held = [each for each in items if isinstance(each, Held)]
-    db.executemany(RECORD, [_row(part, each) for each in held])
+    records = ((each.record, len(each.links)) for each in held)
+    db.executemany(RECORD, (record_row(part, of.version, of, links, of.revisions) for of, links in records))
     db.executemany(LINK, [row for each in held for row in link_rows(connector, part, each.record.key, each.links)])
     graves = [(each.tombstone, each.at) for each in items if isinstance(each, Grave)]
     rows = [(part, of.version, of.key, of.deleted_at, of.emitted_at, at) for of, at in graves]
@@ -90,13 +97,6 @@ def _insert(db: sqlite3.Connection, connector: int, part: int, items: Sequence[I
         if isinstance(each, Past)
     ]
     db.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?)", past)
-
-
-def _row(part: int, held: Held) -> Row:
-    of = held.record
-    cursor, _ = split(of.sort, of.key)
-    number, emitted_at = record_id(part, of.version), packed(of.emitted_at)
-    return number, part, of.key, of.sort.absent, cursor, emitted_at, len(held.links), of.revisions, of.data
 
 
 def _count(db: sqlite3.Connection, part: int, gone: tuple[int, int, int], held: Sequence[Held]) -> None:

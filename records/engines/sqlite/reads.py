@@ -10,7 +10,6 @@ from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, record_id, version_of
 from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
-from records.order import split
 from records.reading.paging import take, up_to
 from records.times import unpacked
 
@@ -148,19 +147,18 @@ def _run(
     beyond, direction = (">", "ASC") if order is Order.ASC else ("<", "DESC")
     where, values = "", list[object]()
     if after is not None:
-        cursor, _ = split(after.sort, after.key)
         later = place > after.partition if order is Order.ASC else place < after.partition
         where = f"AND (cursor, key) {beyond}{'=' if later else ''} (?, ?)"
-        values = [cursor, after.key]
+        values = [after.sort.cursor, after.key]
     sql = f"""SELECT {COLUMNS} FROM records WHERE part = ? AND absent = ? {where}
               ORDER BY cursor {direction}, key {direction}"""
     for row in db.execute(sql, (part, absent, *values)):
         yield place, row
 
 
-def _rank(placed: Placed) -> tuple[bytes, Partition, str]:
+def _rank(placed: Placed) -> tuple[bytes, str, Partition]:
     place, row = placed
-    return row[2] + row[0].encode(), place, row[0]
+    return row[2], row[0], place
 
 
 def _seen(placed: Placed) -> tuple[Partition, str, bytes]:
@@ -171,7 +169,7 @@ def _seen(placed: Placed) -> tuple[Partition, str, bytes]:
 def record(place: Partition, row: Row) -> StoredRecord:
     """A row of `COLUMNS` as a record."""
     key, absent, cursor, emitted_at, number, links, revisions, data = row
-    sort = SortKey(bool(absent), cursor + key.encode())
+    sort = SortKey(absent == 1, cursor)
     return StoredRecord(place, key, sort, data, unpacked(emitted_at), version_of(number), links > 0, revisions)
 
 

@@ -13,8 +13,9 @@ from blobstore.sqlite import sqlite3
 from blobstore.sqlite.file import SqliteFile, Transaction
 from blobstore.sqlite.slack import SLACK
 from records.engines.sqlite.views import View
-from records.model import Link, Partition, Tombstone
+from records.model import Link, Partition, Put, StoredRecord, Tombstone
 from records.shards import RECORDS
+from records.times import packed
 
 T = TypeVar("T")
 
@@ -196,6 +197,12 @@ def in_lists(values: Sequence[object]) -> Iterator[tuple[str, Sequence[object]]]
         yield f"({','.join('?' * len(some))})", some
 
 
+def record_row(part: int, version: int, of: Put | StoredRecord, links: int, revisions: bytes | None) -> Row:
+    """A record's row, for `RECORD`."""
+    number, emitted_at = record_id(part, version), packed(of.emitted_at)
+    return number, part, of.key, of.sort.absent, of.sort.cursor, emitted_at, links, revisions, of.data
+
+
 def link_rows(connector: int, part: int, key: str, links: Iterable[Link]) -> list[Row]:
     """The rows of a record's links, for `LINK`."""
     return [(part, key, each.pointer, connector, each.digest.raw, each.media_type, each.filename) for each in links]
@@ -221,6 +228,10 @@ def bury(db: sqlite3.Connection, part: int, graves: Iterable[Tombstone], now: in
     rows = [(part, each.version, each.key, each.deleted_at, each.emitted_at, now) for each in graves]
     db.executemany("INSERT INTO tombstones VALUES (?, ?, ?, ?, ?, ?)", rows)
 
+
+# CAST: the text goes in and comes out as the bytes that it is, unread.
+RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
+"""Takes rows of `record_row`."""
 
 LINK = """
 INSERT INTO links (part, key, pointer, connector, digest, media_type, filename) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
-from records.engines.plan import New, Plan, Present, plan
+from records.engines.plan import Plan, Present, plan
 from records.engines.sqlite.schema import (
     LINK,
+    RECORD,
     OnFile,
     Row,
     bury,
@@ -18,13 +19,13 @@ from records.engines.sqlite.schema import (
     link_rows,
     note_unlinked,
     record_id,
+    record_row,
     version_of,
 )
 from records.engines.sqlite.views import View, keep
 from records.errors import Fenced, Released
 from records.model import Batch, Delete, Outcome, Partition, PartitionStats, Put
-from records.order import split
-from records.times import packed, unpacked
+from records.times import unpacked
 
 
 class Writes(OnFile):
@@ -155,19 +156,14 @@ def _remove(
 
 
 def _insert(db: sqlite3.Connection, connector: int, part: int, done: Plan, now: int) -> None:
-    db.executemany(RECORD, [_row(part, each) for each in done.records.values()])
-    puts = (each.put for each in done.records.values())
-    db.executemany(LINK, (row for put in puts for row in link_rows(connector, part, put.key, put.links)))
+    news = done.records.values()
+    rows = (record_row(part, each.version, each.put, len(each.put.links), each.revisions) for each in news)
+    db.executemany(RECORD, rows)
+    linking = (each.put for each in news if each.put.links)
+    db.executemany(LINK, (row for put in linking for row in link_rows(connector, part, put.key, put.links)))
     bury(db, part, done.graves.values(), now)
     past = [(part, each.until, each.key, each.version, now, each.remembered) for each in done.past]
     db.executemany("INSERT INTO history VALUES (?, ?, ?, ?, ?, 0, ?)", past)
-
-
-def _row(part: int, new: New) -> Row:
-    put = new.put
-    cursor, _ = split(put.sort, put.key)
-    number, emitted_at = record_id(part, new.version), packed(put.emitted_at)
-    return number, part, put.key, put.sort.absent, cursor, emitted_at, len(put.links), new.revisions, put.data
 
 
 _RAISED = """
@@ -191,6 +187,3 @@ _LONG = 64 << 10
 """Bytes of data that are not read before they are needed: a batch may replace 500 records of 16 MiB each."""
 
 _SHORT = f"CASE WHEN octet_length(data) <= {_LONG} THEN CAST(data AS BLOB) END"
-
-# CAST: the text goes in and comes out as the bytes that it is, unread.
-RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
