@@ -40,6 +40,10 @@ P = ParamSpec("P")
 LEASE_SECONDS = 300.0
 RENEW_SECONDS = 60.0
 IO_THREADS = 8
+
+SMALL = 64 << 10
+"""Bytes of a file that are read when it is opened."""
+
 CLAIM_SECONDS = 7 * 24 * 3600.0
 
 
@@ -156,16 +160,16 @@ class BlobStore:
 
         Raises `BlobNotFound` when its bytes are not there, `ContentMismatch` when there are more or fewer.
         """
-        opening = self.ask(self.backend.open, stored.name)
+        opening = self.ask(_open, self.backend, stored.name)
         try:
-            reader = await asyncio.shield(opening)
+            reader, whole = await asyncio.shield(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(_close_unused)
             raise
         if reader.size != stored.size:
             reader.close()
             raise ContentMismatch("the stored bytes have another length")
-        return OpenBlob(self, stored, reader)
+        return OpenBlob(self, stored, reader, whole)
 
     async def close(self) -> None:
         """Wait for what is being published, then let go of everything. Harmless when called twice."""
@@ -318,6 +322,18 @@ async def _forsake(beginning: "asyncio.Task[Upload]") -> None:
             pass
 
 
-def _close_unused(opening: asyncio.Future[Reader]) -> None:
+def _open(backend: Backend, name: ObjectName) -> tuple[Reader, bytes | None]:
+    """The object, and its bytes where it is a small file: no other thread has to be asked for them then."""
+    reader = backend.open(name)
+    if reader.fileno() is None or reader.size > SMALL:
+        return reader, None
+    try:
+        return reader, reader.read(0, reader.size)
+    except BaseException:
+        reader.close()
+        raise
+
+
+def _close_unused(opening: asyncio.Future[tuple[Reader, bytes | None]]) -> None:
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        opening.result()[0].close()

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from enum import StrEnum
 from typing import Protocol
 
-from aiohttp.web import Request, StreamResponse
+from aiohttp.web import Request, Response, StreamResponse
 
 from server import logs
 from server.keys import CONFIG, REQUEST_ID
@@ -34,6 +34,11 @@ STEP = 64 << 10
 
 class Readable(Protocol):
     """What is sent: a blob, or an archive that is made as it is read."""
+
+    @property
+    def whole(self) -> bytes | None:
+        """All of it, where it is in memory."""
+        ...
 
     def fileno(self) -> int | None:
         """A descriptor fit for sendfile at any offset, or None."""
@@ -98,7 +103,7 @@ class Delivery:
 
     async def send(self, request: Request) -> StreamResponse:
         """Send the answer. Does not raise once the headers are out: `end` tells how it went. Cancelling it is safe."""
-        response = StreamResponse(status=self._answer.status, headers=self._answer.headers)
+        response = self._response()
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client has left already")
@@ -106,8 +111,12 @@ class Delivery:
         self._patience = request.app[CONFIG].patience
         self._checked_at = asyncio.get_running_loop().time()
         try:
-            await self._send_body(request, transport, response)
+            if not isinstance(response, Response):
+                await self._send_body(request, transport, response)
             await response.write_eof()
+            if isinstance(response, Response):
+                for span in self.asked:
+                    self._left(span.start, len(span))
         except BaseException as error:
             cut(transport)
             response.force_close()
@@ -119,6 +128,14 @@ class Delivery:
         else:
             self.end = End.WHOLE
         return response
+
+    def _response(self) -> StreamResponse:
+        """The answer; what is in memory goes with its headers."""
+        status, headers, whole = self._answer.status, self._answer.headers, self._blob.whole
+        if whole is None or not self.asked:
+            return StreamResponse(status=status, headers=headers)
+        parts = (part if isinstance(part, bytes) else whole[part.start : part.stop] for part in self._answer.body)
+        return Response(status=status, headers=headers, body=b"".join(parts))
 
     async def _send_body(self, request: Request, transport: asyncio.Transport, response: StreamResponse) -> None:
         file = self._blob.fileno() if transport.get_extra_info("sslcontext") is None else None

@@ -11,13 +11,13 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 from sqlite_utils import Migrations
 
@@ -37,6 +37,7 @@ from blobstore.sqlite.connection import (
     truncate,
     vacuum,
 )
+from blobstore.sqlite.recalled import SMALL, Recalled
 from blobstore.sqlite.versions import Schema, When, prepare
 
 T = TypeVar("T")
@@ -69,6 +70,8 @@ class SqliteFile:
         self._local = threading.local()
         self._reader_connections: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"read-{path.name}")
+        self._recalled = Recalled()
+        self._watching = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._write_loop, args=(writer,), name=f"write-{path.name}", daemon=True)
         self._thread.start()
@@ -92,6 +95,22 @@ class SqliteFile:
             raise StorageUnavailable(f"{self.path.name} is closed")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, transaction)
+
+    async def recall(
+        self, name: Hashable, transaction: Transaction[T], size: Callable[[T], int] = lambda _: SMALL
+    ) -> T:
+        """As `read`, but an answer is given again, without a thread, as long as nobody commits to the file.
+
+        For what is asked with every request. The name says all that the answer depends on; `size` is what it takes in
+        memory, in bytes. Whoever gets it must not change it.
+        """
+        version = self._recalled.version() if self.is_in_place() else None
+        if version is not None and (kept := self._recalled.find(name)) is not None:
+            return cast(T, kept[0])
+        answer = await self.read(transaction if self._recalled.watches else partial(self._watched, transaction))
+        if not self._closed:
+            self._recalled.keep(name, answer, size(answer), version)
+        return answer
 
     async def write(self, transaction: Transaction[T]) -> T:
         """Run the function in a transaction of its own; when this returns, it is durable.
@@ -171,6 +190,12 @@ class SqliteFile:
             finally:
                 if connection.in_transaction:  # an I/O error ends it by itself
                     connection.execute("ROLLBACK")
+
+    def _watched(self, transaction: Transaction[T], connection: sqlite3.Connection) -> T:
+        with self._watching:
+            if not self._recalled.watches:
+                self._recalled.watch(self.path, self._identity)
+        return transaction(connection)
 
     # -- the writer ------------------------------------------------------------------------------------------------
 
@@ -301,6 +326,7 @@ class SqliteFile:
         self._readers.shutdown(wait=True)
         for connection in self._reader_connections:
             connection.close()
+        self._recalled.close()
 
 
 def _open_writer(path: Path, schema: Schema, make: bool) -> tuple[sqlite3.Connection, Identity, int]:

@@ -94,6 +94,10 @@ class Export:
                 states[place.instance][place.stream] = value
         return Seen(self._selected.connectors[connector].raw, states)
 
+    @property
+    def whole(self) -> None:
+        """It is never in memory as a whole."""
+
     def fileno(self) -> None:
         """No file holds the archive."""
 

@@ -15,6 +15,7 @@ import pytest
 import trustme
 from aiohttp import web
 
+from blobstore.catalogue import Stored
 from blobstore.store import BlobStore, OpenBlob, Slot
 from server import middleware
 from server.config import Config
@@ -27,6 +28,7 @@ from server.transfer import SLICE, Delivery, End
 
 SIZE = 20 * (1 << 20) + 12345
 BYTES = random.Random(7).randbytes(SIZE)
+FEW = BYTES[:5000]
 FILLER = b"f" * (8 << 20)
 PATIENCE = 0.6
 
@@ -40,7 +42,7 @@ class Unfiled(OpenBlob):
 
 @dataclass
 class Service:
-    """A server of one blob: `/file` with a descriptor, `/bytes` without."""
+    """A server of one blob, `/file` with a descriptor, `/bytes` without, and of a small one, `/few`."""
 
     port: int
     path: Path
@@ -75,13 +77,18 @@ class Watched(Delivery):
 async def serving(directory: Path, tls: ssl.SSLContext | None = None) -> AsyncIterator[Service]:
     store = await BlobStore.open(directory)
 
-    async def chunks() -> AsyncIterator[bytes]:
-        yield BYTES
+    async def put(data: bytes) -> Stored:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
 
-    stored = await store.put("owner", Slot("holder", "scope", "slot", "image/png"), chunks())
+        return await store.put("owner", Slot("holder", "scope", "slot", "image/png"), chunks())
+
+    large = await put(BYTES)
     (path,) = (each for each in (directory / "blobs").rglob("*") if each.is_file())
+    small = await put(FEW)
 
     async def handler(request: web.Request) -> web.StreamResponse:
+        stored = small if request.path == "/few" else large
         async with await store.open_stored(stored) as blob:
             if request.path == "/bytes":
                 blob = Unfiled(store, stored, blob._reader)
@@ -101,7 +108,7 @@ async def serving(directory: Path, tls: ssl.SSLContext | None = None) -> AsyncIt
     app[CONFIG] = config
     app[STOPPING] = Stopping()
     app.router.add_get("/filler", filler)
-    app.router.add_get("/{how:file|bytes}", handler)
+    app.router.add_get("/{how:file|bytes|few}", handler)
     runner = Runner(app, config)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
@@ -171,6 +178,34 @@ async def test_every_byte_arrives_and_is_accounted_for(service: Service, how: st
 
     delivery = await service.ended()
     assert (delivery.end, delivery.sent) == (End.WHOLE, (ByteRange(0, SIZE),))
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "parts"),
+    [
+        (None, 200, [(0, 5000)]),
+        ("bytes=10-19", 206, [(10, 20)]),
+        ("bytes=0-0,4000-4999", 206, [(0, 1), (4000, 5000)]),
+        ("bytes=5000-", 416, []),
+    ],
+)
+async def test_a_small_blob_is_answered_as_a_large_one(
+    service: Service, asked: str | None, status: int, parts: list[tuple[int, int]]
+) -> None:
+    headers = {} if asked is None else {"Range": asked}
+    async with aiohttp.ClientSession() as session:
+        async with session.head(f"{service.url}/few") as response:
+            assert (response.status, response.headers["Content-Length"]) == (200, "5000")
+        assert (await service.ended()).sent == ()
+        async with session.get(f"{service.url}/few", headers=headers) as response:
+            assert response.status == status
+            body = await response.read()
+            assert all(FEW[start:stop] in body for start, stop in parts)
+            assert len(parts) != 1 or body == FEW[slice(*parts[0])]
+            assert int(response.headers["Content-Length"]) == len(body)
+    if status != 416:
+        delivery = await service.ended()
+        assert (delivery.end, delivery.sent) == (End.WHOLE, tuple(ByteRange(*part) for part in parts))
 
 
 @HOWS

@@ -21,6 +21,7 @@ from blobstore.catalogues.sqlite.schema import (
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.outbox import NUMBERING
+from blobstore.sqlite.recalled import size_of
 
 
 class Questions(OnFile):
@@ -57,7 +58,7 @@ class Questions(OnFile):
 
     async def holders_of(self, namespace: str, digest: Digest) -> list[Holder]:
         sql = f"SELECT {HOLDER} FROM holders WHERE namespace = ? AND digest = ? ORDER BY holder"
-        return [to_holder(row) for row in await self._all(sql, namespace, digest.raw)]
+        return [to_holder(row) for row in await self._recalled(sql, namespace, digest.raw)]
 
     async def claims_of(self, namespace: str, digest: Digest) -> list[ClaimedBlob]:
         # By the index of its second constraint: left to itself SQLite goes through all claims of the namespace.
@@ -65,7 +66,7 @@ class Questions(OnFile):
             f"SELECT {CLAIM} FROM claims INDEXED BY sqlite_autoindex_claims_2"
             " WHERE namespace = ? AND digest = ? ORDER BY holder, slot"
         )
-        return [claimed(row) for row in await self._all(sql, namespace, digest.raw)]
+        return [claimed(row) for row in await self._recalled(sql, namespace, digest.raw)]
 
     async def claims_by(
         self, namespace: str, holder: str, limit: int, after: tuple[str, Digest] | None = None
@@ -127,8 +128,13 @@ class Questions(OnFile):
 
     async def _live(self, column: str, namespace: str, value: bytes) -> Stored | None:
         sql = f"SELECT {STORED} FROM blobs WHERE namespace = ? AND {column} = ? AND state = 'live'"
-        rows = await self._all(sql, namespace, value)
+        rows = await self._recalled(sql, namespace, value)
         return stored(rows[0]) if rows else None
+
+    async def _recalled(self, sql: str, *parameters: object) -> list[Row]:
+        """The same for what is asked with each download."""
+        name = (sql, *parameters)
+        return await self._file.recall(name, lambda db: db.execute(sql, parameters).fetchall(), size_of)
 
     async def _all(self, sql: str, *parameters: object) -> list[Row]:
         return await self._file.read(lambda db: db.execute(sql, parameters).fetchall())

@@ -43,7 +43,7 @@ class Access(OnFile):
         await self._file.write(run)
 
     async def token(self, digest: bytes) -> Token | None:
-        return await self._file.read(lambda db: _token(db, digest))
+        return await self._file.recall(("token", digest), lambda db: _token(db, digest))
 
     async def tokens(self) -> list[Token]:
         sql = f"{_TOKENS} ORDER BY tokens.created_at, number"

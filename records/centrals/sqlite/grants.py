@@ -1,6 +1,7 @@
 """Grants, in SQLite."""
 
 from blobstore.sqlite import sqlite3
+from blobstore.sqlite.recalled import SMALL
 from records.central import Owner, StoredGrant, Token
 from records.centrals.sqlite.access import insert_token
 from records.centrals.sqlite.chain import chain
@@ -43,7 +44,11 @@ class Grants(OnFile):
         await self._file.write(run)
 
     async def grant(self, grant: str) -> StoredGrant | None:
-        return await self._file.read(lambda db: _grant(db, grant))
+        return await self._file.recall(
+            ("grant", grant),
+            lambda db: _grant(db, grant),
+            lambda found: SMALL + (0 if found is None else len(found.document)),
+        )
 
     async def grants(self, owner: str) -> list[StoredGrant]:
         sql = f"{_GRANTS} WHERE owner = ? ORDER BY grants.created_at, number"

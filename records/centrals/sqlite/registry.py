@@ -1,6 +1,9 @@
 """Connectors and instances, in SQLite."""
 
+from collections.abc import Sequence
+
 from blobstore.sqlite import sqlite3
+from blobstore.sqlite.recalled import SMALL, size_of
 from records.central import Connector, Instance
 from records.centrals.sqlite.chain import chain
 from records.centrals.sqlite.schema import OnFile, Row, require_living, require_present
@@ -31,12 +34,21 @@ class Registry(OnFile):
 
     async def connector(self, owner: str, connector: str) -> Connector | None:
         sql = f"SELECT {_CONNECTOR} FROM connectors WHERE owner = ? AND id = ?"
-        row = await self._file.read(lambda db: db.execute(sql, (owner, connector)).fetchone())
-        return None if row is None else Connector(*row)
+
+        def run(db: sqlite3.Connection) -> list[Connector]:
+            return [Connector(*row) for row in db.execute(sql, (owner, connector))]
+
+        found = await self._file.recall(("connector", owner, connector), run, _size)
+        return found[0] if found else None
 
     async def connectors(self, owner: str) -> list[Connector]:
         sql = f"SELECT {_CONNECTOR} FROM connectors WHERE owner = ? ORDER BY id"
-        return [Connector(*row) for row in await self._file.read(lambda db: db.execute(sql, (owner,)).fetchall())]
+
+        def run(db: sqlite3.Connection) -> list[Connector]:
+            return [Connector(*row) for row in db.execute(sql, (owner,))]
+
+        found = await self._file.recall(("connectors", owner), run, _size)
+        return list(found)
 
     async def ensure_default_instance(self, owner: str, connector: str, fresh_id: str, now: str) -> Instance:
         def run(db: sqlite3.Connection) -> Instance:
@@ -50,17 +62,23 @@ class Registry(OnFile):
         return await self._file.write(lambda db: _add(db, owner, instance)) if there is None else there
 
     async def instance(self, owner: str, instance: str) -> Instance | None:
-        return await self._file.read(lambda db: _instance(db, owner, instance))
+        return await self._file.recall(("instance", owner, instance), lambda db: _instance(db, owner, instance))
 
     async def instances(self, owner: str, connector: str | None = None) -> list[Instance]:
-        def run(db: sqlite3.Connection) -> list[Row]:
-            return db.execute(
+        def run(db: sqlite3.Connection) -> list[Instance]:
+            rows = db.execute(
                 f"SELECT {INSTANCE} FROM instances WHERE owner = :owner AND erased_at IS NULL"
                 " AND (:connector IS NULL OR connector = :connector) ORDER BY connector, id",
                 {"owner": owner, "connector": connector},
-            ).fetchall()
+            )
+            return [to_instance(row) for row in rows]
 
-        return [to_instance(row) for row in await self._file.read(run)]
+        found = await self._file.recall(("instances", owner, connector), run, size_of)
+        return list(found)
+
+
+def _size(connectors: Sequence[Connector]) -> int:
+    return sum(SMALL + len(each.manifest) for each in connectors)
 
 
 def _add(db: sqlite3.Connection, owner: str, instance: Instance) -> Instance:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from blobstore.errors import StorageUnavailable
 from records.engines.sharded.shard import Shard
 
-DESCRIPTORS = 6
-"""Of one open shard: database, log and shared memory for who writes; database and log for who reads; one to spare."""
+DESCRIPTORS = 8
+"""Of one open shard: database, log and shared memory for who writes; database and log for who reads, and for who
+watches whether anything was written; one to spare."""
 
 RESERVED = 320
 """Descriptors for everything else: connections of clients, blobs, the other databases."""

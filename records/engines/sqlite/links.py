@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
+from blobstore.sqlite.recalled import size_of
 from blobstore.sqlite.slack import mark_stale
 from records.engines.counted import by_stream
 from records.engines.sqlite.schema import (
@@ -43,7 +44,10 @@ class Links(OnFile):
             rows = db.execute(sql, (digest.raw, *place, connector, connector, limit - len(found))).fetchall()
             return found + [_placed(Partition(*row[:3]), digest, row[3:]) for row in rows]
 
-        return await self._file.read(self.here([] if connector is None else [connector], run))
+        here = self.here([] if connector is None else [connector], run)
+        name = ("links", digest, after, limit, connector, self._regardless)
+        found = await self._file.recall(name, here, size_of)
+        return list(found)
 
     async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
         raw = [digest.raw for digest in digests]

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
+from blobstore.sqlite.recalled import size_of
 from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, record_id, version_of
 from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
 from records.reading.paging import take, up_to
@@ -73,7 +74,10 @@ class Reads(OnFile):
 
     async def stats(self, connector: str | None = None) -> dict[Partition, PartitionStats]:
         named = [] if connector is None else [connector]
-        return await self._file.read(self.here(named, partial(stats_in, connector=connector)))
+        name = ("stats", connector, self._regardless)
+        run = self.here(named, partial(stats_in, connector=connector))
+        found = await self._file.recall(name, run, size_of)
+        return dict(found)
 
 
 def stats_in(db: sqlite3.Connection, connector: str | None = None) -> dict[Partition, PartitionStats]:
