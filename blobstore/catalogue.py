@@ -251,8 +251,8 @@ class Catalogue(Protocol):
 
     # -- uploads ---------------------------------------------------------------------------------------------------
 
-    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> None:
-        """Commit the lease and reserve its bytes; only then may its first byte be written.
+    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> int:
+        """Commit the lease and reserve its bytes; only then may its first byte be written. What `reserved` says then.
 
         Raises `OverQuota` where the limits of its namespace and holder have no room for them beside what is stored
         and reserved at this moment, `LargerThanQuota` where they never had.

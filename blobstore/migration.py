@@ -230,7 +230,7 @@ class Migration:
             await self._judge.hear(stored, verdict)
         if verdict is not Verdict.GOOD:
             return _Outcome.BAD
-        late_until = await self._store.put_in_place(lease, name, staged.path)
+        late_until = await self._store.put_in_place(lease, name, staged)
         await self._read_back(lease, stored, name)
         now = time.time()
         if not await self._catalogue.moved(lease, now, now + self._keep, late_until):
@@ -265,7 +265,7 @@ class Migration:
             raise
         except StorageUnavailable:
             return Verdict.UNREADABLE
-        content = await self._store.submit(staged.seal)
+        content = staged.content()
         return Verdict.GOOD if content == _content(stored) else Verdict.MISMATCH
 
     async def _read_back(self, lease: Lease, stored: Stored, name: ObjectName) -> None:

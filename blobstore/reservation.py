@@ -39,18 +39,20 @@ class Reservation:
         """What is reserved."""
         return self._lease.reserved
 
-    async def begin(self, size: int | None) -> None:
-        """Commit the lease, with room for `size` bytes (None: not known). Raises `OverQuota`, `OutOfSpace`."""
+    async def begin(self, size: int | None) -> int:
+        """Commit the lease, with room for `size` bytes (None: not known); what all leases have reserved then.
+
+        Whether the disk has so much is not asked here. Raises `OverQuota`.
+        """
         self._lease = replace(self._lease, reserved=FIRST_STEP if size is None else size)
         try:
-            await self._catalogue.lease(self._lease, self._beside)
+            return await self._catalogue.lease(self._lease, self._beside)
         except OverQuota:
             if size is not None:
                 raise
             # Not even the first step fits: perhaps what comes does.
             self._lease = replace(self._lease, reserved=0)
-            await self._catalogue.lease(self._lease, self._beside)
-        await self._disk.require_room()
+            return await self._catalogue.lease(self._lease, self._beside)
 
     async def cover(self, received: int) -> None:
         """Have room for all bytes that came so far, before they are written. Raises as `begin`, and `LeaseLost`."""

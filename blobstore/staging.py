@@ -39,6 +39,7 @@ class StagedFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._hasher = Hasher()
+        self._waiting: list[bytes] = []
         with translated("staging"):
             self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
@@ -47,21 +48,39 @@ class StagedFile:
         """Bytes received so far."""
         return self._hasher.size
 
-    def append(self, pieces: Sequence[bytes]) -> None:
-        """Hash and write the pieces, in order. Raises `OutOfSpace` or `StorageUnavailable`: useless then."""
-        assert self._descriptor is not None
+    def take(self, pieces: Sequence[bytes]) -> None:
+        """Hash the pieces, in order, and keep them in memory until the next call that writes. Touches no disk."""
         for piece in pieces:
             self._hasher.update(piece)
-        with translated("staging"):
-            for start in range(0, len(pieces), _MAX_IOV):
-                _write_all(self._descriptor, pieces[start : start + _MAX_IOV])
+        self._waiting += pieces
 
-    def seal(self) -> Content:
-        """Make the bytes durable and say what they are. A failed fsync is final: the kernel may have dropped pages."""
+    def append(self, pieces: Sequence[bytes]) -> None:
+        """Hash and write the pieces, in order. Raises `OutOfSpace` or `StorageUnavailable`: useless then."""
+        self.take(pieces)
+        self._write()
+
+    def content(self) -> Content:
+        """What the bytes are that came so far."""
+        return self._hasher.finish()
+
+    def sync(self) -> None:
+        """Make the bytes durable. A failed fsync is final: the kernel may have dropped pages."""
+        self._write()
         assert self._descriptor is not None
         with translated("staging"):
             os.fsync(self._descriptor)
-        return self._hasher.finish()
+
+    def seal(self) -> Content:
+        """Both: what the bytes are, which are durable then."""
+        self.sync()
+        return self.content()
+
+    def _write(self) -> None:
+        assert self._descriptor is not None
+        pieces, self._waiting = self._waiting, []
+        with translated("staging"):
+            for start in range(0, len(pieces), _MAX_IOV):
+                _write_all(self._descriptor, pieces[start : start + _MAX_IOV])
 
     def discard(self) -> None:
         """Close and remove the file. Harmless after publishing, and when called twice."""

@@ -221,20 +221,27 @@ class BlobStore:
 
         Of other processes all that they have reserved counts as not written: that is known to them alone.
         """
-        if self.space is None:
-            return
-        written = sum(min(each.written, each.bytes) for each in self._reservations.values())
-        promised = await self.catalogue.reserved() - written
-        await self.submit(self.space.require, max(0, promised) + more)
+        if self.space is not None:
+            await self.submit(self.space.require, self._promised(await self.catalogue.reserved()) + more)
+
+    def _promised(self, reserved: int) -> int:
+        """Bytes of those that all leases have reserved for which there must be room still."""
+        return max(0, reserved - sum(min(each.written, each.bytes) for each in self._reservations.values()))
 
     async def _begin(self, lease: Lease, slot: Slot, size: int | None, beside: Beside) -> Upload:
         reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, beside)
         try:
-            await reservation.begin(size)
-            return Upload(self, lease, slot, await self.submit(self.staging.create, lease.id), reservation)
+            promised = self._promised(await reservation.begin(size))
+            return Upload(self, lease, slot, await self.submit(self._stage, lease, promised), reservation)
         except BaseException:
             await self.end(lease)
             raise
+
+    def _stage(self, lease: Lease, promised: int) -> StagedFile:
+        """Make the staging file, if the disk has room for all that is promised."""
+        if self.space is not None:
+            self.space.require(promised)
+        return self.staging.create(lease.id)
 
     async def end(self, lease: Lease) -> None:
         """End the lease of an upload that failed; where the catalogue does not answer, the renewal tries again."""
@@ -248,13 +255,13 @@ class BlobStore:
         """Whether bytes may come of a lease that is not ended yet, though nobody here is at it any more."""
         return lease.id in self._late
 
-    async def put_in_place(self, lease: Lease, name: ObjectName, staged: Path) -> float | None:
+    async def put_in_place(self, lease: Lease, name: ObjectName, staged: StagedFile) -> float | None:
         """Publish the staged file under this lease; until when its bytes may come again, None where they do not.
 
         Whatever becomes of it, who had the lease ends it. Raises `LeaseLost`, `OutOfSpace`, `StorageUnavailable`.
         """
         try:
-            if await self.ask(self.backend.publish, name, staged):
+            if await self.ask(self._put, name, staged):
                 self._late[lease.id] = time.time() + LATE_SECONDS
         except FileNotFoundError:
             raise LeaseLost("the upload was fenced off while it was published") from None
@@ -262,6 +269,14 @@ class BlobStore:
             self._late[lease.id] = time.time() + LATE_SECONDS
             raise
         return self._late.get(lease.id)
+
+    def _put(self, name: ObjectName, staged: StagedFile) -> bool:
+        """As `Backend.publish`; the file is made durable before, and goes after."""
+        staged.sync()
+        late = self.backend.publish(name, staged.path)
+        with suppress(BlobError):  # what stays of it is debris: the bytes are in place
+            staged.discard()
+        return late
 
     async def publish(self, lease: Lease, slot: Slot, staged: StagedFile, content: Content) -> Stored:
         """Claim what is live, else put the staged file in place; see `Upload.finish`."""
@@ -271,9 +286,11 @@ class BlobStore:
         self._reservations.pop(lease.id, None)
         stored = await self.catalogue.adopt(lease, content, claim, event)
         if isinstance(stored, Stored):
+            with suppress(BlobError):  # what stays of the staged file is debris: the upload is stored, and said to be
+                await self.submit(staged.discard)
             return stored
         name = stored
-        late_until = await self.put_in_place(lease, name, staged.path)
+        late_until = await self.put_in_place(lease, name, staged)
         try:
             stored = await self.catalogue.publish(lease, claim, time.time(), event, late_until)
         except LeaseLost:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 BUFFER = 1 << 20
 """Bytes gathered before a worker hashes and writes them: one hop per MiB instead of one per network read."""
 
+LITTLE = 64 << 10
+"""Bytes that are hashed at once: a thread would take longer to begin than they take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -82,8 +85,6 @@ class Upload:
 
         Raises `ContentMismatch` (nothing is kept), `LeaseLost` (fenced off), `OutOfSpace`, `StorageUnavailable`.
         """
-        await self._flush()
-        await self._written()
         # Shielded: a caller that goes away half-way through publishing must not leave a file without its row.
         self._finishing = self._store.keep(self._finish(expected or Expected()))
         return await asyncio.shield(self._finishing)
@@ -114,15 +115,23 @@ class Upload:
 
     async def _finish(self, expected: Expected) -> Stored:
         try:
-            content = await self._store.submit(self._staged.seal)
+            await self._take_rest()
+            content = self._staged.content()
             expected.check(content)
-            stored = await self._store.publish(self._lease, self._slot, self._staged, content)
+            return await self._store.publish(self._lease, self._slot, self._staged, content)
         except BaseException:
             await self._discard()
             raise
-        with suppress(BlobError):  # what stays of the staged file is debris: the upload is stored, and said to be
-            await self._store.submit(self._staged.discard)
-        return stored
+
+    async def _take_rest(self) -> None:
+        """Of what is little only the digests are needed now: it is written in the thread that puts it in place."""
+        await self._written()
+        await self._reservation.cover(self._received)
+        pieces, self._pieces = self._pieces, []
+        if self._gathered <= LITTLE:
+            self._staged.take(pieces)
+        else:
+            await self._store.submit(self._staged.append, pieces)
 
     async def _discard(self) -> None:
         """Staged file first, lease after: a file without a lease would be debris, a lease without a file is nothing."""

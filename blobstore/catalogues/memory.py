@@ -73,9 +73,10 @@ class MemoryCatalogue:
 
     # -- uploads ---------------------------------------------------------------------------------------------------
 
-    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> None:
+    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> int:
         await self._require_room(lease, lease.reserved, lease.reserved, beside)
         self._leases[lease.id] = replace(lease, content=None)
+        return await self.reserved()
 
     async def reserve(self, lease: Lease, size: int, beside: Beside = NOTHING_BESIDE) -> None:
         mine = self._lease(lease)

@@ -45,6 +45,21 @@ def test_what_is_appended_is_on_disk_and_hashed(root: Path, rng: random.Random) 
     file.discard()
 
 
+def test_what_is_taken_is_hashed_and_written_with_what_comes_next(root: Path) -> None:
+    file = Staging.open(root).create(LEASE)
+    hasher = Hasher()
+    hasher.update(b"one two three")
+    file.take([b"one ", b"two "])
+    assert file.path.read_bytes() == b""
+    file.append([b"th"])
+    file.take([b"ree"])
+    assert file.path.read_bytes() == b"one two th"
+    assert file.content() == hasher.finish()
+    file.sync()
+    assert file.path.read_bytes() == b"one two three"
+    file.discard()
+
+
 def test_a_staged_file_is_its_owners_alone(root: Path) -> None:
     file = Staging.open(root).create(LEASE)
     assert file.path.stat().st_mode & 0o777 == 0o600

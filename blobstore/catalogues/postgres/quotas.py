@@ -4,7 +4,7 @@ from blobstore.catalogue import Lease
 from blobstore.catalogues.postgres.counting import Changes
 from blobstore.catalogues.postgres.schema import OnDatabase, lock_namespaces
 from blobstore.errors import LeaseLost
-from blobstore.postgres import Connection, Record
+from blobstore.postgres import Connection, Database, Record
 from blobstore.quota import EVERY, NOTHING_BESIDE, WHOLE, Beside, Limit, Volume, require_possible, require_room
 
 LOST = "the upload took too long or its target was erased; nothing of it was kept: send it again"
@@ -42,8 +42,7 @@ class Quotas(OnDatabase):
         return [Volume(ns, holder.decode(), *sizes) for ns, holder, *sizes in await self._database.fetch(sql)]
 
     async def reserved(self) -> int:
-        sql = "SELECT coalesce(sum(reserved), 0)::bigint FROM catalogue.leases"
-        return int(await self._database.fetchval(sql))
+        return await reserved(self._database)
 
     async def reserve(self, lease: Lease, size: int, beside: Beside = NOTHING_BESIDE) -> None:
         key = (lease.namespace, lease.id)
@@ -78,6 +77,11 @@ class Quotas(OnDatabase):
         if not repair or not wrong:
             return wrong
         return await self._database.write(mend, timeout=RECOUNT_TIMEOUT)
+
+
+async def reserved(database: Database) -> int:
+    """As `Catalogue.reserved`."""
+    return int(await database.fetchval("SELECT coalesce(sum(reserved), 0)::bigint FROM catalogue.leases"))
 
 
 async def require(db: Connection, lease: Lease, size: int, more: int, beside: Beside) -> None:

@@ -8,7 +8,7 @@ from blobstore.catalogue import Claim, Lease, State, Stored
 from blobstore.catalogues.postgres.counting import WHOLE, Changes, change, drop_emptied
 from blobstore.catalogues.postgres.leaving import abandon
 from blobstore.catalogues.postgres.places import INTAKE
-from blobstore.catalogues.postgres.quotas import LOST, require
+from blobstore.catalogues.postgres.quotas import LOST, require, reserved
 from blobstore.catalogues.postgres.rows import LEASE, STORED, of, stored
 from blobstore.catalogues.postgres.rows import lease as lease_of
 from blobstore.catalogues.postgres.schema import OnDatabase, slot_id
@@ -21,7 +21,7 @@ from blobstore.quota import NOTHING_BESIDE, Beside
 class Uploads(OnDatabase):
     """The part of the port that uploads use."""
 
-    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> None:
+    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> int:
         changes = Changes()
         changes.reserved(lease.namespace, lease.holder.encode(), lease.reserved)
         values = (
@@ -34,6 +34,8 @@ class Uploads(OnDatabase):
             await db.execute(_LEASE, *values)
 
         await self._write_by_key(lease.namespace, run)
+        # After the commit: of two that begin in two namespaces at once one must see the other.
+        return await reserved(self._database)
 
     async def renew(self, process: str, expires_at: float) -> None:
         async def run(db: Connection) -> None:

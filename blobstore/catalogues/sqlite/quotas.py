@@ -63,9 +63,7 @@ class Quotas(OnFile):
         return [Volume(*row) for row in await self._file.read(lambda db: db.execute(sql).fetchall())]
 
     async def reserved(self) -> int:
-        sql = "SELECT coalesce(sum(reserved), 0) FROM leases"
-        (total,) = await self._file.read(lambda db: db.execute(sql).fetchone())
-        return int(total)
+        return await self._file.read(reserved)
 
     async def reserve(self, lease: Lease, size: int, beside: Beside = NOTHING_BESIDE) -> None:
         def run(db: sqlite3.Connection) -> None:
@@ -107,6 +105,12 @@ def require(db: sqlite3.Connection, lease: Lease, size: int, more: int, beside: 
         volume = _volume(db, lease.namespace, holder)
         require_possible(volume, size)
         require_room(volume, more, beside.of(holder))
+
+
+def reserved(db: sqlite3.Connection) -> int:
+    """As `Catalogue.reserved`, in the transaction that is open."""
+    total: int = db.execute("SELECT coalesce(sum(reserved), 0) FROM leases").fetchone()[0]
+    return total
 
 
 def _volume(db: sqlite3.Connection, namespace: str, holder: str) -> Volume:

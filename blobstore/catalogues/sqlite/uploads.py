@@ -6,7 +6,7 @@ from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Claim, Lease, State, Stored
 from blobstore.catalogues.sqlite.counting import came, joined
 from blobstore.catalogues.sqlite.places import intake
-from blobstore.catalogues.sqlite.quotas import LOST, require
+from blobstore.catalogues.sqlite.quotas import LOST, require, reserved
 from blobstore.catalogues.sqlite.schema import LEASE, STORED, OnFile, Row, abandon, next_count, note, stored
 from blobstore.catalogues.sqlite.schema import lease as lease_of
 from blobstore.digest import Content
@@ -19,15 +19,16 @@ from blobstore.sqlite.slack import mark_stale
 class Uploads(OnFile):
     """The part of the port that uploads use."""
 
-    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> None:
+    async def lease(self, lease: Lease, beside: Beside = NOTHING_BESIDE) -> int:
         row = (lease.id, lease.namespace, lease.holder, lease.scope, lease.process, lease.expires_at)
 
-        def run(db: sqlite3.Connection) -> None:
+        def run(db: sqlite3.Connection) -> int:
             require(db, lease, lease.reserved, lease.reserved, beside)
             sql = f"INSERT INTO leases ({LEASE}) VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, ?, 0, NULL)"
             db.execute(sql, (*row, lease.reserved, lease.slot))
+            return reserved(db)  # there is one writer at a time: nobody else's lease is hidden here
 
-        await self._file.write(run)
+        return await self._file.write(run)
 
     async def renew(self, process: str, expires_at: float) -> None:
         def run(db: sqlite3.Connection) -> None:
