@@ -30,6 +30,9 @@ class Count:
         return Count(self.records + other.records, newest)
 
 
+NOTHING = Count()
+
+
 class Counts:
     """Counts; for a client by looking at every record, once for each version of a partition.
 

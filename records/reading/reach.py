@@ -69,9 +69,10 @@ class Reaches:
 
         Raises `Unknown` when one is named that is not among them.
         """
+        only = next(iter(connectors)) if len(connectors) == 1 else None
         found = [
             each
-            for each in await self._central.instances(scope.owner.id)
+            for each in await self._central.instances(scope.owner.id, only)
             if each.connector in connectors and selector.instance in (None, each.id) and scope.knows(each.id)
         ]
         if selector.instance is not None and not found:

@@ -16,7 +16,7 @@ from records.model import Position, StoredRecord
 from records.reading import changes
 from records.reading.asked import Asked, refuse_owners_questions, refuse_with_changes
 from records.reading.changes import Session, Token, Versions, Walk
-from records.reading.counts import Count, Counts
+from records.reading.counts import NOTHING, Count, Counts
 from records.reading.expansion import expand
 from records.reading.lens import Lens, Removed, Shown
 from records.reading.paging import position
@@ -76,15 +76,16 @@ class Reads:
         selected = await self._reaches.connectors(scope, selector)
         stats = await self._reaches.partitions(scope, selector, selected)
         engine = await self._engines.of(scope.owner.id)
+        counts: dict[tuple[str, str], Count] = {}
+        for place, of in stats.items():
+            stream = (place.connector, place.stream)
+            counts[stream] = counts.get(stream, NOTHING).with_(await self._counts.of(engine, scope, place, of))
         summaries = []
         for registration in selected.values():
             for name in registration.manifest.streams:
                 if scope.grant is not None and name not in scope.grant.streams:
                     continue
-                count = Count()
-                for place, of in stats.items():
-                    if (place.connector, place.stream) == (registration.key, name):
-                        count = count.with_(await self._counts.of(engine, scope, place, of))
+                count = counts.get((registration.key, name), NOTHING)
                 summaries.append(StreamSummary(registration, name, count.records, count.newest))
         await self._disclosures.streams(scope, [each.name for each in summaries])
         return summaries
