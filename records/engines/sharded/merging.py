@@ -6,10 +6,10 @@ remembered. A page then needs of most shards no more than to know that their nex
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from functools import total_ordering
 
+from records.engines.rank import Rank, rank
 from records.engines.sharded.telling import Stats
-from records.model import Order, Page, Partition, Position, StoredRecord
+from records.model import Order, Page, Position, StoredRecord
 from records.reading.paging import position
 
 AHEAD = 32
@@ -20,27 +20,6 @@ AHEAD_BYTES = 64 << 10
 
 KEPT_BYTES = 8 << 10
 """Data of a longer record is not kept with what is read ahead, but read again when its turn comes: shards are many."""
-
-
-@total_ordering
-@dataclass(frozen=True, slots=True)
-class _Down:
-    """What compares the other way round."""
-
-    of: tuple[bytes, str, Partition]
-
-    def __lt__(self, other: "_Down") -> bool:
-        return self.of > other.of
-
-
-Rank = tuple[bool, tuple[bytes, str, Partition] | _Down]
-"""Compares as places in a list do, in its direction."""
-
-
-def rank(order: Order, place: Position) -> Rank:
-    """Where a place is in the order: absent cursor fields come last in both directions."""
-    within = (place.sort.cursor, place.key, place.partition)
-    return place.sort.absent, within if order is Order.ASC else _Down(within)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from blobstore.errors import Moved
 from records.engine import NOTHING_OWED, Engine
-from records.engines.sharded.merging import AHEAD, AHEAD_BYTES, Rank, Run
+from records.engines.rank import Rank
+from records.engines.sharded.merging import AHEAD, AHEAD_BYTES, Run
 from records.engines.sharded.routing import Routing
 from records.engines.sharded.telling import Stats, heard
 from records.errors import SourceDown

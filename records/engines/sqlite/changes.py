@@ -10,8 +10,8 @@ from itertools import takewhile
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
 from records.engine import NOTHING_OWED
-from records.engines.sqlite.reads import COLUMNS, record
 from records.engines.sqlite.schema import OnFile, in_lists, part_of, record_id
+from records.engines.sqlite.walk import COLUMNS, record
 from records.model import Change, Changes, Overtaken, Partition, Tombstone
 from records.reading.paging import State, take_states
 

@@ -6,8 +6,8 @@ from collections.abc import Generator, Iterator, Mapping
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from records.engines.sqlite.reads import COLUMNS, record
 from records.engines.sqlite.schema import Row, record_id
+from records.engines.sqlite.walk import COLUMNS, record
 from records.model import Link, Partition, PartitionStats, Tombstone
 from records.transfer import Grave, Held, Item, Past, State
 

@@ -1,6 +1,5 @@
 """Rows into records: by key, and in pages that continue where the last one ended."""
 
-import heapq
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -9,13 +8,12 @@ from typing import TypeVar
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.recalled import size_of
-from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, record_id, version_of
-from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, SortKey, StoredRecord
+from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, record_id
+from records.engines.sqlite.walk import COLUMNS, Placed, parts_of, record, walk
+from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, StoredRecord
 from records.reading.paging import take, up_to
-from records.times import unpacked
 
 T = TypeVar("T")
-Placed = tuple[Partition, Row]
 Linked = tuple[StoredRecord, Sequence[Link]]
 
 
@@ -27,7 +25,7 @@ class Reads(OnFile):
     ) -> list[StoredRecord]:
         def run(db: sqlite3.Connection) -> list[StoredRecord]:
             # Closed, so that no statement stays open and holds the snapshot.
-            with closing(_named(db, _parts(db, partitions), sorted(set(keys)))) as rows:
+            with closing(_named(db, parts_of(db, partitions), sorted(set(keys)))) as rows:
                 return up_to(rows, max_bytes)
 
         return await self._file.read(self.here(_connectors(partitions), run))
@@ -44,7 +42,7 @@ class Reads(OnFile):
     ) -> Page:
         def run(db: sqlite3.Connection) -> Page:
             # Closed, so that no statement stays open and holds the snapshot.
-            with closing(_walk(db, _parts(db, partitions), order, after)) as rows:
+            with closing(walk(db, parts_of(db, partitions), order, after)) as rows:
                 return take(rows, lambda each: record(*each), _seen, keep, limit, max_bytes)
 
         return await self._file.read(self.here(_connectors(partitions), run))
@@ -90,11 +88,6 @@ def _connectors(partitions: Collection[Partition]) -> set[str]:
     return {partition.connector for partition in partitions}
 
 
-def _parts(db: sqlite3.Connection, partitions: Collection[Partition]) -> list[tuple[Partition, int]]:
-    found = ((place, part_of(db, place)) for place in sorted(set(partitions)))
-    return [(place, part) for place, part in found if part is not None]
-
-
 def _named(db: sqlite3.Connection, parts: list[tuple[Partition, int]], keys: Sequence[str]) -> Generator[StoredRecord]:
     """The records with these keys, in the order of partitions and keys, which is that of the arguments."""
     for place, part in parts:
@@ -117,7 +110,7 @@ def _sampled(db: sqlite3.Connection, place: Partition, part: int, versions: Sequ
 
 def visited(db: sqlite3.Connection, partitions: Collection[Partition]) -> Generator[Linked]:
     """Every record with its links: two walks side by side, one over records and one over links, in the same order."""
-    for place, part in _parts(db, partitions):
+    for place, part in parts_of(db, partitions):
         links = db.execute(_LINKS_BY_KEY, (part,))
         for row in db.execute(_BY_KEY, (part,)):
             found = record(place, row)
@@ -129,55 +122,10 @@ def _link(row: Row) -> Link:
     return Link(Digest.from_bytes(digest), pointer, media_type, filename)
 
 
-def _walk(
-    db: sqlite3.Connection, parts: list[tuple[Partition, int]], order: Order, after: Position | None
-) -> Generator[Placed]:
-    """Rows in order. Each partition is read only as far as the merge needs it."""
-    for absent in (False, True):
-        if after is not None and after.sort.absent > absent:
-            continue
-        bound = after if after is not None and after.sort.absent == absent else None
-        runs = [_run(db, place, part, absent, order, bound) for place, part in parts]
-        if len(runs) == 1:
-            yield from runs[0]
-        else:
-            yield from heapq.merge(*runs, key=_rank, reverse=order is Order.DESC)
-
-
-def _run(
-    db: sqlite3.Connection, place: Partition, part: int, absent: bool, order: Order, after: Position | None
-) -> Iterator[Placed]:
-    """One partition's rows, beyond a position that may be another's: there equal sort keys are told apart."""
-    beyond, direction = (">", "ASC") if order is Order.ASC else ("<", "DESC")
-    where, values = "", list[object]()
-    if after is not None:
-        later = place > after.partition if order is Order.ASC else place < after.partition
-        where = f"AND (cursor, key) {beyond}{'=' if later else ''} (?, ?)"
-        values = [after.sort.cursor, after.key]
-    sql = f"""SELECT {COLUMNS} FROM records WHERE part = ? AND absent = ? {where}
-              ORDER BY cursor {direction}, key {direction}"""
-    for row in db.execute(sql, (part, absent, *values)):
-        yield place, row
-
-
-def _rank(placed: Placed) -> tuple[bytes, str, Partition]:
-    place, row = placed
-    return row[2], row[0], place
-
-
 def _seen(placed: Placed) -> tuple[Partition, str, bytes]:
     place, row = placed
     return place, row[0], row[-1]
 
-
-def record(place: Partition, row: Row) -> StoredRecord:
-    """A row of `COLUMNS` as a record."""
-    key, absent, cursor, emitted_at, number, links, revisions, data = row
-    sort = SortKey(absent == 1, cursor)
-    return StoredRecord(place, key, sort, data, unpacked(emitted_at), version_of(number), links > 0, revisions)
-
-
-COLUMNS = "key, absent, cursor, emitted_at, id, links, revisions, CAST(data AS BLOB)"
 
 _LINKS = 5
 """Where a row of `COLUMNS` has the number of links."""
