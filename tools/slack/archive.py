@@ -6,11 +6,14 @@ write-ahead log or a journal that still holds changes is copied, together with i
 recovered there.
 """
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+from blake3 import blake3
 
 from blobstore.sqlite import sqlite3
 from tools.slack.attachments import UPLOADS, Attachments, in_uploads
@@ -41,7 +44,13 @@ def open_archive(database: Path) -> Workspace:
         connection.close()
         raise SourceError(f"{database} is no slackdump archive: it has no table {', '.join(sorted(missing))}")
     tree, attachments = uploads(database.parent)
-    return Workspace(connection, tree, attachments, unchanged=_unchanged(database, before))
+    return Workspace(
+        connection,
+        tree,
+        attachments,
+        unchanged=_unchanged(database, before),
+        digest=lambda: _digest(database),
+    )
 
 
 def _connect(database: Path) -> sqlite3.Connection:
@@ -97,6 +106,21 @@ def _unchanged(database: Path, before: tuple[tuple[int, int] | None, ...]) -> Ca
             raise _changed(database)
 
     return check
+
+
+def _digest(database: Path) -> bytes:
+    """Of the bytes of the database, with the log that belongs to it. Raises `SourceError`."""
+    digests: list[bytes] = []
+    try:
+        for path in (database, *(_beside(database, suffix) for suffix in _UNFINISHED)):
+            if path.exists():
+                with path.open("rb", buffering=0) as file:
+                    digests.append(hashlib.file_digest(file, blake3).digest())  # type: ignore[arg-type]  # by its stub only
+            else:
+                digests.append(bytes(32))
+    except OSError as error:
+        raise SourceError(f"{database} cannot be read: {error}") from error
+    return b"".join(digests)
 
 
 def _changed(database: Path) -> SourceError:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from tools.slack.source import Located, SlackObject, Strays
 
@@ -66,17 +67,22 @@ class Attachments:
     _by_id: dict[str, list[_Candidate]] = field(default_factory=dict)
     _unclaimed: list[str] = field(default_factory=list)
     _taken: dict[str, _Candidate] = field(default_factory=dict)
+    listed: bytes = b""
+    """A digest of every member's path and stamp, in their order."""
 
     @classmethod
     def of(cls, members: Iterable[Located], claim: Claim) -> "Attachments":
         """What `claim` recognises among `members`."""
         found = cls()
+        listed = blake2b(digest_size=32)
         for located in members:
+            listed.update(b"%b\0%b\0" % (located.where.encode("utf-8", "surrogatepass"), located.stamp.encode()))
             claimed = claim(located.where)
             if claimed is not None:
                 found._by_id.setdefault(claimed[0], []).append(_Candidate(claimed[1], located))
             elif located.where.startswith(UPLOADS) or "/attachments/" in located.where:
                 found._unclaimed.append(located.where)
+        found.listed = listed.digest()
         return found
 
     def locate(self, file_id: str, slack: SlackObject) -> Located | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tools.sink import Sink, SinkError
 from tools.slack import manifest
 from tools.slack.attempt import Attempt
+from tools.slack.batches import short_digest
 from tools.slack.checkpoint import Checkpoint
 from tools.slack.download import Downloader, open_downloader
 from tools.slack.hosts import Hosts
@@ -45,6 +46,12 @@ class Options:
     uploads: int = 4
     downloads: int = 2
 
+    @property
+    def judging(self) -> bytes:
+        """Those by which it is decided what becomes of a file; of the token, whether there is one."""
+        hosts = sorted(self.slack_hosts.allowed)
+        return repr((self.download, bool(self.slack_token), hosts, self.max_size, self.keep_deleted)).encode()
+
 
 async def hydrate(path: Path, sink: Sink, options: Options, progress: Progress | None = None) -> Report:
     """Writes the workspace at `path` to `sink`; again is harmless and cheap, after a crash it goes on.
@@ -55,7 +62,8 @@ async def hydrate(path: Path, sink: Sink, options: Options, progress: Progress |
     async with open_reader(path) as reader, _downloader(options) as downloader:
         await sink.register(manifest.load(options.connector_id))
         ledger = Ledger(await sink.load_state(), full=options.full)
-        run = _Run(reader, sink, options, ledger, downloader, progress or Progress())
+        digest = await reader.ask(lambda source: source.digest())
+        run = _Run(reader, sink, options, ledger, downloader, progress or Progress(), digest)
         try:
             return await run.whole()
         except BaseExceptionGroup as group:
@@ -89,13 +97,17 @@ class _Run:
         ledger: Ledger,
         downloader: Downloader | None,
         progress: Progress,
+        digest: bytes | None,
     ) -> None:
         self._reader = reader
         self._report = Report()
         self._progress = progress
         self._checkpoint = Checkpoint(ledger, sink)
         self._recorder = Recorder(sink, ledger, self._report, self._checkpoint, progress)
-        self._lines = LineStreams(reader, sink, ledger, self._report, self._checkpoint, progress)
+        self._ledger = ledger
+        lines = None if digest is None else short_digest(digest)
+        self._lines = LineStreams(reader, sink, ledger, self._report, self._checkpoint, progress, lines)
+        self._source = None if digest is None else short_digest(digest, reader.source.listed, options.judging)
         self._plan = Plan(ledger, downloader.means if downloader else _no_means, options.keep_deleted, options.max_size)
         attempt = Attempt(reader.source, sink, downloader, options.keep_deleted, progress.bytes)
         self._lanes = Lanes(
@@ -118,6 +130,8 @@ class _Run:
 
     async def _files(self) -> None:
         """Looks at all files once to know what there is to do, then does it: often nothing."""
+        if (whole := self._ledger.whole("files", self._source)) is not None:
+            return self._report.take("files", whole)
         todo = size = 0
         async with aclosing(self._reader.slices(lambda source: self._plan.split(source.files()), 256)) as slices:
             async for slice_ in slices:
@@ -133,6 +147,7 @@ class _Run:
         self._progress.plan(todo, size)
         if todo:
             await self._lanes.run()
+        self._ledger.finish("files", self._source, self._report.whole("files"))
 
     async def _last_words(self) -> None:
         with suppress(SinkError, TimeoutError):

@@ -53,9 +53,14 @@ class LineStreams:
     report: Report
     checkpoint: Checkpoint
     progress: Progress
+    source: str | None
+    """What it is read from, as the ledger knows it."""
 
     async def run(self, stream: str) -> None:
         """Brings the whole stream into the store."""
+        if (whole := self.ledger.whole(stream, self.source)) is not None:
+            self.progress.add(stream, whole.records)
+            return self.report.take(stream, whole)
         queue: asyncio.Queue[_Batch | None] = asyncio.Queue(_SENDERS)
         async with asyncio.TaskGroup() as group:
             for _ in range(_SENDERS):
@@ -70,7 +75,7 @@ class LineStreams:
                         await queue.put(batch)
             for _ in range(_SENDERS):
                 await queue.put(None)
-        self.ledger.finish(stream)
+        self.ledger.finish(stream, self.source, self.report.whole(stream))
 
     def _batches(self, stream: str, source: Source) -> Iterator[_Batch]:
         """In the reader's thread. Only what is to be sent is shaped: that takes longer than reading it."""

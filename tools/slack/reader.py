@@ -33,6 +33,10 @@ class Reader:
             if close is not None:
                 await self._run(close)
 
+    async def ask(self, what: Callable[[Source], T]) -> T:
+        """What the source says."""
+        return await self._run(lambda: what(self.source))
+
     async def ignored(self, what: Callable[[Source], Strays]) -> Ignored:
         """What the source passed over, as far as it was read."""
 

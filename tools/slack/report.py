@@ -20,6 +20,9 @@ from tools.slack.status import Status
 NOT_RECORDED = "not_recorded"
 """The store refused the record of a file: what the source says of it is not in the store."""
 
+_TRIED_AGAIN = frozenset({Status.DENIED, Status.TOO_LARGE})
+"""What every run may ask a server for once more."""
+
 _FAILURES_SHOWN = 20
 _EXAMPLES = 3
 
@@ -50,6 +53,15 @@ class Ignored:
     examples: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What the report tells of a stream of which the store has everything; of `files` also what became of each."""
+
+    records: int
+    statuses: dict[str, Tally] = field(default_factory=dict)
+    strays: Ignored = field(default_factory=Ignored)
+
+
 @dataclass(slots=True)
 class Report:
     """Counts of one run; every file is in exactly one tally."""
@@ -77,6 +89,20 @@ class Report:
         if status != Status.HYDRATED and len(tally.examples) < _EXAMPLES:
             tally.examples.append(file_id)
 
+    def whole(self, stream: str) -> Whole | None:
+        """The stream as later runs may tell of it, where they would find nothing to do for the same source."""
+        lines = self.stream(stream)
+        if stream != "files":
+            return None if lines.rejected else Whole(lines.records)
+        final = not self.failures and self.statuses.keys().isdisjoint(_TRIED_AGAIN)
+        return Whole(lines.records, self.statuses, self.strays) if final else None
+
+    def take(self, stream: str, whole: Whole) -> None:
+        """An earlier run has brought all of the stream into the store."""
+        self.stream(stream).records = whole.records
+        if stream == "files":
+            self.statuses, self.strays = whole.statuses, whole.strays
+
     def has(self, file_id: str) -> bool:
         """The file has come to its end."""
         return file_id in self._seen
@@ -97,7 +123,7 @@ class Report:
 
     @property
     def files(self) -> int:
-        return len(self._seen)
+        return sum(tally.files for tally in self.statuses.values())
 
     @property
     def exit_code(self) -> int:

@@ -74,6 +74,18 @@ class Source(Protocol):
         """Each file id once, wherever it was mentioned, in deterministic order."""
         ...
 
+    def digest(self) -> bytes | None:
+        """Of all that objects are read from: where it is the same, so is all that the iterators yield of Slack's.
+
+        None where it cannot be had for much less than reading everything.
+        """
+        ...
+
+    @property
+    def listed(self) -> bytes:
+        """A digest of where the attachments are, and of their stamps."""
+        ...
+
     def open(self, located: Located) -> BinaryIO:
         """The bytes for reading from their start. Raises `OSError` when they cannot be read."""
         ...

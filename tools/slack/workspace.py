@@ -26,13 +26,15 @@ class Workspace:
         *,
         unusable: Strays | None = None,
         unchanged: Callable[[], None] = _nothing,
+        digest: Callable[[], bytes] | None = None,
     ) -> None:
-        """`unchanged` raises `SourceError` when the source was written to since it was opened."""
+        """`unchanged` raises `SourceError` when the source was written to since it was opened; `digest` as the port."""
         self._rows = Rows(connection)
         self._tree = tree
         self._attachments = attachments
         self._unusable = unusable or Strays()
         self._unchanged = unchanged
+        self._digest = digest
 
     def channels(self) -> Iterator[SlackObject]:
         """As the port says, by id."""
@@ -54,6 +56,17 @@ class Workspace:
         for forms in self._rows.files():
             yield _entry(forms, self._attachments)
         self._unchanged()
+
+    def digest(self) -> bytes | None:
+        """As the port says."""
+        digest = self._digest() if self._digest else None
+        self._unchanged()
+        return digest
+
+    @property
+    def listed(self) -> bytes:
+        """As the port says."""
+        return self._attachments.listed
 
     def open(self, located: Located) -> BinaryIO:
         """As the port says."""
