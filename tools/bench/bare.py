@@ -11,7 +11,7 @@ from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import connect, make_file
 from blobstore.sqlite.versions import Schema, prepare
 from records.engines.sqlite.schema import MIGRATIONS
-from records.model import Partition, Position, Put
+from records.model import Partition, Position, Put, SortKey
 from records.writing.lines import ParsedPut, parse_line
 from tools.bench.messages import declaration
 
@@ -49,12 +49,19 @@ class Bare:
         self._db.close()
 
 
-def select(database: sqlite3.Connection, after: Position | None) -> list[object]:
+def select(database: sqlite3.Connection, after: Position) -> list[object]:
     """A page of decoded records beyond a position."""
-    cursor, key = (b"", "") if after is None else (after.sort.cursor, after.key)
-    found = [msgspec.json.decode(row[0]) for row in database.execute(_SELECT, (cursor, key, PAGE))]
-    assert len(found) == PAGE
-    return found
+    rows = database.execute(_SELECT, (after.sort.cursor, after.key, PAGE))
+    return [msgspec.json.decode(row[0]) for row in rows]
+
+
+def position(database: sqlite3.Connection, number: int) -> Position:
+    """Where the record of this number stands."""
+    sql = "SELECT absent, cursor, key FROM records WHERE id = ?"
+    absent, cursor, key = database.execute(sql, [1 << 40 | number]).fetchone()
+    return Position(SortKey(bool(absent), cursor), PLACE, key)
+
+
 
 
 _SELECT = """

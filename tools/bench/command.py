@@ -25,7 +25,6 @@ _OTHERS = {
         "hydrate",
         "memory",
         "migrate",
-        "records",
         "s3",
         "topology",
         "workers",

@@ -17,6 +17,7 @@ class Of(StrEnum):
 
     RATE = "rate"  # ours divided by the peer's: at least
     TIME = "time"  # the same: at most
+    BYTES = "bytes"  # the same, of what was written
     MEMORY = "MiB"  # ours: at most
 
 
@@ -42,6 +43,8 @@ class Goal:
                 return f"≥ {self.bound:g}×"
             case Of.TIME:
                 return f"≤ {self.bound:g}× its time"
+            case Of.BYTES:
+                return f"≤ {self.bound:g}×"
             case Of.MEMORY:
                 return f"≤ {self.bound:g} MiB"
 

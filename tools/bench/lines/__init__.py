@@ -1,7 +1,7 @@
 """All lines of the table, by name."""
 
-from tools.bench.lines import downloads, uploads
+from tools.bench.lines import downloads, postgres, records, uploads
 
 __all__ = ["LINES"]
 
-LINES = (*downloads.LINES, *uploads.LINES)
+LINES = (*downloads.LINES, *uploads.LINES, *records.LINES, *postgres.LINES)

@@ -20,7 +20,7 @@ from tools.bench.peers.registry import NAME, registry
 from tools.bench.samples import digest_of, made
 from tools.bench.wire import Connection, head
 
-MANY = 2000
+MANY = 1000
 
 
 def large(bench: Bench) -> Iterator[Figure]:

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from tools.bench.peers.programs import free_port, program, running
+from tools.bench.peers.programs import free_port, listens, program, running
 
 
 @contextmanager
@@ -17,7 +18,9 @@ def nginx(folder: Path) -> Iterator[str]:
     conf = folder / "nginx.conf"
     conf.write_text(_CONFIGURATION.format(folder=folder, port=port))
     user = "user root;" if os.geteuid() == 0 else ""
-    with running([found, "-c", conf, "-e", "stderr", "-g", f"{user} daemon off;"], port, folder / "log"):
+    with running(
+        [found, "-c", conf, "-e", "stderr", "-g", f"{user} daemon off;"], partial(listens, port), folder / "log"
+    ):
         yield f"http://127.0.0.1:{port}"
 
 

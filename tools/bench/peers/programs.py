@@ -3,10 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,23 +62,24 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str | Path], port: int, log: Path) -> Iterator[None]:
-    """A server that answers at this port, for the length of the block."""
+def running(command: Sequence[str | Path], answers: Callable[[], bool], log: Path) -> Iterator[None]:
+    """A server for the length of the block, which begins when it answers."""
     with log.open("wb") as out:
         daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     try:
         deadline = time.monotonic() + 20
-        while not _answers(port):
+        while not answers():
             if daemon.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command[0]} did not start:\n{log.read_text()}")
+                raise RuntimeError(f"{command} did not start:\n{log.read_text()}")
             time.sleep(0.02)
         yield
     finally:
-        daemon.terminate()
+        daemon.send_signal(signal.SIGINT)  # fast for all of them, also while clients are connected
         daemon.wait(20)
 
 
-def _answers(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether a server listens there."""
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:

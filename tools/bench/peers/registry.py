@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from tools.bench.peers.programs import free_port, program, running
+from tools.bench.peers.programs import free_port, listens, program, running
 
 NAME = "bench"
 """The repository that everything goes into."""
@@ -18,7 +19,7 @@ def registry(folder: Path) -> Iterator[str]:
     port = free_port()
     conf = folder / "config.yml"
     conf.write_text(_CONFIGURATION.format(folder=folder, port=port))
-    with running([found, "serve", conf], port, folder / "log"):
+    with running([found, "serve", conf], partial(listens, port), folder / "log"):
         yield f"http://127.0.0.1:{port}"
 
 
