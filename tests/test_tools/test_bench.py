@@ -25,7 +25,7 @@ def test_each_line_measures_at_a_tiny_size_or_names_what_is_missing(line: Line, 
         if figure.median is None:
             assert "not found" in figure.missing
         else:
-            assert figure.median.value > 0
+            assert figure.median.value >= 0
             assert figure.goal is not None
     missing = {figure.missing.split()[0] for figure in figures if figure.missing} - {"PDPP"}
     if missing:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from blobstore.gc import Wanted
 from blobstore.sqlite.connection import connect
+from blobstore.sqlite.file import SqliteFile
 from records.store import RecordStore
-from tools.bench.counting import Counts, counting
+from tests.fakes.counting import Counts, counting
 from tools.bench.gc import EVERYTHING, Place
 from tools.bench.litter import litter
 
@@ -40,12 +41,26 @@ _INFINITY = re.compile(r"\bInf\b")
 """As SQLite writes a number into the text of a statement that ran, though it does not read it."""
 
 
+async def files(place: Place) -> list[SqliteFile]:
+    """The databases of the store."""
+    parts = (place.store.central, place.store.blobs.catalogue, await place.store.engines.of(place.owner.id))
+    return [file(part) for part in parts]
+
+
+def file(part: object) -> SqliteFile:
+    """The database behind whatever follows a part when it moves."""
+    while not isinstance(found := vars(part).get("_file"), SqliteFile):
+        inside = vars(part).get("_here") or vars(part).get("_whole")
+        part = getattr(inside, "adapter", inside)
+    return found
+
+
 async def collected(directory: Path, live: int) -> Counts:
     place = await Place.make(directory)
     await asyncio.to_thread(litter, directory, place.owner, live, linked=True)
     await place.collect(DEAD)
     await asyncio.to_thread(litter, directory, place.owner, DEAD, linked=False)
-    async with counting(await place.files()) as counts:
+    async with counting(await files(place)) as counts:
         found = await place.store.collections.run(Wanted(0, fuse=EVERYTHING))
     await place.store.close()
     assert found.blobs == DEAD
@@ -81,7 +96,7 @@ async def test_the_claims_of_one_blob_are_found_without_those_of_others(tmp_path
     await store.engines.of(owner.id)
     await asyncio.to_thread(litter, store.directory, owner, 1, linked=True)
     (stored,) = await store.blobs.catalogue.walk(None, 1)
-    async with counting(await place.files()) as counts:
+    async with counting(await files(place)) as counts:
         await store.blobs.catalogue.claims_of(owner.id, stored.name.digest)
     ((path, sql),) = counts.statements
     with closing(connect(path)) as db:

@@ -16,20 +16,15 @@ from tools.lazy import lazy
 _OTHERS = {
     name: f"tools.bench.{name}"
     for name in (
-        "bag",
         "catalogue",
-        "connectors",
         "costs",
-        "gc",
         "growth",
-        "hydrate",
-        "memory",
         "migrate",
         "s3",
         "topology",
         "workers",
     )
-} | {"http": "tools.bench.http:http_"}
+}
 
 _NAMES = [line.name for line in LINES]
 

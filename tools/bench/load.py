@@ -26,6 +26,12 @@ def ranges(
     return driven(url, _at_once(iter(requests), connections))
 
 
+def downloads(url: str, path: str, count: int, connections: int, headers: Mapping[str, str]) -> float:
+    """The same, so many times."""
+    requests = [head("GET", url, path, 0, headers)] * count
+    return driven(url, _at_once(iter(requests), connections))
+
+
 def uploads(url: str, size: int, count: int, connections: int, headers: Mapping[str, str]) -> float:
     """So many different bodies, each for a record of its own."""
     prefix = os.urandom(8).hex()
@@ -64,7 +70,7 @@ def _at_once(requests: Iterator[bytes], connections: int) -> list[Exchange]:
     return [shared(requests) for _ in range(connections)]
 
 
-KINDS: dict[str, Callable[..., float]] = {each.__name__: each for each in (ranges, uploads, pushes)}
+KINDS: dict[str, Callable[..., float]] = {each.__name__: each for each in (ranges, downloads, uploads, pushes)}
 
 
 def apart(kind: Callable[..., float], *arguments: str | int | Mapping[str, str]) -> float:

@@ -1,7 +1,15 @@
 """All lines of the table, by name."""
 
-from tools.bench.lines import downloads, postgres, records, uploads
+from tools.bench.lines import collection, downloads, hydration, memory, postgres, records, uploads
 
 __all__ = ["LINES"]
 
-LINES = (*downloads.LINES, *uploads.LINES, *records.LINES, *postgres.LINES)
+LINES = (
+    *downloads.LINES,
+    *uploads.LINES,
+    *records.LINES,
+    *postgres.LINES,
+    *collection.LINES,
+    *hydration.LINES,
+    *memory.LINES,
+)

@@ -25,7 +25,7 @@ def cluster(beside: Path) -> Iterator[str]:
         command = [*as_user, programs / "initdb", "-D", folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8"]
         subprocess.run([*command, "--no-sync"], check=True, capture_output=True, cwd=folder)
         server = [*as_user, programs / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses="]
-        ready = [programs / "pg_isready", "-q", "-h", folder, "-U", USER, "-d", "postgres"]
+        ready: list[str | Path] = [programs / "pg_isready", "-q", "-h", folder, "-U", USER, "-d", "postgres"]
         with running(server, lambda: subprocess.run(ready).returncode == 0, folder / "log"):
             yield f"postgresql://{USER}@/postgres?host={folder}"
     finally:

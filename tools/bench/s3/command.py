@@ -16,7 +16,8 @@ import click
 
 from blobstore.backends.where import Where
 from tools.bench.bare import row
-from tools.bench.memory import MANIFEST, post, sent, taken
+from tools.bench.curl import sent, taken
+from tools.bench.ours import Ours
 from tools.bench.s3.bare import Bare
 from tools.bench.s3.deletion import deletion
 from tools.bench.samples import MIB, made
@@ -93,7 +94,7 @@ class _Measured:
         """A server that has done nothing yet, below a prefix of its own."""
         options = [f"--blobs={self._where.location}-{name}", *_options(self._where)]
         with serving(self._scratch / name, "bench", *options) as server:
-            post(server, "/v1/connectors", MANIFEST)
+            Ours(server.url, server.token).register()
             yield server
 
     def _speed(self) -> list[dict[str, object]]:
