@@ -33,11 +33,7 @@ soak: lint
 	BLOBSTORE_SOAK=1 $(BIN)/pytest --timeout=7200
 
 bench: $(STAMP)
-	$(BIN)/blobstore bench hydrate
-	$(BIN)/blobstore bench memory
-	$(BIN)/blobstore bench bag
-	$(BIN)/blobstore bench records
-	$(BIN)/blobstore bench http
+	$(BIN)/blobstore bench --out docs/benchmarks
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info

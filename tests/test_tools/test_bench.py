@@ -18,8 +18,10 @@ TINY = 0.001
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
-def test_each_line_measures_at_a_tiny_size_or_names_what_is_missing(line: Line, tmp_path: Path) -> None:
-    figures = list(line.figures(Bench(tmp_path, pairs=1, scale=TINY, workers=1)))
+def test_each_line_measures_at_a_tiny_size_or_names_what_is_missing(
+    line: Line, tmp_path: Path, database_url: str
+) -> None:
+    figures = list(line.figures(Bench(tmp_path, pairs=1, scale=TINY, workers=1, database_url=database_url)))
     assert figures
     for figure in figures:
         if figure.median is None:

@@ -62,8 +62,6 @@ def position(database: sqlite3.Connection, number: int) -> Position:
     return Position(SortKey(bool(absent), cursor), PLACE, key)
 
 
-
-
 _SELECT = """
 SELECT data FROM records WHERE part = 1 AND absent = 0 AND (cursor, key) > (?, ?) ORDER BY cursor, key LIMIT ?
 """

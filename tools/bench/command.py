@@ -35,6 +35,7 @@ _NAMES = [line.name for line in LINES]
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Multiplies sizes and numbers: for a try.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Where a line says --workers.")
 @click.option("--reference", metavar="URL", help="A PDPP reference that runs: http://TOKEN@HOST:PORT.")
+@click.option("--database-url", help="An empty database in a PostgreSQL that runs, to be filled (default: a new one).")
 @click.option("--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to work: a real disk.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Keep what was measured, e.g. in docs/benchmarks."
@@ -47,13 +48,14 @@ def bench(
     scale: float,
     workers: int,
     reference: str | None,
+    database_url: str | None,
     directory: Path | None,
     out: Path | None,
 ) -> None:
     """Measure this server beside its peers on this machine. Without a command: all lines, or those of --only."""
     if context.invoked_subcommand is not None:
         return
-    asked = Bench(Path(), pairs, scale, workers, reference)
+    asked = Bench(Path(), pairs, scale, workers, reference, database_url)
     found = [_measured(line, asked, directory, out) for line in LINES if line.name in (names or _NAMES)]
     results.show(found)
     if not all(each["reached"] is not False for one in found for each in one["figures"]):

@@ -80,6 +80,8 @@ class Bench:
     workers: int = 2
     reference: str | None = None
     """http://TOKEN@HOST:PORT of a PDPP reference that runs."""
+    database_url: str | None = None
+    """An empty database in a PostgreSQL that runs, to be filled; None starts one."""
 
     def sized(self, full: int) -> int:
         """A size or a number at this scale, 1 at the least."""

@@ -1,10 +1,11 @@
 """`python -m tools.bench.parsing SOURCE`: parses every row of an archive and asks for every file, and nothing else."""
 
-import json
 import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+
+import msgspec
 
 TABLES = ("S_USER", "CHANNEL", "MESSAGE", "FILE")
 
@@ -15,7 +16,7 @@ def passed(source: Path) -> tuple[int, int]:
     with closing(sqlite3.connect(source / "slackdump.sqlite")) as db:
         for table in TABLES:
             for (data,) in db.execute(f"SELECT data FROM {table}"):
-                json.loads(data)
+                msgspec.json.decode(data)
                 rows += 1
     return sum(path.stat().st_size >= 0 for path in (source / "__uploads").glob("*/*")), rows
 

@@ -46,7 +46,7 @@ def again(bench: Bench) -> Iterator[Figure]:
     source, data = bench.scratch / "workspace", bench.scratch / "data"
     write(source, scale=bench.scale * WHOLE, size_scale=BYTES)
     _seen_again(source / "slackdump.sqlite")
-    goal, peer = Goal(Of.TIME, 2), "a bare Python pass: json, stat"
+    goal, peer = Goal(Of.TIME, 2), "a bare pass of Python: msgspec, stat"
     local = [*_hydrate(source), "--data", str(data), "--owner", "bench"]
     passing = nullcontext(partial(_timed, [sys.executable, "-m", parsing.__name__, str(source)]))
     _timed(local)
@@ -72,7 +72,7 @@ def _seen_again(archive: Path) -> None:
 
 def _workspace(bench: Bench) -> Path:
     source = bench.scratch / "workspace"
-    write(source, scale=SCALE * bench.scale)
+    write(source, scale=SCALE * bench.scale, size_scale=bench.scale)
     return source
 
 

@@ -25,7 +25,7 @@ def ingest(bench: Bench) -> Iterator[Figure]:
     goal = Goal(Of.RATE, 0.4)
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
-        url = stack.enter_context(cluster(bench.scratch))
+        url = bench.database_url or stack.enter_context(cluster(bench.scratch))
         engines = _Engines(runner, runner.run(Database.open(url)))
         stack.callback(engines.close)
         work = partial(engines.apply, made)
