@@ -12,6 +12,8 @@ import select
 import socket
 import struct
 import termios
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -24,7 +26,29 @@ _LINGER = 2
 """Milliseconds for which a worker waits for a fast reader; a slow one is waited for on the event loop."""
 
 _PAUSE = 1.0
-"""Seconds for which one push waits for a slow reader."""
+"""Seconds for which one push waits for a slow reader, and after which one ends that is read all the time."""
+
+_STEP = 2 << 20
+"""Bytes that a worker sends before it looks again whether it may go on."""
+
+_NEAR = 4 << 20
+"""Bytes before the end of what it may send at which a worker has it asked whether it may send more."""
+
+
+class Run:
+    """Bytes of a file that a worker sends in one go. How many it may send can be raised while it does."""
+
+    def __init__(self, offset: int, count: int, may: int) -> None:
+        """Of these bytes of the file it may send the first `may`."""
+        self.offset = offset
+        self.count = count
+        self.may = min(may, count)
+        self.sent = 0
+        self.halted = False
+
+    def halt(self) -> None:
+        """It is to end soon, whatever it may send."""
+        self.halted = True
 
 
 class FilePipe:
@@ -43,8 +67,11 @@ class FilePipe:
         self._sent = 0
         self._taken = -unacknowledged(self._socket)
 
-    async def push(self, offset: int, count: int) -> int:
-        """Send some of these bytes; how many the kernel took. None is an answer too: then it waited for the reader.
+    async def push(self, run: Run, ask: Callable[[], Awaitable[None]]) -> None:
+        """Send the run, as far as it may go, or until the reader is behind: nothing may have been sent, then.
+
+        While the last bytes that it may send go, `ask` is awaited: it may raise how many that are, so that a fast
+        reader never waits for it. What it raises ends the run, and is raised.
 
         Raises `ConnectionError` when the client is gone, or took less than `WINDOW_BYTES` while it was waited for as
         long as `patience` seconds; `StorageUnavailable` when the file cannot be read or ends too early.
@@ -52,11 +79,28 @@ class FilePipe:
         if self._transport.is_closing():
             raise ConnectionResetError("the connection was closed")
         loop = asyncio.get_running_loop()
-        sent = await to_the_end(loop.run_in_executor(None, _push, self._socket, self._file, offset, count))
-        self._sent += sent
-        if not sent:
+        asking: list[asyncio.Task[None]] = []
+
+        async def asked() -> None:
+            try:
+                await ask()
+            except BaseException:
+                run.halt()
+                raise
+
+        def near() -> None:
+            loop.call_soon_threadsafe(lambda: asking.append(loop.create_task(asked())))
+
+        try:
+            await to_the_end(loop.run_in_executor(None, _push, self._socket, self._file, run, near), run.halt)
+            for each in asking:
+                await each
+        finally:
+            self._sent += run.sent
+            for each in asking:
+                each.cancel()
+        if not run.sent:
             await self._wait()
-        return sent
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
@@ -103,26 +147,28 @@ def unacknowledged(connection: int) -> int:
     return int(held)
 
 
-def _push(connection: int, file: int, offset: int, count: int) -> int:
-    """Send until all is sent or the reader is behind. Blocks only for the disk."""
-    sent = 0
+def _push(connection: int, file: int, run: Run, near: Callable[[], object]) -> None:
+    """Send until all that may be is sent or the reader is behind. Blocks only for the disk."""
+    deadline, told = time.monotonic() + _PAUSE, run.count
     try:
-        while sent < count:
+        while not run.halted and (left := run.may - run.sent) > 0:
+            if left <= _NEAR and run.may < run.count and run.may != told:
+                told = run.may
+                near()
             try:
-                step = os.sendfile(connection, file, offset + sent, count - sent)
+                step = os.sendfile(connection, file, run.offset + run.sent, min(left, _STEP))
             except BlockingIOError:
-                if not sent or not _writable_soon(connection):
+                if not run.sent or time.monotonic() >= deadline or not _writable_soon(connection):
                     break
                 continue
             if step == 0:
                 raise StorageUnavailable("a stored file ends too early")
-            sent += step
+            run.sent += step
     except ConnectionError:
-        if not sent:
+        if not run.sent:
             raise
     except OSError as error:
         raise StorageUnavailable(f"a stored file cannot be read: {error.strerror}") from error
-    return sent
 
 
 def _writable_soon(connection: int) -> bool:

@@ -17,7 +17,7 @@ from server.keys import CONFIG, REQUEST_ID
 from server.patience import patiently
 from server.ranges import ByteRange
 from server.representation import Answer
-from server.sendfile import FilePipe, cut
+from server.sendfile import FilePipe, Run, cut
 
 SLICE = 8 << 20
 """Bytes after which, at the latest, it is asked again whether the caller may still have them."""
@@ -155,10 +155,22 @@ class Delivery:
         offset = span.start
         while offset < span.stop:
             await self._check()
-            sent = await pipe.push(offset, min(SLICE - self._unchecked, span.stop - offset))
-            self._left(offset, sent)
-            request.writer.output_size += sent  # for the access log: the writer has not seen them
-            offset += sent
+            run = Run(offset, span.stop - offset, SLICE - self._unchecked)
+            checked = -self._unchecked
+
+            async def ask(run: Run = run) -> None:
+                nonlocal checked
+                sent = run.sent
+                await self._ask()
+                checked, run.may = sent, min(sent + SLICE, run.count)
+
+            try:
+                await pipe.push(run, ask)
+            finally:
+                self._left(offset, run.sent)
+                self._unchecked = run.sent - checked
+                request.writer.output_size += run.sent  # for the access log: the writer has not seen them
+            offset += run.sent
 
     async def _copy(self, part: bytes | ByteRange, response: StreamResponse) -> None:
         if isinstance(part, bytes):
@@ -187,8 +199,11 @@ class Delivery:
 
     async def _check(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._unchecked < SLICE and now - self._checked_at < CHECK_SECONDS:
-            return
+        if self._unchecked >= SLICE or now - self._checked_at >= CHECK_SECONDS:
+            await self._ask()
+
+    async def _ask(self) -> None:
+        now = asyncio.get_running_loop().time()
         if self._still_allowed is not None and not await patiently(self._still_allowed, self._patience):
             raise _Revoked
         self._unchecked, self._checked_at = 0, now

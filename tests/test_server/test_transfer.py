@@ -308,7 +308,9 @@ async def test_a_right_that_is_withdrawn_stops_the_download_in_flight(service: S
 
     delivery = await service.ended()
     assert delivery.end is End.REVOKED
-    assert delivery.sent == (ByteRange(0, 2 * SLICE),)
+    (span,) = delivery.sent
+    assert span.start == 0
+    assert SLICE // 2 <= span.stop <= 2 * SLICE  # it is asked while the last bytes go that may be sent
 
 
 @HOWS
