@@ -99,7 +99,7 @@ def hydrate() -> None:
 @click.option("--max-file-size", type=SIZE, envvar="BLOBSTORE_MAX_FILE_SIZE", help="Download no larger file.")
 @click.option("--keep-deleted", is_flag=True, envvar="BLOBSTORE_KEEP_DELETED", help="Store files deleted in Slack too.")
 @click.option("--full", is_flag=True, help="Send everything again, whatever earlier runs have sent.")
-@click.option("--uploads", type=click.IntRange(1, 64), default=4, show_default=True, help="Uploads at once.")
+@click.option("--uploads", type=click.IntRange(1, 64), default=16, show_default=True, help="Uploads at once.")
 @click.option("--downloads", type=click.IntRange(1, 16), default=2, show_default=True, help="Downloads at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as an array of objects.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")

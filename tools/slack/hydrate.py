@@ -43,7 +43,8 @@ class Options:
     """Of a file to be downloaded."""
     keep_deleted: bool = False
     full: bool = False
-    uploads: int = 4
+    uploads: int = 16
+    """Many, for they share what makes them durable."""
     downloads: int = 2
 
     @property
