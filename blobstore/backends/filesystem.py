@@ -8,9 +8,9 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from itertools import groupby, takewhile
 from pathlib import Path
 
 from blobstore import mark
@@ -25,7 +25,7 @@ _FAN_OUT = (re.compile(r"[a-z0-9]+\Z"), re.compile(r"[0-9a-f]{2}\Z"), re.compile
 _LEAF = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{32})\Z")
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-_NOT_REMOVABLE = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY}
+_NOT_REMOVABLE = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY}
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 
@@ -34,9 +34,6 @@ _TRIES = 100
 
 Steps = tuple[str, ...]
 """The names of the folders from the root down."""
-
-Chain = list[int]
-"""Descriptors of open folders: the root and, as far as they are there, the ones below it."""
 
 
 class FilesystemBackend:
@@ -72,11 +69,10 @@ class FilesystemBackend:
         with translated("blobs", FileNotFoundError, FileExistsError):
             staged.chmod(0o400)
             for _ in range(_TRIES):
-                with self._opened(steps, make=True) as chain:
-                    if len(chain) > len(steps) and _put(staged, leaf, chain[-1]):
+                with closing(_Descent(self._root)) as descent:
+                    if descent.to(steps, make=True) and _put(staged, leaf, descent.folder):
                         # The parents each time: that a folder is there does not say that its maker lived to sync it.
-                        for descriptor in reversed(chain):
-                            os.fsync(descriptor)
+                        descent.sync()
                         return False
         raise StorageUnavailable("blobs: folders vanish as fast as they are made")
 
@@ -85,37 +81,39 @@ class FilesystemBackend:
 
     def open(self, name: ObjectName) -> "FileReader":
         steps, leaf = _place_of(name)
-        with translated("blobs"), self._opened(steps) as chain:
-            if len(chain) > len(steps) and _size(leaf, chain[-1]) is not None:
+        with translated("blobs"), closing(_Descent(self._root)) as descent:
+            if descent.to(steps) and _size(leaf, descent.folder) is not None:
                 with suppress(FileNotFoundError):
-                    descriptor = os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=chain[-1])
+                    descriptor = os.open(leaf, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descent.folder)
                     return FileReader(descriptor, "/".join((*steps, leaf)))
         raise BlobNotFound(str(name.digest))
 
     def size(self, name: ObjectName) -> int | None:
         steps, leaf = _place_of(name)
-        with translated("blobs"), self._opened(steps) as chain:
-            return _size(leaf, chain[-1]) if len(chain) > len(steps) else None
+        with translated("blobs"), closing(_Descent(self._root)) as descent:
+            return _size(leaf, descent.folder) if descent.to(steps) else None
 
     def remove(self, names: Sequence[ObjectName]) -> None:
+        """All files first, their folders after: the first fsync takes with it nearly all that the others would."""
         places = sorted(_place_of(name) for name in names)
-        with translated("blobs"):
-            for steps, group in groupby(places, key=lambda place: place[0]):
-                with self._opened(steps) as chain:
-                    for _, leaf in group:
-                        if len(chain) > len(steps) and _size(leaf, chain[-1]) is not None:
-                            with suppress(FileNotFoundError):
-                                os.unlink(leaf, dir_fd=chain[-1])
-                    # Also where nothing was left to unlink: a call that was killed may have unlinked and not synced.
-                    os.fsync(chain[-1])
-            self._drop_empty({steps for steps, _ in places})
+        folders = [steps for steps, _ in groupby(places, key=lambda place: place[0])]
+        with translated("blobs"), closing(_Descent(self._root)) as descent:
+            for steps, leaf in places:
+                if descent.to(steps) and _size(leaf, descent.folder) is not None:
+                    with suppress(FileNotFoundError):
+                        os.unlink(leaf, dir_fd=descent.folder)
+            for steps in folders:
+                descent.to(steps)
+                # Also where nothing was left to unlink: a call that was killed may have unlinked and not synced.
+                os.fsync(descent.folder)
+            _drop_empty(descent, folders)
 
     def left(self, names: Sequence[ObjectName]) -> list[ObjectName]:
         return [name for name in names if self.size(name) is not None]
 
     def list(self) -> Iterator[tuple[ObjectName, int] | ForeignObject]:
-        with translated("blobs"), self._opened(()) as chain:
-            yield from _walk(chain[-1], ())
+        with translated("blobs"), closing(_Descent(self._root)) as descent:
+            yield from _walk(descent.folder, ())
 
     def notes(self) -> Sequence[Notes | None]:
         return [None]
@@ -123,39 +121,59 @@ class FilesystemBackend:
     def close(self) -> None:
         pass
 
-    @contextmanager
-    def _opened(self, steps: Steps, *, make: bool = False) -> Iterator[Chain]:
-        """Open the folders; the chain ends early where one is not there."""
-        with ExitStack() as closing:
-            chain = [_open_root(self._root)]
-            closing.callback(os.close, chain[0])
-            for step in steps:
-                try:
-                    if make:
-                        with suppress(FileExistsError):
-                            os.mkdir(step, 0o700, dir_fd=chain[-1])
-                    chain.append(os.open(step, _FOLDER, dir_fd=chain[-1]))
-                except FileNotFoundError:
-                    break
-                except OSError as error:
-                    # Something foreign has the folder's name: nothing of ours is below it, nothing can be put there.
-                    if make or error.errno not in (errno.ENOTDIR, errno.ELOOP):
-                        raise
-                    break
-                closing.callback(os.close, chain[-1])
-            yield chain
 
-    def _drop_empty(self, folders: Iterable[Steps]) -> None:
-        """Remove those that are empty, then their parents likewise; what a publisher fills meanwhile stays."""
-        for _ in _FAN_OUT:
-            parents = set()
-            for parent, group in groupby(sorted(folders), key=lambda steps: steps[:-1]):
-                parents.add(parent)
-                with self._opened(parent) as chain:
-                    removed = [_remove_empty(steps[-1], chain[-1]) for steps in group if len(chain) > len(parent)]
-                    if any(removed):
-                        os.fsync(chain[-1])
-            folders = parents
+class _Descent:
+    """From the root down to one folder after the other; what two of them have in common stays open in between."""
+
+    def __init__(self, root: Path) -> None:
+        self._chain = [_open_root(root)]
+        self._steps: Steps = ()
+
+    @property
+    def folder(self) -> int:
+        """The folder that was gone to or, where it is not there, the last one above it that is."""
+        return self._chain[-1]
+
+    def to(self, steps: Steps, *, make: bool = False) -> bool:
+        """Go to that folder; False where there is none."""
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._steps, steps, strict=False)))
+        while len(self._chain) > common + 1:
+            os.close(self._chain.pop())
+        for step in steps[common:]:
+            try:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(step, 0o700, dir_fd=self.folder)
+                self._chain.append(os.open(step, _FOLDER, dir_fd=self.folder))
+            except FileNotFoundError:
+                break
+            except OSError as error:
+                # Something foreign has the folder's name: nothing of ours is below it, nothing can be put there.
+                if make or error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                    raise
+                break
+        self._steps = steps[: len(self._chain) - 1]
+        return self._steps == steps
+
+    def sync(self) -> None:
+        """Make durable what was put into the folder, and the names of those above it."""
+        for descriptor in reversed(self._chain):
+            os.fsync(descriptor)
+
+    def close(self) -> None:
+        """Let go of all folders."""
+        while self._chain:
+            os.close(self._chain.pop())
+
+
+def _drop_empty(descent: _Descent, folders: Sequence[Steps]) -> None:
+    """Remove those that are empty, then their parents likewise; what a publisher fills meanwhile stays.
+
+    They hold nothing and say nothing: that they are gone need not survive a power cut.
+    """
+    for _ in _FAN_OUT:
+        gone = [steps for steps in folders if not descent.to(steps[:-1]) or _remove_empty(steps[-1], descent.folder)]
+        folders = [parent for parent, _ in groupby(gone, key=lambda steps: steps[:-1])]
 
 
 class FileReader:
@@ -244,8 +262,11 @@ def _rename_without_replacing(staged: Path, leaf: str, folder: int) -> None:
 
 
 def _remove_empty(folder: str, parent: int) -> bool:
+    """Whether it is not there any more."""
     try:
         os.rmdir(folder, dir_fd=parent)
+    except FileNotFoundError:
+        return True
     except OSError as error:
         if error.errno in _NOT_REMOVABLE:
             return False

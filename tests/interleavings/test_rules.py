@@ -331,7 +331,7 @@ def test_p2_a_published_blob_keeps_its_name_when_the_power_fails(disk: Disk, for
 def test_p2_without_the_sync_of_its_folders_a_published_blob_is_lost(
     disk: Disk, forks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Mutant("folders", [Edit(FilesystemBackend.publish, "os.fsync(descriptor)", "pass")]).plant(monkeypatch)
+    Mutant("folders", [Edit(FilesystemBackend.publish, "descent.sync()", "pass")]).plant(monkeypatch)
     assert "lost: " in lost_by_a_cut(disk, forks)
 
 
