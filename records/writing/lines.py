@@ -92,8 +92,7 @@ class Splitter:
             yield Line(self._number, self._index - 1, raw)
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedPut:
+class ParsedPut(msgspec.Struct, frozen=True):
     """A record to store, its references not yet resolved."""
 
     key: str

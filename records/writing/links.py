@@ -29,7 +29,7 @@ _INVALID = "invalid_record"
 _BLOB_ID = re.compile(rf"(?:{PREFIX}|{SHA256_PREFIX})[0-9a-f]{{64}}\Z")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,127}"  # noqa: S105  a token of RFC 9110, no secret
 _MEDIA_TYPE = re.compile(rf"[ \t]*({_TOKEN}/{_TOKEN})[ \t]*(?:;.*)?\Z", re.DOTALL)
-_ESCAPED_LETTERS = (rb"\u005", rb"\u006", rb"\u007")
+_ESCAPED_LETTER = re.compile(rb"\\u00[567]")
 _FILENAME_FIELDS = ("filename", "file_name", "name", "title")
 
 
@@ -89,7 +89,7 @@ def may_hold(raw: bytes, member: bytes) -> bool:
 
     `member` has only small letters and `_`, which JSON can write in one other way.
     """
-    return b'"' + member in raw or any(escape in raw for escape in _ESCAPED_LETTERS)
+    return b'"' + member in raw or _ESCAPED_LETTER.search(raw) is not None
 
 
 def is_reference(value: Mapping[str, Any]) -> bool:
