@@ -35,6 +35,9 @@ MAX_REJECTIONS = 10_000
 MAX_MESSAGE = 500
 """Characters of a rejection's message that are kept: it may repeat names, and these may be megabytes long."""
 
+INLINE = 4 << 10
+"""Bytes of lines that take less time to read than to hand to a thread and back."""
+
 RETRIES = 20
 """Times that one batch holds again; each time some release was in between, so somebody gets on."""
 
@@ -132,7 +135,10 @@ class Ingest:
         for what its records hold (as if none of them was there already), `StorageUnavailable`; nothing of the batch
         is kept then.
         """
-        parsed = await asyncio.to_thread(self._parse, lines, self.attempted)
+        if sum(map(len, lines)) <= INLINE:
+            parsed = self._parse(lines, self.attempted)
+        else:
+            parsed = await asyncio.to_thread(self._parse, lines, self.attempted)
         size = sum(len(each.data) for _, each in parsed.mutations if isinstance(each, ParsedPut))
         await self._room.require(self._owner.id, self._holder, size)
         accepted = await self._store(parsed)

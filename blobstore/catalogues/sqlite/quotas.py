@@ -5,6 +5,7 @@ from blobstore.catalogues.sqlite.schema import OnFile
 from blobstore.errors import LeaseLost
 from blobstore.quota import EVERY, NOTHING_BESIDE, WHOLE, Beside, Limit, Volume, require_possible, require_room
 from blobstore.sqlite import sqlite3
+from blobstore.sqlite.recalled import size_of
 
 LOST = "the upload took too long or its target was erased; nothing of it was kept: send it again"
 
@@ -53,7 +54,8 @@ class Quotas(OnFile):
 
     async def limits(self) -> list[Limit]:
         sql = "SELECT namespace, holder, bytes FROM limits ORDER BY namespace, holder"
-        return [Limit(*row) for row in await self._file.read(lambda db: db.execute(sql).fetchall())]
+        rows = await self._file.recall(("limits",), lambda db: db.execute(sql).fetchall(), size_of)
+        return [Limit(*row) for row in rows]
 
     async def volume(self, namespace: str, holder: str = WHOLE) -> Volume:
         return await self._file.read(lambda db: _volume(db, namespace, holder))
@@ -63,7 +65,7 @@ class Quotas(OnFile):
         return [Volume(*row) for row in await self._file.read(lambda db: db.execute(sql).fetchall())]
 
     async def reserved(self) -> int:
-        return await self._file.read(reserved)
+        return await self._file.recall(("reserved",), reserved)
 
     async def reserve(self, lease: Lease, size: int, beside: Beside = NOTHING_BESIDE) -> None:
         def run(db: sqlite3.Connection) -> None:

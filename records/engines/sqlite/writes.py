@@ -34,7 +34,7 @@ class Writes(OnFile):
     async def epoch(self, partition: Partition) -> int:
         values = (partition.instance, partition.stream, partition.connector)
         read = self.here([partition.connector], lambda db: db.execute(_EPOCH, values).fetchone())
-        row = await self._file.read(read)
+        row = await self._file.recall(("epoch", partition, self._regardless), read)
         return 0 if row is None else int(row[0])
 
     async def release_epoch(self, connector: str) -> int:
