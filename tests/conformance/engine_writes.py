@@ -69,6 +69,16 @@ class EngineWrites:
         assert record.data == put("a", "first").data
         assert await engine.links_of(digest_of(1)) == []
 
+    async def test_many_records_at_once_are_kept_as_they_came(self, engine: Engine) -> None:
+        short = [put(f"s{n:03}", "text", *([link_of(n)] if n % 7 == 0 else [])) for n in range(230)]
+        long = [put(f"l{n:03}", "x" * 3000) for n in range(120)]
+        for several in (short, long, [put("again"), *short[:99], *long]):
+            await apply(engine, MESSAGES, *several)
+        found = {each.key: each for each in await engine.get([MESSAGES], [each.key for each in (*short, *long)])}
+        assert [found[each.key].data for each in (*short, *long)] == [each.data for each in (*short, *long)]
+        assert [found[each.key].version for each in (*short, *long)] == list(range(1, 351))
+        assert [each.key for each in short if found[each.key].linked] == [f"s{n:03}" for n in range(0, 230, 7)]
+
     async def test_an_update_replaces_all_of_the_record(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "old", at=1, emitted_at=T1))
         new = put("a", "a longer text than before", link_of(1), emitted_at=T2)

@@ -6,8 +6,8 @@ from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
 from records.engines.sqlite.schema import (
     LINK,
-    RECORD,
     Row,
+    add_records,
     connector_id,
     in_lists,
     link_rows,
@@ -86,7 +86,7 @@ def _remove(db: sqlite3.Connection, part: int, keys: Sequence[str]) -> tuple[int
 def _insert(db: sqlite3.Connection, connector: int, part: int, items: Sequence[Item]) -> None:
     held = [each for each in items if isinstance(each, Held)]
     records = ((each.record, len(each.links)) for each in held)
-    db.executemany(RECORD, (record_row(part, of.version, of, links, of.revisions) for of, links in records))
+    add_records(db, (record_row(part, of.version, of, links, of.revisions) for of, links in records))
     db.executemany(LINK, [row for each in held for row in link_rows(connector, part, each.record.key, each.links)])
     graves = [(each.tombstone, each.at) for each in items if isinstance(each, Grave)]
     rows = [(part, of.version, of.key, of.deleted_at, of.emitted_at, at) for of, at in graves]

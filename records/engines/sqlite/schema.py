@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from sqlite_utils import Database, Migrations
@@ -26,6 +27,11 @@ CONTENT = ("records", "links", "tombstones", "history")
 
 IN_LIST = 500
 """Values in one `IN (…)`."""
+
+TOGETHER = 50
+"""Records that are added with one statement, where their data has no more than `SHORT` bytes."""
+
+SHORT = 64 << 10
 
 Row = tuple[Any, ...]
 
@@ -203,6 +209,20 @@ def record_row(part: int, version: int, of: Put | StoredRecord, links: int, revi
     return number, part, of.key, of.sort.absent, of.sort.cursor, emitted_at, links, revisions, of.data
 
 
+def add_records(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Add rows of `record_row`.
+
+    Many with one statement, which takes a sixth of the time less than one for each; not where they are long, for the
+    driver keeps what a statement was given last.
+    """
+    rows = iter(rows)
+    while some := list(islice(rows, TOGETHER)):
+        if len(some) == TOGETHER and sum(len(row[-1]) for row in some) <= SHORT:
+            db.execute(_RECORDS, list(chain.from_iterable(some)))
+        else:
+            db.executemany(_RECORD, some)
+
+
 def link_rows(connector: int, part: int, key: str, links: Iterable[Link]) -> list[Row]:
     """The rows of a record's links, for `LINK`."""
     return [(part, key, each.pointer, connector, each.digest.raw, each.media_type, each.filename) for each in links]
@@ -230,8 +250,9 @@ def bury(db: sqlite3.Connection, part: int, graves: Iterable[Tombstone], now: in
 
 
 # CAST: the text goes in and comes out as the bytes that it is, unread.
-RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
-"""Takes rows of `record_row`."""
+_RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
+
+_RECORDS = _RECORD + ", (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))" * (TOGETHER - 1)
 
 LINK = """
 INSERT INTO links (part, key, pointer, connector, digest, media_type, filename) VALUES (?, ?, ?, ?, ?, ?, ?)

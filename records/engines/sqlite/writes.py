@@ -10,9 +10,9 @@ from blobstore.sqlite.slack import mark_stale
 from records.engines.plan import Plan, Present, plan
 from records.engines.sqlite.schema import (
     LINK,
-    RECORD,
     OnFile,
     Row,
+    add_records,
     bury,
     connector_id,
     in_lists,
@@ -158,7 +158,7 @@ def _remove(
 def _insert(db: sqlite3.Connection, connector: int, part: int, done: Plan, now: int) -> None:
     news = done.records.values()
     rows = (record_row(part, each.version, each.put, len(each.put.links), each.revisions) for each in news)
-    db.executemany(RECORD, rows)
+    add_records(db, rows)
     linking = (each.put for each in news if each.put.links)
     db.executemany(LINK, (row for put in linking for row in link_rows(connector, part, put.key, put.links)))
     bury(db, part, done.graves.values(), now)
