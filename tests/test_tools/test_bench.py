@@ -31,7 +31,7 @@ def test_each_line_measures_at_a_tiny_size_or_names_what_is_missing(
             assert figure.goal is not None
     missing = {figure.missing.split()[0] for figure in figures if figure.missing} - {"PDPP"}
     if missing:
-        pytest.skip(f"not installed: {', '.join(sorted(missing))}")
+        pytest.skip(f"no such peer of the benchmarks here: {', '.join(sorted(missing))}")
 
 
 def test_ours_and_the_peer_take_turns_and_begin_alternately() -> None:
@@ -78,3 +78,6 @@ def test_what_was_measured_is_kept_with_machine_versions_and_command(tmp_path: P
     assert {"blobstore", "python", "sqlite", "aiohttp", "nginx"} <= set(kept["software"])
     (figure,) = kept["figures"]
     assert figure["missing"] or len(figure["pairs"]["ours"]) == 1
+    page = (tmp_path / "out" / "results.md").read_text()
+    assert kept["work"] in page
+    assert f"`blobstore bench --only download --pairs 1 --scale {TINY}`" in page

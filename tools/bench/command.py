@@ -3,13 +3,12 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from tools.bench import results
-from tools.bench.figures import Bench, Line
+from tools.bench import page, results
+from tools.bench.figures import PAIRS, Bench, Line
 from tools.bench.lines import LINES
 from tools.lazy import lazy
 
@@ -31,7 +30,9 @@ _NAMES = [line.name for line in LINES]
 
 @click.group(cls=lazy(_OTHERS), invoke_without_command=True)
 @click.option("--only", "names", multiple=True, type=click.Choice(_NAMES), help="Only this line (repeatable).")
-@click.option("--pairs", type=click.IntRange(1), default=15, show_default=True, help="Pairs of each: ours and a peer.")
+@click.option(
+    "--pairs", type=click.IntRange(1), default=PAIRS, show_default=True, help="Pairs of each: ours and a peer."
+)
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Multiplies sizes and numbers: for a try.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Where a line says --workers.")
 @click.option("--reference", metavar="URL", help="A PDPP reference that runs: http://TOKEN@HOST:PORT.")
@@ -67,12 +68,13 @@ def _measured(line: Line, asked: Bench, directory: Path | None, out: Path | None
     with tempfile.TemporaryDirectory(prefix="blobstore-bench-", dir=directory) as name:
         bench = replace(asked, scratch=Path(name))
         click.echo(f"{line.name}: {line.work}", err=True)
-        begun = datetime.now(UTC)
+        begun = results.begun(line, bench)
         figures = []
         for figure in line.figures(bench):
             click.echo("  " + results.told(figure), err=True)
             figures.append(figure)
-        found = results.document(line, bench, figures, begun)
+        found = results.ended(begun, figures)
     if out is not None:
         results.keep(out, found)
+        page.write(out, results.kept(out, _NAMES))
     return found

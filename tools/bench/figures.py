@@ -11,6 +11,9 @@ from tools.bench.pairs import Median, Pairs, Work, interleaved
 from tools.bench.peers import Missing
 from tools.bench.peers.programs import program
 
+PAIRS = 15
+"""Of each figure, where nobody says otherwise."""
+
 
 class Of(StrEnum):
     """What a goal is about."""
@@ -75,7 +78,7 @@ class Bench:
     """How to measure: where, how often, and how much smaller than at full size."""
 
     scratch: Path
-    pairs: int = 15
+    pairs: int = PAIRS
     scale: float = 1.0
     workers: int = 2
     reference: str | None = None

@@ -3,6 +3,7 @@
 The dead are those whose last link was lost a moment ago: nothing has been released yet.
 """
 
+import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -32,11 +33,16 @@ _LINK = "INSERT INTO links (part, key, pointer, connector, digest, media_type) V
 
 def litter(directory: Path, owner: Owner, count: int, *, linked: bool) -> None:
     """Add blobs that records link, or that have just lost their last link."""
-    blobs = list(strangers(owner.id, count))
+    # In their order folder by folder, and row by row: a million takes minutes.
+    blobs = sorted(strangers(owner.id, count), key=lambda blob: blob[0].digest.hex)
+    folder, made = f"{directory}/blobs/{owner.id}", ""
     for name, data, _ in blobs:
-        path = directory / "blobs" / name.namespace / name.digest.hex[:2] / name.digest.hex[2:4]
-        path.mkdir(parents=True, exist_ok=True)
-        (path / f"{name.digest.hex}.{name.generation}").write_bytes(data)
+        digest = name.digest.hex
+        if (into := f"{folder}/{digest[:2]}/{digest[2:4]}") != made:
+            os.makedirs(into, exist_ok=True)  # noqa: PTH103 - cheaper than a path
+            made = into
+        with open(f"{into}/{digest}.{name.generation}", "wb", buffering=0) as file:  # noqa: PTH123
+            file.write(data)
     recorded(directory, owner, blobs, linked=linked)
 
 

@@ -44,8 +44,8 @@ def _processor() -> str:
 
 
 def _file_system(directory: Path) -> str:
-    asked = subprocess.run(["stat", "-f", "-c", "%T", directory], capture_output=True, text=True)
-    return asked.stdout.strip()
+    asked = subprocess.run(["df", "--output=fstype", directory], capture_output=True, text=True)
+    return asked.stdout.split()[-1]
 
 
 def _commit() -> str | None:

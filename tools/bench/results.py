@@ -1,9 +1,8 @@
-"""What was measured, as it is kept: a JSON file for each line, and a page with the table of all of them."""
+"""What was measured: kept as a JSON file for each line, and shown as a table."""
 
 import json
 import os
 import statistics
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,34 +12,56 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench.figures import Bench, Figure, Goal, Line, Of
+from tools.bench.figures import PAIRS, Bench, Figure, Goal, Line, Of
 from tools.bench.machine import machine, software
 from tools.output import WIDE
 
 Document = dict[str, Any]
 
 
-def document(line: Line, bench: Bench, figures: Sequence[Figure], begun: datetime) -> Document:
-    """A line's file."""
+def begun(line: Line, bench: Bench) -> Document:
+    """A line's file before anything is measured."""
     return {
         "line": line.name,
         "work": line.work,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "measured": begun.isoformat(timespec="seconds"),
-        "seconds": round((datetime.now(UTC) - begun).total_seconds()),
+        "command": _command(line, bench),
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "pairs": bench.pairs,
         "scale": bench.scale,
         "workers": bench.workers,
-        "machine": {**machine(bench.scratch), "load_after": round(os.getloadavg()[0], 2)},
+        "machine": machine(bench.scratch),
         "software": software(),
-        "figures": [each.document() for each in figures],
     }
+
+
+def ended(found: Document, figures: Sequence[Figure]) -> Document:
+    """The whole of it."""
+    load = {"load_after": round(os.getloadavg()[0], 2)}
+    return {**found, "machine": {**found["machine"], **load}, "figures": [each.document() for each in figures]}
+
+
+def _command(line: Line, bench: Bench) -> str:
+    """What measures this line alone in the same way."""
+    words = ["blobstore bench --only", line.name]
+    if bench.pairs != PAIRS:
+        words.append(f"--pairs {bench.pairs}")
+    if bench.scale != 1:
+        words.append(f"--scale {bench.scale:g}")
+    if "--workers" in line.work:
+        words.append(f"--workers {bench.workers}")
+    return " ".join(words)
 
 
 def keep(folder: Path, found: Document) -> None:
     """Write it in the place of an earlier one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{found['line']}.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def kept(folder: Path, names: Sequence[str]) -> list[Document]:
+    """What there is of these lines, in their order."""
+    paths = (folder / f"{name}.json" for name in names)
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
 
 
 def show(documents: Sequence[Document]) -> None:
