@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+import msgspec
 from blake3 import blake3
 
 from blobstore.errors import InvalidBlobId
@@ -14,8 +15,7 @@ SHA256_PREFIX = "blob_sha256_"
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
+class Digest(msgspec.Struct, frozen=True, order=True):
     """The BLAKE3-256 digest of a blob's bytes; `str()` gives the blob id `blob_b3_<64 lower-case hex>`."""
 
     hex: str

@@ -53,7 +53,7 @@ class _Usage:
     async def rows(self) -> list[Row]:
         """A row for each stream that has anything, and one for all."""
         await self._count_records()
-        async for account in accounts(self._owner, self._engine, self._catalogue):
+        async for account in accounts(self._owner, self._engine, self._catalogue, held=False):
             self._count_blob(account)
         totals = await self._catalogue.totals(self._owner.id)
         self._total.blobs, self._total.blob_bytes = totals.blobs, totals.bytes
@@ -72,12 +72,12 @@ class _Usage:
                 each.record_bytes += stats.bytes
 
     def _count_blob(self, account: Account) -> None:
-        every = 0
+        size, every = account.size, 0
         for connector, by_stream in account.links.items():
             for stream, links in by_stream.items():
                 row = self._streams.setdefault((connector, stream), Row(self._owner.subject, connector, stream))
                 row.blobs += 1
-                row.blob_bytes += account.size
-                row.saved_bytes += (links - 1) * account.size
+                row.blob_bytes += size
+                row.saved_bytes += (links - 1) * size
                 every += links
-        self._total.saved_bytes += max(0, every - 1) * account.size
+        self._total.saved_bytes += max(0, every - 1) * size

@@ -5,7 +5,7 @@ and of the generations that are stored.
 """
 
 import heapq
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from blobstore.catalogue import Catalogue, Holder, Standing, State
@@ -14,8 +14,9 @@ from blobstore.digest import Digest
 from records.central import Owner
 from records.engine import Engine
 
+AT_HAND = 20_000
 PIECE = 200
-"""Rows that are read at once of each stream: there are two streams per connector."""
+"""Rows that are read at once: of all streams together, but so many of each at the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,65 +58,77 @@ class Account:
                 self.standings.append(row)
 
 
-async def accounts(owner: Owner, engine: Engine, catalogue: Catalogue) -> AsyncIterator[Account]:
+async def accounts(owner: Owner, engine: Engine, catalogue: Catalogue, *, held: bool = True) -> AsyncIterator[Account]:
     """Every blob that the owner's records link, that is held for the owner or stored, in the order of digests.
 
-    What changes meanwhile may be seen in one place and not in another.
+    Who holds blobs is not asked where that is no matter (`held`). What changes meanwhile may be seen in one place and
+    not in another.
     """
     linking = {partition.connector for partition in await engine.stats()}
-    holding = {holder for namespace, holder in await catalogue.parties() if namespace == owner.id}
-    streams = [_linked(engine, connector) for connector in sorted(linking)]
-    streams += [_held(catalogue, owner.id, connector) for connector in sorted(linking | holding)]
+    holding: set[str] = set()
+    if held:
+        holding = linking | {holder for namespace, holder in await catalogue.parties() if namespace == owner.id}
+    piece = max(PIECE, AT_HAND // (len(linking) + len(holding) + 1))
+    streams = [_linked(engine, connector, piece) for connector in sorted(linking)]
+    streams += [_held(catalogue, owner.id, connector, piece) for connector in sorted(holding)]
     streams.append(_stored(catalogue, owner.id))
+    cursors = [_Cursor(stream) for stream in streams]
+    heads: list[tuple[Digest, int, _Row]] = []
+    for number, cursor in enumerate(cursors):
+        if (first := await cursor.next()) is not None:
+            heads.append((first[0], number, first[1]))
+    heapq.heapify(heads)
     account: Account | None = None
-    async for digest, row in _merged(streams):
+    while heads:
+        digest, number, row = heads[0]
         if account is None or account.digest != digest:
             if account is not None:
                 yield account
             account = Account(digest)
         account.add(row)
+        # One row of each at a time, so (digest, number) never ties.
+        if (following := await cursors[number].next()) is None:
+            heapq.heappop(heads)
+        else:
+            heapq.heapreplace(heads, (following[0], number, following[1]))
     if account is not None:
         yield account
 
 
-_Stream = AsyncIterator[tuple[Digest, _Row]]
+_Piece = Sequence[tuple[Digest, _Row]]
+_Stream = AsyncIterator[_Piece]
 
 
-async def _linked(engine: Engine, connector: str) -> _Stream:
+class _Cursor:
+    """Goes along a stream of pieces, none of which is empty, row by row."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+        self._piece: Iterator[tuple[Digest, _Row]] = iter(())
+
+    async def next(self) -> tuple[Digest, _Row] | None:
+        for row in self._piece:
+            return row
+        async for piece in self._stream:
+            self._piece = iter(piece)
+            return next(self._piece)
+        return None
+
+
+async def _linked(engine: Engine, connector: str, piece: int) -> _Stream:
     after = None
-    while page := await engine.linked(connector, after, PIECE):
-        for digest, links in page:
-            yield digest, _Linked(connector, links)
+    while page := await engine.linked(connector, after, piece):
+        yield [(digest, _Linked(connector, links)) for digest, links in page]
         after = page[-1][0]
 
 
-async def _held(catalogue: Catalogue, namespace: str, connector: str) -> _Stream:
+async def _held(catalogue: Catalogue, namespace: str, connector: str, piece: int) -> _Stream:
     after = None
-    while page := await catalogue.held(namespace, connector, after, PIECE):
-        for holder in page:
-            yield holder.digest, holder
+    while page := await catalogue.held(namespace, connector, after, piece):
+        yield [(holder.digest, holder) for holder in page]
         after = page[-1].digest
 
 
 async def _stored(catalogue: Catalogue, namespace: str) -> _Stream:
     async for page in survey(catalogue, namespace):
-        for standing in page:
-            yield standing.stored.name.digest, standing
-
-
-async def _merged(streams: Sequence[_Stream]) -> _Stream:
-    """All rows of ordered streams in one order."""
-    heads: list[tuple[Digest, int, _Row]] = []
-    for number, stream in enumerate(streams):
-        await _push(heads, number, stream)
-    while heads:
-        digest, number, row = heapq.heappop(heads)
-        yield digest, row
-        await _push(heads, number, streams[number])
-
-
-async def _push(heads: list[tuple[Digest, int, _Row]], number: int, stream: _Stream) -> None:
-    # A stream has one row at a time in the heap, so (digest, number) never ties.
-    row = await anext(stream, None)
-    if row is not None:
-        heapq.heappush(heads, (row[0], number, row[1]))
+        yield [(standing.stored.name.digest, standing) for standing in page]

@@ -56,6 +56,6 @@ def _ask(server: Server, growing: Growing) -> None:
     growing.median("upload of 4 KiB, durable", upload, TIMES)
     growing.median("download of 4 KiB", partial(client.call, "GET", f"/v1/blobs/{blob}"), TIMES)
     growing.median("explanation of a blob", partial(client.call, "GET", f"/v1/owner/blobs/{blob}"), TIMES)
-    growing.median("usage", partial(client.call, "GET", "/v1/owner/usage"), TIMES)
+    growing.median("usage", partial(client.call, "GET", "/v1/owner/usage"), 1, must=1)
     client.close()
     growing.add("memory of the server after that", "MiB", server.idle() / (1 << 20))
