@@ -12,8 +12,8 @@ from pathlib import Path
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import Identity, connect
 
-CAPACITY = 4 << 20
-"""Bytes that the answers of one file may take, as those who ask estimate them."""
+CAPACITY = 8 << 20
+"""Bytes that the answers of one file may take, as those who ask estimate them; one alone no more than half."""
 
 SMALL = 1 << 10
 """Bytes that an answer of one row takes, or none: about."""
@@ -65,7 +65,7 @@ class Recalled:
 
     def keep(self, name: Hashable, answer: object, size: int, version: int | None) -> None:
         """Keep what was read after that version was told; what somebody has committed since may not be in it."""
-        if version is None or version != self.version() or name in self._answers or size > CAPACITY // 4:
+        if version is None or version != self.version() or name in self._answers or size > CAPACITY // 2:
             return
         self._answers[name] = answer, size
         self._free -= size

@@ -118,8 +118,8 @@ async def test_no_more_is_kept_than_there_is_room_for(
     assert [await looks.value(name) for name in "bcde"] == [None] * 4
     assert looks.count == 0
     await looks.value("a", lambda _: each)
-    await looks.value("f", lambda _: each + 1)
-    await looks.value("f", lambda _: each + 1)
+    await looks.value("f", lambda _: 2 * each + 1)
+    await looks.value("f", lambda _: 2 * each + 1)
     assert looks.count == 3
 
 

@@ -18,7 +18,7 @@ RESERVED = 320
 """Descriptors for everything else: connections of clients, blobs, the other databases."""
 
 MOST = 256
-"""Open shards, however many descriptors there may be: each has about 142 KiB and two threads."""
+"""Open shards, however many descriptors there may be: each takes about 0.6 MiB and two threads."""
 
 FEWEST = 4
 
