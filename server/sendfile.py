@@ -12,6 +12,7 @@ import select
 import socket
 import struct
 import termios
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -23,7 +24,7 @@ from blobstore.threads import to_the_end
 from server.body import WINDOW_BYTES
 
 _LINGER = 2
-"""Milliseconds for which a worker waits for a fast reader; a slow one is waited for on the event loop."""
+"""Milliseconds for which a worker waits for a fast reader, or whether it may go on; more it waits on the event loop."""
 
 _PAUSE = 1.0
 """Seconds for which one push waits for a slow reader, and after which one ends that is read all the time."""
@@ -31,7 +32,7 @@ _PAUSE = 1.0
 _STEP = 2 << 20
 """Bytes that a worker sends before it looks again whether it may go on."""
 
-_NEAR = 4 << 20
+_NEAR = 2 << 20
 """Bytes before the end of what it may send at which a worker has it asked whether it may send more."""
 
 
@@ -45,10 +46,25 @@ class Run:
         self.may = min(may, count)
         self.sent = 0
         self.halted = False
+        self._changed = threading.Event()
+
+    def allow(self, may: int) -> None:
+        """It may send so many."""
+        self.may = min(may, self.count)
+        self._changed.set()
 
     def halt(self) -> None:
         """It is to end soon, whatever it may send."""
         self.halted = True
+        self._changed.set()
+
+    def left(self) -> int:
+        """How many it may still send; a worker waits a moment for more."""
+        if self.sent == self.may < self.count and not self.halted:
+            self._changed.clear()
+            if self.sent == self.may:
+                self._changed.wait(_LINGER / 1000)
+        return 0 if self.halted else self.may - self.sent
 
 
 class FilePipe:
@@ -151,7 +167,7 @@ def _push(connection: int, file: int, run: Run, near: Callable[[], object]) -> N
     """Send until all that may be is sent or the reader is behind. Blocks only for the disk."""
     deadline, told = time.monotonic() + _PAUSE, run.count
     try:
-        while not run.halted and (left := run.may - run.sent) > 0:
+        while (left := run.left()) > 0:
             if left <= _NEAR and run.may < run.count and run.may != told:
                 told = run.may
                 near()

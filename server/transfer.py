@@ -162,7 +162,8 @@ class Delivery:
                 nonlocal checked
                 sent = run.sent
                 await self._ask()
-                checked, run.may = sent, min(sent + SLICE, run.count)
+                checked = sent
+                run.allow(sent + SLICE)
 
             try:
                 await pipe.push(run, ask)
