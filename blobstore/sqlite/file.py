@@ -44,8 +44,8 @@ T = TypeVar("T")
 Transaction = Callable[[sqlite3.Connection], T]
 
 WRITER_CACHE = 4 << 10
-"""KiB of pages that the writer keeps, where a file has as many. A batch of 500 rows with keys in no order changes a page
-of an index for each: with half of it they are read twice, and written to the log twice."""
+"""KiB of pages that the writer keeps, where a file has as many. A batch of 500 rows with keys in no order changes a
+page of an index for each: with half of it they are read twice, and written to the log twice."""
 
 MAX_GROUP = 256
 """Requests that share one commit; bounds how long the first of them waits."""

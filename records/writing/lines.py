@@ -6,7 +6,6 @@ bytes for the cursor field's value; no member name twice in one object; no numbe
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import msgspec
@@ -42,8 +41,7 @@ class TooLong(RecordError):
         self.index = index
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One line that is not blank, without its end. `number` counts all lines from 1, `index` those not blank from 0."""
 
     number: int
