@@ -10,7 +10,7 @@ from records.history import Revision, revise, same_content
 from records.model import Batch, Delete, Outcome, PartitionStats, Put, Tombstone
 
 
-class Present(msgspec.Struct, frozen=True):
+class Present(msgspec.Struct, frozen=True, gc=False):
     """A record that is there, with the digests that it links; `data` None: it is to be asked for when it is needed."""
 
     version: int
@@ -20,7 +20,7 @@ class Present(msgspec.Struct, frozen=True):
     digests: tuple[Digest, ...]
 
 
-class New(msgspec.Struct, frozen=True):
+class New(msgspec.Struct, frozen=True, gc=False):
     """A record that stands in the end."""
 
     put: Put
@@ -28,7 +28,7 @@ class New(msgspec.Struct, frozen=True):
     revisions: bytes | None
 
 
-class Past(msgspec.Struct, frozen=True):
+class Past(msgspec.Struct, frozen=True, gc=False):
     """A state that a batch ended: the key's from `version` on, until `until`; `remembered` None: it was gone."""
 
     key: str

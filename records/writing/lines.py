@@ -41,7 +41,7 @@ class TooLong(RecordError):
         self.index = index
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line that is not blank, without its end. `number` counts all lines from 1, `index` those not blank from 0."""
 
     number: int
@@ -90,7 +90,7 @@ class Splitter:
             yield Line(self._number, self._index - 1, raw)
 
 
-class ParsedPut(msgspec.Struct, frozen=True):
+class ParsedPut(msgspec.Struct, frozen=True, gc=False):
     """A record to store, its references not yet resolved."""
 
     key: str

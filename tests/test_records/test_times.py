@@ -17,6 +17,16 @@ def test_usual_times_are_packed_as_integers_and_come_back_to_the_letter(moment: 
     assert times.unpacked(packed) == text
 
 
+@given(
+    st.sampled_from(["2026-11-23T10:00:00Z", "2026-11-23T10:00:00.123Z", "2026-11-23T10:00:00.123456Z"]),
+    st.lists(st.tuples(st.integers(0, 27), st.sampled_from("0123456789TtZz:-+.,W٢ ")), max_size=3),
+)
+def test_what_looks_like_a_time_comes_back_to_the_letter(text: str, changes: list[tuple[int, str]]) -> None:
+    for at, character in changes:
+        text = text[:at] + character + text[at + 1 :]
+    assert times.unpacked(times.packed(text)) == text
+
+
 @pytest.mark.parametrize(
     "text",
     [
