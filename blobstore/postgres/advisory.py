@@ -1,6 +1,19 @@
-"""The numbers that PostgreSQL knows locks with names by."""
+"""PostgreSQL's locks that are no row's: numbers that stand for names."""
 
 import hashlib
+from typing import NamedTuple
+
+
+class Advisory(NamedTuple):
+    """A lock that a transaction has until it is over, alone or with others who share it."""
+
+    number: int
+    shared: bool = False
+
+    @property
+    def function(self) -> str:
+        """What takes it, in SQL."""
+        return "pg_advisory_xact_lock_shared" if self.shared else "pg_advisory_xact_lock"
 
 
 def advisory_key(name: str) -> int:

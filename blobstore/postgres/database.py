@@ -20,6 +20,7 @@ from asyncpg import Record
 
 from blobstore.errors import StorageUnavailable
 from blobstore.postgres.admission import Step
+from blobstore.postgres.advisory import Advisory, advisory_key
 from blobstore.postgres.connection import FAILURES, STATEMENT_TIMEOUT, Connection, Pool, pause, throw_away
 from blobstore.postgres.errors import is_conflict, is_lost, translate
 from blobstore.postgres.moment import Moment, moment
@@ -96,7 +97,7 @@ class Database:
         self,
         work: Work[T],
         *,
-        lock: str | None = None,
+        lock: str | Sequence[Advisory] | None = None,
         isolation: Isolation = Isolation.READ_COMMITTED,
         timeout: float = STATEMENT_TIMEOUT,
         settings: str = "",
@@ -104,13 +105,15 @@ class Database:
         """Run the function in a transaction; when this returns it is committed, once, and durable.
 
         `lock`: of all transactions of this database that name the same lock one runs at a time, from before the
-        function begins until it is committed. `settings`: SQL that sets what is to hold in it (`BY_KEY`).
+        function begins until it is committed; or several locks, taken in their order. `settings`: SQL that sets what
+        is to hold in it (`BY_KEY`).
         """
         away: float | None = None
         deadline = time.monotonic() + CONFLICTS
+        locks = [Advisory(advisory_key(lock))] if isinstance(lock, str) else lock or ()
         while True:
             self._require_open()
-            attempt = Attempt(work, isolation, lock, timeout, settings)
+            attempt = Attempt(work, isolation, locks, timeout, settings)
             try:
                 async with self._pool.connection(away) as db, asyncio.timeout(timeout + GRACE):
                     return await attempt.run(db)

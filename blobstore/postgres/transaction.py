@@ -1,12 +1,12 @@
 """One try at a transaction, and what became of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import Generic, TypeVar
 
 from blobstore.errors import StorageUnavailable
-from blobstore.postgres.advisory import advisory_key
+from blobstore.postgres.advisory import Advisory
 from blobstore.postgres.connection import FAILURES, Connection, is_gone, throw_away
 
 T = TypeVar("T")
@@ -45,11 +45,13 @@ class Attempt(Generic[T]):
     `number`: PostgreSQL's own for it, known before anything is done. `committing`: COMMIT may have been sent.
     """
 
-    def __init__(self, work: Work[T], isolation: Isolation, lock: str | None, timeout: float, settings: str) -> None:
+    def __init__(
+        self, work: Work[T], isolation: Isolation, locks: Sequence[Advisory], timeout: float, settings: str
+    ) -> None:
         self._work = work
         self._settings = settings
         self._isolation = isolation
-        self._lock = lock
+        self._locks = locks
         self._timeout = timeout
         self.number = ""
         self.committing = False
@@ -70,16 +72,14 @@ class Attempt(Generic[T]):
         return self.results[0]
 
     async def _begin(self, db: Connection) -> None:
-        # Two round trips; the second takes the lock, too. Only statements after it see what others committed under it.
+        # Two round trips; the second takes the locks, too: statements after it see what others did under them.
         await db.execute(
             f"BEGIN ISOLATION LEVEL {self._isolation} READ WRITE;"
             f" SET LOCAL statement_timeout = {millis(self._timeout)}; {self._settings}"
         )
-        if self._lock is None:
-            self.number = await db.fetchval("SELECT pg_current_xact_id()::text")
-        else:
-            sql = "SELECT pg_current_xact_id()::text, pg_advisory_xact_lock($1)"
-            self.number = await db.fetchval(sql, advisory_key(self._lock))
+        takes = (f", {lock.function}(${place})" for place, lock in enumerate(self._locks, 1))
+        sql = f"SELECT pg_current_xact_id()::text{''.join(takes)}"
+        self.number = await db.fetchval(sql, *(lock.number for lock in self._locks))
 
 
 async def snapshot(db: Connection, work: Work[T], timeout: float) -> T:

@@ -47,15 +47,16 @@ async def number_event(db: Connection, owner: str, event: bytes) -> None:
     The owner's row stays locked until it commits, so that numbers are given in the order of commits: a number that
     comes to light after a higher one was drained would never be looked at.
     """
-    await db.execute(_NUMBER, owner, event)
+    await db.execute(f"WITH {NUMBER.format(event='$2')}", owner, event)
 
 
 _DRAINED = "DELETE FROM records.outbox WHERE owner = $1 AND seq <= $2"
 
-_NUMBER = """
-WITH numbered AS (UPDATE records.owners SET given = given + 1 WHERE owner = $1 RETURNING given)
-INSERT INTO records.outbox (owner, seq, body) SELECT $1, given, $2 FROM numbered
+NUMBER = """
+numbered AS (UPDATE records.owners SET given = given + 1 WHERE owner = $1 RETURNING given)
+INSERT INTO records.outbox (owner, seq, body) SELECT $1, given, {event}::bytea FROM numbered
 """
+"""What `number_event` does, for a statement that does something else, too; `event`: where its body is."""
 
 _NUMBERING = """
 SELECT coalesce((SELECT min(seq) - 1 FROM records.outbox WHERE owner = $1), given), given

@@ -18,9 +18,9 @@ from records.engines.postgres.schema import (
     link_rows,
     listed,
     lock_connector,
-    lock_partition,
     note_unlinked,
     part_of,
+    partition_locks,
     partition_of,
 )
 from records.errors import Released
@@ -67,7 +67,6 @@ class Links(InDatabase):
         connector, place = connector_id(partition.connector), (self._owner, part_of(partition))
 
         async def run(db: Connection) -> bool:
-            await lock_partition(db, self._owner, partition)
             await self.require_here(db, partition.connector)
             found = await db.fetchrow(_RECORD, *place, connector, key.encode(), version)
             if found is None:
@@ -82,7 +81,7 @@ class Links(InDatabase):
             await note_unlinked(db, self._owner, connector, {Digest.from_bytes(digest) for (digest,) in gone})
             return True
 
-        return await self._database.write(run)
+        return await self._database.write(run, lock=partition_locks(self._owner, partition))
 
     async def recount(self, connector: str, digests: Collection[Digest]) -> set[Digest]:
         async def run(db: Connection) -> list[Record]:

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from blobstore.digest import Digest, derive
 from blobstore.errors import Moved, StorageUnavailable
 from blobstore.postgres import Connection, Database, Record
+from blobstore.postgres.advisory import Advisory
 from records.model import Link, Partition, Tombstone
 
 Row = tuple[Any, ...]
@@ -116,14 +117,15 @@ def listed(part: str) -> str:
 # row that may not be there yet. A batch shares the owner's and the connector's, and has its partition's for itself;
 # what changes epochs, or partitions of a whole connector, has the connector's for itself; `leap` the owner's. They are
 # taken in the order owner, connector, partition, the connector's links, the owner's row (`events.number_event`), so
-# that no two wait for each other. Each is taken by a statement of its own: only the next one sees what was committed
-# under it.
+# that no two wait for each other. None is taken by a statement that looks at rows: only those after it see what was
+# committed under the lock.
 
 
-async def lock_partition(db: Connection, owner: str, partition: Partition) -> None:
+def partition_locks(owner: str, partition: Partition) -> list[Advisory]:
     """For what changes one partition."""
     connector, part = connector_id(partition.connector), part_of(partition)
-    await db.execute(_SHARED_AND_ONE, lock_number(owner), lock_number(owner, connector), lock_number(owner, part))
+    shared = (lock_number(owner), lock_number(owner, connector))
+    return [*(Advisory(number, shared=True) for number in shared), Advisory(lock_number(owner, part))]
 
 
 async def lock_connector(db: Connection, owner: str, connector: bytes) -> None:
@@ -141,10 +143,6 @@ def lock_number(owner: str, what: bytes = b"", kind: bytes = b"") -> int:
     material = owner.encode() + b"\0" + what + kind
     return int.from_bytes(derive("blobstore 2026-11 number of a lock on records", material, 8), "big", signed=True)
 
-
-_SHARED_AND_ONE = """
-SELECT pg_advisory_xact_lock_shared($1), pg_advisory_xact_lock_shared($2), pg_advisory_xact_lock($3)
-"""
 
 _SHARED_ONE = "SELECT pg_advisory_xact_lock_shared($1), pg_advisory_xact_lock($2)"
 

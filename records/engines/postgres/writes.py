@@ -7,11 +7,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from blobstore.digest import Digest
-from blobstore.errors import StorageUnavailable
+from blobstore.errors import Moved, StorageUnavailable
 from blobstore.postgres import Connection, Record
 from blobstore.threads import to_the_end
 from records.engines.plan import New, Plan, Present, plan
-from records.engines.postgres.events import number_event
+from records.engines.postgres.events import NUMBER
 from records.engines.postgres.schema import (
     HISTORY_COLUMNS,
     LINK_COLUMNS,
@@ -24,9 +24,9 @@ from records.engines.postgres.schema import (
     delete,
     keyed,
     link_rows,
-    lock_partition,
     note_unlinked,
     part_of,
+    partition_locks,
     place_of,
 )
 from records.errors import Fenced, Released
@@ -50,12 +50,10 @@ class Writes(InDatabase):
         now = self.now()
 
         async def run(db: Connection) -> list[Outcome]:
-            await lock_partition(db, self._owner, batch.partition)
-            await self.require_here(db, batch.partition.connector)
-            return await _Applying(db, self._owner, batch).run(self._threads, now)
+            return await _Applying(db, self._owner, batch, regardless=self._regardless).run(self._threads, now)
 
         async with self.alone(batch.partition):
-            return await self._database.write(run)
+            return await self._database.write(run, lock=partition_locks(self._owner, batch.partition))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +78,10 @@ class _Was:
 class _Applying:
     """One batch in one transaction that has the partition's lock."""
 
-    def __init__(self, db: Connection, owner: str, batch: Batch) -> None:
+    def __init__(self, db: Connection, owner: str, batch: Batch, *, regardless: bool) -> None:
         self._db = db
         self._batch = batch
+        self._regardless = regardless
         self._connector = connector_id(batch.partition.connector)
         self._place = (owner, part_of(batch.partition))
 
@@ -100,10 +99,8 @@ class _Applying:
                 await add_connector(self._db, owner, batch.partition.connector)
             await self._remove(done, was)
             await self._insert(done, now)
-            await self._count(stats)
             await note_unlinked(self._db, owner, self._connector, done.dropped)
-            if batch.event is not None:
-                await number_event(self._db, owner, batch.event)
+            await self._count(stats)
         return done.outcomes
 
     async def _find(self) -> _Found:
@@ -111,7 +108,9 @@ class _Applying:
         row = await self._db.fetchrow(_FIND, owner, part, self._connector, _places(self._batch.partition))
         if row is None:
             raise StorageUnavailable("there is no such owner's records in the database")
-        base, epoch, release_epoch, raised, buried, *counts = row
+        away, base, epoch, release_epoch, raised, buried, *counts = row
+        if away and not self._regardless:
+            raise Moved("these records are kept elsewhere")
         stats = PartitionStats(0, 0, 0, base, None, base) if counts[0] is None else PartitionStats(*counts)
         return _Found((epoch or 0) + raised, release_epoch or 0, epoch is not None, buried, stats)
 
@@ -179,10 +178,15 @@ class _Applying:
         return record_row(*self._place, new.version, new.put, len(new.put.links), new.revisions)
 
     async def _count(self, stats: PartitionStats) -> None:
+        """The last thing of the transaction, with its event (see `events.NUMBER`)."""
         partition = self._batch.partition
         names = (each.encode() for each in (partition.connector, partition.instance, partition.stream))
         counts = (stats.records, stats.bytes, stats.links, stats.version, stats.updated_at, stats.floor)
-        await self._db.execute(_SET_STATS, *self._place, self._connector, *names, *counts)
+        values = (*self._place, self._connector, *names, *counts)
+        if self._batch.event is None:
+            await self._db.execute(_SET_STATS, *values)
+        else:
+            await self._db.execute(_SET_STATS_AND_NUMBER, *values, self._batch.event)
 
 
 def record_row(
@@ -207,7 +211,7 @@ FROM records.connectors c WHERE c.owner = $1 AND c.id = $2
 """
 
 _FIND = """
-SELECT o.base, c.epoch, c.release_epoch,
+SELECT records.are_away($1, ARRAY[$3::bytea]), o.base, c.epoch, c.release_epoch,
        (SELECT coalesce(sum(e.epoch), 0)::bigint FROM records.epochs e
         WHERE e.owner = $1 AND e.connector = $3 AND e.place = ANY($4::bytea[])),
        EXISTS (SELECT FROM records.tombstones t WHERE t.owner = $1 AND t.part = $2),
@@ -251,3 +255,5 @@ ON CONFLICT (owner, part) DO UPDATE SET
     records = excluded.records, bytes = excluded.bytes, links = excluded.links, version = excluded.version,
     updated_at = excluded.updated_at
 """
+
+_SET_STATS_AND_NUMBER = f"WITH counted AS ({_SET_STATS}), {NUMBER.format(event='$13')}"
