@@ -6,6 +6,7 @@ known at once, without waiting for a lease to expire. Several machines may have 
 what they leave ends when it expires.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -22,11 +23,16 @@ from blobstore.sqlite.file import file_lock
 
 T = TypeVar("T")
 
+Bytes = bytes | memoryview
+
+ALIGNED = 4096
+
 HOST = "host"
 """The file of a data directory that has the id of its host."""
 
 _LOCK = "lock"
-_MAX_IOV = 512
+_STEP = 256 << 10
+"""Bytes that both digests take in turn: so many stay in the cache of a core between the two."""
 _HOST = re.compile(r"[0-9a-f]{16}")
 _PROCESS = re.compile(r"([0-9a-f]{16}-)?[0-9a-f]{16}\Z")
 """Without a host: of before there were any."""
@@ -34,39 +40,67 @@ _LEASE = re.compile(r"[0-9a-f]{32}\Z")
 
 
 class StagedFile:
-    """One file being received. Every method blocks; only one thread may be in it at a time."""
+    """One file being received. Every method blocks; one thread may hash while another writes, and no more be in it.
 
-    def __init__(self, path: Path) -> None:
+    `direct`: bytes go to the disk past the cache of the system where that can be: for large files, which would only be
+    copied once more and push others out. What is written then is aligned in memory to `ALIGNED` bytes and, but for the
+    end, as long as a multiple of them.
+    """
+
+    def __init__(self, path: Path, *, direct: bool = False) -> None:
         self.path = path
         self._hasher = Hasher()
-        self._waiting: list[bytes] = []
+        self._waiting: list[Bytes] = []
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with translated("staging"):
-            self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._descriptor: int | None = os.open(path, flags, 0o600)
+            if direct:
+                self._set_direct(True)
 
     @property
     def size(self) -> int:
-        """Bytes received so far."""
+        """Bytes hashed so far."""
         return self._hasher.size
 
-    def take(self, pieces: Sequence[bytes]) -> None:
-        """Hash the pieces, in order, and keep them in memory until the next call that writes. Touches no disk."""
-        for piece in pieces:
-            self._hasher.update(piece)
-        self._waiting += pieces
+    def hash(self, data: Bytes) -> None:
+        """Take the next bytes into the digests. Touches no disk."""
+        for start in range(0, len(data), _STEP):
+            self._hasher.update(memoryview(data)[start : start + _STEP])
 
-    def append(self, pieces: Sequence[bytes]) -> None:
-        """Hash and write the pieces, in order. Raises `OutOfSpace` or `StorageUnavailable`: useless then."""
-        self.take(pieces)
-        self._write()
+    def write(self, data: Bytes) -> None:
+        """Write the next bytes. Raises `OutOfSpace` or `StorageUnavailable`: the file is useless then."""
+        assert self._descriptor is not None
+        view = memoryview(data)
+        with translated("staging"):
+            if len(view) % ALIGNED:
+                self._set_direct(False)
+            while view:
+                try:
+                    view = view[os.write(self._descriptor, view) :]
+                except OSError as error:
+                    if error.errno != errno.EINVAL or not self._set_direct(False):
+                        raise
+
+    def take(self, data: Bytes) -> None:
+        """Hash the next bytes now, and write them when the file is made durable. They are not to be changed."""
+        self.hash(data)
+        self._waiting.append(data)
+
+    def append(self, pieces: Sequence[Bytes]) -> None:
+        """Hash and write the pieces, in order. Raises as `write`."""
+        for piece in pieces:
+            self.hash(piece)
+            self.write(piece)
 
     def content(self) -> Content:
-        """What the bytes are that came so far."""
+        """What the bytes are that were hashed so far."""
         return self._hasher.finish()
 
     def sync(self) -> None:
         """Make the bytes durable. A failed fsync is final: the kernel may have dropped pages."""
-        self._write()
         assert self._descriptor is not None
+        while self._waiting:
+            self.write(self._waiting.pop(0))
         with translated("staging"):
             os.fsync(self._descriptor)
 
@@ -75,12 +109,15 @@ class StagedFile:
         self.sync()
         return self.content()
 
-    def _write(self) -> None:
+    def _set_direct(self, wanted: bool) -> bool:
+        """Whether that is another way than before. Where there is no such way the file system says `EINVAL`."""
         assert self._descriptor is not None
-        pieces, self._waiting = self._waiting, []
-        with translated("staging"):
-            for start in range(0, len(pieces), _MAX_IOV):
-                _write_all(self._descriptor, pieces[start : start + _MAX_IOV])
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        if bool(flags & os.O_DIRECT) == wanted:
+            return False
+        with suppress(OSError):
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags ^ os.O_DIRECT)
+        return True
 
     def discard(self) -> None:
         """Close and remove the file. Harmless after publishing, and when called twice."""
@@ -119,9 +156,9 @@ class Staging:
             sync_folder(root)
         return cls(root, process, descriptor)
 
-    def create(self, lease: str) -> StagedFile:
-        """A new file for this lease, which must be committed already."""
-        return StagedFile(self._root / self.process / lease)
+    def create(self, lease: str, *, direct: bool = False) -> StagedFile:
+        """A new file for this lease, which must be committed already; `direct` as in `StagedFile`."""
+        return StagedFile(self._root / self.process / lease, direct=direct)
 
     def nameless(self, opened: Callable[[Path], T]) -> T:
         """What `opened` makes of the path of a new, empty file that loses its name as soon as that returns."""
@@ -257,13 +294,3 @@ def _is_free(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-def _write_all(descriptor: int, pieces: Sequence[bytes]) -> None:
-    views = [memoryview(piece) for piece in pieces if piece]
-    while views:
-        written = os.writev(descriptor, views)
-        while views and written >= len(views[0]):
-            written -= len(views.pop(0))
-        if written:
-            views[0] = views[0][written:]

@@ -14,7 +14,7 @@ from typing import ParamSpec, Self, TypeVar
 
 from blobstore.backend import LATE_SECONDS, Backend, ObjectName, Reader
 from blobstore.backends.places import Places
-from blobstore.backends.where import IN_FILES, Where
+from blobstore.backends.where import FILE, IN_FILES, Where
 from blobstore.catalogue import Catalogue, Claim, Lease, Stored
 from blobstore.catalogues.sqlite import SqliteCatalogue
 from blobstore.digest import Content, Digest
@@ -41,6 +41,9 @@ LEASE_SECONDS = 300.0
 RENEW_SECONDS = 60.0
 IO_THREADS = 8
 
+LARGE = 8 << 20
+"""Bytes of an upload that goes past the cache of the system."""
+
 SMALL = 64 << 10
 """Bytes of a file that are read when it is opened."""
 
@@ -56,12 +59,18 @@ class BlobStore:
         catalogue: Catalogue,
         staging: Staging,
         space: Space | None = None,
+        *,
+        rereads: bool = True,
     ) -> None:
-        """`space` is the disk that bytes go to, staged ones at least; without it nobody asks whether there is room."""
+        """`space` is the disk that bytes go to, staged ones at least; without it nobody asks whether there is room.
+
+        `rereads`: staged files are read once more, to be put where blobs live.
+        """
         self.backend = backend
         self.catalogue = catalogue
         self.staging = staging
         self.space = space
+        self._rereads = rereads
         self._reservations: dict[str, Reservation] = {}
         # Two, so that a store of S3 which hangs does not keep others from receiving and hashing.
         self._pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="blob-io")
@@ -95,7 +104,7 @@ class BlobStore:
             await require_blobs(backend, catalogue)
             staging = await asyncio.to_thread(Staging.open, directory / "staging")
             failing.pop_all()
-        return cls(backend, catalogue, staging, Space(directory, floor))
+        return cls(backend, catalogue, staging, Space(directory, floor), rereads=where.location != FILE)
 
     async def require_own(self) -> None:
         """Raise `WrongStore` where the bytes are, by now, not those that the catalogue speaks of."""
@@ -232,16 +241,16 @@ class BlobStore:
         reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, beside)
         try:
             promised = self._promised(await reservation.begin(size))
-            return Upload(self, lease, slot, await self.submit(self._stage, lease, promised), reservation)
+            return Upload(self, lease, slot, await self.submit(self._stage, lease, size or 0, promised), reservation)
         except BaseException:
             await self.end(lease)
             raise
 
-    def _stage(self, lease: Lease, promised: int) -> StagedFile:
+    def _stage(self, lease: Lease, size: int, promised: int) -> StagedFile:
         """Make the staging file, if the disk has room for all that is promised."""
         if self.space is not None:
             self.space.require(promised)
-        return self.staging.create(lease.id)
+        return self.staging.create(lease.id, direct=size >= LARGE and not self._rereads)
 
     async def end(self, lease: Lease) -> None:
         """End the lease of an upload that failed; where the catalogue does not answer, the renewal tries again."""

@@ -4,19 +4,20 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from mmap import mmap
 from typing import TYPE_CHECKING, Self
 
 from blobstore.catalogue import Lease, Stored
 from blobstore.digest import Content, Digest
 from blobstore.errors import BlobError, ContentMismatch
 from blobstore.reservation import Reservation
-from blobstore.staging import StagedFile
+from blobstore.staging import Bytes, StagedFile
 
 if TYPE_CHECKING:
     from blobstore.store import BlobStore
 
 BUFFER = 1 << 20
-"""Bytes gathered before a worker hashes and writes them: one hop per MiB instead of one per network read."""
+"""Bytes that are hashed and written at once. An upload has two such pieces of memory: one fills while one is used."""
 
 LITTLE = 64 << 10
 """Bytes that are hashed at once: a thread would take longer to begin than they take."""
@@ -63,22 +64,40 @@ class Upload:
         self._reservation = reservation
         self._slot = slot
         self._staged = staged
-        self._pieces: list[bytes] = []
-        self._gathered = 0
+        self._filling: memoryview | None = None
+        self._filled = 0
+        self._used: memoryview | None = None
+        """What is being hashed and written, or was last."""
         self._received = 0
-        self._writing: asyncio.Future[None] | None = None
+        self._using: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[Stored] | None = None
 
-    async def write(self, data: bytes) -> None:
-        """Take the next bytes. Waits while the disk is behind, so the sender is held back too.
+    async def write(self, data: Bytes) -> None:
+        """Take the next bytes. Raises as `came`."""
+        view = memoryview(data)
+        while view:
+            room = self.room()
+            count = min(len(room), len(view))
+            room[:count] = view[:count]
+            await self.came(count)
+            view = view[count:]
+
+    def room(self) -> memoryview:
+        """Memory for the next bytes. Whoever has put some there, from its beginning on, says so by `came`."""
+        if self._filling is None:
+            # Pages of its own: aligned, so that they may go to the disk as they are, and given back when all is over.
+            self._filling = memoryview(mmap(-1, BUFFER))
+        return self._filling[self._filled :]
+
+    async def came(self, count: int) -> None:
+        """So many bytes came into `room`. Waits while the disk is behind, so the sender is held back too.
 
         Raises `OverQuota` or another `OutOfSpace` where there is no room for them, `LeaseLost`, `StorageUnavailable`.
         """
-        self._pieces.append(data)
-        self._gathered += len(data)
-        self._received += len(data)
-        if self._gathered >= BUFFER:
-            await self._flush()
+        self._filled += count
+        self._received += count
+        if self._filled == BUFFER:
+            await self._use()
 
     async def finish(self, expected: Expected | None = None) -> Stored:
         """Publish the bytes, or claim those that are stored already; durable when this returns.
@@ -99,18 +118,27 @@ class Upload:
             # Whoever awaited `finish` was told of its error; here only its end is waited for.
             await asyncio.wait([self._finishing])
 
-    async def _flush(self) -> None:
-        await self._written()
-        if self._pieces:
-            await self._reservation.cover(self._received)
-            pieces, self._pieces, self._gathered = self._pieces, [], 0
-            self._writing = self._store.submit(self._staged.append, pieces)
+    async def _use(self) -> None:
+        """Begin to hash and write what came, once that is done with what came before."""
+        await self._was_used()
+        await self._reservation.cover(self._received)
+        if self._filling is not None:
+            full, self._filling = self._filling[: self._filled], self._used
+            self._used, self._filled = full, 0
+            self._using = self._store.keep(self._hash_and_write(full))
 
-    async def _written(self) -> None:
-        if self._writing is not None:
+    async def _hash_and_write(self, data: memoryview) -> None:
+        """Side by side: neither changes anything that the other sees. Both have ended when this has."""
+        both = (self._store.submit(self._staged.hash, data), self._store.submit(self._staged.write, data))
+        for outcome in await asyncio.gather(*both, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+
+    async def _was_used(self) -> None:
+        if self._using is not None:
             # Shielded and kept: whoever goes away must not let the file be closed while a worker is still in it.
-            await asyncio.shield(self._writing)
-            self._writing = None
+            await asyncio.shield(self._using)
+            self._using = None
             self._reservation.written = self._staged.size
 
     async def _finish(self, expected: Expected) -> Stored:
@@ -124,19 +152,19 @@ class Upload:
             raise
 
     async def _take_rest(self) -> None:
-        """Of what is little only the digests are needed now: it is written in the thread that puts it in place."""
-        await self._written()
-        await self._reservation.cover(self._received)
-        pieces, self._pieces = self._pieces, []
-        if self._gathered <= LITTLE:
-            self._staged.take(pieces)
+        if self._filled > LITTLE or self._filling is None:
+            await self._use()
         else:
-            await self._store.submit(self._staged.append, pieces)
+            # Only the digests are needed now: it is written in the thread that puts it in place.
+            await self._was_used()
+            await self._reservation.cover(self._received)
+            self._staged.take(self._filling[: self._filled])
+        await self._was_used()
 
     async def _discard(self) -> None:
         """Staged file first, lease after: a file without a lease would be debris, a lease without a file is nothing."""
         with suppress(Exception):  # the worker's error was raised to whoever wrote; here only its end matters
-            await self._written()
+            await self._was_used()
         with suppress(BlobError):  # what cannot be removed now is debris once its lease is gone
             await self._store.submit(self._staged.discard)
         await self._store.end(self._lease)

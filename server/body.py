@@ -39,7 +39,7 @@ async def pieces(request: Request) -> AsyncIterator[bytes]:
     Only the time spent waiting for the sender counts against it, not what the reader does between two pieces. Raises
     `TooSlow`, `RequestPayloadError` for broken framing, `ConnectionError` when the sender went away.
     """
-    await _proceed(request)
+    await proceed(request)
     window = request.app[CONFIG].patience
     loop = asyncio.get_running_loop()
     waited, brought = 0.0, 0
@@ -78,7 +78,8 @@ def awaits_continue(request: Request) -> bool:
     return request.version >= HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
 
 
-async def _proceed(request: Request) -> None:
+async def proceed(request: Request) -> None:
+    """Before the first byte is read: tell a client that waits for it to go on."""
     if awaits_continue(request) and not request.content.total_bytes:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # nothing of the answer itself is on its way

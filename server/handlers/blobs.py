@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import hdrs, web
 
 from blobstore.errors import BlobNotFound, ContentMismatch
-from blobstore.store import Expected, OpenBlob
+from blobstore.store import Expected, OpenBlob, Upload
 from records.errors import Invalid
 from records.slots import WHOLE_RECORD
 from records.writing.links import DEFAULT_MEDIA_TYPE, media_type
@@ -13,6 +13,7 @@ from server import params, wire
 from server.body import pieces, require_identity
 from server.delegated import delegated
 from server.digests import MalformedDigest, parse_digest
+from server.intake import intake, is_large
 from server.keys import CALLER, CONFIG, STORE, UPLOADS
 from server.patience import patiently
 from server.redirected import redirect
@@ -43,8 +44,7 @@ async def upload(request: web.Request) -> web.Response:
             size=expected.size,
         )
         async with receiving as blob:
-            async for piece in pieces(request):
-                await blob.write(piece)
+            await _receive(request, blob)
             stored = await blob.finish(expected)
     return wire.reply(
         {
@@ -55,6 +55,17 @@ async def upload(request: web.Request) -> web.Response:
             "mime_type": media,
         }
     )
+
+
+async def _receive(request: web.Request, blob: Upload) -> None:
+    if not is_large(request):
+        async for piece in pieces(request):
+            await blob.write(piece)
+        return
+    async with intake(request) as (begun, rest):
+        await blob.write(begun)
+        while rest.left:
+            await blob.came(await rest.fill(blob.room()))
 
 
 async def download(request: web.Request) -> web.StreamResponse:

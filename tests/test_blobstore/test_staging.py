@@ -6,14 +6,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
+from mmap import mmap
 from pathlib import Path
 
 import pytest
 
 from blobstore.digest import Hasher
 from blobstore.errors import StorageUnavailable
-from blobstore.staging import Staging
+from blobstore.staging import ALIGNED, Staging
 
 LEASE = "1" * 32
 OTHER = "2" * 32
@@ -45,18 +48,48 @@ def test_what_is_appended_is_on_disk_and_hashed(root: Path, rng: random.Random) 
     file.discard()
 
 
-def test_what_is_taken_is_hashed_and_written_with_what_comes_next(root: Path) -> None:
+def test_what_is_taken_is_hashed_at_once_and_written_when_the_file_is_made_durable(root: Path) -> None:
     file = Staging.open(root).create(LEASE)
     hasher = Hasher()
     hasher.update(b"one two three")
-    file.take([b"one ", b"two "])
-    assert file.path.read_bytes() == b""
-    file.append([b"th"])
-    file.take([b"ree"])
-    assert file.path.read_bytes() == b"one two th"
+    file.append([b"one "])
+    file.take(b"two ")
+    file.take(b"three")
+    assert file.path.read_bytes() == b"one "
     assert file.content() == hasher.finish()
     file.sync()
     assert file.path.read_bytes() == b"one two three"
+    file.discard()
+
+
+@pytest.fixture(params=["memory", "disk", "power"])
+def medium(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder of a file system of this kind: not all of them have a way past the cache."""
+    if request.param == "power":
+        yield request.getfixturevalue("disk").path
+    elif request.param == "memory":
+        yield tmp_path
+    else:
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            yield Path(folder)
+
+
+@pytest.mark.parametrize("rest", [0, 1, ALIGNED, ALIGNED + 1])
+def test_bytes_that_go_past_the_cache_are_the_same(medium: Path, rng: random.Random, rest: int) -> None:
+    """Also where there is no such way, and where the end is no whole block."""
+    root = medium / "staging"
+    file = Staging.open(root).create(LEASE, direct=True)
+    memory = memoryview(mmap(-1, 1 << 20))
+    written = b""
+    for size in (1 << 20, 1 << 20, rest):
+        memory[:size] = rng.randbytes(size)
+        file.hash(memory[:size])
+        file.write(memory[:size])
+        written += memory[:size]
+    hasher = Hasher()
+    hasher.update(written)
+    assert file.seal() == hasher.finish()
+    assert file.path.read_bytes() == written
     file.discard()
 
 
@@ -109,7 +142,7 @@ def test_a_write_that_fails_is_told(root: Path) -> None:
 CHILD = """
 import sys, time
 from pathlib import Path
-from blobstore.staging import Staging
+from blobstore.staging import ALIGNED, Staging
 
 staging = Staging.open(Path(sys.argv[1]))
 staging.create(sys.argv[2]).append([b"data"])

@@ -24,7 +24,7 @@ from blobstore.errors import (
     StorageUnavailable,
 )
 from blobstore.staging import Staging
-from blobstore.store import BlobStore, Expected
+from blobstore.store import SMALL, BlobStore, Expected
 from blobstore.upload import BUFFER
 from tests.fakes.stores import OWNER, SLOT, collect, nothing_is_left, put, read_all, still
 
@@ -86,15 +86,15 @@ async def test_a_cancelled_write_does_not_close_the_file_under_its_worker(
     """A descriptor that is closed too early is given to the next upload, which then gets this one's bytes."""
     entered, proceed, closed = threading.Event(), threading.Event(), []
     async with await store.receive(OWNER, SLOT) as upload:
-        append = upload._staged.append
+        write = upload._staged.write
 
-        def slow(pieces: list[bytes]) -> None:
+        def slow(data: memoryview) -> None:
             entered.set()
             assert proceed.wait(10)
             closed.append(upload._staged._descriptor is None)
-            append(pieces)
+            write(data)
 
-        monkeypatch.setattr(upload._staged, "append", slow)
+        monkeypatch.setattr(upload._staged, "write", slow)
         await upload.write(rng.randbytes(BUFFER))
         await store.submit(entered.wait)
         writing = asyncio.create_task(upload.write(rng.randbytes(BUFFER)))
@@ -296,7 +296,7 @@ async def test_stored_bytes_of_another_length_are_not_served(tmp_path: Path) -> 
 
 async def test_bytes_that_end_while_they_are_read_are_told(tmp_path: Path) -> None:
     store = await BlobStore.open(tmp_path / "data")
-    stored = await put(store, b"some data")
+    stored = await put(store, b"some data" * SMALL)
     (path,) = [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()]
     async with await store.open_blob(OWNER, stored.name.digest) as blob:
         path.chmod(0o600)
