@@ -2,20 +2,18 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import jsonschema_rs
-
 from records.errors import Invalid
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MAX_MESSAGE = 300
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
-
-# The schema is judged as data. To compile it takes time exponential in its length: each level of a few hostile bytes
-# (unevaluatedProperties beside two equal $refs) makes it several times as long.
-_META = jsonschema_rs.Draft202012Validator({"$ref": _DIALECT}, validate_formats=True, offline=True)
 
 
 def require_local_schema(schema: Mapping[str, Any], where: str) -> None:
@@ -45,10 +43,22 @@ def require_local_schema(schema: Mapping[str, Any], where: str) -> None:
 
 def _require_meta(schema: Mapping[str, Any], where: str) -> None:
     try:
-        _META.validate(schema)
+        _meta().validate(schema)
     except ValueError as error:
         reason = getattr(error, "message", str(error))
         raise Invalid(f"{where} is no JSON Schema 2020-12: {reason[:_MAX_MESSAGE]}") from None
+
+
+@cache
+def _meta() -> "Draft202012Validator":
+    """What judges a schema as data.
+
+    To compile the schema itself takes time exponential in its length: each level of a few hostile bytes
+    (unevaluatedProperties beside two equal $refs) makes it several times as long.
+    """
+    from jsonschema_rs import Draft202012Validator  # 7 MiB, for which a server that is idle has no use
+
+    return Draft202012Validator({"$ref": _DIALECT}, validate_formats=True, offline=True)
 
 
 def uses_keyword(schema: Mapping[str, Any], keywords: Collection[str]) -> bool:

@@ -5,13 +5,14 @@ its length. Patterns are matched in linear time; one that cannot be makes the st
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any
 
 from records.errors import Invalid
 from records.manifest import StreamDeclaration
 from records.manifest_schema import uses_keyword
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
 
 Check = Callable[[Mapping[str, object]], None]
 """Raises `Invalid` (`invalid_record`) for data that the schema does not allow."""
@@ -36,11 +37,11 @@ def checker(declaration: StreamDeclaration) -> Check | None:
     return check
 
 
-def _compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator | None:
+def _compiled(schema: Mapping[str, Any]) -> "Draft202012Validator | None":
+    from jsonschema_rs import Draft202012Validator, RegexOptions  # where it is asked for, and nowhere else
+
     try:
-        return jsonschema_rs.Draft202012Validator(
-            dict(schema), offline=True, mask="the value", pattern_options=jsonschema_rs.RegexOptions()
-        )
+        return Draft202012Validator(dict(schema), offline=True, mask="the value", pattern_options=RegexOptions())
     except ValueError:
         return None
 
