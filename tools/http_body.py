@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 
+from tools.pieces import pieces
 from tools.sink import Opener, Refused
 
 _INLINE = 64 << 10
@@ -22,7 +23,7 @@ class CountedBody:
         self.size = 0
         self.failure: Exception | None = None
         self.on_piece: Callable[[], None] = lambda: None
-        self._pieces = content()
+        self._pieces = pieces(content)
         self._hash = hashlib.sha256()
         self._hashing: asyncio.Future[None] | None = None
         self._reading = False

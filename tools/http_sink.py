@@ -1,6 +1,7 @@
 """The sink that writes to a server over HTTP."""
 
 import asyncio
+import hashlib
 import io
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from yarl import URL
 
 from tools.backoff import delays, retry_after
 from tools.http_body import CountedBody
-from tools.sink import Opener, Refused, Rejection, Sink, SinkError, Uploaded
+from tools.sink import Content, Refused, Rejection, Sink, SinkError, Uploaded
 
 ATTEMPTS = 9
 """Tries of one call: with the pauses between them about a minute, long enough for a server to restart."""
@@ -101,18 +102,23 @@ class HttpSink:
         await self._call("PUT", self._state_path, self._instance, "application/json", lambda: io.BytesIO(body))
 
     async def upload(
-        self, content: Opener, *, size: int | None, stream: str, record_key: str, mime_type: str
+        self, content: Content, *, size: int | None, stream: str, record_key: str, mime_type: str
     ) -> Uploaded:
         query = self._query(stream=stream, record_key=record_key, mime_type=mime_type)
         bodies: list[CountedBody] = []
 
-        def body() -> CountedBody:
+        def body() -> CountedBody | bytes:
+            if isinstance(content, bytes):
+                return content
             bodies.append(CountedBody(content, size))
             return bodies[-1]
 
         answer = await self._call("POST", "/v1/blobs", query, "application/octet-stream", body)
         said = _decode(answer.body, _UploadAnswer)
-        sha256, sent = await bodies[-1].sha256(), bodies[-1].size
+        if isinstance(content, bytes):
+            sha256, sent = hashlib.sha256(content).hexdigest(), len(content)
+        else:
+            sha256, sent = await bodies[-1].sha256(), bodies[-1].size
         if (said.sha256, said.size_bytes) != (sha256, sent):
             raise SinkError(
                 f"the server stored other bytes than were sent for {record_key!r}: {said.size_bytes} bytes with "

@@ -1,20 +1,21 @@
 """The sink that writes straight into a data directory: the same library calls as the server makes, without HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Any
 
 import msgspec
 
 from blobstore.errors import BlobError, LargerThanQuota
-from blobstore.store import Expected
+from blobstore.store import Expected, Upload
 from records.central import Owner
 from records.consent.scope import Selector
 from records.errors import Invalid, RecordError
 from records.slots import WHOLE_RECORD
 from records.store import RecordStore
 from tools.opening import Opening, open_store
-from tools.sink import Opener, Refused, Rejection, SinkError, Uploaded
+from tools.sink import Content, Refused, Rejection, SinkError, Uploaded
 
 
 class LocalSink:
@@ -40,7 +41,7 @@ class LocalSink:
             await self._store.states.merge(self._owner, self._selector, encoded)
 
     async def upload(
-        self, content: Opener, *, size: int | None, stream: str, record_key: str, mime_type: str
+        self, content: Content, *, size: int | None, stream: str, record_key: str, mime_type: str
     ) -> Uploaded:
         with _translated():
             upload = await self._store.attachments.receive(
@@ -52,9 +53,8 @@ class LocalSink:
                 media=mime_type,
                 size=size,
             )
-            async with upload, aclosing(content()) as pieces:
-                async for piece in pieces:
-                    await upload.write(piece)
+            async with upload:
+                await _fill(upload, content)
                 stored = await upload.finish(Expected(size=size))
         return Uploaded(str(stored.name.digest), stored.sha256.hex(), stored.size, mime_type)
 
@@ -66,6 +66,15 @@ class LocalSink:
 
     async def close(self) -> None:
         """The store is closed by whoever opened it."""
+
+
+async def _fill(upload: Upload, content: Content) -> None:
+    if isinstance(content, bytes):
+        return await upload.write(content)
+    file = await asyncio.to_thread(content)
+    with closing(file):
+        while count := await asyncio.to_thread(file.readinto, upload.room()):
+            await upload.came(count)
 
 
 @asynccontextmanager

@@ -1,14 +1,19 @@
 """The port through which importers write: the same calls over HTTP and straight into a data directory."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import Any, Protocol
 
-Opener = Callable[[], AsyncGenerator[bytes, None]]
-"""Opens the same bytes anew, from their start, each time it is called; who reads them closes them (`aclose`).
+Opener = Callable[[], BufferedReader]
+"""Opens the same bytes anew, from their start, each time it is called; who reads them closes them.
 
-Pieces are best about 1 MiB. Whatever it raises ends the call that reads it, untouched and without a retry.
+It is called in a thread, as is all reading. Whatever it raises ends the call that reads it, untouched and without a
+retry.
 """
+
+Content = bytes | Opener
+"""What is to be stored: the bytes themselves where they are few (1 MiB at most), else what opens them."""
 
 
 class SinkError(Exception):
@@ -61,11 +66,11 @@ class Sink(Protocol):
         ...
 
     async def upload(
-        self, content: Opener, *, size: int | None, stream: str, record_key: str, mime_type: str
+        self, content: Content, *, size: int | None, stream: str, record_key: str, mime_type: str
     ) -> Uploaded:
         """Store the bytes and claim them for a record to come; `size` is their exact number where it is known.
 
-        `content` is opened once for each attempt. Raises `Refused` when the store does not take these bytes under
+        `content` is read once for each attempt. Raises `Refused` when the store does not take these bytes under
         this name: too large, a key or media type that is none.
         """
         ...

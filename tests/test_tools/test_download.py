@@ -68,7 +68,7 @@ async def fetch(
             return Fetched(fetched)
         readings = []
         for _ in range(2):
-            readings.append(b"".join([piece async for piece in fetched.content()]))
+            readings.append(fetched.content().read())
         assert readings[0] == readings[1]
         assert len(readings[0]) == fetched.size
         return Fetched(None, readings[0])

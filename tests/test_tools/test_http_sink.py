@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+import io
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,7 +13,8 @@ from aiohttp import web
 from tests.fakes.resource_server import TOKEN, ResourceServer, error, serving
 from tools import http_sink
 from tools.http_sink import open_http_sink
-from tools.sink import Opener, Refused, Sink, SinkError
+from tools.pieces import PIECE
+from tools.sink import Content, Opener, Refused, Sink, SinkError
 
 CONNECTOR = "https://registry.example/connectors/a b"
 
@@ -23,15 +26,43 @@ async def sink_to(server: ResourceServer, *, token: str = TOKEN, attempts: int =
 
 
 def opener(*pieces: bytes) -> Opener:
-    async def once() -> AsyncGenerator[bytes, None]:
-        for piece in pieces:
-            yield piece
-
-    return once
+    return lambda: io.BufferedReader(io.BytesIO(b"".join(pieces)))  # type: ignore[arg-type]
 
 
-async def upload(sink: Sink, content: Opener, size: int | None = None):  # type: ignore[no-untyped-def]
+class Reading(io.RawIOBase):
+    """A file of which each reading brings so many bytes, by their number from 0; no more when that is 0."""
+
+    def __init__(self, lengths: Callable[[int], int]) -> None:
+        self._lengths = lengths
+        self._number = 0
+        self.closing = threading.Event()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        length = min(self._lengths(self._number), len(buffer))
+        self._number += 1
+        buffer[:length] = b"x" * length
+        return length
+
+    def close(self) -> None:
+        self.closing.set()
+        super().close()
+
+
+async def upload(sink: Sink, content: Content, size: int | None = None):  # type: ignore[no-untyped-def]
     return await sink.upload(content, size=size, stream="files", record_key="F/1?ü", mime_type="image/png")
+
+
+@pytest.mark.parametrize("length", [0, 1, 70_000, PIECE - 1])
+async def test_few_bytes_are_sent_as_they_are(length: int) -> None:
+    server = ResourceServer()
+    content = bytes(range(256)) * (length // 256 + 1)
+    async with sink_to(server) as sink:
+        uploaded = await upload(sink, content[:length], length)
+    assert server.blobs[uploaded.blob_id] == content[:length]
+    assert (uploaded.sha256, uploaded.size_bytes) == (hashlib.sha256(content[:length]).hexdigest(), length)
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -180,13 +211,16 @@ async def test_content_of_another_length_than_announced_is_not_stored(pieces: tu
 async def test_an_error_of_the_content_comes_out_as_it_is_and_nothing_is_stored() -> None:
     server = ResourceServer()
 
-    async def broken() -> AsyncGenerator[bytes, None]:
-        yield b"x" * 100_000
-        raise OSError(5, "Input/output error")
+    def fails(number: int) -> int:
+        if number:
+            raise OSError(5, "Input/output error")
+        return PIECE
 
+    reading = Reading(fails)
     async with sink_to(server) as sink:
         with pytest.raises(OSError, match="Input/output error"):
-            await upload(sink, broken)
+            await upload(sink, lambda: io.BufferedReader(reading))
+    assert reading.closing.is_set()
     assert not server.claims
     assert len(server.requests) == 1
 
@@ -202,24 +236,16 @@ async def test_the_digest_is_right_however_soon_the_answer_comes() -> None:
 
 async def test_content_is_closed_also_when_the_answer_comes_early() -> None:
     server = ResourceServer()
-    closed = asyncio.Event()
 
     async def early(request: web.Request) -> web.Response:
         return error(413, "payload_too_large")
 
-    async def endless() -> AsyncGenerator[bytes, None]:
-        try:
-            while True:
-                yield b"x" * (1 << 20)
-                await asyncio.sleep(0)
-        finally:
-            closed.set()
-
+    endless = Reading(lambda _: PIECE)
     server.faults.append(early)
     async with sink_to(server, attempts=1) as sink:
         with pytest.raises(SinkError):
-            await upload(sink, endless)
-        await asyncio.wait_for(closed.wait(), 5)
+            await upload(sink, lambda: io.BufferedReader(endless))
+        assert await asyncio.to_thread(endless.closing.wait, 5)
 
 
 async def test_a_stalled_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

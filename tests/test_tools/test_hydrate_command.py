@@ -131,7 +131,7 @@ async def test_interrupted_it_saves_where_it_was_and_says_so(export: SlackExport
 
     server.faults.append(interrupt)
     async with serving(server) as address:
-        process = await start(str(export.write()), address=address)
+        process = await start(str(export.write()), "--uploads", "4", address=address)
         stopped = await ended(process)
         server.faults.clear()
         assert stopped.code == 130

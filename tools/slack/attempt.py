@@ -1,14 +1,15 @@
 """Brings one file to its end: judges what the source holds, stores it, or fetches it."""
 
 import asyncio
+import io
 import zipfile
 import zlib
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from tools.pieces import PIECE, pieces
-from tools.sink import Opener, Refused, Sink, Uploaded
+from tools.pieces import PIECE
+from tools.sink import Content, Refused, Sink, Uploaded
 from tools.slack.download import Downloader, DownloadFailed
 from tools.slack.ledger import Settled, Tried
 from tools.slack.plan import Todo
@@ -49,12 +50,12 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
-    """Bytes that can be read again: their number, their beginning and how to open them."""
+class _Found:
+    """Bytes that can be read again: their number, their beginning, and all of them."""
 
     size: int
     head: bytes
-    open: Opener
+    content: Content
 
 
 @dataclass(slots=True)
@@ -75,12 +76,12 @@ class Attempt:
             verdict = missing(entry)
         elif verdict is None and entry.located is not None:
             try:
-                content = await asyncio.to_thread(self._look, entry.located)
+                found = await asyncio.to_thread(self._look, entry.located, asyncio.get_running_loop())
             except UNREADABLE as error:
                 return _unreadable(todo, error)
-            verdict = of_bytes(entry.described, content.size, content.head)
+            verdict = of_bytes(entry.described, found.size, found.head)
             if verdict.status is Status.HYDRATED:
-                return await self._store(todo, verdict, content)
+                return await self._store(todo, verdict, found)
         assert verdict is not None
         if verdict.status in WORTH_FETCHING and self._means(entry):
             return verdict
@@ -103,38 +104,36 @@ class Attempt:
         verdict = better(held, of_bytes(todo.entry.described, spool.size, spool.head))
         if verdict.status is not Status.HYDRATED:
             return Outcome(todo, Hydration(verdict), tried)
-        return await self._store(todo, verdict, _Content(spool.size, spool.head, spool.content), tried)
+        return await self._store(todo, verdict, _Found(spool.size, spool.head, spool.content), tried)
 
     def _means(self, entry: FileEntry) -> Tried:
         return self.downloader.means(entry) if self.downloader else Tried.NOTHING
 
-    def _look(self, located: Located) -> _Content:
+    def _look(self, located: Located, loop: asyncio.AbstractEventLoop) -> _Found:
         """In a thread: the beginning, and for most files all of it, with one opening."""
+
+        def on_bytes(count: int) -> None:
+            loop.call_soon_threadsafe(self.on_bytes, count)
+
+        def again() -> io.BufferedReader:
+            return io.BufferedReader(_Counted(self.source.open(located), on_bytes))
+
         with self.source.open(located) as file:
             first = file.read(PIECE)
-            if len(first) == PIECE:
-                again = self._counted(lambda: pieces(lambda: self.source.open(located)))
-                return _Content(located.size, first[:HEAD], again)
-        return _Content(len(first), first[:HEAD], self._counted(lambda: _once(first)))
+        if len(first) < PIECE:
+            on_bytes(len(first))
+            return _Found(len(first), first[:HEAD], first)
+        return _Found(located.size, first[:HEAD], again)
 
-    def _counted(self, content: Opener) -> Opener:
-        async def counted() -> AsyncGenerator[bytes, None]:
-            async with aclosing(content()) as pieces_:
-                async for piece in pieces_:
-                    self.on_bytes(len(piece))
-                    yield piece
-
-        return counted
-
-    async def _store(self, todo: Todo, verdict: Verdict, content: _Content, tried: Tried = Tried.NOTHING) -> Outcome:
+    async def _store(self, todo: Todo, verdict: Verdict, found: _Found, tried: Tried = Tried.NOTHING) -> Outcome:
         entry = todo.entry
         try:
             blob: Uploaded = await self.sink.upload(
-                content.open,
-                size=content.size,
+                found.content,
+                size=found.size,
                 stream="files",
                 record_key=entry.id,
-                mime_type=media_type(entry.described, content.head),
+                mime_type=media_type(entry.described, found.head),
             )
         except UNREADABLE as error:
             return _unreadable(todo, error)
@@ -144,9 +143,24 @@ class Attempt:
         return Outcome(todo, Hydration(verdict, blob), tried)
 
 
-async def _once(piece: bytes) -> AsyncGenerator[bytes, None]:
-    if piece:
-        yield piece
+class _Counted(io.RawIOBase):
+    """A file that tells how many bytes were read of it."""
+
+    def __init__(self, file: io.BufferedReader, on_bytes: Callable[[int], None]) -> None:
+        self._file = file
+        self._on_bytes = on_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer)
+        self._on_bytes(count)
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _unreadable(todo: Todo, error: BaseException) -> Outcome:

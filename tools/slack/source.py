@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from io import BufferedReader
+from typing import Any, Protocol
 
 SlackObject = dict[str, Any]
 """One object as Slack's API gives it (a user, a channel, a message or a file)."""
@@ -86,7 +87,7 @@ class Source(Protocol):
         """A digest of where the attachments are, and of their stamps."""
         ...
 
-    def open(self, located: Located) -> BinaryIO:
+    def open(self, located: Located) -> BufferedReader:
         """The bytes for reading from their start. Raises `OSError` when they cannot be read."""
         ...
 

@@ -2,12 +2,10 @@
 
 import io
 import os
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from aiofiles.threadpool.binary import AsyncBufferedIOBase
 
-from tools.pieces import pieces
 from tools.slack.sniff import HEAD
 
 
@@ -49,9 +47,9 @@ class Spool:
         """All has come: from now on it can be read."""
         await self._file.flush()
 
-    def content(self) -> AsyncGenerator[bytes, None]:
+    def content(self) -> io.BufferedReader:
         """All bytes from their start; several readings at once do not disturb each other."""
-        return pieces(lambda: io.BufferedReader(_Reading(self._file.fileno())))
+        return io.BufferedReader(_Reading(self._file.fileno()))
 
 
 class _Reading(io.RawIOBase):

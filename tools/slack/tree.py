@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, Protocol
+from typing import IO, Protocol
 
 from tools.slack.source import Located, SourceError
 
@@ -23,7 +23,7 @@ class Tree(Protocol):
         """Every regular file below the folder `under`, in the order of paths; links and special files are none."""
         ...
 
-    def open(self, where: str) -> BinaryIO:
+    def open(self, where: str) -> io.BufferedReader:
         """The bytes from their start. Raises `OSError`, also while reading, when they cannot be read."""
         ...
 
@@ -48,7 +48,7 @@ class DirectoryTree:
         """One of the members. Raises `OSError`."""
         return _located(where, (self._root / where).stat(follow_symlinks=False))
 
-    def open(self, where: str) -> BinaryIO:
+    def open(self, where: str) -> io.BufferedReader:
         """As the port says."""
         descriptor = os.open(self._root / where, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
@@ -58,7 +58,7 @@ class DirectoryTree:
         except OSError:
             os.close(descriptor)
             raise
-        return os.fdopen(descriptor, "rb", buffering=0)
+        return os.fdopen(descriptor, "rb")
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -93,7 +93,7 @@ class ZipTree:
             if not under or name.startswith(f"{under}/"):
                 yield Located(name, info.file_size, f"{info.CRC:08x}-{info.file_size}")
 
-    def open(self, where: str) -> BinaryIO:
+    def open(self, where: str) -> io.BufferedReader:
         """As the port says."""
         try:
             return io.BufferedReader(_Member(self._zip.open(self._infos[where])))
@@ -152,7 +152,7 @@ class Rooted:
         for located in self.tree.members(self.prefix + under if under else self.prefix.removesuffix("/")):
             yield Located(located.where.removeprefix(self.prefix), located.size, located.stamp)
 
-    def open(self, where: str) -> BinaryIO:
+    def open(self, where: str) -> io.BufferedReader:
         """As the port says."""
         return self.tree.open(self.prefix + where)
 

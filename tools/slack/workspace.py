@@ -1,7 +1,7 @@
 """A workspace of any form, once its rows and its attachments are at hand: the one `Source` there is."""
 
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from io import BufferedReader
 
 from blobstore.sqlite import sqlite3
 from tools.slack import status
@@ -68,7 +68,7 @@ class Workspace:
         """As the port says."""
         return self._attachments.listed
 
-    def open(self, located: Located) -> BinaryIO:
+    def open(self, located: Located) -> BufferedReader:
         """As the port says."""
         return self._tree.open(located.where)
 
