@@ -255,7 +255,8 @@ class Catalogue(Protocol):
         """Commit the lease and reserve its bytes; only then may its first byte be written. What `reserved` says then.
 
         Raises `OverQuota` where the limits of its namespace and holder have no room for them beside what is stored
-        and reserved at this moment, `LargerThanQuota` where they never had.
+        and reserved at this moment, `LargerThanQuota` where they never had; `Uncounted` where there are limits and
+        `beside` is `UNCOUNTED`.
         """
         ...
 

@@ -48,17 +48,28 @@ class Beside:
     holder: int = 0
 
     def of(self, holder: str) -> int:
-        """Those that count for a volume of this holder."""
+        """Those that count for a volume of this holder. Raises `Uncounted` where nobody has counted them."""
+        if self is UNCOUNTED:
+            raise Uncounted("what is kept beside blobs must be counted")
         return self.namespace if holder == WHOLE else self.holder
 
 
 NOTHING_BESIDE = Beside()
 
+UNCOUNTED = Beside(-1, -1)
+"""To count costs something: this is said first, and where there is a limit it is asked again with what there is."""
 
-def require_room(volume: Volume, more: int, beside: int) -> None:
-    """Raise `OverQuota` where so many bytes more do not fit. Whoever asks for none is never refused."""
-    used = volume.stored + volume.reserved + beside
-    if volume.limit is not None and more > 0 and used + more > volume.limit:
+
+class Uncounted(Exception):
+    """A limit applies, and it is not known what is kept beside blobs."""
+
+
+def require_room(volume: Volume, more: int, beside: Beside) -> None:
+    """Raise `OverQuota` where so many bytes more do not fit, `Uncounted`. Whoever asks for none is never refused."""
+    if volume.limit is None or more <= 0:
+        return
+    used = volume.stored + volume.reserved + beside.of(volume.holder)
+    if used + more > volume.limit:
         raise OverQuota(
             f"the quota {_of(volume)} is {volume.limit} bytes, of which {used} are used or reserved by uploads under"
             f" way, and this needs {more} more; erase what is not needed, or ask the operator for a larger quota"

@@ -24,9 +24,8 @@ from blobstore.mark import NAME as STORE_ID
 from blobstore.mark import mark
 from blobstore.notes import Notes
 from blobstore.opening import OTHERS, open_places, require_blobs
-from blobstore.quota import NOTHING_BESIDE, Beside
 from blobstore.reading import OpenBlob
-from blobstore.reservation import Reservation
+from blobstore.reservation import Count, Reservation, nothing_beside
 from blobstore.space import NO_FLOOR, Floor, Space
 from blobstore.staging import StagedFile, Staging
 from blobstore.upload import Expected, Slot, Upload
@@ -117,12 +116,12 @@ class BlobStore:
         await require_blobs(self.backend, self.catalogue)
 
     async def receive(
-        self, namespace: str, slot: Slot, size: int | None = None, beside: Beside = NOTHING_BESIDE
+        self, namespace: str, slot: Slot, size: int | None = None, count: Count = nothing_beside
     ) -> Upload:
         """Begin an upload of `size` bytes (None: not known): commit its lease with room for them, make its file.
 
-        `beside` counts against quotas, too. Raises `OverQuota`, `LargerThanQuota`, another `OutOfSpace`,
-        `StorageUnavailable`.
+        `count` says what counts against quotas, too; it is asked where there are any. Raises `OverQuota`,
+        `LargerThanQuota`, another `OutOfSpace`, `StorageUnavailable`.
         """
         lease = Lease(
             id=secrets.token_hex(16),
@@ -134,7 +133,7 @@ class BlobStore:
             slot=slot.slot,
         )
         self.start_renewal()
-        beginning = self.keep(self._begin(lease, slot, size, beside))
+        beginning = self.keep(self._begin(lease, slot, size, count))
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
@@ -237,8 +236,8 @@ class BlobStore:
         """Bytes of those that all leases have reserved for which there must be room still."""
         return max(0, reserved - sum(min(each.written, each.bytes) for each in self._reservations.values()))
 
-    async def _begin(self, lease: Lease, slot: Slot, size: int | None, beside: Beside) -> Upload:
-        reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, beside)
+    async def _begin(self, lease: Lease, slot: Slot, size: int | None, count: Count) -> Upload:
+        reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, count)
         try:
             promised = self._promised(await reservation.begin(size))
             return Upload(self, lease, slot, await self.submit(self._stage, lease, size or 0, promised), reservation)

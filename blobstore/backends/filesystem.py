@@ -141,10 +141,7 @@ class _Descent:
             os.close(self._chain.pop())
         for step in steps[common:]:
             try:
-                if make:
-                    with suppress(FileExistsError):
-                        os.mkdir(step, 0o700, dir_fd=self.folder)
-                self._chain.append(os.open(step, _FOLDER, dir_fd=self.folder))
+                self._chain.append(_open_folder(step, self.folder, make=make))
             except FileNotFoundError:
                 break
             except OSError as error:
@@ -224,6 +221,17 @@ def _open_root(root: Path) -> int:
     except FileNotFoundError:
         # Not "no blobs": a disk that is not mounted must never look like an empty store.
         raise StorageUnavailable("blobs: the folder of all blobs is not there") from None
+
+
+def _open_folder(step: str, parent: int, *, make: bool) -> int:
+    try:
+        return os.open(step, _FOLDER, dir_fd=parent)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with suppress(FileExistsError):
+        os.mkdir(step, 0o700, dir_fd=parent)
+    return os.open(step, _FOLDER, dir_fd=parent)
 
 
 def _size(leaf: str, folder: int) -> int | None:

@@ -593,7 +593,7 @@ class MemoryCatalogue:
         for holder in (lease.holder, WHOLE):
             volume = await self.volume(lease.namespace, holder)
             require_possible(volume, size)
-            require_room(volume, more, beside.of(holder))
+            require_room(volume, more, beside)
 
     def _stored(self, namespace: str, holder: str) -> int:
         whole = [each for name, each in self._generations.items() if name.namespace == namespace]

@@ -111,9 +111,8 @@ class Attachments:
             return spine.body("blob.upload", facts)
 
         place = slot(instance, stream, record_key, json_path)
-        beside = await self._room.beside(owner.id, connector)
         target = Slot(connector, instance, place, checked, event)
-        upload = await self._blobs.receive(owner.id, target, size, beside)
+        upload = await self._blobs.receive(owner.id, target, size, lambda: self._room.beside(owner.id, connector))
         try:
             await self._unpaused(owner, connector)
             # After the lease is there: an erasure that marks the instance later takes it away later, too.

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from blobstore.catalogue import Catalogue
-from blobstore.quota import NOTHING_BESIDE, WHOLE, Beside, require_room
+from blobstore.quota import WHOLE, Beside, require_room
 from records.engine import Engines
 from records.errors import SourceDown
 from records.model import Partition, PartitionStats
@@ -44,10 +44,6 @@ class Room:
         self._last: dict[str, Mapping[str, int]] = {}
         """Bytes of records by connector, of each owner, when they were last counted."""
 
-    async def beside(self, owner: str, connector: str) -> Beside:
-        """What an upload counts against beside blobs; where nobody has a quota nothing needs to be counted."""
-        return await self._known(owner, connector) if await self._catalogue.limits() else NOTHING_BESIDE
-
     async def require(self, owner: str, connector: str, more: int) -> None:
         """Raise `OverQuota`, or another `OutOfSpace`, where `more` bytes of records have no room.
 
@@ -58,9 +54,9 @@ class Room:
         if self._disk is not None:
             await self._disk()
         if await self._catalogue.limits():
-            beside = await self._known(owner, connector)
+            beside = await self.beside(owner, connector)
             for holder in (connector, WHOLE):
-                require_room(await self._catalogue.volume(owner, holder), more, beside.of(holder))
+                require_room(await self._catalogue.volume(owner, holder), more, beside)
 
     async def use(self, owner: str, connector: str = WHOLE) -> Use:
         """What an owner (`WHOLE`), or one connector of theirs, keeps."""
@@ -68,8 +64,8 @@ class Room:
         beside = _beside(await self._counted(owner), connector)
         return Use(volume.limit, beside.of(connector), volume.stored, volume.reserved)
 
-    async def _known(self, owner: str, connector: str) -> Beside:
-        """As counted now; of connectors that do not answer, what they had when they last did.
+    async def beside(self, owner: str, connector: str) -> Beside:
+        """What counts beside blobs, as counted now; of connectors that do not answer, what they had when they last did.
 
         Nothing is written to those, so what counts too little is bounded by what they hold, and others go on; as soon
         as they answer all of it counts again.

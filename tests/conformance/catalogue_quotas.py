@@ -7,7 +7,7 @@ import pytest
 from blobstore.backend import ObjectName
 from blobstore.catalogue import Catalogue, Stored
 from blobstore.errors import LargerThanQuota, LeaseLost, OverQuota
-from blobstore.quota import EVERY, WHOLE, Beside, Limit, Volume
+from blobstore.quota import EVERY, UNCOUNTED, WHOLE, Beside, Limit, Uncounted, Volume
 from tests.conformance.catalogue_values import (
     GMAIL,
     NOW,
@@ -151,6 +151,20 @@ class Quotas:
             await catalogue.lease(lease_of(3, reserved=4))
         await catalogue.lease(lease_of(4, reserved=3))
         await catalogue.lease(lease_of(5, holder=GMAIL, reserved=1000))
+
+    async def test_what_is_kept_beside_blobs_must_be_counted_only_where_there_is_a_limit(
+        self, catalogue: Catalogue
+    ) -> None:
+        await catalogue.limit(Limit(OTHER, WHOLE, 10))
+        await catalogue.lease(lease_of(1, reserved=1), UNCOUNTED)
+        await catalogue.reserve(lease_of(1), 2, UNCOUNTED)
+        await catalogue.lease(lease_of(2, namespace=OTHER), UNCOUNTED)
+        for size in (1, 11):
+            with pytest.raises((Uncounted, LargerThanQuota)):
+                await catalogue.reserve(lease_of(2, namespace=OTHER), size, UNCOUNTED)
+        with pytest.raises(Uncounted):
+            await catalogue.lease(lease_of(3, namespace=OTHER, reserved=1), UNCOUNTED)
+        assert await catalogue.leases() == [lease_of(1, reserved=2), lease_of(2, namespace=OTHER)]
 
     async def test_what_is_kept_beside_blobs_counts_too(self, catalogue: Catalogue) -> None:
         await catalogue.limit(Limit(OWNER, WHOLE, 10))

@@ -94,7 +94,7 @@ async def require(db: Connection, lease: Lease, size: int, more: int, beside: Be
     for row in await db.fetch(_VOLUMES, lease.namespace, *_asked(lease.holder, WHOLE)):
         volume = _volume(lease.namespace, row)
         require_possible(volume, size)
-        require_room(volume, more, beside.of(volume.holder))
+        require_room(volume, more, beside)
 
 
 def _asked(*holders: str) -> tuple[list[bytes], list[bytes]]:

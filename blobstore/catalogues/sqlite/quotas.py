@@ -106,7 +106,7 @@ def require(db: sqlite3.Connection, lease: Lease, size: int, more: int, beside: 
     for holder in (lease.holder, WHOLE):
         volume = _volume(db, lease.namespace, holder)
         require_possible(volume, size)
-        require_room(volume, more, beside.of(holder))
+        require_room(volume, more, beside)
 
 
 def reserved(db: sqlite3.Connection) -> int:
