@@ -3,6 +3,8 @@
 `loop.sendfile` is not used, for four reasons: it tells how much was sent only when all of it was, so that a reader who
 stalls within a slice is not seen; it reads from the disk on the event loop, so that one cold file stops everyone; it
 stops reading from the connection meanwhile, so that a client's farewell goes unnoticed; and uvloop has none.
+
+A worker sends, which may wait for the disk; what is short and in memory already the event loop sends itself.
 """
 
 import asyncio
@@ -34,6 +36,12 @@ _STEP = 2 << 20
 
 _NEAR = 2 << 20
 """Bytes before the end of what it may send at which a worker has it asked whether it may send more."""
+
+_FEW = 1 << 20
+"""Bytes that are sent on the spot where they are in memory: a worker would take as long to be woken."""
+
+_WINDOW = 128 << 10
+"""Bytes that come from the disk at once: what is next to a byte in memory is there, too, as a rule."""
 
 
 class Run:
@@ -94,6 +102,18 @@ class FilePipe:
         """
         if self._transport.is_closing():
             raise ConnectionResetError("the connection was closed")
+        try:
+            if run.may == run.count <= _FEW and _is_in_memory(self._file, run):
+                _push(self._socket, self._file, run)
+                await asyncio.sleep(0)  # others may go on between two of many
+            else:
+                await self._push_in_a_worker(run, ask)
+        finally:
+            self._sent += run.sent
+        if not run.sent:
+            await self._wait()
+
+    async def _push_in_a_worker(self, run: Run, ask: Callable[[], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         asking: list[asyncio.Task[None]] = []
 
@@ -108,15 +128,13 @@ class FilePipe:
             loop.call_soon_threadsafe(lambda: asking.append(loop.create_task(asked())))
 
         try:
-            await to_the_end(loop.run_in_executor(None, _push, self._socket, self._file, run, near), run.halt)
+            work = loop.run_in_executor(None, _push, self._socket, self._file, run, near, _LINGER)
+            await to_the_end(work, run.halt)
             for each in asking:
                 await each
         finally:
-            self._sent += run.sent
             for each in asking:
                 each.cancel()
-        if not run.sent:
-            await self._wait()
 
     async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
@@ -163,8 +181,21 @@ def unacknowledged(connection: int) -> int:
     return int(held)
 
 
-def _push(connection: int, file: int, run: Run, near: Callable[[], object]) -> None:
-    """Send until all that may be is sent or the reader is behind. Blocks only for the disk."""
+def _is_in_memory(file: int, run: Run) -> bool:
+    """Whether the disk need not be read for it, as far as that can be told by a byte here and there."""
+    try:
+        for place in range(run.offset, run.offset + run.count, _WINDOW):
+            os.preadv(file, [bytearray(1)], place, os.RWF_NOWAIT)
+    except OSError:  # it would have to be waited for, or this file system does not tell
+        return False
+    return True
+
+
+def _push(connection: int, file: int, run: Run, near: Callable[[], object] = lambda: None, linger: int = 0) -> None:
+    """Send until all that may be is sent or the reader is behind, for longer than `linger` milliseconds.
+
+    Blocks for those, and for the disk.
+    """
     deadline, told = time.monotonic() + _PAUSE, run.count
     try:
         while (left := run.left()) > 0:
@@ -174,7 +205,7 @@ def _push(connection: int, file: int, run: Run, near: Callable[[], object]) -> N
             try:
                 step = os.sendfile(connection, file, run.offset + run.sent, min(left, _STEP))
             except BlockingIOError:
-                if not run.sent or time.monotonic() >= deadline or not _writable_soon(connection):
+                if not run.sent or time.monotonic() >= deadline or not _writable_soon(connection, linger):
                     break
                 continue
             if step == 0:
@@ -187,7 +218,9 @@ def _push(connection: int, file: int, run: Run, near: Callable[[], object]) -> N
         raise StorageUnavailable(f"a stored file cannot be read: {error.strerror}") from error
 
 
-def _writable_soon(connection: int) -> bool:
+def _writable_soon(connection: int, linger: int) -> bool:
+    if not linger:
+        return False
     poll = select.poll()
     poll.register(connection, select.POLLOUT)
-    return bool(poll.poll(_LINGER))
+    return bool(poll.poll(linger))

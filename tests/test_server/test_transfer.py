@@ -221,6 +221,23 @@ async def test_parts_are_the_right_bytes_wherever_they_lie(service: Service, how
             assert (await service.ended()).sent == (ByteRange(start, stop),)
 
 
+async def test_what_is_not_in_memory_is_sent_all_the_same(
+    service: Service, monkeypatch: pytest.MonkeyPatch, rng: random.Random
+) -> None:
+    def absent(*_: object) -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr("server.sendfile.os.preadv", absent)
+    async with aiohttp.ClientSession() as session:
+        for _ in range(5):
+            start = rng.randrange(SIZE - 1000)
+            stop = rng.randrange(start + 1, min(SIZE, start + (1 << 20)))
+            asked = {"Range": f"bytes={start}-{stop - 1}"}
+            async with session.get(f"{service.url}/file", headers=asked) as response:
+                assert await response.read() == BYTES[start:stop]
+            assert (await service.ended()).sent == (ByteRange(start, stop),)
+
+
 @HOWS
 async def test_one_connection_serves_every_kind_of_answer_in_turn(service: Service, how: str) -> None:
     client = Client(service.port)
