@@ -442,8 +442,10 @@ async def test_descriptors_go_with_their_deliveries(service: Service) -> None:
     async with aiohttp.ClientSession() as session:
         async with session.get(service.url + "/file") as response:
             await response.read()
+        await service.ended()
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(20):
             async with session.get(service.url + "/file", headers={"Range": "bytes=0-0,5-5"}) as response:
                 await response.read()
+        await service.ended()
         assert len(os.listdir("/proc/self/fd")) == before
