@@ -1,7 +1,10 @@
 """`blobstore bench`: every line of docs/benchmarks, or some; what has no peer has commands of its own."""
 
+import signal
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,10 +60,21 @@ def bench(
     if context.invoked_subcommand is not None:
         return
     asked = Bench(Path(), pairs, scale, workers, reference, database_url)
-    found = [_measured(line, asked, directory, out) for line in LINES if line.name in (names or _NAMES)]
+    with _ending_in_order():
+        found = [_measured(line, asked, directory, out) for line in LINES if line.name in (names or _NAMES)]
     results.show(found)
     if not all(each["reached"] is not False for one in found for each in one["figures"]):
         raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM ends the servers that were started, and removes what was written, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _measured(line: Line, asked: Bench, directory: Path | None, out: Path | None) -> results.Document:
