@@ -1,23 +1,32 @@
 """`blobstore bench`: each line measures, at a tiny size, and names the peers that it does not find."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from tests.conftest import SEED, SOAK
 from tools.bench.figures import Bench, Goal, Line, Of
 from tools.bench.lines import LINES
+from tools.bench.ours import ours
 from tools.bench.pairs import Median, Pairs, interleaved
 from tools.bench.peers import Missing
 from tools.bench.peers.programs import program
 from tools.bench.peers.reference import reference
+from tools.bench.wire import fetched, head
 from tools.cli import main
 
 TINY = 0.001
 
+HEAVY = {"download-small", "hydrate", "hydrate-data", "rehydrate", "memory", "memory-export"}
+"""Start several programs each: in a sample only one of them."""
 
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
+SAMPLE = [line for line in LINES if SOAK or line.name not in HEAVY - {random.Random(SEED).choice(sorted(HEAVY))}]
+
+
+@pytest.mark.parametrize("line", SAMPLE, ids=lambda line: line.name)
 def test_each_line_measures_at_a_tiny_size_or_names_what_is_missing(
     line: Line, tmp_path: Path, database_url: str
 ) -> None:
@@ -67,6 +76,14 @@ def test_a_peer_that_is_not_there_is_named_with_what_brings_it(monkeypatch: pyte
         program("nginx")
     with pytest.raises(Missing, match="--reference http://TOKEN@HOST:PORT"), reference(None):
         pass
+
+
+def test_a_reference_is_asked_as_this_server_is(tmp_path: Path) -> None:
+    with ours(tmp_path / "data") as server:
+        told = f"http://{server.token}@{server.url.removeprefix('http://')}"
+        with reference(told) as other:
+            (path,) = other.attach([b"content"])
+            assert fetched(other.url, head("GET", other.url, path, 0, other.headers)) > 0
 
 
 def test_what_was_measured_is_kept_with_machine_versions_and_command(tmp_path: Path) -> None:
