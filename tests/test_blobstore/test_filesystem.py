@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import stat
 import threading
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from blobstore.backend import ForeignObject, ObjectName
-from blobstore.backends.filesystem import FilesystemBackend
+from blobstore.backends.filesystem import APART, FilesystemBackend
 from blobstore.digest import Digest
 from blobstore.errors import BlobNotFound, StorageUnavailable
 from tests.conformance.backend_suite import digest_of, listed, name_of, read_all
@@ -85,6 +86,22 @@ def test_removing_the_last_file_removes_the_empty_folders_and_no_others(
     backend.remove([NAME])
     assert sorted(path.name for path in (root / "owner1/ab").iterdir()) == ["ce"]
     backend.remove([neighbour])
+    assert list(root.iterdir()) == []
+
+
+def test_many_are_removed_side_by_side_and_others_stay(
+    backend: FilesystemBackend, root: Path, staged: Stage, rng: random.Random
+) -> None:
+    names = [
+        ObjectName("owner1", Digest(f"{number % 40:04x}" + rng.randbytes(30).hex()), "1" * 32)
+        for number in range(3 * APART)
+    ]
+    for name in names:
+        backend.publish(name, staged(b"data"))
+    backend.remove(names[1:])
+    assert listed(backend) == {names[0]: 4}
+    assert sorted(path.name for path in (root / "owner1").iterdir()) == ["00"]
+    backend.remove(names)
     assert list(root.iterdir()) == []
 
 

@@ -70,9 +70,9 @@ async def collected(directory: Path, live: int) -> Counts:
 async def test_live_blobs_cost_a_collection_neither_statements_nor_file_calls(tmp_path: Path) -> None:
     alone = await collected(tmp_path / "alone", 0)
     among = await collected(tmp_path / "among", 2000)
-    assert DEAD < len(alone.statements) < 40 * DEAD
+    assert DEAD < len(alone.statements) < 18 * DEAD
     assert 0.9 < len(among.statements) / len(alone.statements) < 1.1
-    assert DEAD < alone.files < 40 * DEAD
+    assert DEAD < alone.files < 10 * DEAD
     assert 0.9 < among.files / alone.files < 1.1
 
 

@@ -1,7 +1,7 @@
 """What must go: fences, expiry, orphans, condemnation, quarantine."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Collection as Several
 
 from blobstore.backend import LATE_SECONDS, ObjectName
@@ -45,8 +45,11 @@ _KEEP_NO_LONGER = """
 UPDATE blobs SET kept_until = NULL
 WHERE kept_until <= ? AND NOT EXISTS (SELECT 1 FROM pins WHERE coalesce(namespace, blobs.namespace) = blobs.namespace)
 """
-_ERASE_KEPT = "UPDATE blobs SET kept_until = NULL WHERE namespace = ? AND digest = ? AND kept_until IS NOT NULL"
-_ON_THEIR_WAY = "namespace = ? AND copies IS NOT NULL AND digest IN (SELECT unhex(value) FROM json_each(?))"
+_LISTED = "SELECT unhex(value) FROM json_each(?)"
+_ERASE_KEPT = f"""
+UPDATE blobs SET kept_until = NULL WHERE namespace = ? AND digest IN ({_LISTED}) AND kept_until IS NOT NULL
+"""
+_ON_THEIR_WAY = f"namespace = ? AND copies IS NOT NULL AND digest IN ({_LISTED})"
 
 # From the index of orphans alone, in its order: what is no orphan costs nothing.
 _ORPHANS = f"""
@@ -139,19 +142,15 @@ class Collection(OnFile):
     ) -> list[Condemned]:
         sql = f"""
             UPDATE blobs SET state = 'condemned', reason = ?, condemned_seq = ?, orphaned_at = NULL
-            WHERE namespace = ? AND digest = ? AND state != 'condemned'
+            WHERE namespace = ? AND digest IN ({_LISTED}) AND state != 'condemned'
               AND (? IS NULL OR orphaned_at < ?) AND {UNUSED}
             RETURNING {CONDEMNED}"""
 
         def run(db: sqlite3.Connection) -> list[Row]:
             if before is not None and is_pinned(db, namespace):
                 return []
-            seq = next_count(db)
-            rows = [
-                row
-                for digest in digests
-                for row in db.execute(sql, (reason, seq, namespace, digest.raw, before, before)).fetchall()
-            ]
+            values = (reason, next_count(db), namespace, _list(digest.hex for digest in digests), before, before)
+            rows = db.execute(sql, values).fetchall()
             _take_copies(db, namespace, {row[1] for row in rows})
             return rows
 
@@ -205,9 +204,15 @@ class Collection(OnFile):
 
 def _take_copies(db: sqlite3.Connection, namespace: str, digests: set[bytes]) -> None:
     """These blobs go: so does what moves left behind of them, and what moves have on its way."""
-    db.executemany(_ERASE_KEPT, [(namespace, digest) for digest in digests])
+    values = (namespace, _list(digest.hex() for digest in digests))
+    db.execute(_ERASE_KEPT, values)
     if db.execute("SELECT 1 FROM leases WHERE copies IS NOT NULL LIMIT 1").fetchone():
-        end_leases(db, _ON_THEIR_WAY, (namespace, json.dumps([digest.hex() for digest in digests])))
+        end_leases(db, _ON_THEIR_WAY, values)
+
+
+def _list(digests: Iterable[str]) -> str:
+    """The value of `_LISTED`, of hexadecimal digits."""
+    return json.dumps(list(digests))
 
 
 def _covered(namespace: str, holder: str, scope: str | None, beginning: str) -> tuple[str, Row]:
