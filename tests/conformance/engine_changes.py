@@ -143,6 +143,23 @@ class EngineChanges:
         await engine.apply(replace(only, mutations=[put("b", "two"), delete("a"), put("c"), delete("c")]))
         assert await befores(engine, 2) == {"a": state_of(put("a", "one")), "c": None}
 
+    async def test_pages_of_changes_tell_of_each_key_once_whatever_changes_after_the_horizon(
+        self, engine: Engine
+    ) -> None:
+        await apply(engine, MESSAGES, *map(put, "abcdefghij"))
+        for _ in range(3):
+            await apply(engine, MESSAGES, put("d", "more"), put("h", "more"), put("d"), put("h"))
+        horizon = await version_of(engine, MESSAGES)
+        for text in ("then", "later"):
+            await apply(engine, MESSAGES, *(put(key, text) for key in "bcdgj"), delete("i"), put("k", text))
+        told, overtaken, after = list[str](), list[str](), 0
+        while after < horizon:
+            page = await engine.changes(MESSAGES, 0, after, horizon, 2)
+            told += [each.key for each in page.changes]
+            overtaken += [each.key for each in page.overtaken]
+            after = page.reached
+        assert (told, overtaken) == (list("aefh"), list("bcgijd"))
+
     async def test_data_that_damage_made_unreadable_can_be_replaced_and_removed(self, engine: Engine) -> None:
         damaged = structs.replace(put("a"), data=b'{"id":')
         await apply(engine, MESSAGES, damaged, structs.replace(damaged, key="b", sort=put("b").sort))

@@ -31,7 +31,7 @@ CREATE TABLE finished (
 CREATE TABLE history (
     part INTEGER NOT NULL, until INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
     at INTEGER NOT NULL, erased INTEGER NOT NULL, remembered BLOB,
-    PRIMARY KEY (part, until), UNIQUE (part, key, until)
+    PRIMARY KEY (part, until), UNIQUE (part, key, until), UNIQUE (part, version)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE links (
     part INTEGER NOT NULL, key TEXT NOT NULL, pointer TEXT NOT NULL,

@@ -267,6 +267,17 @@ async def test_a_page_of_many_partitions_reads_little_of_each(tmp_path: Path) ->
     await work.file.close()
 
 
+async def test_a_page_of_changes_works_no_more_when_much_changed_since_its_session_began(tmp_path: Path) -> None:
+    work = await filled(tmp_path / "records.db", 300)
+    costs = []
+    for text in ("little", "more", "much"):
+        costs.append(await work.of(work.engine.changes(MESSAGES, 0, 100, 300, 10)))
+        for again in range(10):
+            await apply(work.engine, MESSAGES, *(put(f"{n:05}", f"{text} {again}") for n in range(200, 300)))
+    assert max(costs) <= costs[0] + 5
+    await work.file.close()
+
+
 async def test_pages_and_changes_leave_no_snapshot_behind(engine: SqliteEngine) -> None:
     await apply(engine, MESSAGES, *(put(str(n), at=n) for n in range(100)))
     await apply(engine, USERS, *(put(str(n), at=n) for n in range(100)))

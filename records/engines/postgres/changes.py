@@ -7,7 +7,7 @@ from blobstore.postgres import Connection, Record
 from blobstore.postgres.database import changed
 from records.engine import NOTHING_OWED
 from records.engines.postgres.rows import BUDGETED, COLUMNS, record
-from records.engines.postgres.schema import InDatabase, keyed, lock_connector, mark_removed, part_of
+from records.engines.postgres.schema import InDatabase, begun, keyed, lock_connector, mark_removed, part_of
 from records.model import Change, Changes, Overtaken, Partition, Tombstone
 from records.reading.paging import State, take_states
 
@@ -88,6 +88,9 @@ _THERE, _GONE, _LATE = 1, 2, 3
 
 _WALKED = "owner = $1 AND part = $2 AND version > $4 AND version <= $5"
 
+# What lies beyond as many records as a page takes is not of this page.
+_REACH = f"coalesce((SELECT version FROM records.records WHERE {_WALKED} ORDER BY version LIMIT 1 OFFSET $6 - 1), $5)"
+
 # A state that began in what was walked through and ended beyond the horizon was the key's state at the horizon.
 _ALL_STATES = f"""
     SELECT * FROM (
@@ -98,7 +101,8 @@ _ALL_STATES = f"""
          FROM records.tombstones WHERE $3::bigint > 0 AND {_WALKED} ORDER BY version LIMIT $6)
         UNION ALL
         (SELECT {_LATE}, key, NULL, NULL, NULL, version, NULL, NULL, NULL, NULL
-         FROM records.history WHERE until > $5 AND {_WALKED} ORDER BY version LIMIT $6)
+         FROM records.history WHERE owner = $1 AND {begun("part")} = {begun("$2")} AND until > $5
+             AND version > $4 AND version <= {_REACH} ORDER BY version LIMIT $6)
     ) AS each ORDER BY version LIMIT $6
 """
 

@@ -111,6 +111,11 @@ def listed(part: str) -> str:
     return f"({part}::bytea || 'l')"
 
 
+def begun(part: str) -> str:
+    """SQL: a partition's number as it is in the index that has superseded states by when they began."""
+    return f"({part}::bytea || 'b')"
+
+
 # -- locks ---------------------------------------------------------------------------------------------------------
 #
 # Locks are PostgreSQL's advisory ones, held until the transaction is over: who waits is served in turn, and none is a

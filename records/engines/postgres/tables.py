@@ -19,8 +19,8 @@ CONTENT = ("records.records", "records.links", "records.tombstones", "records.hi
 # PostgreSQL chooses among indexes by statistics, and knows nothing of a partition that just came or grew: to it, one
 # with a million new rows is one without any, and any index that begins with owner and partition is as good as the right
 # one. So of the large tables each index beside the first has the partition in a form of its own (`schema.keyed`,
-# `schema.listed`) that no statement made for another index names. Of the owner no statistics are kept: then a scan of
-# all of an owner's rows always seems dear.
+# `schema.listed`, `schema.begun`) that no statement made for another index names. Of the owner no statistics are kept:
+# then a scan of all of an owner's rows always seems dear.
 # `records.cursor` is the sort key without the key at its end: pairs (cursor, key) compare as whole sort keys do.
 # `history` has the states that were superseded at version `until` and stood since `version`; `remembered` is NULL for
 # a tombstone's, and cut to what may stay where the record was `erased` since. `at` (UTC seconds) is when they, and
@@ -77,6 +77,7 @@ CREATE TABLE records.history (
     PRIMARY KEY (owner, part, until)
 );
 CREATE UNIQUE INDEX history_by_key ON records.history (owner, (part || 'k'), key, until);
+CREATE UNIQUE INDEX history_begun ON records.history (owner, (part || 'b'), version);
 CREATE SEQUENCE records.notes;
 CREATE TABLE records.unlinked (
     owner TEXT COLLATE "C", connector BYTEA, digest BYTEA, note BIGINT NOT NULL,

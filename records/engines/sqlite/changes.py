@@ -10,7 +10,7 @@ from itertools import takewhile
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
 from records.engine import NOTHING_OWED
-from records.engines.sqlite.schema import OnFile, in_lists, part_of, record_id
+from records.engines.sqlite.schema import OnFile, in_lists, part_of, record_id, version_of
 from records.engines.sqlite.walk import COLUMNS, record
 from records.model import Change, Changes, Overtaken, Partition, Tombstone
 from records.reading.paging import State, take_states
@@ -74,14 +74,21 @@ def _states(db: sqlite3.Connection, walk: _Walk, *, tombstones: bool) -> Generat
     part, after, horizon = walk.part, walk.after, walk.horizon
     records = db.execute(_RECORDS, (record_id(part, after), record_id(part, horizon)))
     graves = db.execute(_TOMBSTONES, (part, after, horizon)) if tombstones else ()
-    # One beyond the limit tells that there is more.
-    late = db.execute(_OVERTAKEN, (part, horizon, after, horizon, walk.limit + 1))
+    # One beyond the limit tells that there is more; what lies beyond so many records is not of this page.
+    late = db.execute(_OVERTAKEN, (part, after, _reach(db, walk), horizon, walk.limit + 1))
     states: list[Iterator[State]] = [
         (record(walk.partition, row) for row in records),
         (Tombstone(*row) for row in graves),
         (Overtaken(*row) for row in late),
     ]
     yield from heapq.merge(*states, key=lambda each: each.version)
+
+
+def _reach(db: sqlite3.Connection, walk: _Walk) -> int:
+    """A version up to which there are as many records as a page takes; the horizon where there are no more."""
+    beyond, upto = record_id(walk.part, walk.after), record_id(walk.part, walk.horizon)
+    row = db.execute(_NTH, (beyond, upto, walk.limit)).fetchone()
+    return walk.horizon if row is None else version_of(row[0])
 
 
 def _before(
@@ -112,6 +119,8 @@ def _forget(db: sqlite3.Connection, part: int, before: float, limit: int) -> int
 
 _RECORDS = f"SELECT {COLUMNS} FROM records WHERE id > ? AND id <= ? ORDER BY id"
 
+_NTH = "SELECT id FROM records WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"
+
 _TOMBSTONES = """
 SELECT key, version, deleted_at, emitted_at FROM tombstones
 WHERE part = ? AND version > ? AND version <= ? ORDER BY version
@@ -122,9 +131,10 @@ _BEFORE = """
 SELECT key, remembered FROM history WHERE part = ? AND key IN {marks} AND version <= ? AND until > ?
 """
 
-# A state that began in what was walked through and ended beyond the horizon was the key's state at the horizon.
+# A state that began in what was walked through and ended beyond the horizon was the key's state at the horizon. `+`: it
+# is not found by `until`, for all that changed since the session began lies beyond the horizon.
 _OVERTAKEN = """
-SELECT key, version FROM history WHERE part = ? AND until > ? AND version > ? AND version <= ?
+SELECT key, version FROM history WHERE part = ? AND version > ? AND version <= ? AND +until > ?
 ORDER BY version LIMIT ?
 """
 

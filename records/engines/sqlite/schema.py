@@ -99,7 +99,7 @@ CREATE TABLE tombstones (
 CREATE TABLE history (
     part INTEGER NOT NULL, until INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
     at INTEGER NOT NULL, erased INTEGER NOT NULL, remembered BLOB,
-    PRIMARY KEY (part, until), UNIQUE (part, key, until)
+    PRIMARY KEY (part, until), UNIQUE (part, key, until), UNIQUE (part, version)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE unlinked (
     note INTEGER PRIMARY KEY AUTOINCREMENT, connector INTEGER NOT NULL REFERENCES connectors, digest BLOB NOT NULL,
