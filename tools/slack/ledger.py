@@ -7,7 +7,7 @@ entry is made only after the store has acknowledged what it speaks of, so that a
 and never data.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -79,7 +79,7 @@ class Ledger:
 
     def __init__(self, state: Mapping[str, Any], *, full: bool = False) -> None:
         self.full = full
-        self._files: dict[str, Settled] = dict(_files(state.get("files")))
+        self._files = _files(state.get("files"))
         self._known = {stream: set() if full else _batches(value) for stream, value in state.items()}
         self._from = {} if full else {stream: found for stream, value in state.items() if (found := _from(value))}
         self._seen: dict[str, set[str]] = {}
@@ -87,12 +87,13 @@ class Ledger:
 
     def file(self, file_id: str) -> Settled | None:
         """How the file ended when it was last settled."""
-        return self._files.get(file_id)
+        text = self._files.get(file_id)
+        return None if text is None else _settled(text)
 
     def settle(self, file_id: str, settled: Settled) -> None:
         """The store has acknowledged the record of the file, and its bytes if it has any."""
-        if self._files.get(file_id) != settled:
-            self._files[file_id] = settled
+        if self._files.get(file_id) != str(settled):
+            self._files[file_id] = str(settled)
             self._change("files")
 
     def has(self, stream: str, digest: str) -> bool:
@@ -138,7 +139,7 @@ class Ledger:
     def _state(self, stream: str) -> dict[str, Any]:
         state: dict[str, Any] = {"v": VERSION}
         if stream == "files":
-            state["files"] = {file_id: str(settled) for file_id, settled in self._files.items()}
+            state["files"] = dict(self._files)
         else:
             state["batches"] = sorted(self._known.get(stream, set()) | self._seen.get(stream, set()))
         if stream in self._from:
@@ -146,14 +147,17 @@ class Ledger:
         return state
 
 
-def _files(value: Any) -> Iterable[tuple[str, Settled]]:
+def _files(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or value.get("v") != VERSION:
-        return
-    for file_id, text in value.get("files", {}).items():
-        try:
-            yield file_id, Settled.parse(text)
-        except (ValueError, KeyError, IndexError):
-            continue  # not ours: the file is looked at again
+        return {}
+    return dict(value.get("files", {}))
+
+
+def _settled(text: str) -> Settled | None:
+    try:
+        return Settled.parse(text)
+    except (ValueError, KeyError, IndexError):
+        return None  # not ours: the file is looked at again
 
 
 def _batches(value: Any) -> set[str]:

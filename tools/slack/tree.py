@@ -42,7 +42,8 @@ class DirectoryTree:
         """As the port says."""
         folder = self._root / under
         if folder.is_dir():
-            yield from sorted(_walk(folder, f"{under}/" if under else ""), key=lambda located: located.where)
+            prefix = f"{under}/" if under else ""
+            yield from sorted(_walk(str(folder), prefix), key=lambda located: located.where)
 
     def member(self, where: str) -> Located:
         """One of the members. Raises `OSError`."""
@@ -64,11 +65,11 @@ class DirectoryTree:
         """Nothing is held open."""
 
 
-def _walk(directory: Path, prefix: str) -> Iterator[Located]:
+def _walk(directory: str, prefix: str) -> Iterator[Located]:
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(directory / entry.name, f"{prefix}{entry.name}/")
+                yield from _walk(entry.path, f"{prefix}{entry.name}/")
             elif entry.is_file(follow_symlinks=False):
                 yield _located(f"{prefix}{entry.name}", entry.stat(follow_symlinks=False))
 
