@@ -40,8 +40,8 @@ _NEAR = 2 << 20
 _FEW = 1 << 20
 """Bytes that are sent on the spot where they are in memory: a worker would take as long to be woken."""
 
-_WINDOW = 128 << 10
-"""Bytes that come from the disk at once: what is next to a byte in memory is there, too, as a rule."""
+_WINDOW = 512 << 10
+"""Bytes that come from the disk at about the same time: what is next to a byte in memory is there, too, as a rule."""
 
 
 class Run:

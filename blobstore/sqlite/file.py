@@ -76,6 +76,8 @@ class SqliteFile:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"read-{path.name}")
         self._recalled = Recalled()
         self._watching = threading.Lock()
+        self._asked = False
+        self._told: int | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._write_loop, args=(writer,), name=f"write-{path.name}", daemon=True)
         self._thread.start()
@@ -108,7 +110,7 @@ class SqliteFile:
         For what is asked with every request. The name says all that the answer depends on; `size` is what it takes in
         memory, in bytes. Whoever gets it must not change it.
         """
-        version = self._recalled.version() if self.is_in_place() else None
+        version = self._version()
         if version is not None and (kept := self._recalled.find(name)) is not None:
             return cast(T, kept[0])
         answer = await self.read(transaction if self._recalled.watches else partial(self._watched, transaction))
@@ -194,6 +196,20 @@ class SqliteFile:
             finally:
                 if connection.in_transaction:  # an I/O error ends it by itself
                     connection.execute("ROLLBACK")
+
+    def _version(self) -> int | None:
+        """As `Recalled.version`; None where the file has lost its name.
+
+        Asked once in a turn of the event loop: whoever is told of a commit, by anybody, asks in a later one.
+        """
+        if not self._asked:
+            self._told = self._recalled.version() if self.is_in_place() else None
+            self._asked = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        return self._told
+
+    def _next_turn(self) -> None:
+        self._asked = False
 
     def _watched(self, transaction: Transaction[T], connection: sqlite3.Connection) -> T:
         with self._watching:
