@@ -240,7 +240,8 @@ class BlobStore:
         reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, count)
         try:
             promised = self._promised(await reservation.begin(size))
-            return Upload(self, lease, slot, await self.submit(self._stage, lease, size or 0, promised), reservation)
+            staged = await self.submit(self._stage, lease, size or 0, promised)
+            return Upload(self, lease, slot, staged, reservation, len(self._reservations))
         except BaseException:
             await self.end(lease)
             raise

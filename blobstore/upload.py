@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 BUFFER = 1 << 20
 """Bytes that are hashed and written at once. An upload has two such pieces of memory: one fills while one is used."""
 
+BUFFERS = 16 << 20
+"""Bytes of all of them; where many upload each gets smaller ones."""
+
+LEAST = 256 << 10
+"""Bytes of the smallest, however many upload."""
+
 LITTLE = 64 << 10
 """Bytes that are hashed at once: a thread would take longer to begin than they take."""
 
@@ -57,13 +63,21 @@ class Upload:
     """Bytes on their way. An asynchronous context manager: what was not finished inside it is discarded."""
 
     def __init__(
-        self, store: "BlobStore", lease: Lease, slot: Slot, staged: StagedFile, reservation: Reservation
+        self,
+        store: "BlobStore",
+        lease: Lease,
+        slot: Slot,
+        staged: StagedFile,
+        reservation: Reservation,
+        uploads: int,
     ) -> None:
+        """It is the `uploads`-th of those under way."""
         self._store = store
         self._lease = lease
         self._reservation = reservation
         self._slot = slot
         self._staged = staged
+        self._buffer = _share(uploads)
         self._filling: memoryview | None = None
         self._filled = 0
         self._used: memoryview | None = None
@@ -86,7 +100,7 @@ class Upload:
         """Memory for the next bytes. Whoever has put some there, from its beginning on, says so by `came`."""
         if self._filling is None:
             # Pages of its own: aligned, so that they may go to the disk as they are, and given back when all is over.
-            self._filling = memoryview(mmap(-1, BUFFER))
+            self._filling = memoryview(mmap(-1, self._buffer))
         return self._filling[self._filled :]
 
     async def came(self, count: int) -> None:
@@ -96,7 +110,7 @@ class Upload:
         """
         self._filled += count
         self._received += count
-        if self._filled == BUFFER:
+        if self._filled == self._buffer:
             await self._use()
 
     async def finish(self, expected: Expected | None = None) -> Stored:
@@ -168,3 +182,15 @@ class Upload:
         with suppress(BlobError):  # what cannot be removed now is debris once its lease is gone
             await self._store.submit(self._staged.discard)
         await self._store.end(self._lease)
+
+
+def _share(uploads: int) -> int:
+    """How large the pieces of memory are of whoever comes as the `uploads`-th, in bytes.
+
+    >>> [_share(count) >> 10 for count in (1, 8, 9, 16, 17, 1000)]
+    [1024, 1024, 512, 512, 256, 256]
+    """
+    size = BUFFER
+    while size > LEAST and 2 * size * uploads > BUFFERS:
+        size //= 2
+    return size
