@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tools.bench.figures import PAIRS, Bench, Figure, Goal, Line, Of
 from tools.bench.machine import machine, software
-from tools.output import WIDE
+from tools.output import WIDE, size
 
 Document = dict[str, Any]
 
@@ -101,8 +101,7 @@ def cells(found: Document, figure: Document) -> tuple[str, ...]:
         f"{_short(median['low'])} – {_short(median['high'])}" if pairs else "",
         _goal(goal),
         {True: "yes", False: "no", None: ""}[figure["reached"]],
-        _seconds(pairs["ours"]) if pairs else "",
-        _seconds(pairs["theirs"]) if pairs else "",
+        *(_amount(goal, pairs[side]) if pairs else "" for side in ("ours", "theirs")),
     )
 
 
@@ -114,8 +113,11 @@ def _short(value: float) -> str:
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def _seconds(times: Sequence[float]) -> str:
-    seconds = statistics.median(times)
+def _amount(goal: Document, values: Sequence[float]) -> str:
+    """The median, with its unit."""
+    seconds = statistics.median(values)
+    if goal["of"] == Of.BYTES:
+        return size(round(seconds))
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
