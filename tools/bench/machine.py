@@ -49,7 +49,12 @@ def _file_system(directory: Path) -> str:
 
 
 def _commit() -> str | None:
-    """Of a checkout; None of an installed package."""
-    here = Path(__file__).resolve().parent
-    asked = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True)
-    return asked.stdout.strip() or None
+    """Of a checkout, with a word where code differs from it; None of an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    asked = [subprocess.run(["git", *each], cwd=root, capture_output=True, text=True) for each in (_WHICH, _CHANGED)]
+    commit, changed = (each.stdout.strip() for each in asked)
+    return f"{commit}{'-changed' if changed else ''}" or None
+
+
+_WHICH = ("rev-parse", "--short", "HEAD")
+_CHANGED = ("status", "--porcelain", "--", "blobstore", "records", "server", "tools")

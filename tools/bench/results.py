@@ -115,10 +115,10 @@ def _short(value: float) -> str:
 
 def _amount(goal: Document, values: Sequence[float]) -> str:
     """The median, with its unit."""
-    seconds = statistics.median(values)
+    middle = statistics.median(values)
     if goal["of"] == Of.BYTES:
-        return size(round(seconds))
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} µs"
+        return size(round(middle))
+    for unit, length in (("s", 1.0), ("ms", 1e-3)):
+        if middle >= length:
+            return f"{middle / length:.3g} {unit}"
+    return f"{middle / 1e-6:.3g} µs"
