@@ -31,8 +31,9 @@ _LINGER = 2
 _PAUSE = 1.0
 """Seconds for which one push waits for a slow reader, and after which one ends that is read all the time."""
 
-_STEP = 2 << 20
-"""Bytes that a worker sends before it looks again whether it may go on."""
+_STEP = 256 << 10
+"""Bytes that a worker sends before it looks again whether it may go on. The kernel works on all of them at once, and
+keeps the reader on this machine waiting meanwhile: with 2 MiB a GB takes a fifth longer."""
 
 _NEAR = 2 << 20
 """Bytes before the end of what it may send at which a worker has it asked whether it may send more."""
