@@ -76,7 +76,8 @@ def _draw(path: Path, documents: Sequence[Document]) -> bool:
         colour = _REACHED if each["reached"] else _MISSED
         axes.plot([low, high], [place, place], color=colour, linewidth=4, alpha=0.35, solid_capstyle="round")
         axes.plot([value], [place], "o", color=colour)
-        axes.annotate(f" {cells({'line': ''}, each)[2]}", (max(value, low, high), place), va="center", fontsize=8)
+        end, beside = (max(value, low, high), place), {"xytext": (7, 0), "textcoords": "offset points"}
+        axes.annotate(cells({"line": ""}, each)[2], end, va="center", fontsize=8, **beside)
     axes.axvline(1, color="#444444", linewidth=1)
     least = min((_beyond(each, each["median"]["low"]) for _, each in shown), default=1)
     most = max((_beyond(each, each["median"]["high"]) for _, each in shown), default=1)
@@ -103,6 +104,8 @@ def _beyond(figure: dict[str, Any], value: float) -> float:
 
 
 def _label(found: Document, figure: dict[str, Any]) -> str:
-    goal = cells(found, figure)[4]
-    against = f" / {figure['peer']}" if figure["peer"] else figure["work"].partition(":")[2]
-    return f"{found['line']}{against} ({goal})"
+    part = (
+        "" if figure["work"] == found["work"] else f", {figure['work'].rpartition(', ' if figure['peer'] else ': ')[2]}"
+    )
+    against = f" / {figure['peer']}" if figure["peer"] else ""
+    return f"{found['line']}{part}{against} ({cells(found, figure)[4]})"
