@@ -71,13 +71,13 @@ def _draw(path: Path, documents: Sequence[Document]) -> bool:
     shown = [(found, each) for found in documents for each in found["figures"] if each["median"]][::-1]
     picture = Figure(figsize=(10, 1 + 0.36 * len(shown)), layout="constrained")
     axes = picture.subplots()
-    for place, (_, each) in enumerate(shown):
+    for place, (found, each) in enumerate(shown):
         value, low, high = (_beyond(each, each["median"][name]) for name in ("value", "low", "high"))
         colour = _REACHED if each["reached"] else _MISSED
         axes.plot([low, high], [place, place], color=colour, linewidth=4, alpha=0.35, solid_capstyle="round")
         axes.plot([value], [place], "o", color=colour)
-        end, beside = (max(value, low, high), place), {"xytext": (7, 0), "textcoords": "offset points"}
-        axes.annotate(cells({"line": ""}, each)[2], end, va="center", fontsize=8, **beside)
+        text, end = cells(found, each)[2], (max(value, low, high), place)
+        axes.annotate(text, end, xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
     axes.axvline(1, color="#444444", linewidth=1)
     least = min((_beyond(each, each["median"]["low"]) for _, each in shown), default=1)
     most = max((_beyond(each, each["median"]["high"]) for _, each in shown), default=1)

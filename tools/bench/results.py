@@ -91,11 +91,13 @@ def told(figure: Figure) -> str:
 def cells(found: Document, figure: Document) -> tuple[str, ...]:
     """A row of the table."""
     goal, median, pairs = figure["goal"], figure["median"], figure["pairs"]
+    scale = "" if found["scale"] == 1 else f" (sizes and numbers × {found['scale']:g})"
+    work = f"{found['line']}: {figure['work']}{scale}"
     if median is None:
-        return f"{found['line']}: {figure['work']}", figure["peer"], "not found", "", _goal(goal), "", "", ""
+        return work, figure["peer"], "not found", "", _goal(goal), "", "", ""
     unit = " MiB" if goal and goal["of"] == Of.MEMORY else "×"
     return (
-        f"{found['line']}: {figure['work']}",
+        work,
         figure["peer"],
         f"{_short(median['value'])}{unit}",
         f"{_short(median['low'])} – {_short(median['high'])}" if pairs else "",
