@@ -93,9 +93,9 @@ def _changed(file: Path) -> int:
 
 
 def small(bench: Bench) -> Iterator[Figure]:
-    """From a process of its own; the same client for all."""
+    """From a process of its own; the same client for all. One worker: several share no commits."""
     asked = (SMALL, bench.sized(MANY), CONNECTIONS)
-    with ours(bench.scratch / "data", "--workers", str(bench.workers)) as server:
+    with ours(bench.scratch / "data") as server:
         work = partial(apart, uploads, server.url, *asked, server.headers)
         yield bench.versus("docker-registry", Goal(Of.RATE, 5), work, _small_pushes(bench, asked))
         yield bench.versus("PDPP reference", Goal(Of.RATE, 10), work, _small_to_reference(bench, asked))
@@ -115,5 +115,5 @@ def _small_to_reference(bench: Bench, asked: tuple[int, ...]) -> Iterator[Work]:
 
 LINES = (
     Line("upload", "upload 1 GiB with BLAKE3 + SHA-256 + fsync, durable", large),
-    Line("upload-small", "upload 4 KiB blobs, durable each, 32 connections, `--workers`", small),
+    Line("upload-small", "upload 4 KiB blobs, durable each, 32 connections", small),
 )
