@@ -75,7 +75,11 @@ def running(command: Sequence[str | Path], answers: Callable[[], bool], log: Pat
         yield
     finally:
         daemon.send_signal(signal.SIGINT)  # fast for all of them, also while clients are connected
-        daemon.wait(20)
+        try:
+            daemon.wait(20)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
 
 
 def listens(port: int) -> bool:
