@@ -180,11 +180,17 @@ class _Descent:
 def _drop_empty(descent: _Descent, folders: Sequence[Steps]) -> None:
     """Remove those that are empty, then their parents likewise; what a publisher fills meanwhile stays.
 
-    They hold nothing and say nothing: that they are gone need not survive a power cut.
+    Durably: an empty folder that came back with a power cut would be found by nobody.
     """
     for _ in _FAN_OUT:
-        gone = [steps for steps in folders if not descent.to(steps[:-1]) or _remove_empty(steps[-1], descent.folder)]
-        folders = [parent for parent, _ in groupby(gone, key=lambda steps: steps[:-1])]
+        parents = []
+        for parent, group in groupby(folders, key=lambda steps: steps[:-1]):
+            there = descent.to(parent)
+            gone = [_remove_empty(steps[-1], descent.folder) for steps in group] if there else [True]
+            if any(gone):
+                os.fsync(descent.folder)
+                parents.append(parent)
+        folders = parents
 
 
 class FileReader:
