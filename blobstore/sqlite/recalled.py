@@ -5,8 +5,9 @@ committed since it was last asked on the same connection. So an answer is as fre
 writes: a token that another process revoked is not found here any more once that is durable.
 """
 
+import sys
 from collections import OrderedDict
-from collections.abc import Hashable, Sized
+from collections.abc import Hashable, Sequence, Sized
 from pathlib import Path
 
 from blobstore.sqlite import sqlite3
@@ -22,6 +23,11 @@ SMALL = 1 << 10
 def size_of(rows: Sized) -> int:
     """About what these take in memory, in bytes, where none is large."""
     return SMALL * (1 + len(rows))
+
+
+def size_of_values(rows: Sequence[Sequence[object]]) -> int:
+    """The same where texts and bytes among the values may be of any length."""
+    return size_of(rows) + sum(sys.getsizeof(value) for row in rows for value in row if isinstance(value, bytes | str))
 
 
 class Recalled:

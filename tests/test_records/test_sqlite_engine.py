@@ -10,6 +10,7 @@ import pytest
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.file import SqliteFile
+from blobstore.sqlite.recalled import Recalled
 from records.engine import Engine
 from records.engines.sqlite import SingleFileEngines, SqliteEngine
 from records.engines.sqlite.schema import MIGRATIONS
@@ -358,3 +359,20 @@ async def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_there(t
         assert {event.body.decode() for event in await engine.outbox(1_000_000)} <= batches
         assert (await engine.stats())[MESSAGES].version == 21 * len(batches)
         await engine.close()
+
+
+# -- memory --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_long_pointers_take_is_counted_where_links_are_kept(
+    engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(Recalled, "keep", lambda self, name, answer, size, version: sizes.append(size))
+    pointer = "/" + "x" * 100_000
+    await apply(engine, MESSAGES, put("a", "", link_of(1, pointer), link_of(1, pointer + "/b")))
+    sizes.clear()
+    assert len(await engine.links_of(digest_of(1))) == 2
+    assert len(await engine.links_of(digest_of(1), (MESSAGES, "a", pointer))) == 1
+    assert len(sizes) == 2
+    assert min(sizes) > 200_000  # of the second answer half is in its name

@@ -21,7 +21,7 @@ from blobstore.catalogues.sqlite.schema import (
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.outbox import NUMBERING
-from blobstore.sqlite.recalled import size_of
+from blobstore.sqlite.recalled import size_of_values
 
 
 class Questions(OnFile):
@@ -134,7 +134,7 @@ class Questions(OnFile):
     async def _recalled(self, sql: str, *parameters: object) -> list[Row]:
         """The same for what is asked with each download."""
         name = (sql, *parameters)
-        return await self._file.recall(name, lambda db: db.execute(sql, parameters).fetchall(), size_of)
+        return await self._file.recall(name, lambda db: db.execute(sql, parameters).fetchall(), size_of_values)
 
     async def _all(self, sql: str, *parameters: object) -> list[Row]:
         return await self._file.read(lambda db: db.execute(sql, parameters).fetchall())

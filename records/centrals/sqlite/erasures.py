@@ -1,9 +1,7 @@
 """Erasures from decision to receipt, in SQLite."""
 
-from collections.abc import Sequence
-
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.recalled import size_of
+from blobstore.sqlite.recalled import size_of_values
 from blobstore.sqlite.slack import mark_stale
 from records.central import ErasureJob, Instance, Seen
 from records.centrals.sqlite.chain import chain
@@ -127,12 +125,8 @@ class Erasures(OnFile):
 
     async def unfinished_erasures(self) -> list[ErasureJob]:
         sql = f"SELECT {_JOB} FROM erasures WHERE state != 'done' ORDER BY requested_at, number"
-        rows = await self._file.recall(("unfinished erasures",), lambda db: db.execute(sql).fetchall(), _size)
+        rows = await self._file.recall(("unfinished erasures",), lambda db: db.execute(sql).fetchall(), size_of_values)
         return [ErasureJob(*row) for row in rows]
-
-
-def _size(rows: Sequence[Sequence[object]]) -> int:
-    return size_of(rows) + sum(len(value) for row in rows for value in row if isinstance(value, bytes | str))
 
 
 _BEGIN = """

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.recalled import size_of
+from blobstore.sqlite.recalled import size_of_values
 from blobstore.sqlite.slack import mark_stale
 from records.engines.counted import by_stream
 from records.engines.sqlite.schema import (
@@ -46,7 +46,8 @@ class Links(OnFile):
 
         here = self.here([] if connector is None else [connector], run)
         name = ("links", digest, after, limit, connector, self._regardless)
-        found = await self._file.recall(name, here, size_of)
+        beyond = [] if after is None else [after[1:]]  # the name's own, for a pointer is as long as a record makes it
+        found = await self._file.recall(name, here, lambda found: size_of_values([*beyond, *map(_values, found)]))
         return list(found)
 
     async def linkers(self, digests: Collection[Digest]) -> dict[Digest, str]:
@@ -122,6 +123,10 @@ def _rest_of_partition(
 ) -> list[PlacedLink]:
     rows = db.execute(_REST, (partition.connector, digest.raw, part_of(db, partition), key, pointer, limit))
     return [_placed(partition, digest, row) for row in rows.fetchall()]
+
+
+def _values(placed: PlacedLink) -> Sequence[object]:
+    return placed.key, placed.link.pointer, placed.link.media_type, placed.link.filename
 
 
 def _placed(partition: Partition, digest: Digest, row: Row) -> PlacedLink:
