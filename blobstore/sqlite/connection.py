@@ -97,11 +97,13 @@ def in_place(path: Path, was: Identity | None) -> Iterator[None]:
 def identity(path: Path) -> Identity | None:
     """What tells the file of this name from any other that ever had it; None when there is none.
 
-    Never opens it: closing it again would drop the locks that this process has on it.
+    Never opens it: closing it again would drop the locks that this process has on it. Raises `StorageUnavailable` where
+    it cannot be told.
     """
     try:
-        status = path.stat()
-    except FileNotFoundError:
+        with errors.translated(path.name, FileNotFoundError, NotADirectoryError):
+            status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
 

@@ -130,6 +130,25 @@ async def test_a_file_that_lost_its_name_answers_nothing_more(file: SqliteFile, 
         await looks.value("a")
 
 
+async def test_a_folder_that_is_none_any_more_is_no_mistake_of_ours(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "folder", tmp_path / "aside"
+    file = await SqliteFile.open(folder / "test.db", MIGRATIONS)
+    looks = Looks(file)
+    await looks.warm("a")
+    folder.rename(aside)
+    folder.touch()
+    with pytest.raises(Moved):
+        await looks.value("a")
+    folder.unlink()
+    folder.symlink_to(folder)
+    with pytest.raises(StorageUnavailable):
+        await looks.value("a")
+    folder.unlink()
+    aside.rename(folder)
+    assert await looks.value("a") is None
+    await file.close()
+
+
 async def test_a_file_that_is_closed_answers_nothing_more(file: SqliteFile, looks: Looks) -> None:
     await looks.warm("a")
     await file.close()
