@@ -239,6 +239,9 @@ class BlobStore:
     async def _begin(self, lease: Lease, slot: Slot, size: int | None, count: Count) -> Upload:
         reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, count)
         try:
+            if self.space is not None and size is not None and size >= LARGE:
+                # Nobody else may be refused, however briefly, for what could never be; nor can sums take any number.
+                await self.submit(self.space.require, size)
             promised = self._promised(await reservation.begin(size))
             staged = await self.submit(self._stage, lease, size or 0, promised)
             return Upload(self, lease, slot, staged, reservation, len(self._reservations))

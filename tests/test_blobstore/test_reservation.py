@@ -10,6 +10,7 @@ import pytest
 
 from blobstore import space
 from blobstore.backends.memory import MemoryBackend
+from blobstore.catalogue import Lease
 from blobstore.catalogues.memory import MemoryCatalogue
 from blobstore.digest import Digest
 from blobstore.errors import LargerThanQuota, OutOfSpace, OverQuota
@@ -86,6 +87,18 @@ async def store(tmp_path: Path, catalogue: CountingCatalogue, disk: Disk) -> Asy
 async def test_a_declared_length_is_reserved_before_the_first_byte(store: BlobStore) -> None:
     async with await store.receive(OWNER, SLOT, 5 * MIB):
         assert await store.catalogue.reserved() == 5 * MIB
+
+
+@pytest.mark.parametrize("size", [1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+async def test_what_the_disk_could_never_hold_is_refused_before_it_takes_room_from_others(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    async def lease(lease: Lease, *_: object) -> int:
+        raise AssertionError(f"{lease.reserved} bytes were reserved")
+
+    monkeypatch.setattr(store.catalogue, "lease", lease)
+    with pytest.raises(OutOfSpace):
+        await store.receive(OWNER, SLOT, size)
 
 
 async def test_a_body_of_unknown_length_reserves_as_it_grows_in_few_steps(

@@ -173,6 +173,14 @@ async def test_below_the_floor_nothing_is_taken_in_and_all_else_goes_on(start: S
         assert (await ask(full, full.head("DELETE /v1/owner/connectors/c")))[0] == 200
 
 
+@pytest.mark.parametrize("size", [1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 2])
+async def test_a_length_beyond_any_disk_is_507(start: Start, size: int) -> None:
+    async with start() as running:
+        await register(running)
+        status, _, error = await ask(running, running.head(UPLOAD % "a", f"Content-Length: {size}"))
+        assert (status, error["code"]) == (507, "insufficient_storage")
+
+
 async def test_too_few_inodes_are_507_too(start: Start) -> None:
     async with start(floor=Floor(inodes=1 << 62)) as full:
         await register(full)
