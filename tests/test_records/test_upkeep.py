@@ -120,7 +120,7 @@ async def main():
     store = await RecordStore.open(Path(sys.argv[1]))
     upload = await store.blobs.receive(sys.argv[2], Slot("files", "one", "slot", "text/plain"))
     await upload.write(b"x" * (1 << 20))
-    await upload._written()
+    await upload._was_used()
     print("writing", flush=True)
     await asyncio.sleep(60)
 
