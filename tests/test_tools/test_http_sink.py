@@ -26,7 +26,7 @@ async def sink_to(server: ResourceServer, *, token: str = TOKEN, attempts: int =
 
 
 def opener(*pieces: bytes) -> Opener:
-    return lambda: io.BufferedReader(io.BytesIO(b"".join(pieces)))  # type: ignore[arg-type]
+    return lambda: io.BufferedReader(io.BytesIO(b"".join(pieces)))
 
 
 class Reading(io.RawIOBase):

@@ -51,7 +51,7 @@ async def test_all_bytes_are_stored_whether_given_or_to_be_opened(tmp_path: Path
     content = random.Random(length).randbytes(length)
     async with opened(tmp_path / "data") as sink:
         given = [content] if length < PIECE else []
-        for each in (*given, lambda: io.BufferedReader(io.BytesIO(content))):  # type: ignore[arg-type]
+        for each in (*given, lambda: io.BufferedReader(io.BytesIO(content))):
             uploaded = await upload(sink, each, length)
             assert (uploaded.size_bytes, uploaded.sha256) == (length, hashlib.sha256(content).hexdigest())
     assert [path.read_bytes() for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()] == [content]
@@ -63,7 +63,7 @@ async def test_a_file_that_cannot_be_read_or_grew_leaves_nothing(tmp_path: Path)
         with pytest.raises(OSError, match="Input/output error"):
             await upload(sink, lambda: io.BufferedReader(failing), 2 * PIECE)
         with pytest.raises(SinkError, match="were declared"):
-            await upload(sink, lambda: io.BufferedReader(io.BytesIO(bytes(PIECE + 1))), PIECE)  # type: ignore[arg-type]
+            await upload(sink, lambda: io.BufferedReader(io.BytesIO(bytes(PIECE + 1))), PIECE)
         assert failing.closed
         left = [path for path in (tmp_path / "data").rglob("*") if path.is_file() and path.stat().st_size >= PIECE]
         assert not left

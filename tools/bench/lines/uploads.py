@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -33,13 +33,12 @@ def large(bench: Bench) -> Iterator[Figure]:
 
 
 def _stored(server: Ours, file: Path, blobs: Path) -> float:
-    size = _changed(file)
+    request = head("POST", server.url, upload_path("large"), _changed(file), server.headers)
     begun = time.perf_counter()
-    connection = Connection(server.url)
-    connection.send(head("POST", server.url, upload_path("large"), size, server.headers), file)
-    connection.answer()
-    seconds = time.perf_counter() - begun
-    connection.close()
+    with closing(Connection(server.url)) as connection:
+        connection.send(request, file)
+        connection.answer()
+        seconds = time.perf_counter() - begun
     emptied(blobs)
     return seconds
 
@@ -51,14 +50,13 @@ def _webdav(scratch: Path, file: Path) -> Iterator[Work]:
 
 
 def _put(url: str, file: Path, files: Path, sync: str) -> float:
-    size = _changed(file)
+    request = head("PUT", url, "/large", _changed(file))
     begun = time.perf_counter()
-    connection = Connection(url)
-    connection.send(head("PUT", url, "/large", size), file)
-    connection.answer()
-    subprocess.run([sync, "-f", files / "large"], check=True)
-    seconds = time.perf_counter() - begun
-    connection.close()
+    with closing(Connection(url)) as connection:
+        connection.send(request, file)
+        connection.answer()
+        subprocess.run([sync, "-f", files / "large"], check=True)
+        seconds = time.perf_counter() - begun
     emptied(files)
     return seconds
 
@@ -74,12 +72,11 @@ def _pushed(url: str, file: Path, data: Path) -> float:
     size = _changed(file)
     digest = digest_of(file)
     begun = time.perf_counter()
-    connection = Connection(url)
-    connection.send(head("POST", url, f"/v2/{NAME}/blobs/uploads/"))
-    connection.send(head("PUT", url, place(connection.answer(), digest), size), file)
-    connection.answer()
-    seconds = time.perf_counter() - begun
-    connection.close()
+    with closing(Connection(url)) as connection:
+        connection.send(head("POST", url, f"/v2/{NAME}/blobs/uploads/"))
+        connection.send(head("PUT", url, place(connection.answer(), digest), size), file)
+        connection.answer()
+        seconds = time.perf_counter() - begun
     emptied(data)
     return seconds
 
