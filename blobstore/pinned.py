@@ -24,14 +24,17 @@ async def pinned(store: BlobStore, namespace: str | None) -> AsyncIterator[None]
     object gone looks whether its generation is still live.
     """
     id = secrets.token_hex(16)
-    await store.catalogue.pin(_pin(store, id, namespace))
-    renewal = asyncio.create_task(_renew(store, id, namespace))
     try:
-        yield
+        # Who is cancelled here does not know whether the pin is committed all the same.
+        await store.catalogue.pin(_pin(store, id, namespace))
+        renewal = asyncio.create_task(_renew(store, id, namespace))
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewal
     finally:
-        renewal.cancel()
-        with suppress(asyncio.CancelledError):
-            await renewal
         with suppress(BlobError):  # it ends by itself
             await store.catalogue.unpin(id)
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import bagit
 import pytest
 
+from blobstore.catalogue import Pin
 from blobstore.digest import Content
 from blobstore.errors import ContentMismatch, OutOfSpace, StorageUnavailable
+from blobstore.pinned import pinned
 from blobstore.scratch import ScratchDatabase, ScratchFile
 from records.audit.heads import embedded
 from records.audit.spine import body, verify
@@ -446,6 +448,26 @@ async def test_an_export_leaves_no_file_and_no_pin(store: RecordStore, owner: Ow
     with pytest.raises(asyncio.CancelledError):
         await opening
     assert await store.blobs.catalogue.pins() == []
+
+
+async def test_who_gives_up_while_a_pin_is_written_leaves_none(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = store.blobs.catalogue
+    pin = catalogue.pin
+
+    async def commit_all_the_same(wanted: Pin) -> None:
+        await pin(wanted)
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(catalogue, "pin", commit_all_the_same)
+    waiting = asyncio.ensure_future(pinned(store.blobs, None).__aenter__())
+    while not await catalogue.pins():
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await catalogue.pins() == []
 
 
 # -- scratch and names -------------------------------------------------------------------------------------------------
