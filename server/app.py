@@ -9,6 +9,7 @@ from records.store import RecordStore
 from records.upkeep import Schedule, Upkeep
 from server import introspection, middleware, routes
 from server.config import Config, Introspect
+from server.console import rendering
 from server.keys import CONFIG, INGESTS, READINESS, RESOLVER, STOPPING, STORE, UPLOADS
 from server.readiness import Readiness
 from server.slots import Slots
@@ -38,6 +39,7 @@ def make_app(
         app.cleanup_ctx.append(_introspection(config.introspect))
     app.on_response_prepare.append(middleware.on_prepare)
     app.cleanup_ctx.append(_upkeep(schedule or Schedule()))
+    rendering.install(app)
     routes.install(app.router)
     return app
 

@@ -31,7 +31,7 @@ def owner_or_client(handler: Handler) -> Handler:
             request[CALLER] = await authenticate(request)
             return await handler(request)
         except Exception as error:
-            await _note(request, error)
+            await note_refusal(request, error)
             raise
 
     return authenticated
@@ -76,10 +76,18 @@ async def authenticate(request: web.Request) -> Caller:
     found = _BEARER.match(values[0]) if len(values) == 1 else None
     if found is None:
         raise _refused(request, "a token is needed: Authorization: Bearer <token>")
-    resolver, token = request.app[RESOLVER], found[1]
+    caller = await caller_of(request, found[1])
+    if caller is None:
+        raise _refused(request, "the token is not known here, has expired or was revoked")
+    return caller
+
+
+async def caller_of(request: web.Request, token: str) -> Caller | None:
+    """Who has this token; None when it is not good here. Raises as `Resolver.resolve`."""
+    resolver = request.app[RESOLVER]
     scope = await resolver.resolve(token)
     if scope is None:
-        raise _refused(request, "the token is not known here, has expired or was revoked")
+        return None
 
     async def is_still_allowed() -> bool:
         try:
@@ -95,7 +103,7 @@ def _require_owner(caller: Caller) -> None:
         raise Forbidden("Owner token required", "insufficient_scope")
 
 
-async def _note(request: web.Request, error: Exception) -> None:
+async def note_refusal(request: web.Request, error: Exception) -> None:
     """Put a refusal on the owner's spine: all of a client's, and whatever an owner was told is not there."""
     scope: Scope | None = error.scope if isinstance(error, GrantEnded) else None
     if scope is None and CALLER in request:

@@ -1,8 +1,9 @@
-"""The whole HTTP surface on one screen."""
+"""The whole HTTP surface on one screen; the pages for people are in `console.routes`."""
 
 from aiohttp import web
 
 from server.auth import RESOURCE_METADATA, owner_only, owner_or_client, resource_server_or_owner
+from server.console import routes as console
 from server.errors import MethodNotAllowed, NoSuchRoute
 from server.handlers import (
     blobs,
@@ -77,6 +78,7 @@ def install(router: web.UrlDispatcher) -> None:
             for name in ("GET", "HEAD") if method == "GET" else (method,):
                 resource.add_route(name, handler, expect_handler=hold_back)
         resource.add_route("*", _refuse_method(methods), expect_handler=hold_back)
+    console.install(router)
     router.add_route("*", "/{anything:(?s:.*)}", _refuse_path, expect_handler=hold_back)
 
 

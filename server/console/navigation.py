@@ -1,0 +1,3 @@
+"""What stands in the navigation of every page: address and name, in this order."""
+
+NAVIGATION = (("/console", "Overview"),)

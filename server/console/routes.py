@@ -1,0 +1,47 @@
+"""Every address of the console on one screen."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from server.console import overview, sign_in, static
+from server.console.guard import as_page, for_anyone, for_owner
+from server.errors import MethodNotAllowed, NoSuchRoute
+from server.keys import Handler
+from server.middleware import hold_back
+
+ANYONE: dict[str, dict[str, Handler]] = {
+    "/console/sign-in": {"GET": sign_in.page, "POST": sign_in.sign_in},
+    "/console/static/{name}": {"GET": static.file},
+}
+
+OWNER: dict[str, dict[str, Handler]] = {
+    "/console": {"GET": overview.page},
+    "/console/": {"GET": overview.moved},
+    "/console/sign-out": {"POST": sign_in.sign_out},
+}
+
+
+def install(router: web.UrlDispatcher) -> None:
+    """Put every page in place. Every `GET` answers `HEAD` too; errors are pages."""
+    for table, guard in ((ANYONE, for_anyone), (OWNER, for_owner)):
+        for path, methods in table.items():
+            resource = router.add_resource(path)
+            for method, handler in methods.items():
+                for name in ("GET", "HEAD") if method == "GET" else (method,):
+                    resource.add_route(name, guard(handler), expect_handler=hold_back)
+            resource.add_route("*", as_page(_refuse_method(methods)), expect_handler=hold_back)
+    router.add_route("*", "/console/{anything:(?s:.*)}", as_page(_refuse_path), expect_handler=hold_back)
+
+
+def _refuse_method(methods: Mapping[str, Handler]) -> Handler:
+    allowed = [*methods, "HEAD"] if "GET" in methods else list(methods)
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise MethodNotAllowed("this page is not asked in that way", headers={"Allow": ", ".join(allowed)})
+
+    return refuse
+
+
+async def _refuse_path(request: web.Request) -> web.StreamResponse:
+    raise NoSuchRoute("there is no such page")

@@ -1,0 +1,164 @@
+"""The console over HTTP: who gets in, what a form needs, and what every page carries. Browsers are in test_console/."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from aiohttp import ClientResponse, ClientSession, DummyCookieJar
+
+from server.console import session
+from server.console.session import COOKIE
+from tests.test_server.conftest import Running, Start
+
+HERE = {"Sec-Fetch-Site": "same-origin"}
+
+
+@dataclass
+class Browser:
+    """Asks for pages with a cookie that the test sees; follows nothing."""
+
+    running: Running
+    http: ClientSession
+    token: str | None = None
+
+    async def get(self, path: str, **headers: str) -> tuple[ClientResponse, str]:
+        return await self._ask("GET", path, None, headers)
+
+    async def send(self, path: str, fields: dict[str, str], headers: dict[str, str] = HERE) -> ClientResponse:
+        return (await self._ask("POST", path, fields, headers))[0]
+
+    async def submit(self, path: str, fields: dict[str, str] | None = None) -> ClientResponse:
+        """A form as a page of this session has it."""
+        assert self.token is not None
+        return await self.send(path, {"form_key": session.form_key(self.token), **(fields or {})})
+
+    async def _ask(
+        self, method: str, path: str, data: dict[str, str] | None, headers: dict[str, str]
+    ) -> tuple[ClientResponse, str]:
+        cookie = {} if self.token is None else {"Cookie": f"{COOKIE}={self.token}"}
+        url, headers = self.running.url + path, {**headers, **cookie}
+        async with self.http.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
+            return answer, await answer.text()
+
+
+@pytest.fixture
+async def browser(running: Running) -> AsyncIterator[Browser]:
+    async with ClientSession(cookie_jar=DummyCookieJar()) as http:
+        yield Browser(running, http)
+
+
+async def test_who_signs_in_has_the_token_in_a_cookie_that_only_these_pages_get(browser: Browser) -> None:
+    answer, _ = await browser.get("/console")
+    assert (answer.status, answer.headers["Location"]) == (303, "/console/sign-in")
+    answer = await browser.send("/console/sign-in", {"token": f" {browser.running.token}\n", "next": "/console?a=b"})
+    assert (answer.status, answer.headers["Location"]) == (303, "/console?a=b")
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith(f"{COOKIE}={browser.running.token};")
+    assert {"HttpOnly", "Path=/console", "SameSite=Strict"} <= set(cookie.split("; "))
+    assert "Secure" not in cookie
+    browser.token = browser.running.token
+    answer, page = await browser.get("/console")
+    assert answer.status == 200
+    assert "ada" in page
+    assert browser.running.token not in page
+    answer = await browser.submit("/console/sign-out")
+    assert (answer.status, answer.headers["Location"]) == (303, "/console/sign-in")
+    assert answer.headers["Set-Cookie"].startswith(f'{COOKIE}="";')
+
+
+async def test_over_https_the_cookie_is_secure(start: Start) -> None:
+    async with (
+        start(public_url="https://store.example/") as running,
+        ClientSession(cookie_jar=DummyCookieJar()) as http,
+    ):
+        here = {"Origin": "https://store.example"}
+        answer = await Browser(running, http).send("/console/sign-in", {"token": running.token}, here)
+        assert answer.status == 303
+        assert "Secure" in answer.headers["Set-Cookie"].split("; ")
+
+
+@pytest.mark.parametrize("where", ["https://evil.example", "//evil.example", "/consoles", "/console\\..", "/v1/blobs"])
+async def test_signing_in_leads_nowhere_but_into_the_console(browser: Browser, where: str) -> None:
+    answer = await browser.send("/console/sign-in", {"token": browser.running.token, "next": where})
+    assert answer.headers["Location"] == "/console"
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "pdpp_" + "A" * 43, "<script>", "a b", "ü"])
+async def test_a_token_that_is_none_is_refused(browser: Browser, token: str) -> None:
+    answer = await browser.send("/console/sign-in", {"token": token})
+    assert answer.status == 403
+    assert "Set-Cookie" not in answer.headers
+    browser.token = "nonsense"
+    answer, _ = await browser.get("/console")
+    assert answer.status == 303
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://test"},
+    ],
+)
+async def test_a_form_from_another_site_is_refused(browser: Browser, headers: dict[str, str]) -> None:
+    answer = await browser.send("/console/sign-in", {"token": browser.running.token}, headers)
+    assert answer.status == 403
+    assert "Set-Cookie" not in answer.headers
+    browser.token = browser.running.token
+    fields = {"form_key": session.form_key(browser.token)}
+    assert (await browser.send("/console/sign-out", fields, headers)).status == 403
+
+
+async def test_a_form_of_an_old_browser_says_its_origin(browser: Browser) -> None:
+    browser.token = browser.running.token
+    fields = {"form_key": session.form_key(browser.token)}
+    assert (await browser.send("/console/sign-out", fields, {"Origin": browser.running.url})).status == 303
+
+
+@pytest.mark.parametrize("key", ["", "0" * 64, "ü"])
+async def test_a_form_without_the_key_of_its_session_is_refused(browser: Browser, key: str) -> None:
+    browser.token = browser.running.token
+    assert (await browser.send("/console/sign-out", {"form_key": key})).status == 403
+    assert (await browser.send("/console/sign-out", {})).status == 403
+
+
+async def test_every_page_keeps_scripts_and_other_sites_out(browser: Browser) -> None:
+    browser.token = browser.running.token
+    for path in ("/console", "/console/sign-in", "/console/nothing", "/console/sign-out"):
+        answer, page = await browser.get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; style-src 'self';")
+        assert not re.search(r"script|unsafe|data:|\*", policy)
+        assert answer.headers["Cache-Control"] == "private, no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.content_type == "text/html"
+        assert "<script" not in page
+        assert " style=" not in page
+
+
+async def test_errors_are_pages(browser: Browser) -> None:
+    answer, page = await browser.get("/console/nothing")
+    assert (answer.status, "there is no such page" in page) == (404, True)
+    assert answer.headers["Request-Id"] in page
+    answer = await browser.send("/console", {})
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+    answer = await browser.send("/console/sign-in", {"token": "x" * (1 << 20)})
+    assert answer.status == 413
+
+
+async def test_what_pages_load_is_kept_and_has_another_address_when_it_changes(browser: Browser) -> None:
+    _, page = await browser.get("/console/sign-in")
+    for name, kind in (("console.css", "text/css"), ("icon.svg", "image/svg+xml")):
+        found = re.search(rf'"(/console/static/{re.escape(name)}\?[0-9a-f]+)"', page)
+        assert found is not None
+        answer, _ = await browser.get(found[1])
+        assert (answer.status, answer.content_type) == (200, kind)
+        assert "immutable" in answer.headers["Cache-Control"]
+    assert (await browser.get("/console/static/nothing"))[0].status == 404
