@@ -1,16 +1,20 @@
 """The made-up workspace: every kind of file in every form, and what must become of each."""
 
 import hashlib
+import re
+from io import BytesIO
 from pathlib import Path
 
 import filetype
 import pytest
+from PIL import Image
 
 from tests.test_tools.slack.archives import verdicts
 from tests.test_tools.slack.conftest import Open
 from tools.slack import sample, sniff
 from tools.slack.sample.archive import STRAYS
 from tools.slack.sample.content import Content
+from tools.slack.sample.media import PICTURE
 from tools.slack.source import Source
 from tools.slack.status import Status
 
@@ -114,6 +118,32 @@ def test_made_up_bytes_start_as_their_type_does(kind: str, expected: str) -> Non
     assert filetype.guess_mime(head.ljust(sniff.HEAD, b"\0")) == expected
 
 
-@pytest.mark.parametrize("size", [0, 1, 5, 65_536, 65_537, 200_001])
-def test_made_up_bytes_have_the_size_asked_for(size: int) -> None:
-    assert sum(map(len, Content("png", "seed", size).pieces())) == size
+@pytest.mark.parametrize("size", [0, 1, 5, 1_000, 55_000, 65_536, 65_537, 200_001])
+@pytest.mark.parametrize("kind", ["png", "jpg", "pdf", "mp4", "zip", "text"])
+def test_made_up_bytes_have_the_size_asked_for(kind: str, size: int) -> None:
+    assert sum(map(len, Content(kind, "seed", size).pieces())) == size
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_made_up_picture_can_be_looked_at_and_is_like_no_other(kind: str) -> None:
+    one, other = (Image.open(BytesIO(b"".join(Content(kind, seed, 50_000).pieces()))) for seed in ("one", "other"))
+    assert one.size == other.size == PICTURE
+    assert one.tobytes() != other.tobytes()
+
+
+def test_a_made_up_page_is_whole() -> None:
+    page = b"".join(Content("pdf", "a (b) \\", 20_000).pieces())
+    (length,) = re.findall(rb"5 0 obj << /Length 0*(\d+) >> stream\n", page)
+    filling = page[page.index(b"5 0 obj") :].split(b"stream\n", 1)[1]
+    assert filling[int(length) :] == b"\nendstream endobj\ntrailer << /Root 1 0 R /Size 6 >>\n%%EOF\n"
+    assert rb"(a \(b\) \\)" in page
+
+
+def test_a_made_up_film_is_boxes_to_its_end() -> None:
+    film, at, boxes = b"".join(Content("mp4", "seed", 200_000).pieces()), 0, []
+    while at < len(film):
+        length, name = int.from_bytes(film[at : at + 4]), film[at + 4 : at + 8]
+        boxes.append(name)
+        at += length if length > 1 else int.from_bytes(film[at + 8 : at + 16])
+    assert (boxes[0], boxes[-1], at) == (b"ftyp", b"free", len(film))
+    assert {b"moov", b"mdat"} < set(boxes)
