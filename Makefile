@@ -4,7 +4,7 @@ JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: demo test soak lint format bench clean
+.PHONY: demo test soak lint format bench docs dist clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml
@@ -34,6 +34,19 @@ soak: lint
 
 bench: $(STAMP)
 	$(BIN)/blobstore bench --out docs/benchmarks
+
+# The pages that are made from the program, then the site, in build/site/index.html.
+docs: $(STAMP)
+	$(BIN)/python -m tools.reference
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# Wheel, sdist, and what is in an environment that has the wheel (CycloneDX).
+dist: $(STAMP)
+	rm -rf dist build/dist
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv build/dist
+	build/dist/bin/pip install --quiet dist/*.whl
+	$(BIN)/cyclonedx-py environment build/dist --pyproject pyproject.toml --output-reproducible --of JSON -o dist/sbom.cdx.json
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info

@@ -29,6 +29,7 @@ _COMMANDS = {
     "topology": "tools.topology:topology",
     "blobs": "tools.blobs:blobs",
     "bench": "tools.bench.command",
+    "completion": "tools.completion",
 }
 
 
