@@ -68,8 +68,10 @@ def _prove(server: Server, console: Console) -> None:
 def _go_on(server: Server, data: Path, console: Console) -> None:
     console.rule("Go on")
     console.print(
-        f"URL    {server.url}\n"
-        f"token  {server.token}\n\n"
+        f"console  {server.url}/console\n"
+        f"token    {server.token}\n\n"
+        "Sign in with the token: play the film among the attachments, erase the source, keep the receipt.\n"
+        "Or by hand:\n\n"
         f"curl -H 'Authorization: Bearer {server.token}' '{server.url}/v1/streams/files/records?limit=2'\n"
         f".venv/bin/blobstore doctor --data {data} --deep\n"
         f".venv/bin/blobstore erase --data {data} --owner demo --connector slack\n\n"
