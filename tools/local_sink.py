@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from blobstore.client.answers import Rejection, Stored
+from blobstore.client.content import Content
 from blobstore.errors import BlobError, LargerThanQuota
 from blobstore.store import Expected, Upload
 from records.central import Owner
@@ -15,7 +17,7 @@ from records.errors import Invalid, RecordError
 from records.slots import WHOLE_RECORD
 from records.store import RecordStore
 from tools.opening import Opening, open_store
-from tools.sink import Content, Refused, Rejection, SinkError, Uploaded
+from tools.sink import Refused, SinkError
 
 
 class LocalSink:
@@ -42,7 +44,7 @@ class LocalSink:
 
     async def upload(
         self, content: Content, *, size: int | None, stream: str, record_key: str, mime_type: str
-    ) -> Uploaded:
+    ) -> Stored:
         with _translated():
             upload = await self._store.attachments.receive(
                 self._owner,
@@ -56,16 +58,13 @@ class LocalSink:
             async with upload:
                 await _fill(upload, content)
                 stored = await upload.finish(Expected(size=size))
-        return Uploaded(str(stored.name.digest), stored.sha256.hex(), stored.size, mime_type)
+        return Stored(str(stored.name.digest), stored.sha256.hex(), stored.size, mime_type)
 
     async def ingest(self, stream: str, lines: Sequence[bytes]) -> list[Rejection]:
         with _translated():
             ingest = await self._store.ingests.begin(self._owner, stream, self._selector)
             await ingest.apply(lines)
         return [Rejection(each.input_index, each.code, each.message) for each in ingest.rejections]
-
-    async def close(self) -> None:
-        """The store is closed by whoever opened it."""
 
 
 async def _fill(upload: Upload, content: Content) -> None:

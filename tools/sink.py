@@ -1,19 +1,10 @@
 """The port through which importers write: the same calls over HTTP and straight into a data directory."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from io import BufferedReader
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-Opener = Callable[[], BufferedReader]
-"""Opens the same bytes anew, from their start, each time it is called; who reads them closes them.
-
-It is called in a thread, as is all reading. Whatever it raises ends the call that reads it, untouched and without a
-retry.
-"""
-
-Content = bytes | Opener
-"""What is to be stored: the bytes themselves where they are few (1 MiB at most), else what opens them."""
+from blobstore.client.answers import Rejection, Stored
+from blobstore.client.content import Content
 
 
 class SinkError(Exception):
@@ -25,25 +16,6 @@ class SinkError(Exception):
 
 class Refused(SinkError):
     """The store refused this one item for good; others may be accepted. Nothing of it was kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """What the store says it stored; `size_bytes` and `sha256` were checked against what was sent."""
-
-    blob_id: str
-    sha256: str
-    size_bytes: int
-    mime_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """One line that the store refused for good; `index` counts from 0 within the batch."""
-
-    index: int
-    code: str
-    message: str
 
 
 class Sink(Protocol):
@@ -67,7 +39,7 @@ class Sink(Protocol):
 
     async def upload(
         self, content: Content, *, size: int | None, stream: str, record_key: str, mime_type: str
-    ) -> Uploaded:
+    ) -> Stored:
         """Store the bytes and claim them for a record to come; `size` is their exact number where it is known.
 
         `content` is read once for each attempt. Raises `Refused` when the store does not take these bytes under
@@ -77,8 +49,4 @@ class Sink(Protocol):
 
     async def ingest(self, stream: str, lines: Sequence[bytes]) -> list[Rejection]:
         """Store one batch of NDJSON lines (without their newlines); give back what was refused, in order."""
-        ...
-
-    async def close(self) -> None:
-        """Harmless when called twice."""
         ...

@@ -17,10 +17,10 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from blobstore.client.backoff import retry_after
 from tests.fakes.resource_server import TOKEN, ResourceServer, serving
 from tests.fakes.slack_export import CREDENTIAL, SlackExport
 from tests.fakes.slack_host import SIGN_IN, SlackHost, cut_after, first, hosting
-from tools.backoff import retry_after
 from tools.http_sink import open_http_sink
 from tools.slack import hosts, manifest
 from tools.slack.download import DownloadFailed, open_downloader

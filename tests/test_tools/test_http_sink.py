@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from blobstore.client import calls
+from blobstore.client.connector import MAX_LINE
+from blobstore.client.content import PIECE, Content, Opener
 from tests.fakes.resource_server import TOKEN, ResourceServer, error, serving
-from tools import http_sink
 from tools.http_sink import open_http_sink
-from tools.pieces import PIECE
-from tools.sink import Content, Opener, Refused, Sink, SinkError
+from tools.sink import Refused, Sink, SinkError
 
 CONNECTOR = "https://registry.example/connectors/a b"
 
@@ -250,7 +251,7 @@ async def test_content_is_closed_also_when_the_answer_comes_early() -> None:
 
 async def test_a_stalled_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     server = ResourceServer()
-    monkeypatch.setattr(http_sink, "IDLE", 0.2)
+    monkeypatch.setattr(calls, "IDLE", 0.2)
 
     async def stall(request: web.Request) -> web.Response:
         await asyncio.sleep(30)
@@ -264,7 +265,7 @@ async def test_a_stalled_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_rejections_carry_the_index_in_the_whole_batch() -> None:
     server = ResourceServer()
-    long = b'{"key":"L","data":{"x":"' + b"x" * http_sink.MAX_LINE + b'"}}'
+    long = b'{"key":"L","data":{"x":"' + b"x" * MAX_LINE + b'"}}'
     dangling = b'{"key":"F1","data":{"blob_ref":{"blob_id":"b"}}}'
     async with sink_to(server) as sink:
         rejections = await sink.ingest("files", [b'{"key":"A","data":{}}', long, dangling, b'{"key":"B","data":{}}'])
@@ -311,9 +312,3 @@ async def test_what_is_no_address_is_refused_at_once(address: str) -> None:
     with pytest.raises(SinkError, match="--server"):
         async with open_http_sink(address, TOKEN, CONNECTOR):
             pass
-
-
-async def test_closing_twice_is_harmless() -> None:
-    async with open_http_sink("http://127.0.0.1:9", TOKEN, CONNECTOR) as sink:
-        await sink.close()
-        await sink.close()

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from blobstore.client.content import PIECE
 from tests.fakes.resource_server import TOKEN, ResourceServer, error, serving
 from tests.fakes.slack_export import CREDENTIAL, SlackExport
 from tools.http_sink import open_http_sink
-from tools.pieces import PIECE
 from tools.sink import SinkError
 from tools.slack import manifest
 from tools.slack.hydrate import Options, hydrate

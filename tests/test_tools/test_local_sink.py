@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from blobstore.client.answers import Stored
+from blobstore.client.content import PIECE, Content
 from tools.local_sink import LocalSink, open_local_sink
 from tools.opening import Opening
-from tools.pieces import PIECE
-from tools.sink import Content, SinkError, Uploaded
+from tools.sink import SinkError
 from tools.slack import manifest
 
 LENGTHS = (0, 1, PIECE - 1, PIECE, 9 * PIECE + 1)
@@ -42,7 +43,7 @@ async def opened(data: Path) -> AsyncIterator[LocalSink]:
         yield sink
 
 
-async def upload(sink: LocalSink, content: Content, size: int) -> Uploaded:
+async def upload(sink: LocalSink, content: Content, size: int) -> Stored:
     return await sink.upload(content, size=size, stream="files", record_key="F1", mime_type="image/png")
 
 

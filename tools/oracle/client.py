@@ -8,6 +8,7 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
+from blobstore.client.session import new_session
 from tools.oracle.matching import Matching
 from tools.oracle.request import Answer, Request
 
@@ -15,7 +16,8 @@ _SMALL = 64 << 10
 """Bytes of a body in which a server's own values are put: longer ones have none."""
 
 _PIECE = 10_000
-PATIENCE = aiohttp.ClientTimeout(total=300)
+PATIENCE = 300.0
+"""Seconds without a byte."""
 
 
 class Server:
@@ -29,9 +31,7 @@ class Server:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=PATIENCE
-        )
+        self._session = new_session(connect=PATIENCE, silent=PATIENCE)
         return self
 
     async def __aexit__(

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tools.pieces import PIECE
-from tools.sink import Content, Refused, Sink, Uploaded
+from blobstore.client.answers import Stored
+from blobstore.client.content import PIECE, Content
+from tools.sink import Refused, Sink
 from tools.slack.download import Downloader, DownloadFailed
 from tools.slack.ledger import Settled, Tried
 from tools.slack.plan import Todo
@@ -128,7 +129,7 @@ class Attempt:
     async def _store(self, todo: Todo, verdict: Verdict, found: _Found, tried: Tried = Tried.NOTHING) -> Outcome:
         entry = todo.entry
         try:
-            blob: Uploaded = await self.sink.upload(
+            blob: Stored = await self.sink.upload(
                 found.content,
                 size=found.size,
                 stream="files",

@@ -14,7 +14,8 @@ import aiofiles.tempfile
 import aiohttp
 from yarl import URL
 
-from tools.backoff import delays, retry_after
+from blobstore.client.backoff import delays, retry_after
+from blobstore.client.session import SILENT, new_session
 from tools.slack import hosts
 from tools.slack.hosts import Hosts
 from tools.slack.ledger import Tried
@@ -179,12 +180,6 @@ async def open_downloader(
     allowed: Hosts, *, token: str | None = None, max_size: int | None = None, attempts: int = ATTEMPTS
 ) -> AsyncIterator[Downloader]:
     """A downloader over a session of its own: no cookies, no proxy, no decoding, no private addresses."""
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=hosts.Resolver(allowed)),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept-Encoding": "identity", "User-Agent": "blobstore"},
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60),
-        auto_decompress=False,
-        read_bufsize=1 << 20,
-    ) as session:
+    connector = aiohttp.TCPConnector(resolver=hosts.Resolver(allowed))
+    async with new_session(connect=30, silent=SILENT, connector=connector, read_bufsize=1 << 20) as session:
         yield Downloader(session, allowed, token, max_size, attempts=attempts)

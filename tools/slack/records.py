@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tools.sink import Uploaded
+from blobstore.client.answers import Stored
 from tools.slack import redact
 from tools.slack.objects import file_objects, microseconds
 from tools.slack.source import FileEntry, SlackObject
@@ -30,7 +30,7 @@ class Hydration:
     """What became of one file: its verdict, and the blob if bytes were stored."""
 
     verdict: Verdict
-    blob: Uploaded | None = None
+    blob: Stored | None = None
 
 
 def channel(slack: SlackObject) -> bytes:
@@ -204,7 +204,7 @@ def file(entry: FileEntry, hydration: Hydration) -> bytes:
     return _line(entry.id, data, _instant(_integer(slack.get("updated"))) or data["created_at"])
 
 
-def _blob_ref(blob: Uploaded) -> dict[str, str | int]:
+def _blob_ref(blob: Stored) -> dict[str, str | int]:
     return {
         "blob_id": blob.blob_id,
         "mime_type": blob.mime_type,

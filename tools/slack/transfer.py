@@ -1,15 +1,13 @@
 """One file's body on its way from Slack into a spool: counted, resumed after a cut, refused when short."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import aiohttp
 
-from tools.pieces import PIECE
+from blobstore.client.content import PIECE
+from blobstore.client.ranges import content_range, is_encoded, validator
 from tools.slack.spool import Spool
 from tools.slack.status import Status, Verdict
-
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
 class Again(Exception):
@@ -41,7 +39,7 @@ class Transfer:
 
     async def receive(self, response: aiohttp.ClientResponse) -> Verdict | None:
         """Takes a 200 or 206 to its end; a verdict where the file is larger than wanted. Raises `Again`."""
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if is_encoded(response.headers):
             raise Again("Slack's file host encoded the file, though it was not asked to")
         total = await self._place(response)
         if self._is_too_large(total or 0):
@@ -54,15 +52,15 @@ class Transfer:
 
     async def _place(self, response: aiohttp.ClientResponse) -> int | None:
         """Makes the spool end where this body starts; gives the length of the whole file if it is told."""
-        validator = _validator(response.headers)
+        version = validator(response.headers)
         if response.status == 206:
-            told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-            if told and int(told[1]) == self.spool.size > 0 and validator in (None, self._validator):
-                return int(told[3])
+            told = content_range(response.headers)
+            if told and told[0] == self.spool.size > 0 and version in (None, self._validator):
+                return told[1]
             await self.spool.restart()
             raise Again("Slack's file host sent another part than was asked for")
         await self.spool.restart()
-        self._validator = validator
+        self._validator = version
         return response.content_length
 
     async def _read(self, response: aiohttp.ClientResponse) -> Verdict | None:
@@ -90,9 +88,3 @@ class Transfer:
     def _too_large(self, size: int | None) -> Verdict:
         told = f"{size} bytes, " if size else "more than "
         return Verdict(Status.TOO_LARGE, f"{told}{self._max_size} are allowed")
-
-
-def _validator(headers: Mapping[str, str]) -> str | None:
-    """What names this version of the file for `If-Range`: a weak ETag does not."""
-    tag = headers.get("ETag", "")
-    return tag if tag.startswith('"') else headers.get("Last-Modified")

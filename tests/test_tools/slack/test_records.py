@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from tools.sink import Uploaded
+from blobstore.client.answers import Stored
 from tools.slack import manifest, records
 from tools.slack.records import Hydration
 from tools.slack.source import FileEntry, SlackObject
@@ -50,7 +50,7 @@ def data(line: bytes) -> dict[str, Any]:
     return json.loads(line)["data"]
 
 
-def file_data(slack: SlackObject, verdict: Verdict, *, blob: Uploaded | None = None, **more: Any) -> dict[str, Any]:
+def file_data(slack: SlackObject, verdict: Verdict, *, blob: Stored | None = None, **more: Any) -> dict[str, Any]:
     return data(records.file(FileEntry("F1", slack, None, **more), Hydration(verdict, blob)))
 
 
@@ -113,7 +113,7 @@ def test_a_user_tells_what_the_profile_shows() -> None:
 
 
 def test_a_hydrated_file_refers_to_its_blob() -> None:
-    blob = Uploaded("blob_b3_" + "0" * 64, "a" * 64, 7, "image/png")
+    blob = Stored("blob_b3_" + "0" * 64, "a" * 64, 7, "image/png")
     record = file_data(FILE, Verdict(Status.HYDRATED), blob=blob)
     assert record["blob_ref"] == {
         "blob_id": "blob_b3_" + "0" * 64,

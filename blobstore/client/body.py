@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 
-from tools.pieces import pieces
-from tools.sink import Opener, Refused
+from blobstore.client.content import Opener, pieces
+from blobstore.client.errors import ContentChanged
 
 _INLINE = 64 << 10
 """Bytes; hashing fewer takes less time than handing them to a thread."""
@@ -82,5 +82,5 @@ class CountedBody:
             self._hashing = None
 
 
-def _wrong_length(announced: int, size: int) -> Refused:
-    return Refused(f"the content changed while it was read: {announced} bytes were announced, {size} came")
+def _wrong_length(announced: int, size: int) -> ContentChanged:
+    return ContentChanged(f"the content changed while it was read: {announced} bytes were announced, {size} came")
