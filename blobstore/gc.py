@@ -341,7 +341,10 @@ class Collector:
 
     async def _bury(self, gone: Sequence[ObjectName]) -> list[Condemned]:
         """Those whose rows went here and not in another process, which removed the same."""
-        return await self._catalogue.buried(gone, time.time(), self._event) if gone else []
+        buried = await self._catalogue.buried(gone, time.time(), self._event) if gone else []
+        for each in buried:
+            self._store.tally.remove(each.reason, each.size)
+        return buried
 
 
 def _count(gone: Sequence[Condemned], collected: Collected, namespace: str | None, told: Told | None) -> None:

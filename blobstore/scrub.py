@@ -151,6 +151,7 @@ class Judge:
         # A generation that was collected meanwhile is not bad: quarantine says no, for it is not live any more.
         if verdict is Verdict.UNREADABLE or await self._store.catalogue.quarantine(stored.name):
             self.bad.append(Bad(stored, verdict))
+            self._store.tally.bad[verdict] = self._store.tally.bad.get(verdict, 0) + 1
 
 
 class _Run:
@@ -181,3 +182,4 @@ class _Run:
             await self._store.catalogue.verified([each.name for each in good], max(time.time(), self._before))
             self.blobs += len(good)
             self.bytes += sum(each.size for each in good)
+            self._store.tally.verified.add(each.size for each in good)

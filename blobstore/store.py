@@ -28,6 +28,7 @@ from blobstore.reading import OpenBlob
 from blobstore.reservation import Count, Reservation, nothing_beside
 from blobstore.space import NO_FLOOR, Floor, Space
 from blobstore.staging import StagedFile, Staging
+from blobstore.tally import Tally
 from blobstore.upload import Expected, Slot, Upload
 
 __all__ = ["BlobStore", "Expected", "OpenBlob", "Slot", "Upload"]
@@ -74,6 +75,7 @@ class BlobStore:
         # Two, so that a store of S3 which hangs does not keep others from receiving and hashing.
         self._pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="blob-io")
         self._asking = ThreadPoolExecutor(backend.threads, thread_name_prefix="blob-backend")
+        self.tally = Tally()
         self._unended: set[Lease] = set()
         self._late: dict[str, float] = {}
         """Until when bytes may come of a lease that is not ended yet."""
@@ -300,6 +302,7 @@ class BlobStore:
         if isinstance(stored, Stored):
             with suppress(BlobError):  # what stays of the staged file is debris: the upload is stored, and said to be
                 await self.submit(staged.discard)
+            self.tally.duplicate.add([content.size])
             return stored
         name = stored
         late_until = await self.put_in_place(lease, name, staged)
@@ -315,6 +318,7 @@ class BlobStore:
                 await self.ask(self.backend.remove, [name])
                 if late_until is None:
                     await self.catalogue.buried([name], time.time())
+        (self.tally.stored if stored.name == name else self.tally.duplicate).add([content.size])
         return stored
 
     def keep(self, work: Coroutine[object, object, T]) -> "asyncio.Task[T]":

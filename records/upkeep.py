@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from records.versions import Sweep
 
 log = logging.getLogger(__name__)
 
-Work = Callable[[], Awaitable[float | None]]
+Work = Callable[[], Coroutine[object, object, float | None]]
 """One tick. Says in how many seconds it wants to go on, where that is sooner than usual."""
 
 
@@ -61,6 +61,14 @@ class Schedule:
     tidy: float = 5.0
 
 
+@dataclass(slots=True)
+class Outcomes:
+    """How a kind of work went in this process: when it last came to its end (UTC seconds), how many ticks failed."""
+
+    done_at: float | None = None
+    failed: int = 0
+
+
 class Upkeep:
     """Until stopped: drains outboxes, finishes erasures, collects garbage, forgets, re-hashes, signs checkpoints,
     and brings database files to the latest version."""
@@ -70,6 +78,8 @@ class Upkeep:
         self._schedule = schedule
         self._sweep = Sweep(store.directory)
         self._tasks: list[asyncio.Task[None]] = []
+        self.outcomes: dict[str, Outcomes] = {}
+        """By kind of work: drain, migrate, collect, scrub, forget, checkpoint, tidy; those that this process does."""
 
     def start(self) -> None:
         """Begin; the first tick of each kind comes at once, so what a crash left is mended first."""
@@ -110,11 +120,14 @@ class Upkeep:
 
     async def _repeat(self, work: Work, every: float) -> None:
         """Work says in how many seconds it wants to go on, where that is sooner."""
+        outcomes = self.outcomes.setdefault(work.__name__.removeprefix("_"), Outcomes())
         while True:
             sooner = None
             try:
                 sooner = await work()
+                outcomes.done_at = time.time()
             except Exception:
+                outcomes.failed += 1
                 # Mostly storage that does not answer: requests say so to whoever asks. Whatever it is, upkeep tries
                 # again later: a server that never collects any more would be worse.
                 log.exception("upkeep failed")

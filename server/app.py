@@ -10,7 +10,10 @@ from records.upkeep import Schedule, Upkeep
 from server import introspection, middleware, routes
 from server.config import Config, Introspect
 from server.console import rendering
-from server.keys import CONFIG, INGESTS, READINESS, RESOLVER, STOPPING, STORE, UPLOADS
+from server.keys import CONFIG, INGESTS, METRICS, READINESS, RESOLVER, STOPPING, STORE, UPLOADS
+from server.metrics.page import Page
+from server.metrics.sampling import Sampling
+from server.metrics.standing import Standing
 from server.readiness import Readiness
 from server.slots import Slots
 from server.stopping import Stopping
@@ -33,12 +36,17 @@ def make_app(
     app[READINESS] = Readiness(store, app[STOPPING])
     app[UPLOADS] = Slots(config.max_uploads, "uploads", config.slot_wait)
     app[INGESTS] = Slots(config.max_ingests, "ingests", config.slot_wait)
+    upkeep = Upkeep(store, schedule or Schedule())
+    sampling = Sampling(store, upkeep, (app[UPLOADS], app[INGESTS]))
+    standing = Standing(store)
+    app[METRICS] = Page(sampling, standing, app[READINESS])
     if config.introspect is None:
         app[RESOLVER] = store.access
     else:
         app.cleanup_ctx.append(_introspection(config.introspect))
     app.on_response_prepare.append(middleware.on_prepare)
-    app.cleanup_ctx.append(_upkeep(schedule or Schedule()))
+    app.cleanup_ctx.append(_upkeep(upkeep))
+    app.cleanup_ctx.append(_measured(sampling, standing))
     rendering.install(app)
     routes.install(app.router)
     return app
@@ -53,11 +61,20 @@ def _introspection(server: Introspect) -> Callable[[web.Application], AsyncItera
     return context
 
 
-def _upkeep(schedule: Schedule) -> Callable[[web.Application], AsyncIterator[None]]:
+def _measured(sampling: Sampling, standing: Standing) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        sampling.start()
+        yield
+        await standing.close()
+        await sampling.stop()
+
+    return context
+
+
+def _upkeep(upkeep: Upkeep) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(app: web.Application) -> AsyncIterator[None]:
         # What a crash left between an outbox and the spine is there before the first request.
         await app[STORE].audit.drain_all()
-        upkeep = Upkeep(app[STORE], schedule)
         upkeep.start()
         yield
         await upkeep.stop()

@@ -66,17 +66,23 @@ def resource_server_or_owner(handler: Handler) -> Handler:
     return authenticated
 
 
+def bearer(request: web.Request) -> str | None:
+    """The bearer token that the request carries; None: it carries none, or several."""
+    values = request.headers.getall(hdrs.AUTHORIZATION, [])
+    found = _BEARER.match(values[0]) if len(values) == 1 else None
+    return None if found is None else found[1]
+
+
 async def authenticate(request: web.Request) -> Caller:
     """The caller whose token the request carries. Raises `Unauthenticated`; reads no byte of the body.
 
     A token is told apart only by what it resolves to: kinds that this server does not serve are as unknown ones.
     Raises as `Resolver.resolve`, too.
     """
-    values = request.headers.getall(hdrs.AUTHORIZATION, [])
-    found = _BEARER.match(values[0]) if len(values) == 1 else None
-    if found is None:
+    token = bearer(request)
+    if token is None:
         raise _refused(request, "a token is needed: Authorization: Bearer <token>")
-    caller = await caller_of(request, found[1])
+    caller = await caller_of(request, token)
     if caller is None:
         raise _refused(request, "the token is not known here, has expired or was revoked")
     return caller

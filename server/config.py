@@ -47,6 +47,8 @@ class Config:
     At most `max_uploads` bodies of blobs and `max_ingests` of records are received at once; who comes on top waits for
     `slot_wait` seconds.
 
+    `metrics_token` opens `/metrics`, which without one is for programs of this machine alone.
+
     `introspect` names the authorization server in a separated deployment; without it the store's own tokens are good.
     `authorization_servers` are issuers that clients are sent to. `introspect_clients` are the ids and secrets of other
     resource servers, which may ask this one about tokens.
@@ -71,6 +73,7 @@ class Config:
     slot_wait: float = 2.0
     sendfile: bool = False
     redirect_seconds: int | None = None
+    metrics_token: str | None = field(default=None, repr=False)
     introspect: Introspect | None = None
     authorization_servers: tuple[str, ...] = ()
     introspect_clients: Mapping[str, str] = field(default_factory=dict, repr=False)

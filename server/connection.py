@@ -6,6 +6,7 @@ never ends is cut by the keep-alive timer, which counts from the last answer, no
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +17,8 @@ from records.errors import Invalid
 from server import logs
 from server.body import WINDOW_BYTES
 from server.config import Config
-from server.keys import REQUEST_ID
+from server.keys import BEGAN, REQUEST_ID
+from server.metrics import meters
 from server.middleware import fresh_id, refuse, stamp
 from server.sendfile import cut, unacknowledged
 
@@ -111,7 +113,9 @@ class Connection(web.RequestHandler):
         self._answered = True
         if self._retiring:
             resp.force_close()
-        return await super().finish_response(request, resp, start_time)
+        sent = await super().finish_response(request, resp, start_time)
+        meters.ended(request, request.get(BEGAN) or time.perf_counter(), resp.status)
+        return sent
 
     # -- clients that stop reading ---------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from server.body import WINDOW_BYTES, proceed
 from server.connection import Connection
 from server.errors import TooSlow
 from server.keys import CONFIG
+from server.metrics.meters import PAST_PARSER
 
 LARGE = 8 << 20
 """Bytes of a body for which that is worth a connection."""
@@ -118,6 +119,7 @@ async def intake(request: Request) -> AsyncIterator[tuple[bytes, Intake]]:
     try:
         yield bytes(begun), taking
     finally:
+        request[PAST_PARSER] = length - len(begun) - taking.left
         transport.set_protocol(connection)
         if taking.left:
             transport.resume_reading()  # whoever waits until the client has read the answer drops the rest

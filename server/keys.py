@@ -10,6 +10,7 @@ from records.central import Owner
 from records.consent.scope import Scope
 from records.store import RecordStore
 from server.config import Config
+from server.metrics.page import Page
 from server.readiness import Readiness
 from server.slots import Slots
 from server.stopping import Stopping
@@ -59,11 +60,17 @@ INGESTS = web.AppKey("ingests", Slots)
 READINESS = web.AppKey("readiness", Readiness)
 """Whether it can do its work."""
 
+METRICS = web.AppKey("metrics", Page)
+"""What is counted."""
+
 STOPPING = web.AppKey("stopping", Stopping)
 """Whether this server is about to end."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Names this request in its answer and in the log; there before any handler runs."""
+
+BEGAN = web.RequestKey("began", float)
+"""When its handler began, by `time.perf_counter`; not there for what no handler saw."""
 
 CALLER = web.RequestKey("caller", Caller)
 """Who asks; there in every handler of a route that needs a token."""

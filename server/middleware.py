@@ -1,7 +1,9 @@
 """What holds for every request and every answer: its id, the protocol's version, errors in one form, safe headers."""
 
+import asyncio
 import re
 import secrets
+import time
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
@@ -12,7 +14,8 @@ from server import logs
 from server.body import awaits_continue
 from server.config import PDPP_VERSION
 from server.errors import Busy, ExpectationFailed, answer
-from server.keys import REQUEST_ID, STOPPING, Handler
+from server.keys import BEGAN, REQUEST_ID, STOPPING, Handler
+from server.metrics import meters
 
 _SANE_ID = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}\Z")
 SERVER = "blobstore"
@@ -25,14 +28,19 @@ _TOLD_WHOLE = (OverQuota, Busy)
 async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Run the handler; whatever it raises becomes the contract's answer."""
     request[REQUEST_ID] = request_id(request)
+    request[BEGAN] = time.perf_counter()
+    meters.RUNNING.inc()
     try:
         _check_version(request)
         _check_expect(request)
         response = await handler(request)
-    except ConnectionError:
+    except (ConnectionError, asyncio.CancelledError):
+        meters.ended(request, request[BEGAN], 0)
         raise  # nobody is there to be answered
     except Exception as error:
         response = refuse(request, error, request[REQUEST_ID])
+    finally:
+        meters.RUNNING.dec()
     if not request.content.is_eof():
         # The rest of the body is not wanted: say so, instead of reading it to keep the connection.
         response.force_close()

@@ -15,6 +15,7 @@ from server.handlers import (
     ingest,
     introspect,
     keeping,
+    metrics,
     owner,
     records,
     state,
@@ -64,6 +65,10 @@ READS: dict[str, dict[str, Handler]] = {
     "/v1/blobs/{blob_id}": {"GET": blobs.download},
 }
 
+WATCHERS: dict[str, dict[str, Handler]] = {
+    "/metrics": {"GET": metrics.metrics},
+}
+
 SERVERS: dict[str, dict[str, Handler]] = {
     "/introspect": {"POST": introspect.answer},
 }
@@ -85,7 +90,13 @@ def install(router: web.UrlDispatcher) -> None:
 def _guarded() -> dict[str, dict[str, Handler]]:
     """Every route behind its guard; a path may stand in several tables, with other methods in each."""
     paths: dict[str, dict[str, Handler]] = {}
-    guards = ((PUBLIC, _open), (OWNER, owner_only), (READS, owner_or_client), (SERVERS, resource_server_or_owner))
+    guards = (
+        (PUBLIC, _open),
+        (WATCHERS, _open),
+        (OWNER, owner_only),
+        (READS, owner_or_client),
+        (SERVERS, resource_server_or_owner),
+    )
     for table, guard in guards:
         for path, methods in table.items():
             paths.setdefault(path, {}).update({method: guard(handler) for method, handler in methods.items()})

@@ -15,7 +15,10 @@ class Slots:
 
     def __init__(self, most: int, what: str, wait: float) -> None:
         self._free = asyncio.Semaphore(most)
-        self._what = what
+        self.most = most
+        self.what = what
+        self.taken_now = 0
+        self.refused = 0
         self._wait = wait
 
     @asynccontextmanager
@@ -25,8 +28,11 @@ class Slots:
             async with asyncio.timeout(self._wait):
                 await self._free.acquire()
         except TimeoutError:
-            raise Busy(f"as many {self._what} are under way as this server takes at once; send it again") from None
+            self.refused += 1
+            raise Busy(f"as many {self.what} are under way as this server takes at once; send it again") from None
+        self.taken_now += 1
         try:
             yield
         finally:
+            self.taken_now -= 1
             self._free.release()

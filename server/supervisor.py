@@ -15,6 +15,7 @@ from yarl import URL
 
 from server import logs
 from server.config import BACKLOG, Config
+from server.metrics.shared import Shared
 from server.stopping import ENDING
 from server.worker import Worker
 
@@ -53,6 +54,9 @@ class Supervisor:
         """By place. A place without one has lost its worker, and waits for another."""
         self._alive: set[Worker] = set()
         self._pauses: dict[int, float] = {}
+        self._metrics: Shared | None = None
+        self._numbers: dict[Worker, int] = {}
+        """Under which each counts what it does."""
         self._stop = asyncio.Event()
         self._renewal = asyncio.Event()
 
@@ -70,6 +74,7 @@ class Supervisor:
         self._sockets = [each.fileno() for each in address.sockets]
         port = address.sockets[0].getsockname()[1]
         url = str(URL.build(scheme="http", host=self._config.host, port=port))
+        self._metrics = _metrics()
         work = asyncio.create_task(self._work(lambda: ready(url)))
         told = asyncio.create_task(self._stop.wait())
         try:
@@ -82,6 +87,8 @@ class Supervisor:
             await asyncio.wait([work, told])
             address.close()
             in_order = await self._end()
+            if self._metrics is not None:
+                self._metrics.remove()
         return in_order
 
     # -- workers in their places -----------------------------------------------------------------------------------
@@ -132,15 +139,32 @@ class Supervisor:
             return 1
         if await worker.is_ready():
             return worker
-        code = await worker.ended()
-        self._alive.discard(worker)
+        code = await self._gone(worker)
         log.error("worker %d ended with %s before it was ready", worker.pid, _told(code))
         return code
 
     async def _start(self) -> Worker:
-        worker = await Worker.start(self._command, self._sockets)
+        number = None if self._metrics is None else self._metrics.number()
+        environment = {} if self._metrics is None or number is None else self._metrics.environment(number)
+        try:
+            worker = await Worker.start(self._command, self._sockets, environment)
+        except BaseException:
+            if self._metrics is not None and number is not None:
+                self._metrics.ended(number)
+            raise
         self._alive.add(worker)
+        if number is not None:
+            self._numbers[worker] = number
         return worker
+
+    async def _gone(self, worker: Worker) -> int:
+        """Wait for its end; the exit code."""
+        code = await worker.ended()
+        self._alive.discard(worker)
+        number = self._numbers.pop(worker, None)
+        if self._metrics is not None and number is not None:
+            self._metrics.ended(number)
+        return code
 
     def _put(self, group: asyncio.TaskGroup, place: int, worker: Worker) -> None:
         self._serving[place] = worker
@@ -151,8 +175,7 @@ class Supervisor:
         """Until it ends; where it was to serve, another one comes into its place."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        code = await worker.ended()
-        self._alive.discard(worker)
+        code = await self._gone(worker)
         if self._serving.get(place) is not worker:
             log.log(_level(code), "worker %d, whose place another one has, ended with %s", worker.pid, _told(code))
             return
@@ -176,8 +199,7 @@ class Supervisor:
                 raise NoWorkersError(worker)
         if place in self._serving:
             worker.let_go()
-            await worker.ended()
-            self._alive.discard(worker)
+            await self._gone(worker)
         else:
             self._put(group, place, worker)
 
@@ -228,6 +250,15 @@ async def _bound(config: Config) -> asyncio.Server:
         with socket.socket(fileno=os.dup(each.fileno())) as listening:
             listening.listen(BACKLOG)
     return server
+
+
+def _metrics() -> Shared | None:
+    """Where workers count together."""
+    try:
+        return Shared.make()
+    except OSError as error:
+        log.warning("no folder can be made for metrics: each worker tells its own alone (%s)", error.strerror)
+        return None
 
 
 def _level(code: int) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -19,8 +19,11 @@ class Worker:
         self._ready = ready
 
     @classmethod
-    async def start(cls, command: Sequence[str], sockets: Sequence[int]) -> Self:
-        """Start the command; standard output and error are ours. Raises `OSError` where no process can be made."""
+    async def start(cls, command: Sequence[str], sockets: Sequence[int], environment: Mapping[str, str]) -> Self:
+        """Start the command, with these variables beside ours; standard output and error are ours.
+
+        Raises `OSError` where no process can be made.
+        """
         read_lifeline, lifeline = os.pipe()
         read_ready, ready = os.pipe()
         said = asyncio.StreamReader()
@@ -32,7 +35,7 @@ class Worker:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 pass_fds=passed.descriptors,
-                env={**os.environ, **passed.environment()},
+                env={**os.environ, **environment, **passed.environment()},
                 process_group=0,  # what a terminal sends is for the supervisor alone
             )
         except BaseException:

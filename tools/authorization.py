@@ -53,7 +53,7 @@ def authorization_options(command: F) -> F:
         return command(*args, authorization=Authorization(introspect, tuple(authorization_server), clients), **options)
 
     for option in (
-        _secret("--introspect-clients", "ID:SECRET of resource servers that may ask /introspect.", multiple=True),
+        secret_option("--introspect-clients", "ID:SECRET of resource servers that may ask /introspect.", multiple=True),
         click.option(
             "--authorization-server",
             envvar="BLOBSTORE_AUTHORIZATION_SERVER",
@@ -65,7 +65,7 @@ def authorization_options(command: F) -> F:
             envvar="BLOBSTORE_INTROSPECTION_AUDIENCE",
             help="For whom answers must be (default: anybody).",
         ),
-        _secret("--introspection-client-secret", "Its secret."),
+        secret_option("--introspection-client-secret", "Its secret."),
         click.option(
             "--introspection-client-id",
             envvar="BLOBSTORE_INTROSPECTION_CLIENT_ID",
@@ -81,7 +81,7 @@ def authorization_options(command: F) -> F:
     return gathered  # type: ignore[return-value]  # click's decorators keep the callable, not its signature
 
 
-def _secret(name: str, help: str, *, multiple: bool = False) -> Callable[[F], F]:
+def secret_option(name: str, help: str, *, multiple: bool = False) -> Callable[[F], F]:
     """An option that is refused on the command line: whoever is on the machine can read that."""
 
     def check(context: click.Context, parameter: click.Parameter, value: Any) -> Any:

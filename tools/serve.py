@@ -15,7 +15,7 @@ from server.inherited import Inherited
 from server.run import serve as run_server
 from server.supervisor import NoWorkersError, Supervisor
 from server.worker import this_program
-from tools.authorization import Authorization, authorization_options
+from tools.authorization import Authorization, authorization_options, secret_option
 from tools.configuration import require_known_keys
 from tools.opening import Opening, configure, store_options
 from tools.sizes import Finite
@@ -90,6 +90,7 @@ from tools.sizes import Finite
     envvar="BLOBSTORE_WORKERS",
     help="Processes that serve; limits are of each.",
 )
+@secret_option("--metrics-token", "Who reads /metrics must have it; without, only programs on this machine may.")
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option(
     "--history",
@@ -115,6 +116,7 @@ def serve(
     redirect_downloads: int | None,
     drain_delay: float,
     workers: int,
+    metrics_token: str | None,
     public_url: str | None,
     history: str,
     validate_records: bool,
@@ -141,6 +143,7 @@ def serve(
         sendfile=sendfile is not None,
         redirect_seconds=redirect_downloads,
         public_url=public_url,
+        metrics_token=metrics_token,
         history=remembered,
         ledger=opening.ledger,
         validate_records=validate_records,

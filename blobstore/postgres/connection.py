@@ -91,6 +91,11 @@ class Pool:
         )
         return cls(pool)
 
+    def connections(self) -> tuple[int, int]:
+        """How many are open: busy, and idle."""
+        idle = self._pool.get_idle_size()
+        return self._pool.get_size() - idle, idle
+
     @asynccontextmanager
     async def connection(self, since: float | None = None) -> AsyncIterator[Connection]:
         """A connection for the length of the block; one that was lost in it is thrown away.

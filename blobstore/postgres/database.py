@@ -68,6 +68,10 @@ class Database:
             self._closed = True
             await self._pool.close()
 
+    def connections(self) -> tuple[int, int]:
+        """Connections of this process that are open: busy, and idle."""
+        return self._pool.connections()
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     async def fetch(self, sql: str, *values: object) -> list[Record]:

@@ -11,6 +11,7 @@ import os
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -59,6 +60,14 @@ class _Job(Generic[T]):
     """Runs outside any transaction, between two groups."""
 
 
+_OPEN: "weakref.WeakSet[SqliteFile]" = weakref.WeakSet()
+
+
+def open_files() -> list["SqliteFile"]:
+    """Those that this process has open."""
+    return [file for file in list(_OPEN) if not file.is_closed]
+
+
 class SqliteFile:
     """An open database file. Make one with `open`; every method may be called from many tasks at once."""
 
@@ -79,6 +88,7 @@ class SqliteFile:
         self._asked = False
         self._told: int | None = None
         self._closed = False
+        _OPEN.add(self)
         self._thread = threading.Thread(target=self._write_loop, args=(writer,), name=f"write-{path.name}", daemon=True)
         self._thread.start()
 
@@ -332,6 +342,16 @@ class SqliteFile:
         """As `translated`; what fails because the file has lost its name raises `Moved`."""
         with in_place(self.path, self._identity), translated(self.path):
             yield
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._closed
+
+    @property
+    def waiting(self) -> int:
+        """Writers that wait for the thread, about."""
+        return self._jobs.qsize()
 
     def is_in_place(self) -> bool:
         """Whether the file still has its name."""

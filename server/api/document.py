@@ -21,6 +21,7 @@ _SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "owner": [{"bearer": []}],
     "owner or client": [{"bearer": []}],
     "resource server or owner": [{"basic": []}, {"bearer": []}],
+    "watcher": [{"bearer": []}, {}],
     "anyone": [],
 }
 

@@ -38,7 +38,10 @@ class Operation:
     headers: Sequence[dict[str, Any]] = ()
     body: Mapping[str, Schema] = field(default_factory=dict)
     callers: str = "owner"
-    """`owner`, `owner or client`, `resource server or owner`, or `anyone`."""
+    """`owner`, `owner or client`, `resource server or owner`, `anyone`, or `watcher`.
+
+    That is who has the token of metrics, or where there is none, programs of the server's machine.
+    """
 
 
 def _public(id: str, summary: str, answers: Mapping[int, str]) -> Operation:
@@ -63,6 +66,15 @@ _LINES: Schema = {"type": "string", "contentMediaType": NDJSON, "contentSchema":
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "/healthz": {"GET": _public("alive", "The process answers.", {200: "Health"})},
     "/readyz": {"GET": _public("ready", "It can do its work.", {200: "Readiness", 503: "Readiness"})},
+    "/metrics": {
+        "GET": Operation(
+            "metrics",
+            "What the server counts, in the text format of Prometheus.",
+            {200: ""},
+            ("authentication_error",),
+            callers="watcher",
+        )
+    },
     "/.well-known/oauth-protected-resource": {
         "GET": _public("resource_metadata", "What a client must know (RFC 9728).", {200: "ResourceMetadata"})
     },

@@ -6,6 +6,7 @@ from records.writing.ingest import Ingest, LineRejection
 from server import ndjson, params, wire
 from server.body import pieces, require_identity, require_type
 from server.keys import CALLER, INGESTS, STORE
+from server.metrics import meters
 
 
 async def ingest(request: web.Request) -> web.Response:
@@ -16,7 +17,11 @@ async def ingest(request: web.Request) -> web.Response:
     require_identity(request)
     async with request.app[INGESTS].taken():
         begun = await request.app[STORE].ingests.begin(request[CALLER].owner, stream, params.selector(values))
-        await ndjson.feed(pieces(request), begun)
+        try:
+            await ndjson.feed(pieces(request), begun)
+        finally:
+            meters.LINES.labels("accepted").inc(begun.accepted)
+            meters.LINES.labels("rejected").inc(begun.rejected)
     return wire.reply(_report(stream, begun))
 
 

@@ -121,6 +121,14 @@ async def test_a_link_in_the_place_of_a_folder_is_not_followed(
     assert (await blob.ask()).body == blob.data
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/metrics?x=1", "/x/../metrics", "/%6detrics"])
+async def test_nobody_behind_the_proxy_reads_metrics(passed_on: Api, path: str) -> None:
+    url = URL(passed_on.base_url + path, encoded=True)
+    async with passed_on.session.get(url, headers={"Host": "localhost"}) as answer:
+        assert answer.status == 404
+        assert "blobstore_" not in await answer.text()
+
+
 async def test_an_upload_is_passed_on_as_it_comes(plain: Nginx, passed_on: Api, connector: Connector) -> None:
     pieces = [secrets.token_bytes(1 << 20) for _ in range(8)]
     all_sent = False

@@ -17,6 +17,7 @@ from tools import apidocs
 
 TABLES = {
     "anyone": routes.PUBLIC,
+    "watcher": routes.WATCHERS,
     "owner": routes.OWNER,
     "owner or client": routes.READS,
     "resource server or owner": routes.SERVERS,

@@ -24,10 +24,10 @@ supervisor.TRIES = 3
 logs.configure()
 start = supervisor.Worker.start
 
-async def starting(command, sockets):
+async def starting(command, sockets, environment):
     if Path(sys.argv[2], "full").exists():
         raise BlockingIOError(11, "Resource temporarily unavailable")
-    return await start(command, sockets)
+    return await start(command, sockets, environment)
 
 supervisor.Worker.start = starting
 command = [sys.executable, "-c", sys.argv[1], sys.argv[2]]

@@ -72,6 +72,9 @@ async def test_clients_go_on_while_workers_are_killed_and_replaced(
             written += await write(session, written)
         async with session.get("/v1/streams") as response:
             assert (await response.json())["data"][0]["record_count"] == written
+        async with session.get("/metrics") as response:  # whichever worker this is, it tells of all, the dead included
+            text = await response.text()
+            assert f'blobstore_ingest_lines_total{{outcome="accepted"}} {float(written)}\n' in text
         process.terminate()
         assert await process.wait() == 0
 
