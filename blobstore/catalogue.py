@@ -22,6 +22,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from blobstore.backend import ObjectName
+from blobstore.derived import MOST, Derived
 from blobstore.digest import Content, Digest
 from blobstore.place import MOVED, Contents, Place
 from blobstore.quota import NOTHING_BESIDE, WHOLE, Beside, Limit, Volume
@@ -425,8 +426,8 @@ class Catalogue(Protocol):
         """Condemn those that have no holder and no claim now (and were orphaned before `before`), in one statement.
 
         Quarantined generations of the same blobs go with them, and what moves left behind of them is kept no longer;
-        copies of them that are on their way are fenced off. With `before` they are garbage, which a pin holds back;
-        without, they are erased, which nothing does.
+        copies of them that are on their way are fenced off; what was derived of them is gone with this step. With
+        `before` they are garbage, which a pin holds back; without, they are erased, which nothing does.
         """
         ...
 
@@ -511,6 +512,19 @@ class Catalogue(Protocol):
 
         Work in proportion to all blobs, and none where only one place is known.
         """
+        ...
+
+    # -- what was made of blobs ------------------------------------------------------------------------------------
+
+    async def keep_derived(self, namespace: str, digest: Digest, derived: Derived, most: int = MOST) -> None:
+        """Keep what was made of a blob, in place of what was of this kind; nothing where no generation is live.
+
+        It goes with the blob (`condemn`); of a namespace that keeps more than `most` the oldest go at once.
+        """
+        ...
+
+    async def derived(self, namespace: str, digest: Digest, kind: str) -> Derived | None:
+        """What is kept of this kind; None where there is none, or no generation is live."""
         ...
 
     # -- questions -------------------------------------------------------------------------------------------------

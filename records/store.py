@@ -42,6 +42,7 @@ from records.pauses import Pauses
 from records.reading.reach import Reaches
 from records.reading.reads import Reads
 from records.registry import Registry
+from records.thumbnails.thumbnails import Thumbnails
 from records.writing.attachments import Attachments
 from records.writing.ingest import Ingests
 from records.writing.room import Room
@@ -108,6 +109,7 @@ class RecordStore:
         waits = self.erasures.settled, self.pauses.require_none
         self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, self.room, *waits, validate=validate)
         self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring, self.room, *waits)
+        self.thumbnails = Thumbnails(self.attachments, blobs.catalogue)
         self.states = States(central, self.registry, *waits)
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer(), copies)
@@ -199,6 +201,7 @@ class RecordStore:
 
     async def let_go(self) -> None:
         """Close everything and drain nothing: for who only looked."""
+        await self.thumbnails.close()
         await self.locks.close()
         await self.blobs.close()
         await self._parts.close()

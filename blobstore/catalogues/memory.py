@@ -30,6 +30,7 @@ from blobstore.catalogue import (
     Totals,
     removals,
 )
+from blobstore.derived import MOST, Derived
 from blobstore.digest import Content, Digest
 from blobstore.errors import LeaseLost
 from blobstore.place import FIRST, MOVED, Contents, Place
@@ -63,6 +64,7 @@ class MemoryCatalogue:
         self._gone: dict[ObjectName, Gone] = {}
         self._outbox: list[CatalogueEvent] = []
         self._pins: dict[str, Pin] = {}
+        self._derived: dict[tuple[Blob, str], Derived] = {}  # the oldest first
         self._last_event = 0
         self._limits: dict[tuple[str, str], Limit] = {}
         self._places: dict[int, Place] = {}
@@ -281,6 +283,7 @@ class MemoryCatalogue:
             if (name.namespace, name.digest) in gone:
                 each.stored = replace(each.stored, kept_until=None)
         self._end(lambda each: bool(each.copies and each.content and (each.namespace, each.content.digest) in gone))
+        self._derived = {key: each for key, each in self._derived.items() if key[0] not in gone}
         return condemned
 
     async def condemned(self, limit: int, after: Condemned | None = None) -> list[Condemned]:
@@ -419,6 +422,20 @@ class MemoryCatalogue:
         for each in left:
             del self._places[each.id]
         return left
+
+    # -- what was made of blobs --------------------------------------------------------------------------------------
+
+    async def keep_derived(self, namespace: str, digest: Digest, derived: Derived, most: int = MOST) -> None:
+        key = ((namespace, digest), derived.kind)
+        self._derived.pop(key, None)
+        if self._live(key[0]) is not None:
+            self._derived[key] = derived
+        for oldest in [each for each in self._derived if each[0][0] == namespace][: -most or None]:
+            del self._derived[oldest]
+
+    async def derived(self, namespace: str, digest: Digest, kind: str) -> Derived | None:
+        blob = (namespace, digest)
+        return None if self._live(blob) is None else self._derived.get((blob, kind))
 
     # -- questions -------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from records.engine import Engine
 from records.errors import SourceDown
 from records.model import Partition, PartitionStats, Target
 from records.slots import parse
+from records.thumbnails.formats import THUMBNAIL
 
 RECORDS, VALUES = 96, 3
 """Records that are looked into, and texts that are taken from one of them."""
@@ -118,6 +119,9 @@ class Sampler:
         for digest in await self._chosen(going):
             async for window in self._windows(digest):
                 yield Sample(window, digest.hex)
+            # What was made of it is sealed: nothing shows it, once nothing shows the key.
+            if (derived := await self._blobs.catalogue.derived(self._owner, digest, THUMBNAIL)) is not None:
+                yield Sample(derived.key, digest.hex)
 
     # -- records ---------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from blobstore.catalogue import Catalogue, Holder, Lease, Pin, State
 from blobstore.catalogues.memory import MemoryCatalogue
+from blobstore.derived import Derived
 from blobstore.digest import Digest
 from blobstore.errors import LeaseLost, OverQuota
 from blobstore.quota import EVERY, WHOLE, Limit
@@ -13,6 +14,7 @@ from tests.conformance.catalogue_values import GMAIL, NOW, OWNER, SLACK, claim_o
 
 BODIES = [b"a", b"bb", b"ccc"]
 HOLDERS = [SLACK, GMAIL]
+KINDS = ["small", "large"]
 SCOPES = ["one", "two"]
 SLOTS = ["s1", "s2", "s3"]
 PROCESSES = ["p1", "p2"]
@@ -57,6 +59,7 @@ class Play:
             *[self.copy] * 2,
             *[self.moved] * 3,
             *[self.take_in, self.shorten],
+            *[self.derive] * 2,
         ]
         await self.rng.choice(choices)()
 
@@ -93,6 +96,8 @@ class Play:
                 digest = digest_of(body)
                 for question in ("find", "generations", "holders_of", "claims_of", "gone"):
                     await self.both(_asking(question, namespace, digest))
+                for kind in KINDS:
+                    await self.both(_asking("derived", namespace, digest, kind))
                 for catalogue in self.catalogues:
                     await _check(catalogue, namespace, digest)
 
@@ -102,6 +107,12 @@ class Play:
         self.leases += 1
         lease = self.lease(self.leases)
         await self.both(lambda each: each.lease(lease))
+
+    async def derive(self) -> None:
+        namespace, digest = self.rng.choice(NAMESPACES), digest_of(self.rng.choice(BODIES))
+        derived = Derived(self.rng.choice(KINDS), b"key", self.rng.randbytes(4))
+        most = self.rng.randint(1, 3)
+        await self.both(lambda each: each.keep_derived(namespace, digest, derived, most))
 
     async def upload(self) -> None:
         await self.begin()

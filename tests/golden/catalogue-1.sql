@@ -27,6 +27,11 @@ CREATE TABLE claims (
     UNIQUE (expires_at, namespace, holder, slot, digest)
 ) WITHOUT ROWID;
 INSERT INTO "claims" VALUES('o2be2376d1da1d347','files','["cin_639e48d3b758e8d791c73a7b","documents","4","@record"]',X'E17038616CFA9A2D5FE83C85FC03D24E4AD4724A1390EB0011E6FC568D8C6D8A','cin_639e48d3b758e8d791c73a7b','text/plain',1796553326.1655309);
+CREATE TABLE derived (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL, key BLOB NOT NULL,
+    PRIMARY KEY (namespace, digest, kind), UNIQUE (namespace, number)
+) WITHOUT ROWID;
+CREATE TABLE derived_bytes (number INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
 CREATE TABLE former (
     namespace TEXT NOT NULL, digest BLOB NOT NULL, holder TEXT NOT NULL,
     PRIMARY KEY (namespace, holder, digest)

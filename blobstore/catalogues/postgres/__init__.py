@@ -10,6 +10,7 @@ import time
 from typing import Self
 
 from blobstore.catalogues.postgres.collection import Collection
+from blobstore.catalogues.postgres.deriving import Deriving
 from blobstore.catalogues.postgres.holders import Holders
 from blobstore.catalogues.postgres.outbox import Outbox
 from blobstore.catalogues.postgres.pins import Pins
@@ -28,7 +29,9 @@ from blobstore.postgres.vacuum import vacuum
 __all__ = ["PostgresCatalogue"]
 
 
-class PostgresCatalogue(Uploads, Holders, Quotas, Collection, Outbox, Pins, Places, Questions, Shares, Standings):
+class PostgresCatalogue(
+    Uploads, Holders, Quotas, Collection, Outbox, Pins, Places, Deriving, Questions, Shares, Standings
+):
     """Adapter of `blobstore.catalogue.Catalogue`."""
 
     @classmethod

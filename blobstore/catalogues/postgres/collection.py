@@ -6,6 +6,7 @@ from collections.abc import Collection as Several
 from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Condemned, Forecast, Lease, Orphan, Removal, removals
 from blobstore.catalogues.postgres.counting import WHOLE, Changes, first_or_last
+from blobstore.catalogues.postgres.deriving import forget_derived
 from blobstore.catalogues.postgres.leaving import end_leases, let_go
 from blobstore.catalogues.postgres.outbox import note
 from blobstore.catalogues.postgres.pins import is_pinned, keep_no_longer
@@ -84,6 +85,7 @@ class Collection(OnDatabase):
                 # What moves left behind of these, and what moves have on its way, goes as well.
                 await db.execute(_ERASE_KEPT, namespace, going)
                 await end_leases(db, "namespace = $1 AND copies IS NOT NULL AND digest = ANY ($2)", namespace, going)
+                await forget_derived(db, namespace, going)
             return rows
 
         found = [condemned(row) for row in await self._write(namespace, run)]

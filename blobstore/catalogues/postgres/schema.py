@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 SCHEMA = "catalogue"
 
-CONTENT = ("catalogue.claims", "catalogue.leases")
-"""Tables whose rows hold what an erasure must leave no trace of: a slot names a record."""
+CONTENT = ("catalogue.claims", "catalogue.leases", "catalogue.derived")
+"""Tables whose rows hold what an erasure must leave no trace of: slots name records, keys open what was derived."""
 
 # `counter` orders condemnations and gives every hold a version that was never used before, also not by a deleted row.
 # `former`: who let go of a blob that is there. `uploader`: whose lease it was that was taken, or given up. A volume
@@ -86,6 +86,12 @@ CREATE TABLE catalogue.pins (
     id TEXT COLLATE "C" PRIMARY KEY, namespace TEXT COLLATE "C", process TEXT NOT NULL,
     expires_at DOUBLE PRECISION NOT NULL
 );
+CREATE TABLE catalogue.derived (
+    namespace TEXT COLLATE "C" NOT NULL, digest BYTEA NOT NULL, kind TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL, key BYTEA NOT NULL,
+    PRIMARY KEY (namespace, digest, kind), UNIQUE (namespace, number)
+);
+CREATE TABLE catalogue.derived_bytes (number BIGINT PRIMARY KEY, sealed BYTEA NOT NULL);
 CREATE TABLE catalogue.gone (
     namespace TEXT COLLATE "C" NOT NULL, digest BYTEA NOT NULL, generation TEXT COLLATE "C" NOT NULL,
     size BIGINT NOT NULL, reason TEXT COLLATE "C" NOT NULL, at DOUBLE PRECISION NOT NULL,
@@ -107,6 +113,8 @@ CREATE TABLE catalogue.volumes (
 {unsampled("catalogue.claims", "namespace", "slot", "scope", "media_type")};
 {unsampled("catalogue.claims_by_slot", 2)};
 {unsampled("catalogue.leases", "slot", "scope")};
+{unsampled("catalogue.derived", "namespace", "key")};
+{unsampled("catalogue.derived_bytes", "sealed")};
 """
 
 _STORE = "INSERT INTO catalogue.store (id) VALUES (replace(gen_random_uuid()::text, '-', ''))"

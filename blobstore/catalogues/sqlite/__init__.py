@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from blobstore.catalogues.sqlite.collection import Collection
+from blobstore.catalogues.sqlite.deriving import Deriving
 from blobstore.catalogues.sqlite.holders import Holders
 from blobstore.catalogues.sqlite.pins import Pins
 from blobstore.catalogues.sqlite.places import Places
@@ -23,7 +24,7 @@ from blobstore.sqlite.slack import sanitize
 __all__ = ["SqliteCatalogue"]
 
 
-class SqliteCatalogue(Uploads, Holders, Quotas, Collection, Pins, Places, Questions, Shares, Standings):
+class SqliteCatalogue(Uploads, Holders, Quotas, Collection, Pins, Places, Deriving, Questions, Shares, Standings):
     """Adapter of `blobstore.catalogue.Catalogue`."""
 
     @classmethod

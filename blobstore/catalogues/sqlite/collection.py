@@ -7,6 +7,7 @@ from collections.abc import Collection as Several
 from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Condemned, Forecast, Lease, Orphan, Removal, removals
 from blobstore.catalogues.sqlite.counting import went
+from blobstore.catalogues.sqlite.deriving import forget_derived
 from blobstore.catalogues.sqlite.pins import is_pinned
 from blobstore.catalogues.sqlite.schema import (
     CONDEMNED,
@@ -151,7 +152,9 @@ class Collection(OnFile):
                 return []
             values = (reason, next_count(db), namespace, _list(digest.hex for digest in digests), before, before)
             rows = db.execute(sql, values).fetchall()
-            _take_copies(db, namespace, {row[1] for row in rows})
+            going = {row[1] for row in rows}
+            _take_copies(db, namespace, going)
+            forget_derived(db, namespace, going)
             return rows
 
         return [condemned(row) for row in await self._file.write(run)]

@@ -16,8 +16,8 @@ from blobstore.sqlite.slack import SLACK, mark_stale
 
 MIGRATIONS = Migrations("catalogue")
 
-CONTENT = ("claims", "leases")
-"""Tables whose rows hold what an erasure must leave no trace of: a slot names a record."""
+CONTENT = ("claims", "leases", "derived")
+"""Tables whose rows hold what an erasure must leave no trace of: slots name records, keys open what was derived."""
 
 Row = tuple[Any, ...]
 
@@ -82,6 +82,11 @@ CREATE UNIQUE INDEX places_intake ON places (left_at IS NULL) WHERE left_at IS N
 CREATE TABLE pins (
     id TEXT PRIMARY KEY, namespace TEXT, process TEXT NOT NULL, expires_at REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE derived (
+    namespace TEXT NOT NULL, digest BLOB NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL, key BLOB NOT NULL,
+    PRIMARY KEY (namespace, digest, kind), UNIQUE (namespace, number)
+) WITHOUT ROWID;
+CREATE TABLE derived_bytes (number INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE gone (
     namespace TEXT NOT NULL, digest BLOB NOT NULL, generation TEXT NOT NULL,
