@@ -39,6 +39,7 @@ from records.moving.elsewhere import require_all_here
 from records.moving.moves import Moves
 from records.opening import Parts
 from records.pauses import Pauses
+from records.reading.gallery import Galleries
 from records.reading.reach import Reaches
 from records.reading.reads import Reads
 from records.registry import Registry
@@ -86,6 +87,7 @@ class RecordStore:
         self.disclosures = Disclosures(central, keyring)
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
+        self.galleries = Galleries(reaches, engines, blobs.catalogue, keyring)
         self.room = Room(blobs.catalogue, engines, blobs.require_room)
         self.locks = locks
         copies = Copies(self.locks)

@@ -119,6 +119,18 @@ def declared_fields(shape: Shape, declarations: Collection[StreamDeclaration]) -
     return [frozenset({*shape.fields, *each.required}) for each in declarations]
 
 
+def filterable(declaration: StreamDeclaration) -> list[tuple[str, Operator]]:
+    """What an owner may filter by, in the order of the schema: each field of a single value, with its operators."""
+    ranges = declaration.query.get("range_filters") or {}
+    found = []
+    for field in declaration.fields:
+        types = _types(declaration, field)
+        if types and types <= {"object", "array"}:
+            continue
+        found += [(field, each) for each in Operator if each is Operator.EQ or each in ranges.get(field, ())]
+    return found
+
+
 def _require_filterable(asked: Filter, declaration: StreamDeclaration) -> None:
     types = _types(declaration, asked.field)
     if types and types <= {"object", "array"}:

@@ -1,3 +1,7 @@
 """What stands in the navigation of every page: address and name, in this order."""
 
-NAVIGATION = (("/console", "Overview"),)
+NAVIGATION = (
+    ("/console", "Overview"),
+    ("/console/connectors", "Connectors"),
+    ("/console/attachments", "Attachments"),
+)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from server.console import overview, sign_in, static
+from server.console import attachments, blobs, connectors, overview, record, records, sign_in, static
 from server.console.guard import as_page, for_anyone, for_owner
 from server.errors import MethodNotAllowed, NoSuchRoute
 from server.keys import Handler
@@ -18,6 +18,12 @@ ANYONE: dict[str, dict[str, Handler]] = {
 OWNER: dict[str, dict[str, Handler]] = {
     "/console": {"GET": overview.page},
     "/console/": {"GET": overview.moved},
+    "/console/connectors": {"GET": connectors.page},
+    "/console/records": {"GET": records.page},
+    "/console/record": {"GET": record.page},
+    "/console/attachments": {"GET": attachments.page},
+    "/console/blobs/{blob_id}": {"GET": blobs.page},
+    "/console/blobs/{blob_id}/content": {"GET": blobs.content},
     "/console/sign-out": {"POST": sign_in.sign_out},
 }
 
@@ -26,7 +32,7 @@ def install(router: web.UrlDispatcher) -> None:
     """Put every page in place. Every `GET` answers `HEAD` too; errors are pages."""
     for table, guard in ((ANYONE, for_anyone), (OWNER, for_owner)):
         for path, methods in table.items():
-            resource = router.add_resource(path)
+            resource = router.add_resource(path.replace("}", ":[^/]+}"))
             for method, handler in methods.items():
                 for name in ("GET", "HEAD") if method == "GET" else (method,):
                     resource.add_route(name, guard(handler), expect_handler=hold_back)

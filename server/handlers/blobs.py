@@ -1,24 +1,18 @@
 """Blobs: bytes in for a record to come, bytes out because a record names them."""
 
-import asyncio
-
 from aiohttp import hdrs, web
 
 from blobstore.errors import BlobNotFound, ContentMismatch
-from blobstore.store import Expected, OpenBlob, Upload
+from blobstore.store import Expected, Upload
 from records.errors import Invalid
 from records.slots import WHOLE_RECORD
 from records.writing.links import DEFAULT_MEDIA_TYPE, media_type
 from server import params, wire
 from server.body import pieces, require_identity
-from server.delegated import delegated
 from server.digests import MalformedDigest, parse_digest
 from server.intake import intake, is_large
-from server.keys import CALLER, CONFIG, STORE, UPLOADS
-from server.patience import patiently
-from server.redirected import redirect
-from server.representation import Answer, Representation, answer
-from server.transfer import Delivery, Sending
+from server.keys import CALLER, STORE, UPLOADS
+from server.serving import serve
 
 _DIGESTS = ("Content-Digest", "Repr-Digest")
 
@@ -71,36 +65,7 @@ async def _receive(request: web.Request, blob: Upload) -> None:
 async def download(request: web.Request) -> web.StreamResponse:
     """`GET`, `HEAD /v1/blobs/{blob_id}`: the bytes, with all that RFC 9110 says of ranges and conditions."""
     values = params.query(request, optional=params.SELECTOR)
-    caller, store = request[CALLER], request.app[STORE]
-    async with store.attachments.open(caller.scope, _blob_id(request), params.selector(values)) as found:
-        what = Representation(
-            tag=str(found.digest),
-            sha256=found.sha256,
-            size=found.blob.size,
-            media_type=found.media_type,
-            filename=found.filename,
-        )
-        reply = answer(request.method, request.headers, what)
-        delivery = await _delivery(request, reply, what, found.blob)
-        spans = [(span.start, span.stop) for span in delivery.asked]
-        disclosure = await store.disclosures.blob(caller.scope, found.digest, found.place, spans)
-        try:
-            return await delivery.send(request)
-        finally:
-            sent = [(span.start, span.stop) for span in delivery.sent]
-            ending = patiently(lambda: disclosure.end(delivery.end, sent), request.app[CONFIG].patience)
-            await asyncio.shield(asyncio.ensure_future(ending))
-
-
-async def _delivery(request: web.Request, reply: Answer, what: Representation, blob: OpenBlob) -> Sending:
-    """Who sends it: the store of the bytes or the proxy, where the operator wants that and they can, else we."""
-    config = request.app[CONFIG]
-    if config.redirect_seconds is not None:
-        redirected = await redirect(request.headers, reply, what, blob, config.redirect_seconds)
-        if redirected is not None:
-            return redirected
-    accelerated = delegated(request.headers, reply, blob.path()) if config.sendfile else None
-    return accelerated or Delivery(blob, reply, request[CALLER].is_still_allowed)
+    return await serve(request, _blob_id(request), params.selector(values))
 
 
 def _blob_id(request: web.Request) -> str:

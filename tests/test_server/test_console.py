@@ -2,44 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
-from aiohttp import ClientResponse, ClientSession, DummyCookieJar
+from aiohttp import ClientSession, DummyCookieJar
 
 from server.console import session
 from server.console.session import COOKIE
+from tests.fakes.console import Browser
 from tests.test_server.conftest import Running, Start
-
-HERE = {"Sec-Fetch-Site": "same-origin"}
-
-
-@dataclass
-class Browser:
-    """Asks for pages with a cookie that the test sees; follows nothing."""
-
-    running: Running
-    http: ClientSession
-    token: str | None = None
-
-    async def get(self, path: str, **headers: str) -> tuple[ClientResponse, str]:
-        return await self._ask("GET", path, None, headers)
-
-    async def send(self, path: str, fields: dict[str, str], headers: dict[str, str] = HERE) -> ClientResponse:
-        return (await self._ask("POST", path, fields, headers))[0]
-
-    async def submit(self, path: str, fields: dict[str, str] | None = None) -> ClientResponse:
-        """A form as a page of this session has it."""
-        assert self.token is not None
-        return await self.send(path, {"form_key": session.form_key(self.token), **(fields or {})})
-
-    async def _ask(
-        self, method: str, path: str, data: dict[str, str] | None, headers: dict[str, str]
-    ) -> tuple[ClientResponse, str]:
-        cookie = {} if self.token is None else {"Cookie": f"{COOKIE}={self.token}"}
-        url, headers = self.running.url + path, {**headers, **cookie}
-        async with self.http.request(method, url, data=data, headers=headers, allow_redirects=False) as answer:
-            return answer, await answer.text()
 
 
 @pytest.fixture

@@ -1,0 +1,58 @@
+"""One record: its fields, what is attached to it, and its JSON."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from records import jsontext
+from records.consent.scope import Selector
+from records.reading.lens import Shown
+from records.reading.query import Shape
+from records.reading.reads import INLINE
+from records.writing import links
+from server.console import addresses, asked, media, texts
+from server.console.rendering import render
+from server.keys import CALLER, STORE
+
+MAX_TILES = 200
+MAX_JSON = 200_000
+"""Characters of a record's JSON that its page shows."""
+
+_PLACE = ("connector", "stream", "key")
+
+
+async def page(request: web.Request) -> web.Response:
+    """`GET /console/record?connector=&instance=&stream=&key=`."""
+    values = asked.values(request, ("instance",), _PLACE)
+    store, scope = request.app[STORE], request[CALLER].scope
+    place = asked.named(values)
+    registration, declared = await store.reads.stream(scope, values["stream"], Selector(place.connector))
+    found = await store.reads.record(scope, declared.name, values["key"], place.selector, Shape())
+    shown = _shown(found) if len(found.data) <= INLINE else await asyncio.to_thread(_shown, found)
+    part = found.partition
+    known = {
+        "key": found.key,
+        "connector_name": registration.manifest.display_name,
+        "stream": part.stream,
+        "instance": part.instance,
+        "emitted_at": found.emitted_at,
+        "records": addresses.records(part.connector, part.stream),
+        "erase": addresses.erase(part.connector, part.instance, part.stream, found.key),
+        **shown,
+    }
+    return render(request, "record.html", known)
+
+
+def _shown(found: Shown) -> dict[str, Any]:
+    data = jsontext.decode_exact(found.data)
+    references = {each.blob_id: each for each in links.find(data)}
+    text = msgspec.json.format(found.data, indent=2)[: MAX_JSON * 4].decode(errors="ignore")
+    return {
+        "fields": [texts.value(name, value, texts.LONG) for name, value in data.items()],
+        "tiles": [media.tile_of(each) for each in list(references.values())[:MAX_TILES]],
+        "attachments": len(references),
+        "json": text[:MAX_JSON],
+        "json_is_cut": len(text) > MAX_JSON or len(found.data) > MAX_JSON * 4,
+    }
