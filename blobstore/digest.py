@@ -89,6 +89,12 @@ class Hasher:
         self._sha256.update(data)
         self._size += len(data)
 
+    def copy(self) -> "Hasher":
+        """Another one that has seen the same."""
+        other = Hasher()
+        other._blake3, other._sha256, other._size = self._blake3.copy(), self._sha256.copy(), self._size
+        return other
+
     def finish(self) -> Content:
         """What was seen up to now; more may follow."""
         return Content(Digest.from_bytes(self._blake3.digest()), self._sha256.digest(), self._size)

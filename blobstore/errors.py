@@ -5,6 +5,8 @@ BlobError
 ├── BlobNotFound         no live blob of that id in this namespace
 ├── ContentMismatch      the bytes are not what was declared, or what was stored
 ├── LeaseLost            the upload was fenced off: its lease expired or its scope was erased
+├── UploadNotFound       no resumable upload of that id, or its time is over
+├── UploadBusy           somebody else is sending to that resumable upload at this moment
 ├── OutOfSpace           the disk is full, or fuller than its floor allows
 │   └── OverQuota        a quota is used up; something must go first
 │       └── LargerThanQuota  one upload that its quota could never hold
@@ -41,6 +43,14 @@ class ContentMismatch(BlobError):
 
 class LeaseLost(BlobError):
     """The upload was fenced off before it was published; nothing of it is kept."""
+
+
+class UploadNotFound(BlobError, LookupError):
+    """No resumable upload of that id in this namespace, or its time is over; nothing of it is kept."""
+
+
+class UploadBusy(BlobError):
+    """Somebody else is sending to that resumable upload, or it is being put in place; trying again helps."""
 
 
 class OutOfSpace(BlobError):

@@ -25,7 +25,7 @@ from blobstore.digest import Digest
 from blobstore.errors import StorageUnavailable
 from blobstore.fuse import Fuse
 from blobstore.place import MOVED
-from blobstore.store import BlobStore
+from blobstore.store import DONE_SECONDS, BlobStore
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -285,6 +285,7 @@ class Collector:
         def clear() -> None:
             for file in files:
                 staging.remove(file.process, file.lease)
+            staging.forget(time.time() - DONE_SECONDS)
             for process in staging.dead():
                 staging.bury(process)
 

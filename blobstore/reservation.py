@@ -35,14 +35,16 @@ class _Disk(Protocol):
 class Reservation:
     """Reserves room under an upload's lease. It is given back with the lease, however that ends.
 
-    `written` are the bytes that have reached the disk: they need no free space any more.
+    `written` are the bytes that have reached the disk: they need no free space any more. `covered`: other leases have
+    reserved what comes under this one, which reserves nothing.
     """
 
-    def __init__(self, catalogue: Catalogue, disk: _Disk, lease: Lease, count: Count) -> None:
+    def __init__(self, catalogue: Catalogue, disk: _Disk, lease: Lease, count: Count, *, covered: bool = False) -> None:
         self._catalogue = catalogue
         self._disk = disk
         self._lease = lease
         self._count = count
+        self._covered = covered
         self._beside = UNCOUNTED
         self.written = 0
 
@@ -56,6 +58,8 @@ class Reservation:
 
         Whether the disk has so much is not asked here. Raises `OverQuota`.
         """
+        if self._covered:
+            size = 0
         self._lease = replace(self._lease, reserved=FIRST_STEP if size is None else size)
         try:
             return await self._ask(self._catalogue.lease, self._lease)
@@ -68,7 +72,7 @@ class Reservation:
 
     async def cover(self, received: int) -> None:
         """Have room for all bytes that came so far, before they are written. Raises as `begin`, and `LeaseLost`."""
-        if received <= self.bytes:
+        if received <= self.bytes or self._covered:
             return
         try:
             await self._grow(received + min(MAX_STEP, max(MIN_STEP, received)))

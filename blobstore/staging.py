@@ -4,6 +4,9 @@ Each process has a folder of its own and holds a lock in it while it lives, so t
 known at once, without waiting for a lease to expire. Several machines may have staging folders of one store: each is a
 *host* with a random id, with which the names of its processes begin. Of other hosts' processes nothing is known here:
 what they leave ends when it expires.
+
+An upload that outlives its process has a folder like one, *kept* by a note in it though nobody holds its lock: whoever
+takes the lock goes on with it (`blobstore.resumable`). It ends when its lease does.
 """
 
 import errno
@@ -37,6 +40,13 @@ _HOST = re.compile(r"[0-9a-f]{16}")
 _PROCESS = re.compile(r"([0-9a-f]{16}-)?[0-9a-f]{16}\Z")
 """Without a host: of before there were any."""
 _LEASE = re.compile(r"[0-9a-f]{32}\Z")
+
+ABOUT, UNCHECKED = ".about", ".unchecked"
+"""Beside the bytes of a resumable upload: what it is, and from where on they are not to be relied on."""
+ENDING, DONE = ".ending", ".done"
+"""What is left of one whose bytes are about to be, or are, stored: no content, and for a while only."""
+_NOTES = {ABOUT, ENDING, DONE}
+_BESIDE = {ABOUT, UNCHECKED}
 
 
 class StagedFile:
@@ -149,12 +159,51 @@ class Staging:
             # Under the common lock: a folder whose own lock is not taken yet must not look like a dead one.
             with file_lock(_registry(root)):
                 process = f"{_host(root.with_name(HOST))}-{secrets.token_hex(8)}"
-                (root / process).mkdir()
-                descriptor = os.open(root / process / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                descriptor = _make(root / process)
             # Before the first lease: after a power cut one without its folder would not be known to be over.
             sync_folder(root)
         return cls(root, process, descriptor)
+
+    def process_of(self, lease: str) -> str:
+        """In place of a process: the folder on this host of an upload that outlives its processes."""
+        return f"{self.host}-{lease[:16]}"
+
+    def keep(self, process: str) -> int:
+        """Make such a folder, durably; the descriptor that holds its lock. It is kept once there is a note in it."""
+        with translated("staging"):
+            with file_lock(_registry(self._root)):
+                descriptor = _make(self._root / process)
+            sync_folder(self._root)
+        return descriptor
+
+    def lock(self, process: str) -> int | None:
+        """Take the lock of such a folder; None where another holds it. Raises `FileNotFoundError` where none is."""
+        with translated("staging", FileNotFoundError):
+            descriptor = os.open(self._root / process / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def path(self, process: str, lease: str) -> Path:
+        """Where the bytes of such an upload are; what else there is of it has a suffix."""
+        return self._root / process / lease
+
+    def kept_bytes(self) -> int:
+        """Bytes of all uploads here that outlive their processes."""
+        kept = [folder for folder in self._processes() if _is_kept(folder)]
+        return sum(_size(path) or 0 for folder in kept for path in _entries(folder) if _LEASE.match(path.name))
+
+    def forget(self, before: float) -> None:
+        """Remove what is left of resumable uploads that ended before then (UTC seconds)."""
+        for folder in self._processes():
+            for path in _entries(folder):
+                if path.suffix in (ENDING, DONE) and _LEASE.match(path.stem):
+                    with translated("staging", FileNotFoundError), suppress(FileNotFoundError):
+                        if path.lstat().st_mtime < before:
+                            path.unlink()
 
     def create(self, lease: str, *, direct: bool = False) -> StagedFile:
         """A new file for this lease, which must be committed already; `direct` as in `StagedFile`."""
@@ -171,26 +220,31 @@ class Staging:
                 path.unlink(missing_ok=True)
 
     def remove(self, process: str, lease: str) -> None:
-        """Remove one staged file of any process. Absent is no error."""
+        """Remove one staged file of any process, and what is beside it. Absent is no error."""
+        path = self._root / process / lease
         with translated("staging"):
-            (self._root / process / lease).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            if process.endswith(f"-{lease[:16]}"):
+                for suffix in _BESIDE:
+                    path.with_suffix(suffix).unlink(missing_ok=True)
 
     def files(self) -> Iterator[tuple[str, str, int]]:
         """(process, lease, size) of every staged file of every process; what has no name of ours is left out.
 
-        Raises `StorageUnavailable` where a folder cannot be read.
+        What is beside a file counts as one. Raises `StorageUnavailable` where a folder cannot be read.
         """
         for process in self._processes():
             for path in _entries(process):
-                if _LEASE.match(path.name) and (size := _size(path)) is not None:
-                    yield process.name, path.name, size
+                named = path.stem if path.suffix in _BESIDE else path.name
+                if _LEASE.match(named) and (size := _size(path)) is not None:
+                    yield process.name, named, size
 
     def foreign(self) -> Iterator[tuple[str, int]]:
         """(path below the staging folder, size) of everything that no process put there. Raises as `files` does."""
         processes = self._processes()
         strangers = [path for path in _entries(self._root) if path not in processes]
         for process in processes:
-            strangers += [path for path in _entries(process) if path.name != _LOCK and not _LEASE.match(path.name)]
+            strangers += [path for path in _entries(process) if path.name != _LOCK and not _is_ours(path)]
         for path in strangers:
             if (size := _size(path)) is not None:
                 yield str(path.relative_to(self._root)), size
@@ -198,13 +252,17 @@ class Staging:
     def dead(self, named: Collection[str] = ()) -> list[str]:
         """Processes of this host that no longer live: those that left a folder, and of the named ones those without.
 
+        Uploads that outlive their processes are among them when nothing but the folder is left.
+
         Give the processes of leases and pins: these are read first, and a process has a folder from before its first
         one until its end. So what is left of one whose folder somebody buried, or lost, is known to be over as well.
         Other hosts' processes are never among them.
         """
         with translated("staging"), file_lock(_registry(self._root)):
             folders = self._processes()
-            dead = [folder.name for folder in folders if folder.name != self.process and _is_free(folder)]
+            others = [folder for folder in folders if folder.name != self.process]
+            # In this order: who makes a folder that is kept lets go of its lock once there is a note in it.
+            dead = [folder.name for folder in others if _is_free(folder) and not _is_kept(folder)]
         ours = {process for process in named if host_of(process) == self.host}
         return dead + sorted(ours - {folder.name for folder in folders})
 
@@ -229,6 +287,19 @@ class Staging:
             entries = sorted(self._root.iterdir())
         folders = (entry for entry in entries if _PROCESS.match(entry.name))
         return [entry for entry in folders if entry.is_dir() and not entry.is_symlink()]
+
+
+def _make(folder: Path) -> int:
+    """Make the folder of a process; the descriptor that holds its lock. Whoever calls has the common lock."""
+    folder.mkdir()
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def is_lease(text: str) -> bool:
+    """Whether it may be the id of a lease, and so the name of a file."""
+    return bool(_LEASE.match(text))
 
 
 def host_of(process: str) -> str:
@@ -280,6 +351,14 @@ def _size(path: Path) -> int | None:
     with translated("staging", FileNotFoundError), suppress(FileNotFoundError):
         return path.lstat().st_size
     return None
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix in {"", UNCHECKED, *_NOTES} and bool(_LEASE.match(path.stem))
+
+
+def _is_kept(folder: Path) -> bool:
+    return any(path.suffix in _NOTES and _is_ours(path) for path in _entries(folder))
 
 
 def _is_free(folder: Path) -> bool:

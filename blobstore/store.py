@@ -49,6 +49,12 @@ SMALL = 64 << 10
 
 CLAIM_SECONDS = 7 * 24 * 3600.0
 
+DONE_SECONDS = 3600.0
+"""So long a resumable upload is known after its end: whoever missed the answer may ask."""
+
+_COUNTED_SECONDS = 1.0
+"""So old may be what is known of how far resumable uploads have come."""
+
 
 class BlobStore:
     """Blobs of many namespaces in one backend, known to one catalogue. Make one with `open`."""
@@ -72,6 +78,8 @@ class BlobStore:
         self.space = space
         self._rereads = rereads
         self._reservations: dict[str, Reservation] = {}
+        self._kept_bytes = 0
+        self._kept_at = -_COUNTED_SECONDS
         # Two, so that a store of S3 which hangs does not keep others from receiving and hashing.
         self._pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="blob-io")
         self._asking = ThreadPoolExecutor(backend.threads, thread_name_prefix="blob-backend")
@@ -118,12 +126,18 @@ class BlobStore:
         await require_blobs(self.backend, self.catalogue)
 
     async def receive(
-        self, namespace: str, slot: Slot, size: int | None = None, count: Count = nothing_beside
+        self,
+        namespace: str,
+        slot: Slot,
+        size: int | None = None,
+        count: Count = nothing_beside,
+        *,
+        covered: bool = False,
     ) -> Upload:
         """Begin an upload of `size` bytes (None: not known): commit its lease with room for them, make its file.
 
-        `count` says what counts against quotas, too; it is asked where there are any. Raises `OverQuota`,
-        `LargerThanQuota`, another `OutOfSpace`, `StorageUnavailable`.
+        `count` says what counts against quotas, too; it is asked where there are any. `covered`: other uploads have
+        reserved what it brings. Raises `OverQuota`, `LargerThanQuota`, another `OutOfSpace`, `StorageUnavailable`.
         """
         lease = Lease(
             id=secrets.token_hex(16),
@@ -135,7 +149,7 @@ class BlobStore:
             slot=slot.slot,
         )
         self.start_renewal()
-        beginning = self.keep(self._begin(lease, slot, size, count))
+        beginning = self.keep(self._begin(lease, slot, size, count, covered))
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
@@ -232,19 +246,24 @@ class BlobStore:
         Of other processes all that they have reserved counts as not written: that is known to them alone.
         """
         if self.space is not None:
-            await self.submit(self.space.require, self._promised(await self.catalogue.reserved()) + more)
+            await self.submit(self.space.require, await self.promised(await self.catalogue.reserved()) + more)
 
-    def _promised(self, reserved: int) -> int:
+    async def promised(self, reserved: int) -> int:
         """Bytes of those that all leases have reserved for which there must be room still."""
-        return max(0, reserved - sum(min(each.written, each.bytes) for each in self._reservations.values()))
+        if (now := time.monotonic()) >= self._kept_at + _COUNTED_SECONDS:
+            self._kept_at = now
+            self._kept_bytes = await self.submit(self.staging.kept_bytes)
+        written = sum(min(each.written, each.bytes) for each in self._reservations.values())
+        return max(0, reserved - written - self._kept_bytes)
 
-    async def _begin(self, lease: Lease, slot: Slot, size: int | None, count: Count) -> Upload:
-        reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, count)
+    async def _begin(self, lease: Lease, slot: Slot, size: int | None, count: Count, covered: bool) -> Upload:
+        reservation = Reservation(self.catalogue, self, lease, count, covered=covered)
+        self._reservations[lease.id] = reservation
         try:
             if self.space is not None and size is not None and size >= LARGE:
                 # Nobody else may be refused, however briefly, for what could never be; nor can sums take any number.
                 await self.submit(self.space.require, size)
-            promised = self._promised(await reservation.begin(size))
+            promised = await self.promised(await reservation.begin(size))
             staged = await self.submit(self._stage, lease, size or 0, promised)
             return Upload(self, lease, slot, staged, reservation, len(self._reservations))
         except BaseException:
@@ -287,7 +306,12 @@ class BlobStore:
     def _put(self, name: ObjectName, staged: StagedFile) -> bool:
         """As `Backend.publish`; the file is made durable before, and goes after."""
         staged.sync()
-        late = self.backend.publish(name, staged.path)
+        try:
+            late = self.backend.publish(name, staged.path)
+        except FileExistsError:
+            # Of the same upload, which was cut off before its row was there: put again, to be sure that it is durable.
+            self.backend.remove([name])
+            late = self.backend.publish(name, staged.path)
         with suppress(BlobError):  # what stays of it is debris: the bytes are in place
             staged.discard()
         return late

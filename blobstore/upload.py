@@ -73,7 +73,7 @@ class Upload:
     ) -> None:
         """It is the `uploads`-th of those under way."""
         self._store = store
-        self._lease = lease
+        self.lease = lease
         self._reservation = reservation
         self._slot = slot
         self._staged = staged
@@ -160,7 +160,7 @@ class Upload:
             await self._take_rest()
             content = self._staged.content()
             expected.check(content)
-            return await self._store.publish(self._lease, self._slot, self._staged, content)
+            return await self._store.publish(self.lease, self._slot, self._staged, content)
         except BaseException:
             await self._discard()
             raise
@@ -181,7 +181,7 @@ class Upload:
             await self._was_used()
         with suppress(BlobError):  # what cannot be removed now is debris once its lease is gone
             await self._store.submit(self._staged.discard)
-        await self._store.end(self._lease)
+        await self._store.end(self.lease)
 
 
 def _share(uploads: int) -> int:

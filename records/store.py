@@ -48,6 +48,7 @@ from records.writing.attachments import Attachments
 from records.writing.ingest import Ingests
 from records.writing.room import Room
 from records.writing.state import States
+from records.writing.uploads import Uploads
 
 DRAIN_SECONDS = 5.0
 """So long a store that is closed tries to drain."""
@@ -112,6 +113,7 @@ class RecordStore:
         self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, self.room, *waits, validate=validate)
         self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring, self.room, *waits)
         self.thumbnails = Thumbnails(self.attachments, blobs.catalogue)
+        self.uploads = Uploads(blobs, self.attachments)
         self.states = States(central, self.registry, *waits)
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer(), copies)

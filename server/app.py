@@ -10,6 +10,7 @@ from records.upkeep import Schedule, Upkeep
 from server import introspection, middleware, routes
 from server.config import Config, Introspect
 from server.console import rendering
+from server.handlers import uploads
 from server.keys import CONFIG, INGESTS, METRICS, READINESS, RESOLVER, STOPPING, STORE, UPLOADS
 from server.metrics.page import Page
 from server.metrics.sampling import Sampling
@@ -47,6 +48,7 @@ def make_app(
     app.on_response_prepare.append(middleware.on_prepare)
     app.cleanup_ctx.append(_upkeep(upkeep))
     app.cleanup_ctx.append(_measured(sampling, standing))
+    app.on_response_prepare.append(uploads.stamp)
     rendering.install(app)
     routes.install(app.router)
     return app

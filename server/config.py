@@ -49,6 +49,8 @@ class Config:
 
     `metrics_token` opens `/metrics`, which without one is for programs of this machine alone.
 
+    A resumable upload is kept for `upload_expiry` seconds after its last part.
+
     `introspect` names the authorization server in a separated deployment; without it the store's own tokens are good.
     `authorization_servers` are issuers that clients are sent to. `introspect_clients` are the ids and secrets of other
     resource servers, which may ask this one about tokens.
@@ -71,6 +73,7 @@ class Config:
     max_uploads: int = 64
     max_ingests: int = 16
     slot_wait: float = 2.0
+    upload_expiry: float = 24 * 3600.0
     sendfile: bool = False
     redirect_seconds: int | None = None
     metrics_token: str | None = field(default=None, repr=False)

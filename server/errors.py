@@ -12,6 +12,7 @@ ServerError
 ├── UnsupportedMedia     415: a Content-Type or Content-Encoding that is not taken here
 ├── RangeNotSatisfiable  416: no byte of the ranges exists
 ├── ExpectationFailed    417: an Expect other than 100-continue
+├── ChecksumMismatch     460: a part of a resumable upload has another checksum than was declared
 ├── NoAuthorization      503: the authorization server cannot be asked who the caller is
 └── Busy                 503: as much is under way as this server takes at once
 """
@@ -33,6 +34,8 @@ from blobstore.errors import (
     OutOfSpace,
     OverQuota,
     StorageUnavailable,
+    UploadBusy,
+    UploadNotFound,
 )
 from records.errors import Ambiguous, Conflict, CursorExpired, Forbidden, Invalid, SourceDown, Unknown
 
@@ -99,6 +102,10 @@ class ExpectationFailed(ServerError):
     """An Expect other than 100-continue."""
 
 
+class ChecksumMismatch(ServerError):
+    """A part of a resumable upload has another checksum than was declared (tus 1.0); none of it was kept."""
+
+
 class NoAuthorization(ServerError):
     """The authorization server does not answer, or not in a way that can be trusted: nobody is let in."""
 
@@ -135,6 +142,9 @@ TABLE: Mapping[type[Exception], Shape] = {
     HTTPNotFound: Shape(404, _MISSING, "not_found", "no such path"),  # aiohttp's, for targets without a path
     BlobNotFound: Shape(404, _MISSING, "blob_not_found", "no such blob"),
     InvalidBlobId: Shape(404, _MISSING, "blob_not_found", "no such blob"),
+    UploadNotFound: Shape(
+        404, _MISSING, "not_found", "no such upload, or its time is over; begin again (nothing of it is kept)"
+    ),
     MethodNotAllowed: Shape(405, _INVALID, "method_not_allowed"),
     TooSlow: Shape(408, _INVALID, "request_timeout"),
     Ambiguous: Shape(409, "conflict_error", "ambiguous_connection"),
@@ -148,6 +158,8 @@ TABLE: Mapping[type[Exception], Shape] = {
     UnsupportedMedia: Shape(415, _INVALID, "unsupported_media_type"),
     RangeNotSatisfiable: Shape(416, _INVALID, "range_not_satisfiable"),
     ExpectationFailed: Shape(417, _INVALID, "expectation_failed"),
+    UploadBusy: Shape(423, "conflict_error", "upload_locked", None, _LATER),
+    ChecksumMismatch: Shape(460, _INVALID, "checksum_mismatch"),
     NoAuthorization: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
     Busy: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
     SourceDown: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),

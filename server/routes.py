@@ -20,6 +20,7 @@ from server.handlers import (
     records,
     state,
     streams,
+    uploads,
 )
 from server.keys import Handler
 from server.middleware import hold_back
@@ -29,6 +30,8 @@ PUBLIC: dict[str, dict[str, Handler]] = {
     "/readyz": {"GET": health.ready},
     "/openapi.json": {"GET": health.openapi},
     RESOURCE_METADATA: {"GET": health.resource_metadata},
+    uploads.PATH: {"OPTIONS": uploads.capabilities},
+    f"{uploads.PATH}/{{upload_id}}": {"OPTIONS": uploads.capabilities},
 }
 
 OWNER: dict[str, dict[str, Handler]] = {
@@ -38,6 +41,8 @@ OWNER: dict[str, dict[str, Handler]] = {
     "/v1/ingest/{stream}": {"POST": ingest.ingest},
     "/v1/state/{connector_id}": {"GET": state.read, "PUT": state.merge},
     "/v1/blobs": {"POST": blobs.upload},
+    uploads.PATH: {**uploads.ALL},
+    f"{uploads.PATH}/{{upload_id}}": {**uploads.ONE},
     "/v1/streams/{stream}/records": {"DELETE": records.erase_all},
     "/v1/streams/{stream}/records/{key}": {"DELETE": records.erase_one},
     "/v1/owner/connectors/{connector_id}": {"DELETE": erasures.erase_connector},

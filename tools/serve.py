@@ -44,6 +44,13 @@ from tools.sizes import Finite
     help="Bodies of blobs that are received at once.",
 )
 @click.option(
+    "--upload-expiry",
+    default="1d",
+    show_default=True,
+    envvar="BLOBSTORE_UPLOAD_EXPIRY",
+    help="How long a resumable upload waits for its next part: 12h, 7d …",
+)
+@click.option(
     "--max-ingests",
     type=click.IntRange(1),
     default=16,
@@ -110,6 +117,7 @@ def serve(
     host: str,
     port: int,
     max_uploads: int,
+    upload_expiry: str,
     max_ingests: int,
     drain: float,
     sendfile: str | None,
@@ -124,10 +132,7 @@ def serve(
 ) -> None:
     """Serve DIR until SIGTERM or Ctrl-C; made on first start. Prints its URL when it is ready."""
     require_known_keys(opening.data, click.get_current_context().command)
-    try:
-        remembered = duration(history).total_seconds()
-    except ValueError as error:
-        raise click.BadParameter("a number and one of s, m, h, d, w", param_hint="--history") from error
+    remembered, expiry = _seconds(history, "--history"), _seconds(upload_expiry, "--upload-expiry")
     config = Config(
         host=host,
         port=port,
@@ -140,6 +145,7 @@ def serve(
         secret_file=opening.secret_file,
         max_uploads=max_uploads,
         max_ingests=max_ingests,
+        upload_expiry=expiry,
         sendfile=sendfile is not None,
         redirect_seconds=redirect_downloads,
         public_url=public_url,
@@ -160,6 +166,13 @@ def serve(
         asyncio.run(run_server(opening.data, config, partial(_ready, opening, inherited), inherited))
     except (BlobError, RecordError, OSError, UnicodeError) as error:  # the directory, or the address: nobody's bug
         raise click.ClickException(str(error)) from error
+
+
+def _seconds(text: str, option: str) -> float:
+    try:
+        return duration(text).total_seconds()
+    except ValueError as error:
+        raise click.BadParameter("a number and one of s, m, h, d, w", param_hint=option) from error
 
 
 def _supervise(workers: int, config: Config) -> None:

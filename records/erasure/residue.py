@@ -172,7 +172,7 @@ class Residues:
         residue = found.residue
         if any(kinds[hit.path] == "staging" for hit in residue):
             leases = {lease.id for lease in await self._blobs.catalogue.leases()}
-            residue = [hit for hit in residue if kinds[hit.path] != "staging" or Path(hit.path).name not in leases]
+            residue = [hit for hit in residue if kinds[hit.path] != "staging" or Path(hit.path).stem not in leases]
         return [Place(kinds[hit.path], hit.path, hit.offset) for hit in residue]
 
     async def _removed(self, owner: Owner, reason: str) -> tuple[int, list[ObjectName]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from blobstore.catalogue import Stored
 from blobstore.digest import SHA256_PREFIX, Content, Digest, parse_sha256_alias
 from blobstore.errors import BlobNotFound, InvalidBlobId
+from blobstore.reservation import Count
 from blobstore.store import BlobStore, OpenBlob, Slot, Upload
 from records import jsontext
 from records.audit import spine
@@ -22,7 +23,7 @@ from records.model import Partition, PlacedLink
 from records.pauses import Unpaused
 from records.reading.reach import Reaches
 from records.reading.scan import named
-from records.registry import Registration, Registry
+from records.registry import Destination, Registration, Registry
 from records.slots import WHOLE_RECORD, parse, slot
 from records.writing import links
 from records.writing.links import DEFAULT_MEDIA_TYPE, media_type, top_field
@@ -92,35 +93,55 @@ class Attachments:
         Raises `Invalid`, `Unknown`, `Ambiguous`, `OverQuota` and other `OutOfSpace`, `StorageUnavailable`, all before a
         byte is read.
         """
+        target, destination = await self.target(
+            owner, selector, stream=stream, record_key=record_key, json_path=json_path, media=media
+        )
+        upload = await self._blobs.receive(owner.id, target, size, self.count(owner, destination))
+        try:
+            await self.require_open(owner, destination)
+        except BaseException:
+            async with upload:
+                raise
+        return upload
+
+    async def target(
+        self, owner: Owner, selector: Selector, *, stream: str, record_key: str, json_path: str, media: str
+    ) -> tuple[Slot, Destination]:
+        """The slot that an upload is for, and where that is. Raises `Invalid`, `Unknown`, `Ambiguous`."""
         if json_path != WHOLE_RECORD and not json_path.startswith("/"):
             raise Invalid("json_path is @record or a JSON Pointer (RFC 6901)", param="json_path")
         checked = media_type(media)
         destination = await self._registry.destination(owner, stream, selector)
         connector, instance = destination.registration.key, destination.instance.id
         await self._settled(owner, Partition(connector, instance, stream))
+        place = slot(instance, stream, record_key, json_path)
+        return self.slot(owner.id, connector, instance, place, checked), destination
+
+    def slot(self, owner: str, connector: str, instance: str, place: str, media: str) -> Slot:
+        """A slot of which the audit log is told what was stored in it."""
+        _, stream, record_key, _ = parse(place)
 
         def event(content: Content) -> bytes:
             facts = {
                 "connector": connector,
                 "instance": instance,
                 "stream": stream,
-                "record": self._keyring.key_digest(owner.id, record_key),
+                "record": self._keyring.key_digest(owner, record_key),
                 "blob_id": str(content.digest),
                 "size": content.size,
             }
             return spine.body("blob.upload", facts)
 
-        place = slot(instance, stream, record_key, json_path)
-        target = Slot(connector, instance, place, checked, event)
-        upload = await self._blobs.receive(owner.id, target, size, lambda: self._room.beside(owner.id, connector))
-        try:
-            await self._unpaused(owner, connector)
-            # After the lease is there: an erasure that marks the instance later takes it away later, too.
-            await self._registry.require_living(owner, destination.instance)
-        except BaseException:
-            async with upload:
-                raise
-        return upload
+        return Slot(connector, instance, place, media, event)
+
+    def count(self, owner: Owner, destination: Destination) -> Count:
+        """Says what counts against quotas beside blobs."""
+        return lambda: self._room.beside(owner.id, destination.registration.key)
+
+    async def require_open(self, owner: Owner, destination: Destination) -> None:
+        """To be called once the lease is there: an erasure that marks the instance later takes it away later, too."""
+        await self._unpaused(owner, destination.registration.key)
+        await self._registry.require_living(owner, destination.instance)
 
     @asynccontextmanager
     async def open(self, scope: Scope, blob_id: str, selector: Selector) -> AsyncIterator[Attachment]:

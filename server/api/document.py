@@ -80,7 +80,7 @@ def _operation(of: Operation) -> dict[str, Any]:
     }
     if of.body:
         content = {media_type: {"schema": schema} for media_type, schema in of.body.items()}
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": of.needs_body, "content": content}
     return described
 
 
@@ -90,7 +90,7 @@ def _parameter(of: Parameter) -> dict[str, Any]:
 
 
 def _answer(of: Operation, status: int, schema: str) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": _headers(of, status, is_error=False)}
+    answer: dict[str, Any] = {"description": _phrase(status), "headers": _headers(of, status, is_error=False)}
     if schema:
         answer["content"] = {JSON: {"schema": ref(schema)}}
     elif status in (200, 206):
@@ -103,14 +103,21 @@ def _answer(of: Operation, status: int, schema: str) -> dict[str, Any]:
 def _error(of: Operation, status: int, codes: Sequence[str]) -> dict[str, Any]:
     shapes = [ref(f"Error.{code}") for code in codes]
     return {
-        "description": f"{HTTPStatus(status).phrase}: {', '.join(codes)}",
+        "description": f"{_phrase(status)}: {', '.join(codes)}",
         "headers": _headers(of, status, is_error=True),
         "content": {JSON: {"schema": shapes[0] if len(shapes) == 1 else {"anyOf": shapes}}},
     }
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Checksum Mismatch"  # of tus 1.0; HTTP has none of this number
 
 
 def _headers(of: Operation, status: int, is_error: bool) -> dict[str, Any]:
     """Those of every answer by reference, those of this one as they are."""
     every = {name: {"$ref": f"#/components/headers/{name}"} for name in headers.EVERY}
     by_status = headers.STATUS if is_error or status == 202 else {}
-    return every | by_status.get(status, {}) | headers.RANGES.get(of.id, {}).get(status, {})
+    return every | by_status.get(status, {}) | (headers.RANGES | headers.TUS).get(of.id, {}).get(status, {})

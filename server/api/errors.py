@@ -66,10 +66,15 @@ FAILURES: Mapping[str, Failure] = {
     "request_timeout": _invalid(408, "the body stalled or trickled"),
     "ambiguous_connection": Failure(409, "conflict_error", "a read that several instances answer", _CHOICE),
     "conflict": Failure(
-        409, "conflict_error", "erased while the request ran; a grant that has ended, or is made elsewhere"
+        409,
+        "conflict_error",
+        "erased while the request ran; another `Upload-Offset` than the upload's; a grant that has ended, or is made"
+        " elsewhere",
     ),
     "cursor_expired": Failure(410, "gone_error", "a change token from before what is remembered: begin again"),
-    "precondition_failed": _invalid(412, "it has another entity tag than `If-Match` names"),
+    "precondition_failed": _invalid(
+        412, "it has another entity tag than `If-Match` names; another `Tus-Resumable` than is spoken here"
+    ),
     "payload_too_large": Failure(
         413,
         "request_entity_too_large_error",
@@ -79,6 +84,8 @@ FAILURES: Mapping[str, Failure] = {
     "unsupported_media_type": _invalid(415, "another `Content-Type`, or a `Content-Encoding`"),
     "range_not_satisfiable": _invalid(416, "no byte of the ranges exists"),
     "expectation_failed": _invalid(417, "an `Expect` other than `100-continue`"),
+    "upload_locked": Failure(423, "conflict_error", "another request sends to this upload; see `Retry-After`"),
+    "checksum_mismatch": _invalid(460, "the body has another checksum than `Upload-Checksum`: it was not kept"),
     "api_error": Failure(500, "api_error", "a mistake of ours; the log has it under the request id"),
     "temporarily_unavailable": Failure(
         503,

@@ -69,6 +69,47 @@ RANGES: dict[str, dict[int, Headers]] = {
 }
 """What the answers of these operations have besides, by status."""
 
+_BYTES: Schema = {"type": "string", "pattern": "^[0-9]{1,18}$"}
+_TUS: Headers = {"Tus-Resumable": _exactly("1.0.0", "The version of tus.")}
+_REACHED: Headers = {
+    **_TUS,
+    "Upload-Offset": _always(_BYTES, "Bytes that have come, and are durable."),
+    "Upload-Expires": {"description": "Until when it is kept, where it is not whole.", "schema": TEXT},
+    "Upload-Concat": {"description": "Whether it is a part of others, or put together of some.", "schema": TEXT},
+    "Blob-Id": {
+        "description": "The blob that it has become.",
+        "schema": {"type": "string", "pattern": "^blob_b3_[0-9a-f]{64}$"},
+    },
+    "Repr-Digest": {"description": "That blob's SHA-256 (RFC 9530).", "schema": TEXT},
+}
+_CAPABLE: dict[int, Headers] = {
+    204: _TUS
+    | {
+        "Tus-Version": _exactly("1.0.0", "Versions of tus that are spoken."),
+        "Tus-Extension": _always(TEXT, "Extensions of tus that there are."),
+        "Tus-Checksum-Algorithm": _always(TEXT, "Checksums that are known."),
+        "Allow": _always(TEXT, "The methods that the path has."),
+    }
+}
+TUS: dict[str, dict[int, Headers]] = {
+    "tus": _CAPABLE,
+    "tus_upload": _CAPABLE,
+    "begin_upload": {
+        201: _REACHED | {"Location": _always({"type": "string", "pattern": "/v1/uploads/[0-9a-f]{32}$"}, "Its place.")}
+    },
+    "upload_standing": {
+        200: _REACHED
+        | {
+            "Upload-Length": _always(_BYTES, "Bytes that are to come in all."),
+            "Upload-Metadata": {"description": "As it was sent; not of one that is whole.", "schema": TEXT},
+        }
+    },
+    "append": {204: _REACHED},
+    "end_upload": {204: _TUS},
+    "override": {200: _TUS, 204: _TUS},
+}
+"""What the answers of resumable uploads have besides, by operation and status."""
+
 STATUS: dict[int, Headers] = {
     202: {
         "Location": _always({"type": "string", "pattern": "^/v1/owner/erasures/."}, "Where to ask how it stands."),
@@ -80,6 +121,7 @@ STATUS: dict[int, Headers] = {
         "Accept": {"description": "The type that is taken.", "schema": TEXT},
         "Accept-Encoding": {"description": "The coding that is taken.", "schema": {"const": "identity"}},
     },
+    423: {"Retry-After": _always({"type": "string", "pattern": "^[0-9]+$"}, "Seconds.")},
     503: {"Retry-After": _always({"type": "string", "pattern": "^[0-9]+$"}, "Seconds.")},
 }
 """What answers have besides, by status, wherever they come from."""
@@ -99,6 +141,21 @@ CONDITIONS = (
     asked("If-None-Match", "Only when the entity tag is none of these.", TEXT),
 )
 _DIGEST: Schema = {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=:$"}
+_CHECKSUM = asked("Upload-Checksum", "An algorithm and, in base64, the checksum of this body.", TEXT)
+TUS_VERSION = asked("Tus-Resumable", "The version of tus.", {"const": "1.0.0"}) | {"required": True}
+TUS_BEGIN = (
+    TUS_VERSION,
+    asked("Upload-Length", "Bytes that are to come in all; needed but where parts are put together.", _BYTES),
+    asked("Upload-Metadata", "Keys, each with a value in base64. May name what the query can, and a `filetype`.", TEXT),
+    asked("Upload-Concat", "`partial`: it will be a part; `final;` and addresses: put these parts together.", TEXT),
+    asked("Repr-Digest", "The SHA-256 of all bytes (RFC 9530), checked before they are stored.", _DIGEST),
+    _CHECKSUM,
+)
+TUS_APPEND = (
+    TUS_VERSION,
+    asked("Upload-Offset", "Bytes that have come before these.", _BYTES) | {"required": True},
+    _CHECKSUM,
+)
 DIGESTS = (
     asked("Content-Digest", "The bytes' SHA-256 (RFC 9530), checked; other algorithms are ignored.", _DIGEST),
     asked("Repr-Digest", "The same.", _DIGEST),

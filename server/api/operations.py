@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.api import parameters as query
-from server.api.headers import CONDITIONS, DIGESTS, PREFER
-from server.api.parameters import Parameter
-from server.api.schema import Schema, ref
+from server.api.headers import CONDITIONS, DIGESTS, PREFER, TUS_APPEND, TUS_BEGIN, TUS_VERSION, asked
+from server.api.parameters import Parameter, optional
+from server.api.schema import TEXT, Schema, ref
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 ANYTHING = "*/*"
+OCTETS = "application/offset+octet-stream"
 FORM = "application/x-www-form-urlencoded"
 
 _STORED = ("temporarily_unavailable", "insufficient_storage")
@@ -22,6 +23,8 @@ _FOUND = (*_OWNED, "not_found")
 _BODY = ("request_timeout", "unsupported_media_type", "payload_too_large")
 _WRITE = (*_FOUND, *_BODY, "conflict", "ambiguous_connector_instance")
 _ERASE = (*_FOUND, "conflict")
+_RESUMED = (*_FOUND, "precondition_failed", "upload_locked")
+_APPENDED = (*_RESUMED, *_BODY, "conflict", "checksum_mismatch", "digest_mismatch")
 _SHAPED = ("unknown_field", "field_not_granted", "invalid_expand")
 
 
@@ -37,6 +40,7 @@ class Operation:
     parameters: Sequence[Parameter] = ()
     headers: Sequence[dict[str, Any]] = ()
     body: Mapping[str, Schema] = field(default_factory=dict)
+    needs_body: bool = True
     callers: str = "owner"
     """`owner`, `owner or client`, `resource server or owner`, `anyone`, or `watcher`.
 
@@ -134,6 +138,52 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             DIGESTS,
             {ANYTHING: {}},
         )
+    },
+    "/v1/uploads": {
+        "OPTIONS": _public("tus", "What of tus 1.0 is spoken here.", {204: ""}),
+        "POST": Operation(
+            "begin_upload",
+            "Begin a resumable upload (tus 1.0) of bytes for a record to come; its first ones may come along.",
+            {201: ""},
+            (*_APPENDED, "ambiguous_connector_instance"),
+            (*map(optional, (*query.WRITTEN, *query.UPLOAD)), query.RUN),
+            TUS_BEGIN,
+            {OCTETS: {}},
+            needs_body=False,
+        ),
+    },
+    "/v1/uploads/{upload_id}": {
+        "OPTIONS": _public("tus_upload", "The same.", {204: ""}),
+        "HEAD": Operation(
+            "upload_standing",
+            "How far an upload has come. One that has all its bytes is stored before this answers.",
+            {200: ""},
+            (*_RESUMED, "conflict", "digest_mismatch"),
+            (query.RUN,),
+            (TUS_VERSION,),
+        ),
+        "PATCH": Operation(
+            "append",
+            "The next bytes of an upload: durable when this answers, and stored if they were the last.",
+            {204: ""},
+            _APPENDED,
+            (query.RUN,),
+            TUS_APPEND,
+            {OCTETS: {}},
+        ),
+        "DELETE": Operation(
+            "end_upload", "Forget an upload and what came of it.", {204: ""}, _RESUMED, (query.RUN,), (TUS_VERSION,)
+        ),
+        "POST": Operation(
+            "override",
+            "The method that `X-HTTP-Method-Override` names.",
+            {200: "", 204: ""},
+            _APPENDED,
+            (query.RUN,),
+            (asked("X-HTTP-Method-Override", "PATCH, HEAD or DELETE.", TEXT), *TUS_APPEND),
+            {OCTETS: {}},
+            needs_body=False,
+        ),
     },
     "/v1/blobs/{blob_id}": {
         "GET": Operation(

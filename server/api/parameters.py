@@ -1,7 +1,7 @@
 """Parameters of queries."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from server.api.schema import ID, NOT_BLANK, TEXT, Schema, array_of, map_of
 
@@ -15,6 +15,11 @@ class Parameter:
     schema: Schema = field(default_factory=lambda: NOT_BLANK)
     required: bool = False
     style: Mapping[str, object] = field(default_factory=dict)
+
+
+def optional(of: Parameter) -> Parameter:
+    """The same, where it may be said elsewhere."""
+    return replace(of, required=False)
 
 
 _LARGEST = 10**18 - 1

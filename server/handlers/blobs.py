@@ -1,5 +1,7 @@
 """Blobs: bytes in for a record to come, bytes out because a record names them."""
 
+from collections.abc import Sequence
+
 from aiohttp import hdrs, web
 
 from blobstore.errors import BlobNotFound, ContentMismatch
@@ -25,7 +27,7 @@ async def upload(request: web.Request) -> web.Response:
         optional=(*params.INSTANCE, *params.RUN, "mime_type", "json_path"),
     )
     require_identity(request)
-    expected = Expected(size=request.content_length, sha256=_declared_sha256(request))
+    expected = Expected(size=request.content_length, sha256=declared_sha256(request))
     media = media_type(values.get("mime_type") or _content_type(request))
     async with request.app[UPLOADS].taken():
         receiving = await request.app[STORE].attachments.receive(
@@ -82,10 +84,10 @@ def _content_type(request: web.Request) -> str:
     return said[0]
 
 
-def _declared_sha256(request: web.Request) -> bytes | None:
+def declared_sha256(request: web.Request, names: Sequence[str] = _DIGESTS) -> bytes | None:
     """What the digest headers say. Without a coding, content and representation are the same bytes."""
     declared: set[bytes] = set()
-    for name in _DIGESTS:
+    for name in names:
         try:
             digest = parse_digest(request.headers.getall(name, []))
         except MalformedDigest as error:
