@@ -11,13 +11,14 @@ from server import introspection, middleware, routes
 from server.config import Config, Introspect
 from server.console import rendering
 from server.handlers import uploads
-from server.keys import CONFIG, INGESTS, METRICS, READINESS, RESOLVER, STOPPING, STORE, UPLOADS
+from server.keys import CONFIG, INGESTS, METRICS, READINESS, RESOLVER, STOPPING, STORE, TRACES, UPLOADS
 from server.metrics.page import Page
 from server.metrics.sampling import Sampling
 from server.metrics.standing import Standing
 from server.readiness import Readiness
 from server.slots import Slots
 from server.stopping import Stopping
+from server.telemetry import Traces
 
 
 def make_app(
@@ -25,7 +26,7 @@ def make_app(
 ) -> web.Application:
     """The application over an open store; it looks after the store while it runs and leaves it open.
 
-    Its answers tell when it is `stopping`.
+    Its answers tell when it is `stopping`. It raises `NoTelemetryError` when it starts and cannot trace as it should.
     Raises `RuntimeError` where aiohttp has no C parser: the other one lets requests be smuggled.
     """
     if HttpRequestParser is HttpRequestParserPy:
@@ -46,6 +47,8 @@ def make_app(
     else:
         app.cleanup_ctx.append(_introspection(config.introspect))
     app.on_response_prepare.append(middleware.on_prepare)
+    if config.otlp_endpoint is not None:
+        app.cleanup_ctx.append(_traced(config.otlp_endpoint))
     app.cleanup_ctx.append(_upkeep(upkeep))
     app.cleanup_ctx.append(_measured(sampling, standing))
     app.on_response_prepare.append(uploads.stamp)
@@ -59,6 +62,15 @@ def _introspection(server: Introspect) -> Callable[[web.Application], AsyncItera
         async with introspection.connected(server, app[STORE].access) as resolver:
             app[RESOLVER] = resolver
             yield
+
+    return context
+
+
+def _traced(endpoint: str) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        app[TRACES] = traces = Traces.to(endpoint)
+        yield
+        await traces.close()
 
     return context
 

@@ -51,6 +51,9 @@ class Config:
 
     A resumable upload is kept for `upload_expiry` seconds after its last part.
 
+    `log_requests` writes a line for each request. `otlp_endpoint` is the address of an OpenTelemetry collector to which
+    traces go.
+
     `introspect` names the authorization server in a separated deployment; without it the store's own tokens are good.
     `authorization_servers` are issuers that clients are sent to. `introspect_clients` are the ids and secrets of other
     resource servers, which may ask this one about tokens.
@@ -77,6 +80,8 @@ class Config:
     sendfile: bool = False
     redirect_seconds: int | None = None
     metrics_token: str | None = field(default=None, repr=False)
+    log_requests: bool = False
+    otlp_endpoint: str | None = None
     introspect: Introspect | None = None
     authorization_servers: tuple[str, ...] = ()
     introspect_clients: Mapping[str, str] = field(default_factory=dict, repr=False)

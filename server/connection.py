@@ -6,7 +6,6 @@ never ends is cut by the keep-alive timer, which counts from the last answer, no
 """
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -17,9 +16,8 @@ from records.errors import Invalid
 from server import logs
 from server.body import WINDOW_BYTES
 from server.config import Config
-from server.keys import BEGAN, REQUEST_ID
-from server.metrics import meters
-from server.middleware import fresh_id, refuse, stamp
+from server.keys import REQUEST_ID
+from server.middleware import finished, fresh_id, refuse, stamp
 from server.sendfile import cut, unacknowledged
 
 MAX_LINE = 32 << 10
@@ -114,7 +112,7 @@ class Connection(web.RequestHandler):
         if self._retiring:
             resp.force_close()
         sent = await super().finish_response(request, resp, start_time)
-        meters.ended(request, request.get(BEGAN) or time.perf_counter(), resp.status)
+        finished(request, resp.status)
         return sent
 
     # -- clients that stop reading ---------------------------------------------------------------------------------

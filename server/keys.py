@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
@@ -14,6 +14,9 @@ from server.metrics.page import Page
 from server.readiness import Readiness
 from server.slots import Slots
 from server.stopping import Stopping
+
+if TYPE_CHECKING:
+    from server.telemetry import Traces
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,6 +65,9 @@ READINESS = web.AppKey("readiness", Readiness)
 
 METRICS = web.AppKey("metrics", Page)
 """What is counted."""
+
+TRACES: web.AppKey["Traces"] = web.AppKey("traces")
+"""Where requests are traced; absent where they are not."""
 
 STOPPING = web.AppKey("stopping", Stopping)
 """Whether this server is about to end."""

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, without personal data.
+"""Structured logs: one JSON object a line, without personal data; what a request caused carries its id.
 
 Nothing that a client sent goes in: no URL, no header but the request's id, no body. Exceptions appear as the names of
 their types and the places in the code; their messages may quote data, so only those of the storage layer are shown.
@@ -8,6 +8,8 @@ import asyncio
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +18,11 @@ import msgspec
 from blobstore.errors import BlobError
 
 log = logging.getLogger("blobstore.server")
+requests = logging.getLogger("blobstore.requests")
+"""One line for each request, where the operator wants that."""
+
+CURRENT: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request for which something is done, in its tasks and threads too."""
 
 OURS = ("blobstore", "records")
 """Loggers whose news are shown as well; of libraries what they warn of."""
@@ -24,7 +31,7 @@ MAX_FRAMES = 30
 
 
 class JsonFormatter(logging.Formatter):
-    """`{"time", "level", "logger", "message", "request_id"?, "error"?}`."""
+    """`{"time", "level", "logger", "message", "request_id"?, "error"?}`, and what a line of `requests` has beside."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, without its end."""
@@ -34,9 +41,10 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        request_id = getattr(record, "request_id", None)
+        request_id = getattr(record, "request_id", None) or CURRENT.get()
         if request_id is not None:
             entry["request_id"] = request_id
+        entry |= getattr(record, "facts", {})
         if record.exc_info and record.exc_info[1] is not None:
             entry["error"] = describe(record.exc_info[1])
         return msgspec.json.encode(entry).decode()
@@ -69,6 +77,11 @@ def configure() -> None:
     root.setLevel(logging.WARNING)
     for name in OURS:
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+def request(request_id: str | None, facts: Mapping[str, object]) -> None:
+    """A request came to its end."""
+    requests.info("request", extra={"request_id": request_id, "facts": facts})
 
 
 def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from server import logs
 from server.body import awaits_continue
 from server.config import PDPP_VERSION
 from server.errors import Busy, ExpectationFailed, answer
-from server.keys import BEGAN, REQUEST_ID, STOPPING, Handler
+from server.keys import BEGAN, CONFIG, REQUEST_ID, STOPPING, TRACES, Handler
 from server.metrics import meters
 
 _SANE_ID = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}\Z")
@@ -29,13 +29,24 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     """Run the handler; whatever it raises becomes the contract's answer."""
     request[REQUEST_ID] = request_id(request)
     request[BEGAN] = time.perf_counter()
+    logs.CURRENT.set(request[REQUEST_ID])
+    traces = request.app.get(TRACES)
+    if traces is None:
+        return await _answered(request, handler)
+    with traces.request(request) as told:
+        response = await _answered(request, handler)
+        told.status = response.status
+        return response
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     meters.RUNNING.inc()
     try:
         _check_version(request)
         _check_expect(request)
         response = await handler(request)
     except (ConnectionError, asyncio.CancelledError):
-        meters.ended(request, request[BEGAN], 0)
+        finished(request, 0)
         raise  # nobody is there to be answered
     except Exception as error:
         response = refuse(request, error, request[REQUEST_ID])
@@ -45,6 +56,22 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
         # The rest of the body is not wanted: say so, instead of reading it to keep the connection.
         response.force_close()
     return response
+
+
+def finished(request: web.BaseRequest, status: int) -> None:
+    """The request came to its end, and its answer with it; 0: it has none, or it broke off."""
+    began = request.get(BEGAN) or time.perf_counter()
+    meters.ended(request, began, status)
+    if isinstance(request, web.Request) and request.app[CONFIG].log_requests:
+        facts = {
+            "method": meters.method_of(request),
+            "route": meters.route_of(request),
+            "status": status,
+            "seconds": round(time.perf_counter() - began, 6),
+            "received_bytes": meters.received_by(request),
+            "sent_bytes": request.writer.output_size,
+        }
+        logs.request(request.get(REQUEST_ID), facts)
 
 
 def refuse(request: web.BaseRequest, error: Exception, named: str) -> web.Response:

@@ -14,6 +14,7 @@ from server.config import Config
 from server.inherited import Inherited
 from server.run import serve as run_server
 from server.supervisor import NoWorkersError, Supervisor
+from server.telemetry import NoTelemetryError
 from server.worker import this_program
 from tools.authorization import Authorization, authorization_options, secret_option
 from tools.configuration import require_known_keys
@@ -98,6 +99,15 @@ from tools.sizes import Finite
     help="Processes that serve; limits are of each.",
 )
 @secret_option("--metrics-token", "Who reads /metrics must have it; without, only programs on this machine may.")
+@click.option(
+    "--log-requests", is_flag=True, envvar="BLOBSTORE_LOG_REQUESTS", help="Write a line of the log for each request."
+)
+@click.option(
+    "--otlp-endpoint",
+    metavar="URL",
+    envvar="BLOBSTORE_OTLP_ENDPOINT",
+    help="Send traces to this OpenTelemetry collector (http://HOST:4318); needs the extra `otel`.",
+)
 @click.option("--public-url", envvar="BLOBSTORE_PUBLIC_URL", help="The address that clients use, behind a proxy.")
 @click.option(
     "--history",
@@ -125,6 +135,8 @@ def serve(
     drain_delay: float,
     workers: int,
     metrics_token: str | None,
+    log_requests: bool,
+    otlp_endpoint: str | None,
     public_url: str | None,
     history: str,
     validate_records: bool,
@@ -150,6 +162,8 @@ def serve(
         redirect_seconds=redirect_downloads,
         public_url=public_url,
         metrics_token=metrics_token,
+        log_requests=log_requests,
+        otlp_endpoint=otlp_endpoint,
         history=remembered,
         ledger=opening.ledger,
         validate_records=validate_records,
@@ -164,7 +178,13 @@ def serve(
             return
         configure(opening, opened=False)
         asyncio.run(run_server(opening.data, config, partial(_ready, opening, inherited), inherited))
-    except (BlobError, RecordError, OSError, UnicodeError) as error:  # the directory, or the address: nobody's bug
+    except (
+        BlobError,
+        RecordError,
+        NoTelemetryError,
+        OSError,
+        UnicodeError,
+    ) as error:  # nobody's bug
         raise click.ClickException(str(error)) from error
 
 

@@ -25,6 +25,7 @@ from blobstore.postgres.connection import FAILURES, STATEMENT_TIMEOUT, Connectio
 from blobstore.postgres.errors import is_conflict, is_lost, translate
 from blobstore.postgres.moment import Moment, moment
 from blobstore.postgres.transaction import Attempt, Isolation, Work, committed, millis, snapshot
+from blobstore.spans import span
 
 __all__ = ["Connection", "Database", "Isolation", "Work", "changed"]
 
@@ -119,8 +120,9 @@ class Database:
             self._require_open()
             attempt = Attempt(work, isolation, locks, timeout, settings)
             try:
-                async with self._pool.connection(away) as db, asyncio.timeout(timeout + GRACE):
-                    return await attempt.run(db)
+                with span("postgres write"):
+                    async with self._pool.connection(away) as db, asyncio.timeout(timeout + GRACE):
+                        return await attempt.run(db)
             except FAILURES as error:
                 if is_conflict(error) and time.monotonic() < deadline:
                     await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 -- so that they do not meet again
@@ -182,8 +184,9 @@ class Database:
         while True:
             self._require_open()
             try:
-                async with self._pool.connection(away) as db, asyncio.timeout(timeout + GRACE):
-                    return await work(db)
+                with span("postgres read"):
+                    async with self._pool.connection(away) as db, asyncio.timeout(timeout + GRACE):
+                        return await work(db)
             except FAILURES as error:
                 if not is_lost(error):
                     raise translate(error) from error

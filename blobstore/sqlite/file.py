@@ -23,6 +23,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 from sqlite_utils import Migrations
 
 from blobstore.errors import Damaged, StorageUnavailable
+from blobstore.spans import span
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import (
     Identity,
@@ -110,7 +111,8 @@ class SqliteFile:
         if self._closed:
             raise StorageUnavailable(f"{self.path.name} is closed")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, transaction)
+        with span("sqlite read"):
+            return await loop.run_in_executor(self._readers, self._read, transaction)
 
     async def recall(
         self, name: Hashable, transaction: Transaction[T], size: Callable[[T], int] = lambda _: SMALL
@@ -234,7 +236,8 @@ class SqliteFile:
             raise StorageUnavailable(f"{self.path.name} is closed")
         job = _Job(run, Future[T](), alone)
         self._jobs.put(job)
-        return await asyncio.wrap_future(job.result)
+        with span("sqlite write"):
+            return await asyncio.wrap_future(job.result)
 
     def _write_loop(self, connection: sqlite3.Connection) -> None:
         held: _Job[Any] | None = None

@@ -98,15 +98,25 @@ def route_of(request: web.BaseRequest) -> str:
     return resource.canonical
 
 
+def method_of(request: web.BaseRequest) -> str:
+    """Its method, if it is one that anybody has heard of."""
+    return request.method if request.method in _METHODS else "other"
+
+
 def ended(request: web.BaseRequest, began: float, status: int) -> None:
     """A request came to its end; `began` by `time.perf_counter`."""
     route = route_of(request)
-    requests, seconds, received, sent = _of(request.method if request.method in _METHODS else "other", route, status)
+    requests, seconds, received, sent = _of(method_of(request), route, status)
     requests.inc()
     seconds.observe(time.perf_counter() - began)
-    if came := request.content.total_bytes + request.get(PAST_PARSER, 0):
+    if came := received_by(request):
         received.inc(came)
     sent.inc(request.writer.output_size)
+
+
+def received_by(request: web.BaseRequest) -> int:
+    """Bytes of its body that came."""
+    return int(request.content.total_bytes) + int(request.get(PAST_PARSER, 0))
 
 
 @cache
