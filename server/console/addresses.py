@@ -39,6 +39,11 @@ def blob(blob_id: str, part: str = "") -> str:
     return f"/console/blobs/{quote(blob_id, safe='')}{part}"
 
 
+def connectors(first: str | None = None) -> str:
+    """The page of connectors, from this one on."""
+    return page("/console/connectors", first=first)
+
+
 def erase(connector: str, instance: str | None = None, stream: str | None = None, key: str | None = None) -> str:
     """The preview of an erasure."""
     return page("/console/erase", connector=connector, instance=instance, stream=stream, key=key)

@@ -1,12 +1,15 @@
 """One attachment: shown in place, its bytes, and the records that link it."""
 
+from hashlib import sha256
+
 from aiohttp import web
 
 from blobstore.errors import BlobNotFound
 from records.consent.scope import Selector
 from records.errors import Invalid
+from records.thumbnails.formats import MEDIA_TYPE
 from server import params
-from server.console import addresses, asked, media
+from server.console import addresses, asked, media, static
 from server.console.rendering import render
 from server.keys import CALLER, STORE
 from server.serving import serve
@@ -66,6 +69,21 @@ async def content(request: web.Request) -> web.StreamResponse:
     """`GET /console/blobs/{blob_id}/content`: the bytes, or ranges of them, without the rights of this origin."""
     asked.values(request, ())
     return await serve(request, _blob_id(request), _EVERYTHING, elsewhere=False, headers=_headers)
+
+
+async def thumbnail(request: web.Request) -> web.Response:
+    """`GET /console/blobs/{blob_id}/thumbnail`: a small picture, or a stand-in where none can be made."""
+    asked.values(request, ())
+    store, scope, blob_id = request.app[STORE], request[CALLER].scope, _blob_id(request)
+    headers = {**OURS, "Content-Security-Policy": POLICY}
+    picture = await store.thumbnails.of(scope, blob_id)
+    if picture is None:
+        return web.Response(body=static.content("none.svg"), content_type="image/svg+xml", headers=headers)
+    # Kept by the browser, and asked for each time: what is erased is seen no more.
+    headers |= {"Cache-Control": "private, no-cache", "ETag": f'"{sha256(picture).hexdigest()}"'}
+    if request.headers.get("If-None-Match") == headers["ETag"]:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=picture, content_type=MEDIA_TYPE, headers=headers)
 
 
 def _headers(media_type: str) -> dict[str, str]:

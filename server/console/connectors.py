@@ -13,8 +13,8 @@ PAGE = 50
 
 
 async def page(request: web.Request) -> web.Response:
-    """`GET /console/connectors?after=`: in the order of their keys."""
-    after = asked.values(request, ("after",)).get("after", "")
+    """`GET /console/connectors?first=`: in the order of their keys, from this one on."""
+    first = asked.values(request, ("first",)).get("first", "")
     store, scope = request.app[STORE], request[CALLER].scope
     by_connector: dict[str, list[StreamSummary]] = {}
     for summary in await store.reads.streams(scope, Selector()):
@@ -22,10 +22,10 @@ async def page(request: web.Request) -> web.Response:
     instances: dict[str, list[str]] = {}
     for each in await store.registry.instances(scope):
         instances.setdefault(each.connector, []).append(each.id)
-    keys = [key for key in sorted(by_connector) if key > after]
+    keys = [key for key in sorted(by_connector) if key >= first]
     shown = [_connector(key, by_connector[key], instances.get(key, [])) for key in keys[:PAGE]]
-    more = addresses.page("/console/connectors", after=keys[PAGE - 1]) if len(keys) > PAGE else None
-    return render(request, "connectors.html", {"connectors": shown, "more": more, "begun": not after})
+    more = addresses.connectors(keys[PAGE]) if len(keys) > PAGE else None
+    return render(request, "connectors.html", {"connectors": shown, "more": more, "begun": not first})
 
 
 def _connector(key: str, streams: list[StreamSummary], instances: list[str]) -> dict[str, object]:

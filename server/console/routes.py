@@ -24,6 +24,7 @@ OWNER: dict[str, dict[str, Handler]] = {
     "/console/attachments": {"GET": attachments.page},
     "/console/blobs/{blob_id}": {"GET": blobs.page},
     "/console/blobs/{blob_id}/content": {"GET": blobs.content},
+    "/console/blobs/{blob_id}/thumbnail": {"GET": blobs.thumbnail},
     "/console/sign-out": {"POST": sign_in.sign_out},
 }
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from server.errors import NoSuchRoute
 
-_TYPES = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
+_TYPES = {"console.css": "text/css", "icon.svg": "image/svg+xml", "none.svg": "image/svg+xml"}
 _KEPT = {
     "Cache-Control": "public, max-age=31536000, immutable",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
@@ -17,7 +17,7 @@ _KEPT = {
 
 def address(name: str) -> str:
     """Where a file is; another content has another address."""
-    return f"/console/static/{name}?{sha256(_content(name)).hexdigest()[:16]}"
+    return f"/console/static/{name}?{sha256(content(name)).hexdigest()[:16]}"
 
 
 async def file(request: web.Request) -> web.Response:
@@ -25,9 +25,10 @@ async def file(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     if name not in _TYPES:
         raise NoSuchRoute("no such file")
-    return web.Response(body=_content(name), content_type=_TYPES[name], headers=_KEPT)
+    return web.Response(body=content(name), content_type=_TYPES[name], headers=_KEPT)
 
 
 @cache
-def _content(name: str) -> bytes:
+def content(name: str) -> bytes:
+    """What is in a file."""
     return (files("server.console") / "static" / name).read_bytes()

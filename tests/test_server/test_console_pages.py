@@ -1,6 +1,7 @@
 """What an owner finds in the console: connectors, records, attachments, bytes. Over HTTP, without a browser."""
 
 import html
+import io
 import json
 import re
 from collections.abc import AsyncIterator
@@ -9,10 +10,11 @@ from urllib.parse import urlencode
 
 import pytest
 from aiohttp import ClientSession, DummyCookieJar
+from PIL import Image
 
 from records.central import Owner
 from records.consent.scope import Scope, Selector
-from server.console import addresses
+from server.console import addresses, shown
 from tests.fakes.console import Browser
 from tests.fakes.data_directory import chunks
 from tests.test_server.conftest import Running
@@ -189,3 +191,31 @@ async def test_nobody_sees_what_is_anothers(running: Running, browser: Browser, 
         await page_of(browser, path, 404)
     await page_of(browser, addresses.records(CONNECTOR, HOSTILE), 404)
     assert not links_of(await page_of(browser, "/console/connectors"), "/console/records?")
+
+
+async def test_a_thumbnail_is_asked_for_again_and_sent_once(running: Running, browser: Browser, owner: Owner) -> None:
+    drawn = io.BytesIO()
+    Image.new("RGB", (600, 300), "red").save(drawn, "PNG")
+    good, bad = await put(running, owner, "1", (drawn.getvalue(), "image/png", "a"), (PNG, "image/png", "b"))
+    path = f"/console/blobs/{good}/thumbnail"
+    answer, _ = await browser.get(path)
+    assert (answer.status, answer.content_type) == (200, "image/webp")
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert (await browser.get(path, **{"If-None-Match": answer.headers["ETag"]}))[0].status == 304
+    answer, _ = await browser.get(f"/console/blobs/{bad}/thumbnail")
+    assert (answer.status, answer.content_type) == (200, "image/svg+xml")
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+
+
+async def test_the_overview_says_what_is_held_and_what_is_saved(
+    running: Running, browser: Browser, owner: Owner
+) -> None:
+    await page_of(browser, "/console")
+    for number in range(3):
+        await put(running, owner, f"k{number}", (PNG, "image/png", "same.png"))
+    page = await page_of(browser, "/console")
+    assert "<strong>3 records</strong>" in page
+    assert "<strong>1 attachment</strong>" in page
+    assert f"saves <strong>{shown.size(2 * len(PNG))}</strong> (67 %" in page
+    assert links_of(page, "/console/connectors?") == [addresses.connectors(CONNECTOR)]
+    await page_of(browser, addresses.connectors(CONNECTOR))
