@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+IN_ORDER = ("docs/tutorial.md", "docs/how-to/")
+"""Pages (or folders of them) whose blocks follow each other, each of which is a script."""
+
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
@@ -25,7 +28,12 @@ class Block:
 def blocks() -> Iterator[Block]:
     """Those of all pages that show any command."""
     for page in PAGES:
-        yield from _blocks(page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8"))
+        name = page.relative_to(ROOT).as_posix()
+        found = list(_blocks(name, page.read_text(encoding="utf-8")))
+        if name.startswith(IN_ORDER):
+            yield Block(name, "", 1, ["\n".join(block.commands) for block in found])
+        else:
+            yield from found
 
 
 def mentioned() -> Iterator[tuple[str, str]]:
