@@ -80,6 +80,12 @@ class Reservation:
             # The step does not fit: perhaps what has come does.
             await self._grow(received)
 
+    async def account(self, size: int) -> None:
+        """Have bytes counted that are on the disk already. Raises `OverQuota`, `LeaseLost`."""
+        self.written = size
+        await self._ask(self._catalogue.reserve, self._lease, size)
+        self._lease = replace(self._lease, reserved=size)
+
     async def _grow(self, size: int) -> None:
         await self._ask(self._catalogue.reserve, self._lease, size)
         self._lease = replace(self._lease, reserved=size)

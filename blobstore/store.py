@@ -6,7 +6,7 @@ In: lease → staging file → publish. What a crash leaves at any point is foun
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -140,15 +140,7 @@ class BlobStore:
         `count` says what counts against quotas, too; it is asked where there are any. `covered`: other uploads have
         reserved what it brings. Raises `OverQuota`, `LargerThanQuota`, another `OutOfSpace`, `StorageUnavailable`.
         """
-        lease = Lease(
-            id=secrets.token_hex(16),
-            namespace=namespace,
-            holder=slot.holder,
-            scope=slot.scope,
-            process=self.staging.process,
-            expires_at=time.time() + LEASE_SECONDS,
-            slot=slot.slot,
-        )
+        lease = self._lease(namespace, slot)
         self.start_renewal()
         beginning = self.keep(self._begin(lease, slot, size, count, covered))
         try:
@@ -156,6 +148,21 @@ class BlobStore:
         except asyncio.CancelledError:
             self.keep(_forsake(beginning))
             raise
+
+    async def claim(
+        self,
+        namespace: str,
+        slot: Slot,
+        proven: Callable[[], Awaitable[Stored]],
+        count: Count = nothing_beside,
+    ) -> Stored:
+        """Claim a blob that is stored, as an upload of its bytes would, once `proven` has said which.
+
+        That is asked under the lease. Raises what it raises, `BlobNotFound` where the blob went meanwhile, `LeaseLost`,
+        `OverQuota`, `StorageUnavailable`.
+        """
+        self.start_renewal()
+        return await asyncio.shield(self.keep(self._claim(self._lease(namespace, slot), slot, proven, count)))
 
     async def put(
         self, namespace: str, slot: Slot, chunks: AsyncIterable[bytes], expected: Expected | None = None
@@ -271,6 +278,35 @@ class BlobStore:
             await self.end(lease)
             raise
 
+    async def _claim(self, lease: Lease, slot: Slot, proven: Callable[[], Awaitable[Stored]], count: Count) -> Stored:
+        reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, count)
+        try:
+            await reservation.begin(0)
+            found = await proven()
+            await reservation.account(found.size)  # not before: what is only said must keep nobody from uploading
+            content = Content(found.name.digest, found.sha256, found.size)
+            stored = await self.catalogue.adopt(lease, content, *_claim(slot, content))
+            if not isinstance(stored, Stored):
+                raise BlobNotFound(str(content.digest))
+        except BaseException:
+            await self.end(lease)
+            raise
+        self._reservations.pop(lease.id, None)
+        self.tally.duplicate.add([content.size])
+        return stored
+
+    def _lease(self, namespace: str, slot: Slot) -> Lease:
+        """A new one, for what is to be in this place."""
+        return Lease(
+            id=secrets.token_hex(16),
+            namespace=namespace,
+            holder=slot.holder,
+            scope=slot.scope,
+            process=self.staging.process,
+            expires_at=time.time() + LEASE_SECONDS,
+            slot=slot.slot,
+        )
+
     def _stage(self, lease: Lease, size: int, promised: int) -> StagedFile:
         """Make the staging file, if the disk has room for all that is promised."""
         if self.space is not None:
@@ -319,8 +355,7 @@ class BlobStore:
 
     async def publish(self, lease: Lease, slot: Slot, staged: StagedFile, content: Content) -> Stored:
         """Claim what is live, else put the staged file in place; see `Upload.finish`."""
-        claim = Claim(slot.holder, slot.scope, slot.slot, slot.media_type, time.time() + CLAIM_SECONDS)
-        event = None if slot.event is None else slot.event(content)
+        claim, event = _claim(slot, content)
         # Before its lease: bytes that are written twice in the sum leave less room, never too much.
         self._reservations.pop(lease.id, None)
         with span("catalogue adopt"):
@@ -373,6 +408,12 @@ class BlobStore:
                 for lease in list(self._unended):
                     await self.end(lease)
                 await self.catalogue.renew(self.staging.process, time.time() + LEASE_SECONDS)
+
+
+def _claim(slot: Slot, content: Content) -> tuple[Claim, bytes | None]:
+    """The claim of the place, and what the audit log hears of it."""
+    claim = Claim(slot.holder, slot.scope, slot.slot, slot.media_type, time.time() + CLAIM_SECONDS)
+    return claim, None if slot.event is None else slot.event(content)
 
 
 async def _forsake(beginning: "asyncio.Task[Upload]") -> None:

@@ -46,6 +46,7 @@ from records.registry import Registry
 from records.thumbnails.thumbnails import Thumbnails
 from records.writing.attachments import Attachments
 from records.writing.ingest import Ingests
+from records.writing.possession import Possession
 from records.writing.room import Room
 from records.writing.state import States
 from records.writing.uploads import Uploads
@@ -114,6 +115,7 @@ class RecordStore:
         self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring, self.room, *waits)
         self.thumbnails = Thumbnails(self.attachments, blobs.catalogue)
         self.uploads = Uploads(blobs, self.attachments)
+        self.possession = Possession(blobs, self.registry, self.attachments, keyring)
         self.states = States(central, self.registry, *waits)
         self.imports = Imports(Ways(blobs, central, self.registry, self.attachments, self.ingests, self.states))
         self.exports = Exports(blobs, central, engines, self.registry, self.checkpoints, keyring.signer(), copies)

@@ -227,6 +227,24 @@ ANSWERS: dict[str, Schema] = {
             "mime_type": TEXT,
         },
     ),
+    "BlobPresenceList": list_of(ref("BlobPresence")),
+    "BlobPresence": tagged(
+        "blob_presence",
+        {
+            "blob_id": BLOB_ID,
+            "have": FLAG | {"description": "A record of the connector may name it now. False says nothing of others."},
+            "challenge": optional(ref("BlobChallenge")),
+        },
+    ),
+    "BlobChallenge": record_of(
+        {
+            "token": TEXT | {"description": "Comes back with the proof, within ten minutes."},
+            "key": DIGEST | {"description": "Of the keyed BLAKE3."},
+            "ranges": array_of(
+                array_of(COUNT, minItems=2, maxItems=2), minItems=1, description="First byte, and first beyond."
+            ),
+        }
+    ),
     "Connection": tagged(
         "connection",
         {

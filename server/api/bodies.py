@@ -1,6 +1,7 @@
 """Shapes of what is sent: manifests, lines of an ingest, sync state, grant requests."""
 
 from server.api.schema import (
+    BLOB_ID,
     FLAG,
     ID,
     MOMENT,
@@ -127,6 +128,26 @@ BODIES: dict[str, Schema] = {
         connector_id=ID,
         stream=ID,
         key={"anyOf": [NOT_BLANK, array_of(TEXT, minItems=1)]},
+    ),
+    "BlobQuestion": closed(
+        record_of(
+            {"blobs": array_of(ref("BlobAsked"), maxItems=1000)},
+        )
+    ),
+    "BlobAsked": closed(
+        record_of(
+            {"blob_id": BLOB_ID},
+            size_bytes=optional({"type": "integer", "minimum": 0, "maximum": 10**15}),
+        )
+    )
+    | {"description": "A blob; with its size, where a challenge is wanted."},
+    "BlobProof": closed(
+        record_of(
+            {
+                "token": TEXT | {"description": "That of the challenge."},
+                "proof": TEXT | {"description": "The keyed BLAKE3 of the ranges, in order, in hexadecimal digits."},
+            }
+        )
     ),
     "TokenForm": record_of({"token": SOME_TEXT}, token_type_hint=TEXT),
 }

@@ -185,6 +185,26 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
             needs_body=False,
         ),
     },
+    "/v1/blobs/have": {
+        "POST": Operation(
+            "have",
+            "Which blobs the connector has, so that a record may name them now; the answer binds nothing.",
+            {200: "BlobPresenceList"},
+            (*_FOUND, *_BODY),
+            (query.WRITTEN[0], query.RUN),
+            body={JSON: ref("BlobQuestion")},
+        )
+    },
+    "/v1/blobs/claim": {
+        "POST": Operation(
+            "claim",
+            "Claim a blob for a record to come by a proof of having its bytes; 404 whenever the proof does not hold.",
+            {200: "Blob"},
+            (*_WRITE, "blob_not_found"),
+            (*query.WRITTEN, *query.UPLOAD, query.RUN),
+            body={JSON: ref("BlobProof")},
+        )
+    },
     "/v1/blobs/{blob_id}": {
         "GET": Operation(
             "download",

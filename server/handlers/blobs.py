@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
+from blobstore.catalogue import Stored
 from blobstore.errors import BlobNotFound, ContentMismatch
 from blobstore.store import Expected, Upload
 from records.errors import Invalid
@@ -42,6 +43,11 @@ async def upload(request: web.Request) -> web.Response:
         async with receiving as blob:
             await _receive(request, blob)
             stored = await blob.finish(expected)
+    return stored_reply(stored, media)
+
+
+def stored_reply(stored: Stored, media: str) -> web.Response:
+    """What is stored, as its uploader is told."""
     return wire.reply(
         {
             "object": "blob",
