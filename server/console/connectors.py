@@ -2,8 +2,11 @@
 
 from aiohttp import web
 
-from records.consent.scope import Selector
+from records.consent.scope import Scope, Selector
+from records.errors import SourceDown, Unknown
 from records.reading.reads import StreamSummary
+from records.registry import Registration
+from records.store import RecordStore
 from server.console import addresses, asked
 from server.console.rendering import render
 from server.keys import CALLER, STORE
@@ -16,35 +19,44 @@ async def page(request: web.Request) -> web.Response:
     """`GET /console/connectors?first=`: in the order of their keys, from this one on."""
     first = asked.values(request, ("first",)).get("first", "")
     store, scope = request.app[STORE], request[CALLER].scope
-    by_connector: dict[str, list[StreamSummary]] = {}
-    for summary in await store.reads.streams(scope, Selector()):
-        by_connector.setdefault(summary.registration.key, []).append(summary)
     instances: dict[str, list[str]] = {}
     for each in await store.registry.instances(scope):
         instances.setdefault(each.connector, []).append(each.id)
-    keys = [key for key in sorted(by_connector) if key >= first]
-    shown = [_connector(key, by_connector[key], instances.get(key, [])) for key in keys[:PAGE]]
-    more = addresses.connectors(keys[PAGE]) if len(keys) > PAGE else None
+    registered = [each for each in await store.registry.connectors(scope) if each.key >= first]
+    shown = [
+        _connector(each, instances.get(each.key, []), await _summaries(store, scope, each.key))
+        for each in registered[:PAGE]
+    ]
+    more = addresses.connectors(registered[PAGE].key) if len(registered) > PAGE else None
     return render(request, "connectors.html", {"connectors": shown, "more": more, "begun": not first})
 
 
-def _connector(key: str, streams: list[StreamSummary], instances: list[str]) -> dict[str, object]:
-    manifest = streams[0].registration.manifest
+async def _summaries(store: RecordStore, scope: Scope, connector: str) -> list[StreamSummary] | None:
+    """What its streams hold; None where it does not answer, or has gone meanwhile: others are shown all the same."""
+    try:
+        return await store.reads.streams(scope, Selector(connector))
+    except (SourceDown, Unknown):
+        return None
+
+
+def _connector(of: Registration, instances: list[str], found: list[StreamSummary] | None) -> dict[str, object]:
+    held = {each.name: each for each in found or ()}
     return {
-        "id": manifest.connector_id,
-        "name": manifest.display_name,
-        "version": manifest.version,
+        "id": of.manifest.connector_id,
+        "name": of.manifest.display_name,
+        "version": of.manifest.version,
         "instances": instances,
-        "attachments": addresses.attachments(key),
-        "erase": addresses.erase(key),
-        "export": addresses.page("/console/export", connector=key),
+        "down": found is None,
+        "attachments": addresses.attachments(of.key),
+        "erase": addresses.erase(of.key),
+        "export": addresses.page("/console/export", connector=of.key),
         "streams": [
             {
-                "name": each.name,
-                "records": each.record_count,
-                "newest": each.last_updated,
-                "address": addresses.records(key, each.name),
+                "name": name,
+                "records": held[name].record_count if name in held else 0,
+                "newest": held[name].last_updated if name in held else None,
+                "address": addresses.records(of.key, name),
             }
-            for each in streams
+            for name in of.manifest.streams
         ],
     }

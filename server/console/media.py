@@ -10,6 +10,9 @@ TEXT_TYPES = frozenset({"application/json", "application/xml", "application/x-nd
 """Types that are text though they do not say so. Text is shown escaped, by our own page, whatever it is."""
 
 
+MAX_ENDING = 12
+
+
 def way(media_type: str) -> str:
     """`image`, `video`, `audio`, `pdf`, `text`, or `none` for what can only be saved.
 
@@ -38,6 +41,19 @@ class Tile:
     def way(self) -> str:
         """How it is shown."""
         return way(self.media_type)
+
+    @property
+    def sort(self) -> str:
+        """What stands where there is no picture: the ending of its name, else what its type says.
+
+        >>> Tile("b", "a.tar.gz", "application/zip").sort, Tile("b", "notes", "text/plain").sort
+        ('gz', 'text')
+        """
+        _, dot, ending = self.name.rpartition(".")
+        if dot and 0 < len(ending) <= MAX_ENDING and ending.isalnum():
+            return ending.lower()
+        kind, _, subtype = self.media_type.partition("/")
+        return subtype[:MAX_ENDING] if kind == "application" else kind
 
     @property
     def address(self) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from records.errors import SourceDown
 from records.manifest import Manifest
 from records.usage import Overview, Row, overview_of
 from server.console import addresses, pictures
@@ -19,8 +20,11 @@ MOST = 20
 async def page(request: web.Request) -> web.Response:
     """`GET /console`."""
     store, caller = request.app[STORE], request[CALLER]
-    found = await overview_of(store, caller.owner)
     manifests = {each.key: each.manifest for each in await store.registry.connectors(caller.scope)}
+    try:
+        found = await overview_of(store, caller.owner)
+    except SourceDown as error:
+        return render(request, "overview_partly.html", {"wrong": str(error)})
     connectors = _connectors(found, manifests)
     total = found.total
     known = {

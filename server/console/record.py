@@ -14,6 +14,7 @@ from records.reading.reads import INLINE
 from records.writing import links
 from server.console import addresses, asked, media, texts
 from server.console.rendering import render
+from server.disposition import content_disposition
 from server.keys import CALLER, STORE
 
 MAX_TILES = 200
@@ -39,10 +40,24 @@ async def page(request: web.Request) -> web.Response:
         "instance": part.instance,
         "emitted_at": found.emitted_at,
         "records": addresses.records(part.connector, part.stream),
+        "save": addresses.page("/console/record/json", **values),
         "erase": addresses.erase(part.connector, part.instance, part.stream, found.key),
         **shown,
     }
     return render(request, "record.html", known)
+
+
+async def text(request: web.Request) -> web.Response:
+    """`GET /console/record/json?connector=&instance=&stream=&key=`: its data whole, to be saved."""
+    values = asked.values(request, ("instance",), _PLACE)
+    store, scope = request.app[STORE], request[CALLER].scope
+    selector = asked.named(values).selector
+    found = await store.reads.record(scope, values["stream"], values["key"], selector, Shape())
+    headers = {
+        "Content-Disposition": content_disposition("application/json", f"{found.key[:60]}.json"),
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+    return web.Response(body=found.data, content_type="application/json", headers=headers)
 
 
 def _shown(found: Shown) -> dict[str, Any]:

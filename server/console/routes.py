@@ -21,6 +21,7 @@ OWNER: dict[str, dict[str, Handler]] = {
     "/console/connectors": {"GET": connectors.page},
     "/console/records": {"GET": records.page},
     "/console/record": {"GET": record.page},
+    "/console/record/json": {"GET": record.text},
     "/console/attachments": {"GET": attachments.page},
     "/console/blobs/{blob_id}": {"GET": blobs.page},
     "/console/blobs/{blob_id}/content": {"GET": blobs.content},

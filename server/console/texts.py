@@ -1,5 +1,6 @@
 """Records as text that people read: values cut to a length, nested ones as JSON. No I/O."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ LONG = 20_000
 """Characters of a value on its record's page."""
 
 MAX_COLUMNS = 5
+MAX_WHOLE = 40
+_WHOLE = re.compile(r"[0-9T:.,+\-]+Z?")
 _PREFERRED = ("name", "title", "subject", "text", "filename", "summary", "content", "body")
 
 
@@ -28,6 +31,11 @@ class Value:
     text: str
     is_nested: bool = False
     is_cut: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is one thing that a line should not be broken in: a moment or a number."""
+        return len(self.text) <= MAX_WHOLE and _WHOLE.fullmatch(self.text) is not None
 
 
 def value(name: str, of: object, limit: int) -> Value:

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,11 +14,14 @@ from aiohttp import ClientSession, DummyCookieJar
 from PIL import Image
 
 from records.central import Owner
+from records.consent.grant_request import GrantRequest, StreamRequest
 from records.consent.scope import Scope, Selector
+from records.layout import Topology
 from server.console import addresses, shown
 from tests.fakes.console import Browser
 from tests.fakes.data_directory import chunks
-from tests.test_server.conftest import Running
+from tests.test_server.conftest import Running, Start
+from tests.test_server.test_beside_damage import damage
 
 CONNECTOR = "https://example.org/a&b?c"
 HOSTILE = "\"><script>alert(1)</script>' onload=x"
@@ -104,6 +108,10 @@ async def test_from_a_connector_to_the_bytes_of_an_attachment(running: Running, 
     page = await page_of(browser, record)
     assert f"/console/blobs/{blob}" in links_of(page, "/console/blobs/")
     (instance,) = await running.store.registry.instances(Scope.of_owner(owner))
+    (saved,) = links_of(page, "/console/record/json?")
+    answer, text = await browser.get(saved)
+    assert json.loads(text)["title"] == HOSTILE
+    assert answer.headers["Content-Disposition"].startswith("attachment;")
     assert links_of(page, "/console/erase?") == [addresses.erase(CONNECTOR, instance.id, HOSTILE, key)]
     page = await page_of(browser, f"/console/blobs/{blob}")
     assert record in links_of(page, "/console/record?")
@@ -182,6 +190,34 @@ async def test_text_is_shown_escaped(running: Running, browser: Browser, owner: 
     page = await page_of(browser, f"/console/blobs/{blob}")
     assert "\ufffd&lt;b&gt;more" in page
     assert "Only the beginning is shown." in page
+
+
+async def test_a_connector_that_does_not_answer_takes_no_other_from_sight(start: Start, tmp_path: Path) -> None:
+    async with start(topology=Topology.PER_CONNECTOR) as running:
+        owner = await running.store.access.owner("ada")
+        for connector in (CONNECTOR, "other"):
+            manifest = MANIFEST | {"connector_id": connector, "display_name": connector}
+            await running.store.registry.register(owner, json.dumps(manifest).encode())
+            ingest = await running.store.ingests.begin(owner, HOSTILE, Selector(connector))
+            await ingest.apply([b'{"key":"1","emitted_at":"2026-11-23T10:00:00Z","data":{"id":"1"}}'])
+        home = (await running.store.central.shards(owner.id)).homes["other"].shard
+    damage(tmp_path / "data" / "records" / owner.id / f"{home}.db")
+    async with start(topology=Topology.PER_CONNECTOR) as running, ClientSession(cookie_jar=DummyCookieJar()) as http:
+        await running.store.central.wake(owner.id, "other", home)
+        browser = Browser(running, http, running.token)
+        page = await page_of(browser, "/console/connectors")
+        assert page.count("cannot be read at the moment") == 1
+        assert "the records of other cannot be read" in await page_of(browser, "/console")
+
+
+async def test_a_clients_token_opens_no_page(running: Running, browser: Browser, owner: Owner) -> None:
+    asked = GrantRequest(client_id="app", connector_id=CONNECTOR, streams=[StreamRequest(name=HOSTILE)])
+    _, token = await running.store.consents.create(owner, asked)
+    answer = await browser.send("/console/sign-in", {"token": token})
+    assert (answer.status, "Set-Cookie" in answer.headers) == (403, False)
+    browser.token = token
+    answer, _ = await browser.get("/console/connectors")
+    assert (answer.status, answer.headers["Location"]) == (303, "/console/sign-in?next=%2Fconsole%2Fconnectors")
 
 
 async def test_nobody_sees_what_is_anothers(running: Running, browser: Browser, owner: Owner) -> None:
