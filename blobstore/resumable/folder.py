@@ -87,8 +87,8 @@ class Folder:
 
     def trust(self) -> None:
         """What there is, and is durable, is good."""
-        with translated("staging"):
-            self.path.with_suffix(UNCHECKED).unlink(missing_ok=True)
+        with translated("staging", FileNotFoundError), suppress(FileNotFoundError):
+            self.path.with_suffix(UNCHECKED).unlink()
             sync_folder(self.path.parent)
 
     def ending(self, done: Done) -> None:

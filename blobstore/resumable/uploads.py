@@ -30,7 +30,13 @@ from blobstore.upload import Expected, Slot, Upload
 BUSY_SECONDS = 2.0
 """So long is waited for who sends already: a sender who was cut off is noticed within that."""
 
+SETTLE_SECONDS = 0.5
+"""So long who asks waits for who sends: so that what a connection that broke had brought is told, too."""
+
 _LOOK_SECONDS = 0.05
+
+_LATER = 0.1
+"""Of the time that an upload is kept: as much must have gone before it begins anew, for that costs a commit."""
 
 HASHERS = 256
 """Uploads of which it is remembered what was hashed; of others all is read again at their end."""
@@ -97,9 +103,11 @@ class ResumedUpload(Upload):
         return self.offset
 
     async def renew(self, seconds: float) -> None:
-        """Put off its end until so many seconds from now. Raises `LeaseLost` where it is over."""
-        self.expires_at = time.time() + seconds
-        await self._store.catalogue.renew(self.lease.process, self.expires_at)
+        """Put off its end until so many seconds from now, or nearly. Raises `LeaseLost` where it is over."""
+        until = time.time() + seconds
+        if until - self.expires_at > seconds * _LATER:
+            self.expires_at = until
+            await self._store.catalogue.renew(self.lease.process, until)
         if not await self._store.catalogue.leases([self.id]):
             raise LeaseLost("the upload was fenced off while bytes came")
 
@@ -194,12 +202,16 @@ class Resumables:
             raise
         return Progress(id, about.length, 0, about, expires_at)
 
-    async def find(self, namespace: str, id: str) -> Progress:
+    async def find(self, namespace: str, id: str, *, settled: bool = False) -> Progress:
         """How it stands; what is told as having come is durable.
 
-        Raises `UploadNotFound`, `StorageUnavailable`, also where another machine has it.
+        `settled`: where somebody sends, and may be about to end, that is waited for a little. Raises `UploadNotFound`,
+        `StorageUnavailable`, also where another machine has it.
         """
         folder = self._folder(id)
+        if settled:
+            with suppress(UploadNotFound, UploadBusy):
+                os.close(await self._locked(namespace, id, SETTLE_SECONDS))
         if (lease := await self._lease(namespace, id)) is not None:
             about, offset = await self.store.submit(lambda: (folder.about(), folder.offset()))
             if about is not None and offset is not None:
@@ -334,9 +346,10 @@ class Resumables:
             os.close(lock)
         self._hashers.pop(progress.id, None)
 
-    async def _locked(self, namespace: str, id: str) -> int:
-        """The lock of its folder."""
-        process, until = self.store.staging.process_of(id), time.monotonic() + BUSY_SECONDS
+    async def _locked(self, namespace: str, id: str, seconds: float | None = None) -> int:
+        """The lock of its folder, waited for so long (`BUSY_SECONDS` unless told)."""
+        process = self.store.staging.process_of(id)
+        until = time.monotonic() + (BUSY_SECONDS if seconds is None else seconds)
         while True:
             try:
                 lock = await self.store.submit(self.store.staging.lock, process)

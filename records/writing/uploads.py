@@ -52,9 +52,9 @@ class Uploads:
         leased = partial(self._attachments.require_open, owner, destination)
         return await self._resumables.join(owner.id, slot, parts, count, leased)
 
-    async def find(self, owner: Owner, id: str) -> Progress:
-        """How it stands. Raises `UploadNotFound`, `StorageUnavailable`."""
-        return await self._resumables.find(owner.id, id)
+    async def find(self, owner: Owner, id: str, *, settled: bool = False) -> Progress:
+        """How it stands; see `Resumables.find`. Raises `UploadNotFound`, `StorageUnavailable`."""
+        return await self._resumables.find(owner.id, id, settled=settled)
 
     async def resume(self, owner: Owner, id: str, also: Sum | None = None) -> ResumedUpload:
         """Go on with it. Raises `UploadNotFound`, `UploadBusy`, `StorageUnavailable`."""

@@ -6,6 +6,7 @@ from functools import wraps
 
 from aiohttp import hdrs, web
 
+from blobstore.errors import UploadNotFound
 from blobstore.resumable import About, Progress, ResumedUpload
 from records.errors import Conflict, Forbidden, Invalid
 from records.slots import WHOLE_RECORD
@@ -80,9 +81,13 @@ async def create(request: web.Request) -> web.Response:
 async def standing(request: web.Request) -> web.Response:
     """`HEAD /v1/uploads/{upload_id}`: how far it has come. One that has all its bytes is stored before this answers."""
     params.query(request, optional=params.RUN)
-    progress = await request.app[STORE].uploads.find(request[CALLER].owner, _id(request))
+    owner, uploads = request[CALLER].owner, request.app[STORE].uploads
+    progress = await uploads.find(owner, _id(request), settled=True)
     if progress.is_whole:  # and was not stored: its server ended, or the storage did not answer
-        progress = await _finish(request, progress.id)
+        try:
+            progress = await _finish(request, progress.id)
+        except UploadNotFound:  # whoever was at it has stored it by now
+            progress = await uploads.find(owner, progress.id)
     headers = _standing(progress) | {"Upload-Length": str(progress.length)}
     if progress.about is not None and progress.about.metadata:
         headers["Upload-Metadata"] = progress.about.metadata
@@ -95,15 +100,16 @@ async def append(request: web.Request) -> web.Response:
     params.query(request, optional=params.RUN)
     require_type(request, tus.OFFSET_OCTETS)
     offset = tus.number(request.headers, "Upload-Offset")
-    progress = await request.app[STORE].uploads.find(request[CALLER].owner, _id(request))
-    if progress.done is not None:
+    try:
+        progress = await _go_on(request, _id(request), offset)
+    except UploadNotFound:
+        progress = await request.app[STORE].uploads.find(request[CALLER].owner, _id(request))
+        if progress.done is None:
+            raise
         if progress.done.parts:
-            raise Forbidden("it was put together of others, and takes no bytes", "insufficient_scope")
+            raise Forbidden("it was put together of others, and takes no bytes", "insufficient_scope") from None
         _require_offset(offset, progress.length)
         _require_fit(request, 0)
-    else:
-        _require_fit(request, progress.length - offset)
-        progress = await _go_on(request, progress.id, offset)
     return web.Response(status=204, headers=_standing(progress))
 
 
@@ -156,6 +162,7 @@ async def _go_on(request: web.Request, id: str, offset: int) -> Progress:
     uploads, also = request.app[STORE].uploads, None if checksum is None else checksum.sum
     async with request.app[UPLOADS].taken(), await uploads.resume(request[CALLER].owner, id, also) as upload:
         _require_offset(offset, upload.offset)
+        _require_fit(request, upload.about.length - offset)
         if checksum is not None:
             await upload.distrust()
         await _receive(request, upload)

@@ -20,7 +20,8 @@ def judge(method: str, path: str, status: int, headers: Mapping[str, str], body:
     if template is None:
         assert status in _BEFORE_ROUTES, f"{method} {path}: {status}, and the document has no such path"
         return
-    operation = _document()["paths"][template].get("get" if method == "HEAD" else method.lower())
+    item = _document()["paths"][template]
+    operation = item.get(method.lower(), item.get("get") if method == "HEAD" else None)
     if operation is None:
         assert status in {405, 417}, f"{method} {template}: {status}, and the document has no such method"
         return
