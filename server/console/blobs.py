@@ -38,6 +38,7 @@ async def page(request: web.Request) -> web.Response:
         text = await found.blob.read(0, min(found.blob.size, TEXT)) if way == "text" else b""
         known: dict[str, object] = {
             "name": found.filename or found.media_type,
+            "is_named": found.filename is not None,
             "blob_id": blob_id,
             "media_type": found.media_type,
             "size": found.blob.size,

@@ -1,6 +1,7 @@
 """One record: its fields, what is attached to it, and its JSON."""
 
 import asyncio
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from server.disposition import content_disposition
 from server.keys import CALLER, STORE
 
 MAX_TILES = 200
+MAX_FIELDS = 500
 MAX_JSON = 200_000
 """Characters of a record's JSON that its page shows."""
 
@@ -65,7 +67,8 @@ def _shown(found: Shown) -> dict[str, Any]:
     references = {each.blob_id: each for each in links.find(data)}
     text = msgspec.json.format(found.data, indent=2)[: MAX_JSON * 4].decode(errors="ignore")
     return {
-        "fields": [texts.value(name, value, texts.LONG) for name, value in data.items()],
+        "fields": [texts.value(name, value, texts.LONG) for name, value in islice(data.items(), MAX_FIELDS)],
+        "hidden_fields": max(len(data) - MAX_FIELDS, 0),
         "tiles": [media.tile_of(each) for each in list(references.values())[:MAX_TILES]],
         "attachments": len(references),
         "json": text[:MAX_JSON],
