@@ -1,1 +1,1 @@
-"""Pages about commands, settings and errors, made from the program by `python -m tools.reference`."""
+"""Pages about commands, settings, errors and metrics, made from the program by `python -m tools.reference`."""

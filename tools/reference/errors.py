@@ -40,6 +40,8 @@ DO: Mapping[str, str] = {
     "cursor_expired": "begin again with `changes_since=beginning`",
     "precondition_failed": "get it again without the condition",
     "payload_too_large": "send less at once; of a line, `input_index` says which",
+    "checksum_mismatch": "ask with `HEAD` how far it has come, and send from there",
+    "upload_locked": "wait for `Retry-After` seconds, ask with `HEAD` how far it has come, and send from there",
     "unsupported_media_type": "send the `Content-Type` that the route takes, and no `Content-Encoding`",
     "range_not_satisfiable": "`Content-Range` has the size; ask for what is inside it",
     "expectation_failed": "leave `Expect` out",
