@@ -6,9 +6,9 @@ from tools.reference.tables import table
 _HEAD = """\
 # Metrics
 
-Made from the program by `python -m tools.reference`; not to be edited. All of them are at `GET /metrics`, in the text format
-of Prometheus; who may read it, a dashboard and alerts: [operations](../operations.md#watch). None names an owner, a record or a
-path: a route is told by its pattern.
+Made from the program by `python -m tools.reference`; not to be edited. All of them are at `GET /metrics`, in the text
+format of Prometheus; who may read it, a dashboard and alerts: [operations](../operations.md#watch). None names an
+owner, a record or a path: a route is told by its pattern.
 """
 
 
