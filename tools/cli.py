@@ -18,6 +18,7 @@ _COMMANDS = {
     "restore": "tools.restore",
     "export": "tools.export",
     "import": "tools.importing:import_bag",
+    "import-reference": "tools.import_reference:import_reference",
     "spine": "tools.spine",
     "usage": "tools.usage",
     "quota": "tools.quota",

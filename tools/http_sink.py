@@ -46,7 +46,10 @@ class HttpSink:
 
     async def load_state(self) -> dict[str, Any]:
         with _translated():
-            return await self._connector.state()
+            try:
+                return await self._connector.state()
+            except NotFound:  # the connector is registered; an account that was erased refuses the first write
+                return {}
 
     async def save_state(self, state: Mapping[str, Any]) -> None:
         with _translated():

@@ -2,20 +2,15 @@
 
 import asyncio
 import sys
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-from click.core import ParameterSource
 from rich.console import Console
 
-from tools.http_sink import open_http_sink
-from tools.local_sink import open_local_sink
 from tools.opening import Opening, store_options_if_any
-from tools.sink import Sink, SinkError
+from tools.sink import SinkError
 from tools.sizes import SIZE
 from tools.slack.hosts import Hosts
 from tools.slack.hydrate import Options
@@ -24,42 +19,7 @@ from tools.slack.manifest import CONNECTOR_ID
 from tools.slack.progress import Progress, shown
 from tools.slack.report import Report
 from tools.slack.source import SourceError
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where to write to, as the command line names it."""
-
-    server: str | None
-    token: str | None
-    opening: Opening | None
-    owner: str | None
-    instance: str | None
-
-    def open(self, connector_id: str) -> AbstractAsyncContextManager[Sink]:
-        if self.server is not None:
-            assert self.token is not None
-            return open_http_sink(self.server, self.token, connector_id, self.instance)
-        assert self.opening is not None
-        assert self.owner is not None
-        return open_local_sink(self.opening, self.owner, connector_id, self.instance)
-
-
-def _target(context: click.Context, opening: Opening | None, instance: str | None) -> _Target:
-    """The target that was named; what stands on the command line outdoes the environment."""
-    given = {name: context.params[name] for name in ("server", "token", "data", "owner")}
-    if given["server"] and given["data"]:
-        spoken = [n for n in ("server", "data") if context.get_parameter_source(n) is ParameterSource.COMMANDLINE]
-        if len(spoken) != 1:
-            raise click.UsageError("Give --server or --data, not both.")
-        given["data" if spoken == ["server"] else "server"] = None
-    if given["server"] and not given["token"]:
-        raise click.UsageError("--server needs --token (or BLOBSTORE_TOKEN): see `blobstore token create`.")
-    if given["data"] and not given["owner"]:
-        raise click.UsageError("--data needs --owner.")
-    if not given["server"] and not given["data"]:
-        raise click.UsageError("Say where to write to: --server URL --token T, or --data DIR --owner NAME.")
-    return _Target(given["server"], given["token"], opening, given["owner"], instance)
+from tools.target import Target, named
 
 
 @click.group()
@@ -111,7 +71,7 @@ def slack(context: click.Context, /, opening: Opening | None, **given: Any) -> N
     the data directory --data, which is made if need be. Running again sends only what is new; after an interruption
     it goes on. Exit code 0: every file is stored or cannot be had; 1: running again may store more; 130: interrupted.
     """
-    target = _target(context, opening, given["instance"])
+    target = named(context, opening)
     options = Options(
         connector_id=given["connector"],
         slack_token=given["slack_token"] or None,
@@ -124,7 +84,7 @@ def slack(context: click.Context, /, opening: Opening | None, **given: Any) -> N
         downloads=given["downloads"],
     )
     try:
-        report = asyncio.run(_run(given["source"], target, options, quiet=given["quiet"]))
+        report = asyncio.run(_run(given["source"], target, given["instance"], options, quiet=given["quiet"]))
     except (SourceError, SinkError) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
@@ -134,9 +94,9 @@ def slack(context: click.Context, /, opening: Opening | None, **given: Any) -> N
     context.exit(report.exit_code)
 
 
-async def _run(source: Path, target: _Target, options: Options, *, quiet: bool) -> Report:
+async def _run(source: Path, target: Target, instance: str | None, options: Options, *, quiet: bool) -> Report:
     progress = Progress()
-    async with target.open(options.connector_id) as sink, shown(progress, Console(stderr=True), quiet=quiet):
+    async with target.open(options.connector_id, instance) as sink, shown(progress, Console(stderr=True), quiet=quiet):
         return await hydrate_slack(source, sink, options, progress)
 
 

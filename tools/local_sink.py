@@ -13,7 +13,7 @@ from blobstore.errors import BlobError, LargerThanQuota
 from blobstore.store import Expected, Upload
 from records.central import Owner
 from records.consent.scope import Selector
-from records.errors import Invalid, RecordError
+from records.errors import Invalid, RecordError, Unknown
 from records.slots import WHOLE_RECORD
 from records.store import RecordStore
 from tools.opening import Opening, open_store
@@ -34,7 +34,10 @@ class LocalSink:
 
     async def load_state(self) -> dict[str, Any]:
         with _translated():
-            found = await self._store.states.get(self._owner, self._selector)
+            try:
+                found = await self._store.states.get(self._owner, self._selector)
+            except Unknown:  # the connector is registered; an account that was erased refuses the first write
+                return {}
         return {stream: msgspec.json.decode(value) for stream, value in found.state.items()}
 
     async def save_state(self, state: Mapping[str, Any]) -> None:

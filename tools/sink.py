@@ -30,7 +30,7 @@ class Sink(Protocol):
         ...
 
     async def load_state(self) -> dict[str, Any]:
-        """The sync state by stream; empty when there is none."""
+        """The sync state by stream; empty when there is none, also where nobody has written to the account yet."""
         ...
 
     async def save_state(self, state: Mapping[str, Any]) -> None:

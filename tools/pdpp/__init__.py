@@ -1,0 +1,1 @@
+"""The SQLite file of the PDPP reference implementation, brought into a store of ours."""
