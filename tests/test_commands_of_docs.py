@@ -24,6 +24,7 @@ import pytest
 from blobstore.sqlite import sqlite3
 from tests.fakes.pages import Block, blocks, mentioned
 from tests.fakes.postgres import Cluster, programs
+from tests.fakes.reference_file import ReferenceDatabase
 from tests.fakes.s3 import S3Server
 from tests.fakes.warm import Started, asking, launch
 from tools.cli import main
@@ -216,6 +217,15 @@ def _two_servers(room: Room) -> str:
     return " ".join((*told, "--requests 40 --seed 1"))
 
 
+def _reference(room: Room) -> str:
+    """A file as the reference keeps it."""
+    made = ReferenceDatabase(room.folder / "pdpp.sqlite")
+    made.register()
+    made.record("messages", "m1", {"id": "m1"})
+    made.attach(1, b"the bytes of an attachment")
+    return made.path.name
+
+
 NOTHING = Stage(stores=())
 
 STAGES: Mapping[str, Stage] = {
@@ -241,6 +251,9 @@ STAGES: Mapping[str, Stage] = {
     "docs/how-to/connector.md#": Stage(words=SERVER),
     "docs/how-to/operator.md#": Stage(words=SERVER),
     "docs/how-to/auditor.md#": Stage(words=SERVER),
+    "docs/how-to/beside-the-reference.md#": Stage(
+        stores=(), workspace=False, words={"pdpp.sqlite": _reference}, says=("1 blobs",)
+    ),
     "docs/operations.md#Tokens": Stage(before=("blobstore token create --data DIR --owner me",)),
     "docs/operations.md#Compare": Stage(
         stores=(),
