@@ -43,6 +43,7 @@ main(prog_name="blobstore")
 ELSEWHERE: Mapping[str, str] = {
     "make ": "tests/test_packaging.py, .ci/run",
     "pip install": "tests/test_packaging.py",
+    "pipx install": "tests/test_packaging.py",
     "useradd": "wants a machine; tests/test_deploy/test_read_only.py runs what the unit allows",
     "python3 -m venv": "tests/test_packaging.py",
     "install ": "wants a machine; tests/test_deploy/test_nginx.py uses the files",
