@@ -34,7 +34,7 @@ class About(msgspec.Struct, frozen=True):
 class Done(msgspec.Struct, frozen=True):
     """What became of an upload whose bytes are all there. `place` stands for the slot that it was claimed for.
 
-    `parts` are the ids of those that were put together.
+    `parts` are the ids of those that were put together, `whole` the id of what this one is a part of.
     """
 
     namespace: str
@@ -43,6 +43,7 @@ class Done(msgspec.Struct, frozen=True):
     length: int
     place: str
     parts: tuple[str, ...] = ()
+    whole: str | None = None
 
 
 def place(id: str, holder: str, slot: str) -> str:

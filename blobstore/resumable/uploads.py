@@ -111,6 +111,17 @@ class ResumedUpload(Upload):
         if not await self._store.catalogue.leases([self.id]):
             raise LeaseLost("the upload was fenced off while bytes came")
 
+    async def was_joined(self, done: Done, whole: str) -> None:
+        """It has become a part of what this says, and is nothing else any more."""
+        mine = Done(done.namespace, done.digest, done.sha256, self.about.length, done.place, whole=whole)
+
+        def note() -> None:
+            self._folder.ending(mine)
+            self._folder.ended()
+
+        await self._store.submit(note)
+        await self._store.end(self.lease)
+
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: object) -> None:
         if self._finishing is None:
             await asyncio.shield(self._store.keep(self._leave()))
@@ -247,9 +258,12 @@ class Resumables:
     ) -> Progress:
         """Store the bytes of parts that are whole, one after the other; they are no parts of anything else then.
 
-        `leased` is called once there is a lease; where it raises nothing is stored.
-        Raises `UploadNotFound` where one is none, `UploadBusy`, `OutOfSpace`, `StorageUnavailable`, `LeaseLost`.
+        Whoever asks for the same again, because the answer was lost, is answered the same. `leased` is called once
+        there is a lease; where it raises nothing is stored. Raises `UploadNotFound` where one is none, `UploadBusy`,
+        `OutOfSpace`, `StorageUnavailable`, `LeaseLost`.
         """
+        if (joined := await self._joined(namespace, slot, parts)) is not None:
+            return joined
         async with AsyncExitStack() as holding:
             files: list[ResumedUpload] = []
             for id in parts:
@@ -265,9 +279,8 @@ class Resumables:
                     await self._copy(each, upload)
                 stored = await upload.finish()
             done = await self._note_joined(upload.lease, stored, tuple(parts))
-        for id in parts:
-            with suppress(BlobError):  # what is left of it ends in time
-                await self.end(namespace, id)
+            for part in files:
+                await part.was_joined(done, upload.lease.id)
         return Progress(upload.lease.id, stored.size, stored.size, done=done)
 
     # -- for uploads ------------------------------------------------------------------------------------------------
@@ -387,6 +400,15 @@ class Resumables:
         with Path.open(self._folder(part.id).path, "rb", buffering=0) as file:
             while count := await self.store.submit(file.readinto, into.room()):
                 await into.came(count)
+
+    async def _joined(self, namespace: str, slot: Slot, parts: Sequence[str]) -> Progress | None:
+        """What was made of just these parts, for this slot, before."""
+        first = await self.store.submit(self._folder(parts[0]).done)
+        if first is None or first[0].whole is None:
+            return None
+        joined = await self.find(namespace, first[0].whole)
+        wanted = tuple(parts), place(joined.id, slot.holder, slot.slot)
+        return joined if joined.done is not None and (joined.done.parts, joined.done.place) == wanted else None
 
     async def _note_joined(self, lease: Lease, stored: Stored, parts: tuple[str, ...]) -> Done:
         store = self.store

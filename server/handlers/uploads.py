@@ -213,9 +213,9 @@ def _standing(progress: Progress) -> dict[str, str]:
     headers = {"Upload-Offset": str(progress.offset)}
     if progress.expires_at is not None:
         headers["Upload-Expires"] = formatdate(progress.expires_at, usegmt=True)
-    if progress.about is not None and progress.about.partial:
+    if (progress.about is not None and progress.about.partial) or (progress.done is not None and progress.done.whole):
         headers["Upload-Concat"] = "partial"
-    if progress.done is not None:
+    elif progress.done is not None:
         headers["Blob-Id"] = str(progress.done.digest)
         headers["Repr-Digest"] = repr_digest(bytes.fromhex(progress.done.sha256))
         if progress.done.parts:

@@ -194,3 +194,27 @@ def _file(own: Target, blob: Blob, *, there: bool = True) -> Path:
     if there:
         return next(folder.glob(f"*/{digest[:2]}/{digest[2:4]}/{digest}.*"))
     return next(folder.glob(f"*/{digest[:2]}")) / digest[2:4] / digest
+
+
+async def test_resumable_uploads_of_a_token_go_to_one_machine(tmp_path: Path) -> None:
+    async def machine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        name = str(writer.get_extra_info("sockname")[1]).encode()
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\nMachine: " + name + b"\r\n\r\n")
+        writer.close()
+
+    machines = [await asyncio.start_server(machine, "127.0.0.1", 0) for _ in range(3)]
+    servers = [f"127.0.0.1:{each.sockets[0].getsockname()[1]}" for each in machines]
+    with proxying(tmp_path / "nginx", servers) as running:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=running.trust)) as session:
+            places = []
+            for number in range(20):
+                headers, seen = {"Authorization": f"Bearer token{number}"}, set()
+                for path in ("/v1/uploads?stream=a", "/v1/uploads/1", "/v1/uploads/2"):
+                    async with session.post(running.url + path, headers=headers) as answer:
+                        seen.add(answer.headers["Machine"])
+                assert len(seen) == 1
+                places += seen
+    assert len(set(places)) == len(machines)
+    for each in machines:
+        each.close()

@@ -205,6 +205,15 @@ async def test_parts_are_put_together_in_the_order_that_is_named(tus: Tus, rng: 
     assert head.headers["Upload-Concat"] == "final;" + " ".join(paths)
     assert head.headers["Upload-Length"] == str(sum(map(len, pieces)))
     assert (await tus.patch(final.headers["Location"], 0, b"x")).status == 403
+    again = await tus.ask("POST", f"/v1/uploads?{WHERE}", Upload_Concat="final;" + " ".join(paths))
+    assert [again.headers[name] for name in ("Location", "Blob-Id")] == [
+        final.headers[name] for name in ("Location", "Blob-Id")
+    ]
+    part = await tus.ask("HEAD", paths[2])
+    assert (part.headers["Upload-Offset"], part.headers["Upload-Concat"]) == ("700000", "partial")
+    assert "Blob-Id" not in part.headers
+    other = await tus.ask("POST", f"/v1/uploads?{WHERE}", Upload_Concat="final;" + " ".join(paths[:2]))
+    assert other.status == 404
     assert await nothing_is_staged(tus.running.store.blobs)
 
 
