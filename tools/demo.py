@@ -1,21 +1,18 @@
 """`make demo`: the whole way of an attachment, from a Slack workspace into the store and back, in one command."""
 
-import hashlib
+import asyncio
 import shutil
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import click
-import msgspec
-from blake3 import blake3
 from rich.console import Console
 
+from blobstore.client import connect
+from blobstore.digest import Hasher
 from tools.running import Server, blobstore, serving
 from tools.slack import sample
-
-PIECE = 1 << 20
 
 
 @click.command()
@@ -36,7 +33,7 @@ def demo(and_exit: bool, directory: Path) -> None:
         console.rule("What is held")
         _run("usage", "--data", str(data))
         console.rule("One attachment, downloaded and proven")
-        _prove(server, console)
+        asyncio.run(_prove(server, console))
         if not and_exit:
             _go_on(server, data, console)
 
@@ -46,20 +43,19 @@ def _run(*arguments: str) -> None:
         raise click.ClickException(f"`blobstore {arguments[0]}` ended with exit code {code}")
 
 
-def _prove(server: Server, console: Console) -> None:
+async def _prove(server: Server, console: Console) -> None:
     """Download the largest attachment and compare both digests with what its record says."""
-    records = msgspec.json.decode(server.get("/v1/streams/files/records?limit=100"))["data"]
-    refs = [record["data"]["blob_ref"] for record in records if record["data"].get("blob_ref")]
-    ref = max(refs, key=lambda each: each["size_bytes"])
-    request = urllib.request.Request(server.url + ref["fetch_url"], headers=server.headers)
-    sha256, b3 = hashlib.sha256(), blake3()
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        while piece := answer.read(PIECE):
-            sha256.update(piece)
-            b3.update(piece)
-    proven = (ref["sha256"], ref["blob_id"]) == (sha256.hexdigest(), "blob_b3_" + b3.hexdigest())
+    async with connect(server.url, server.token) as client:
+        refs = [ref async for each in client.records("files") if (ref := each.data.get("blob_ref"))]
+        ref = max(refs, key=lambda each: int(each["size_bytes"]))
+        found = Hasher()
+        async with client.open(ref["blob_id"]) as blob:
+            async for piece in blob:
+                found.update(piece)
+    content = found.finish()
+    proven = (ref["sha256"], ref["blob_id"]) == (content.sha256.hex(), str(content.digest))
     console.print(f"GET {ref['fetch_url']}\n{ref['size_bytes']:,} bytes, {ref['mime_type']}", soft_wrap=True)
-    console.print(f"BLAKE3  {b3.hexdigest()}\nSHA-256 {sha256.hexdigest()}", soft_wrap=True)
+    console.print(f"BLAKE3  {content.digest.hex}\nSHA-256 {content.sha256.hex()}", soft_wrap=True)
     if not proven:
         raise click.ClickException("the bytes are not what the record says")
     console.print("[green]proven: the bytes are what the record says[/]")

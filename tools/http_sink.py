@@ -78,7 +78,7 @@ def _translated() -> Iterator[None]:
     except (Unreachable, Unavailable) as error:
         raise SinkError(f"{error}; run the same command again later, it goes on where it stopped") from None
     except NotAnAddress as error:
-        raise SinkError(f"--server: {error}") from None
+        raise SinkError(str(error).replace("the server's address", "--server")) from None
     except ServerError as error:
         advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), "the server cannot be used")
         raise SinkError(f"{advice} ({error})") from None

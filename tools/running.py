@@ -1,14 +1,16 @@
 """A server of this installation, started as a user starts it; for the demonstration and the benchmarks."""
 
+import asyncio
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from blobstore.client import connect
 
 
 def blobstore(*arguments: str | Path) -> list[str]:
@@ -31,20 +33,13 @@ class Server:
         """What an owner's request carries."""
         return {"Authorization": f"Bearer {self.token}"}
 
-    def get(self, path: str) -> bytes:
-        """The body of an answer that is small."""
-        request = urllib.request.Request(self.url + path, headers=self.headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            body: bytes = answer.read()
-        return body
-
     def wait(self) -> None:
         """Until the server ends."""
         self.process.wait()
 
     def idle(self) -> int:
         """Resident bytes after one warm-up request: what is loaded lazily counts as idle."""
-        self.get("/v1/streams")
+        asyncio.run(self._asked())
         return sum(_status(pid, "VmRSS") for pid in self._pids())
 
     def reset_peak(self) -> None:
@@ -55,6 +50,10 @@ class Server:
     def peak(self) -> int:
         """Resident bytes at the high-water mark, summed over the server's processes."""
         return sum(_status(pid, "VmHWM") for pid in self._pids())
+
+    async def _asked(self) -> None:
+        async with connect(self.url, self.token) as client:
+            await client.streams()
 
     def _pids(self) -> list[int]:
         pid = self.process.pid

@@ -15,11 +15,12 @@ class CountedBody:
     """One pass over some content, for one attempt to send it; an async iterator of its pieces.
 
     aiohttp reports whatever goes wrong in a body as a lost connection: `failure` keeps what it was. A piece is hashed
-    in a thread while it is on its way to the socket.
+    in a thread while it is on its way to the socket. What comes before byte `start` is hashed too, and not sent.
     """
 
-    def __init__(self, content: Opener, announced: int | None) -> None:
+    def __init__(self, content: Opener, announced: int | None, start: int = 0) -> None:
         self.announced = announced
+        self._start = start
         self.size = 0
         self.failure: Exception | None = None
         self.on_piece: Callable[[], None] = lambda: None
@@ -28,6 +29,11 @@ class CountedBody:
         self._hashing: asyncio.Future[None] | None = None
         self._reading = False
         self._abandoned = False
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes are sent, where that is known."""
+        return None if self.announced is None else self.announced - self._start
 
     async def sha256(self) -> str:
         """The digest of all pieces so far, in hex."""
@@ -40,8 +46,7 @@ class CountedBody:
     async def __anext__(self) -> bytes:
         self._reading = True
         try:
-            piece = await anext(self._pieces)
-            await self._count(piece)
+            piece = await self._next()
         except StopAsyncIteration:
             await self._settle()
             if self.announced is not None and self.size != self.announced:
@@ -63,6 +68,15 @@ class CountedBody:
         self._abandoned = True
         if not self._reading:
             await self._pieces.aclose()
+
+    async def _next(self) -> bytes:
+        """The next piece that is to be sent; most begin behind `start`."""
+        while True:
+            piece = await anext(self._pieces)
+            before = self.size
+            await self._count(piece)
+            if self.size > self._start:
+                return piece if before >= self._start else piece[self._start - before :]
 
     async def _count(self, piece: bytes) -> None:
         await self._settle()

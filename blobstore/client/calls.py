@@ -38,6 +38,8 @@ class Calls:
         self.session = session
         self.server = _address(server)
         self.attempts = attempts
+        self.is_without_resuming = False
+        """It has been found to know no resumable uploads."""
         self.authorization = {"Authorization": f"Bearer {token}"} if token else {}
 
     def url(self, path: str, query: Mapping[str, str]) -> URL:
@@ -80,8 +82,8 @@ class Calls:
     async def _attempt(self, method: str, url: URL, headers: Mapping[str, str], body: Any) -> tuple[Answer | None, str]:
         """The answer if one came, else in words what was wrong with this attempt."""
         counted = body if isinstance(body, CountedBody) else None
-        if counted is not None and counted.announced is not None:
-            headers = {**headers, "Content-Length": str(counted.announced)}
+        if counted is not None and counted.length is not None:
+            headers = {**headers, "Content-Length": str(counted.length)}
         try:
             async with asyncio.timeout(IDLE) as idle:
                 if counted is not None:
@@ -116,7 +118,7 @@ def _address(server: str) -> str:
     try:
         url = URL(server)
     except ValueError:
-        raise NotAnAddress("it is not an address; give one like http://127.0.0.1:8080") from None
+        raise NotAnAddress("the server's address is none; give one like http://127.0.0.1:8080") from None
     if url.scheme not in ("http", "https") or not url.host or url.user or url.password or url.query_string:
-        raise NotAnAddress("it must be like http://127.0.0.1:8080, without user, password or query")
+        raise NotAnAddress("the server's address must be like http://127.0.0.1:8080, without user, password or query")
     return server.rstrip("/")

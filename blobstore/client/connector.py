@@ -12,11 +12,15 @@ import msgspec
 from blobstore.client.answers import IngestAnswer, Rejection, StateAnswer, Stored
 from blobstore.client.body import CountedBody
 from blobstore.client.calls import Calls, decode, part
-from blobstore.client.content import Content, of_file
+from blobstore.client.content import Content, Opener, of_file
 from blobstore.client.errors import NotUnderstood, OtherBytes
+from blobstore.client.resuming import NoResuming, Resuming
 
 MAX_LINE = 16 << 20
 """Bytes; the server takes no longer NDJSON line."""
+
+RESUMED = 64 << 20
+"""Bytes; uploads of so many go on where the connection broke, smaller ones are sent anew: that takes fewer requests."""
 
 _BATCH = 10_000
 """Lines of one request: the server tells of so many rejections."""
@@ -76,7 +80,8 @@ class Connector:
         """Store bytes and claim them for a record that comes within seven days and names them in a `blob_ref`.
 
         `size` is their exact number where it is known of an opener; of a file and of bytes it is. The content is read
-        once for each try. What the server stored is compared with what was sent.
+        once for each try, and much of it (`RESUMED`) sent on from where a connection broke. What the server stored is
+        compared with what was sent.
         """
         if isinstance(content, Path):
             size = (await asyncio.to_thread(content.stat)).st_size
@@ -87,15 +92,24 @@ class Connector:
         if isinstance(content, bytes):
             whole = content  # as it is: nothing to be opened, counted or closed
             answer = await self._calls.call("POST", "/v1/blobs", query, _BYTES, lambda: whole)
-            return _same(decode(answer.body, Stored), len(whole), hashlib.sha256(whole).hexdigest(), record_key)
-        opener, bodies = content, list[CountedBody]()
+            return _same(decode(answer.body, Stored), len(whole), hashlib.sha256(whole).hexdigest())
+        if size is not None and size >= RESUMED and not self._calls.is_without_resuming:
+            try:
+                sent = await Resuming(self._calls, query, content, size).run()
+                return Stored(sent.blob_id, sent.sha256, size, mime_type)
+            except NoResuming:
+                self._calls.is_without_resuming = True
+        return await self._upload_at_once(content, size, query)
+
+    async def _upload_at_once(self, content: Opener, size: int | None, query: Mapping[str, str]) -> Stored:
+        bodies: list[CountedBody] = []
 
         def body() -> CountedBody:
-            bodies.append(CountedBody(opener, size))
+            bodies.append(CountedBody(content, size))
             return bodies[-1]
 
         answer = await self._calls.call("POST", "/v1/blobs", query, _BYTES, body)
-        return _same(decode(answer.body, Stored), bodies[-1].size, await bodies[-1].sha256(), record_key)
+        return _same(decode(answer.body, Stored), bodies[-1].size, await bodies[-1].sha256())
 
     async def ingest(self, stream: str, lines: Iterable[bytes]) -> list[Rejection]:
         """Store records, one JSON text without newlines each (`line`, `deletion`); gives what was refused, in order."""
@@ -134,11 +148,11 @@ def _batches(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
         first += len(batch)
 
 
-def _same(said: Stored, size: int, sha256: str, record_key: str) -> Stored:
+def _same(said: Stored, size: int, sha256: str) -> Stored:
     if (said.size_bytes, said.sha256) != (size, sha256):
         raise OtherBytes(
-            f"the server stored other bytes than were sent for {record_key!r}: {said.size_bytes} bytes with SHA-256 "
-            f"{said.sha256}, not {size} with {sha256}; look for a proxy that rewrites bodies"
+            f"the server stored other bytes than were sent: {said.size_bytes} bytes with SHA-256 {said.sha256}, "
+            f"not {size} with {sha256}; look for a proxy that rewrites bodies"
         )
     return said
 

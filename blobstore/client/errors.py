@@ -108,6 +108,7 @@ _BY_STATUS: dict[int, type[ServerError]] = {
     415: Refused,
     416: Refused,
     422: Refused,
+    423: Conflict,
     507: NoRoom,
 }
 

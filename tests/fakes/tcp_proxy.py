@@ -79,6 +79,10 @@ class TcpProxy:
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def lead_to(self, url: str) -> None:
+        """From now on to this server."""
+        self._port = int(url.rpartition(":")[2])
+
     def close(self) -> None:
         """Cut everything."""
         self._listening.close()
@@ -89,7 +93,11 @@ class TcpProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                link = _Link(client, socket.create_connection(("127.0.0.1", self._port)))
+                try:
+                    link = _Link(client, socket.create_connection(("127.0.0.1", self._port)))
+                except OSError:  # no server there: as if there were no proxy either
+                    client.close()
+                    continue
                 self._links.append(link)
                 threading.Thread(target=self._ask, args=(link,), daemon=True).start()
                 threading.Thread(target=self._answer, args=(link,), daemon=True).start()

@@ -171,7 +171,7 @@ def test_numbers_of_snapshots_go_on_after_a_restore(stored: Stored, out: Path, t
 def test_a_backup_by_command_while_a_server_runs(stored: Stored, out: Path, tmp_path: Path) -> None:
     with serving(stored.data, "ann") as server:
         assert back_up(stored, out)["blobs"] == EVERYTHING
-        assert server.get("/readyz")
+        assert server.idle() > 0
     assert restored(stored, out, tmp_path / "new").doctor("--deep", exit_code=0) == []
 
 
