@@ -222,12 +222,16 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a namespace holds, in blobs and bytes; live generations only, each counted once."""
+    """What a namespace holds, in blobs and bytes; live generations only, each counted once.
+
+    `shared_bytes` is what those who hold a blob together would take in addition if each of them had a copy of its own.
+    """
 
     blobs: int
     bytes: int
     orphan_blobs: int
     orphan_bytes: int
+    shared_bytes: int
 
 
 def removals(removed: Iterable[Condemned]) -> list[Removal]:
@@ -310,8 +314,8 @@ class Catalogue(Protocol):
 
     # -- holders ---------------------------------------------------------------------------------------------------
 
-    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> set[Digest]:
-        """Hold each blob that is live and that this holder already holds or claims; give back the others (rule P1)."""
+    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> Mapping[Digest, int]:
+        """Hold each blob that is live and that this holder already holds or claims (rule P1): the sizes of those."""
         ...
 
     async def settle(self, namespace: str, holder: str, links: Iterable[tuple[Digest, Sequence[str]]]) -> None:
@@ -603,7 +607,7 @@ class Catalogue(Protocol):
         ...
 
     async def totals(self, namespace: str) -> Totals:
-        """What the namespace holds."""
+        """What the namespace holds; kept up to date, never summed up."""
         ...
 
     # -- quotas ----------------------------------------------------------------------------------------------------
@@ -633,7 +637,10 @@ class Catalogue(Protocol):
         ...
 
     async def recount(self, *, repair: bool) -> list[Volume]:
-        """Volumes that are not what their rows add up to, as they should be; with `repair` they are set right."""
+        """Volumes that are not what their rows add up to, as they should be; with `repair` they are set right.
+
+        Likewise totals: where only they are wrong, the volume of their whole namespace stands for them.
+        """
         ...
 
     # -- checks ----------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from records.model import (
     StoredRecord,
     Target,
 )
+from records.sums import Sums
 from records.transfer import Item, Mark, Piece, State
 
 T = TypeVar("T")
@@ -149,6 +150,13 @@ class Engine(Protocol):
         """Every partition that was ever written to (of one connector), in constant time each.
 
         Raises `SourceDown`, with what the others hold, where all are asked for and one does not answer.
+        """
+        ...
+
+    async def sums(self, connector: str | None = None) -> dict[str, Sums]:
+        """Of every connector (or of one) that has a record, what its records are and link, summed up.
+
+        They are kept up to date in the steps that change records and links, never counted. Raises as `stats`.
         """
         ...
 

@@ -41,12 +41,16 @@ class SortKey(msgspec.Struct, frozen=True, order=True, gc=False):
 
 
 class Link(msgspec.Struct, frozen=True, gc=False):
-    """One place in one record that names a blob. `pointer` is a JSON Pointer (RFC 6901) into the record's data."""
+    """One place in one record that names a blob. `pointer` is a JSON Pointer (RFC 6901) into the record's data.
+
+    `size` is the blob's, in bytes: sums are made of it.
+    """
 
     digest: Digest
     pointer: str
     media_type: str
     filename: str | None
+    size: int
 
 
 class PlacedLink(msgspec.Struct, frozen=True, gc=False):

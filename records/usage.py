@@ -1,13 +1,13 @@
 """What an owner keeps: records, blobs, bytes, what deduplication saves, and orphans, by connector and stream."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from blobstore.catalogue import Catalogue
 from records.central import Owner
-from records.checks.accounts import Account, accounts
-from records.engine import Engine
 from records.store import RecordStore
+from records.sums import Sums
 
 Stream = tuple[str, str]
 """Connector and stream; the instances of a connector are counted together."""
@@ -18,8 +18,10 @@ class Row:
     """One stream; or, without connector and stream, all that an owner has.
 
     `blobs` are those that the stream's records link, each counted once, in the owner's row those that are stored.
-    `saved_bytes` is what one copy for each link would take in addition. `reserved_bytes` is the room of uploads under
-    way, `quota_bytes` what may be kept in all (None: any number); both are the owner's. Sizes in bytes.
+    `saved_bytes` is what one copy for each link would take in addition; the owner's row counts what several connectors
+    hold once more for each but one of them, from when it holds it until a collection lets go of it. `reserved_bytes` is
+    the room of uploads under way, `quota_bytes` what may be kept in all (None: any number); both are the owner's. Sizes
+    in bytes.
     """
 
     owner: str
@@ -67,54 +69,52 @@ class Overview:
 
 
 async def overview_of(store: RecordStore, owner: Owner) -> Overview:
-    """What is shown at a glance; what it costs does not depend on the number of records and blobs."""
-    *streams, total = await usage_of(store, owner)
-    return Overview(streams, total, [])
+    """What an owner keeps; what it costs does not depend on the number of records and blobs.
+
+    Each sum is of one moment, all of them together nearly so. Raises `SourceDown` where a connector does not answer.
+    """
+    engine, catalogue = await store.engines.of(owner.id), store.blobs.catalogue
+    rows: dict[Stream, Row] = {}
+    total = Row(owner.subject)
+    for place, stats in (await engine.stats()).items():
+        row = _row(rows, owner, place.connector, place.stream)
+        for each in (row, total):
+            each.records += stats.records
+            each.record_bytes += stats.bytes
+    sums = await engine.sums()
+    for connector, of in sums.items():
+        for stream, linked in of.streams.items():
+            row = _row(rows, owner, connector, stream)
+            row.blobs, row.blob_bytes = linked.blobs, linked.blob_bytes
+            row.saved_bytes = linked.bytes - linked.blob_bytes
+            total.saved_bytes += linked.bytes
+        total.saved_bytes -= of.blob_bytes
+    await _count_blobs(catalogue, owner, total)
+    return Overview([rows[stream] for stream in sorted(rows) if rows[stream].records], total, _months(sums.values()))
 
 
 async def usage_of(store: RecordStore, owner: Owner) -> list[Row]:
     """A row for each stream that has anything, and at the end one for all that the owner has."""
-    return await _Usage(owner, await store.engines.of(owner.id), store.blobs.catalogue).rows()
+    overview = await overview_of(store, owner)
+    return [*overview.streams, overview.total]
 
 
-class _Usage:
-    """Counts one owner's; what is kept in memory grows with streams, not with records or blobs."""
+def _row(rows: dict[Stream, Row], owner: Owner, connector: str, stream: str) -> Row:
+    return rows.setdefault((connector, stream), Row(owner.subject, connector, stream))
 
-    def __init__(self, owner: Owner, engine: Engine, catalogue: Catalogue) -> None:
-        self._owner = owner
-        self._engine = engine
-        self._catalogue = catalogue
-        self._streams: dict[Stream, Row] = {}
-        self._total = Row(owner.subject)
 
-    async def rows(self) -> list[Row]:
-        """A row for each stream that has anything, and one for all."""
-        await self._count_records()
-        async for account in accounts(self._owner, self._engine, self._catalogue, held=False):
-            self._count_blob(account)
-        totals = await self._catalogue.totals(self._owner.id)
-        self._total.blobs, self._total.blob_bytes = totals.blobs, totals.bytes
-        self._total.orphans, self._total.orphan_bytes = totals.orphan_blobs, totals.orphan_bytes
-        volume = await self._catalogue.volume(self._owner.id)
-        self._total.reserved_bytes, self._total.quota_bytes = volume.reserved, volume.limit
-        rows = [self._streams[stream] for stream in sorted(self._streams)]
-        return [*(row for row in rows if row.records), self._total]
+async def _count_blobs(catalogue: Catalogue, owner: Owner, total: Row) -> None:
+    totals, volume = await catalogue.totals(owner.id), await catalogue.volume(owner.id)
+    total.blobs, total.blob_bytes = totals.blobs, totals.bytes
+    total.saved_bytes += totals.shared_bytes
+    total.orphans, total.orphan_bytes = totals.orphan_blobs, totals.orphan_bytes
+    total.reserved_bytes, total.quota_bytes = volume.reserved, volume.limit
 
-    async def _count_records(self) -> None:
-        for place, stats in (await self._engine.stats()).items():
-            stream = (place.connector, place.stream)
-            row = self._streams.setdefault(stream, Row(self._owner.subject, *stream))
-            for each in (row, self._total):
-                each.records += stats.records
-                each.record_bytes += stats.bytes
 
-    def _count_blob(self, account: Account) -> None:
-        size, every = account.size, 0
-        for connector, by_stream in account.links.items():
-            for stream, links in by_stream.items():
-                row = self._streams.setdefault((connector, stream), Row(self._owner.subject, connector, stream))
-                row.blobs += 1
-                row.blob_bytes += size
-                row.saved_bytes += (links - 1) * size
-                every += links
-        self._total.saved_bytes += max(0, every - 1) * size
+def _months(every: Iterable[Sums]) -> list[Month]:
+    months: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for sums in every:
+        for month, of in sums.months.items():
+            counts = months[month]
+            counts[:] = [counts[0] + of.records, counts[1] + of.bytes, counts[2] + of.linked]
+    return [Month(month, *months[month]) for month in sorted(months)]

@@ -134,8 +134,9 @@ class MemoryCatalogue:
 
     # -- holders ---------------------------------------------------------------------------------------------------
 
-    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> set[Digest]:
-        return {digest for digest in digests if not self._hold((namespace, digest), holder, now)}
+    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> dict[Digest, int]:
+        held = {digest: self._hold((namespace, digest), holder, now) for digest in digests}
+        return {digest: live.size for digest, live in held.items() if live is not None}
 
     async def settle(self, namespace: str, holder: str, links: Iterable[tuple[Digest, Sequence[str]]]) -> None:
         for digest, slots in links:
@@ -524,7 +525,13 @@ class MemoryCatalogue:
     async def totals(self, namespace: str) -> Totals:
         live = self._all_live(namespace)
         orphans = [each for each in live if self._generations[each.name].orphaned_at is not None]
-        return Totals(len(live), sum(each.size for each in live), len(orphans), sum(each.size for each in orphans))
+        sizes = {
+            name.digest: each.stored.size for name, each in self._generations.items() if name.namespace == namespace
+        }
+        holds = Counter(blob[1] for blob, _ in self._holders if blob[0] == namespace)
+        shared = sum((count - 1) * sizes.get(digest, 0) for digest, count in holds.items())
+        bytes, orphaned = sum(each.size for each in live), sum(each.size for each in orphans)
+        return Totals(len(live), bytes, len(orphans), orphaned, shared)
 
     async def sanitize(self, timeout: float) -> bool:
         return True
@@ -667,12 +674,13 @@ class MemoryCatalogue:
         live.orphaned_at = None
         return live.stored
 
-    def _hold(self, blob: Blob, holder: str, now: float) -> bool:
+    def _hold(self, blob: Blob, holder: str, now: float) -> Stored | None:
         mine = any(key[:2] == (blob, holder) and claim.expires_at > now for key, claim in self._claims.items())
-        if self._live(blob) is None or not (mine or (blob, holder) in self._holders):
-            return False
+        live = self._live(blob)
+        if live is None or not (mine or (blob, holder) in self._holders):
+            return None
         self._holders[blob, holder] = Holder(blob[1], holder, self._next(), confirmed=False)
-        return True
+        return live.stored
 
     def _drop(self, going: Callable[[Blob, Claim], bool], now: float) -> list[tuple[Blob, Claim]]:
         dropped = [(key, claim) for key, claim in self._claims.items() if going(key[0], claim)]

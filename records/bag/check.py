@@ -206,7 +206,8 @@ class _Checker:
     def _linked(self, place: Partition, key: str, refs: Sequence[BlobRef]) -> None:
         for ref in sorted(refs, key=lambda each: each.pointer):
             blob = self._blob(ref.digest, ref.sha256)
-            self._attachments.update(written(AttachmentLine.of(place, key, ref.link(blob))))
+            line = AttachmentLine.of(place, key, ref.pointer, str(blob), ref.media_type, ref.filename)
+            self._attachments.update(written(line))
 
     def _states(self) -> None:
         for raw in self._survey.lines(layout.STATES):

@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from blobstore.catalogue import Stored
-from blobstore.digest import Digest
 from blobstore.scratch import ScratchDatabase
 from records.bag import layout
 from records.bag.lines import AttachmentLine, WaitingLine
@@ -97,9 +96,8 @@ class Database:
     def attachments(self) -> Iterator[AttachmentLine]:
         """In the order of streams, keys and pointers."""
         places = {number: place for place, number in self._streams.items()}
-        for stream, key, pointer, blob, media_type, filename in self._scratch.execute(_ATTACHMENTS):
-            link = Link(Digest.parse(blob), pointer, media_type, filename)
-            yield AttachmentLine.of(places[stream], key, link)
+        for stream, key, *link in self._scratch.execute(_ATTACHMENTS):
+            yield AttachmentLine.of(places[stream], key, *link)
 
     def waitings(self) -> Iterator[WaitingLine]:
         """In the order in which they were added."""

@@ -200,7 +200,8 @@ class _Loading:
             wanted[line.connector].setdefault(Digest.parse(line.blob_id), line)
         for connector, named in wanted.items():
             catalogue = self._ways.blobs.catalogue
-            for digest in sorted(await catalogue.hold(self._owner.id, connector, named.keys(), time.time())):
+            held = await catalogue.hold(self._owner.id, connector, named.keys(), time.time())
+            for digest in sorted(named.keys() - held.keys()):
                 line = named[digest]
                 await self._upload(line, line.key, line.pointer or WHOLE_RECORD, line.blob_id, line.media_type)
 

@@ -9,7 +9,7 @@ from records import jsontext
 from records.bag import layout
 from records.central import SpineEvent
 from records.errors import BadBag
-from records.model import Link, Partition
+from records.model import Partition
 
 L = TypeVar("L")
 
@@ -80,9 +80,11 @@ class AttachmentLine(Placed, frozen=True, forbid_unknown_fields=True):
     filename: str | None
 
     @classmethod
-    def of(cls, place: Partition, key: str, link: Link) -> "AttachmentLine":
+    def of(
+        cls, place: Partition, key: str, pointer: str, blob_id: str, media_type: str, filename: str | None
+    ) -> "AttachmentLine":
         """The line of a link."""
-        return cls(*_names(place), key, link.pointer, str(link.digest), link.media_type, link.filename)
+        return cls(*_names(place), key, pointer, blob_id, media_type, filename)
 
 
 class WaitingLine(Placed, frozen=True, forbid_unknown_fields=True):

@@ -58,16 +58,14 @@ class Account:
                 self.standings.append(row)
 
 
-async def accounts(owner: Owner, engine: Engine, catalogue: Catalogue, *, held: bool = True) -> AsyncIterator[Account]:
+async def accounts(owner: Owner, engine: Engine, catalogue: Catalogue) -> AsyncIterator[Account]:
     """Every blob that the owner's records link, that is held for the owner or stored, in the order of digests.
 
-    Who holds blobs is not asked where that is no matter (`held`). What changes meanwhile may be seen in one place and
+    What changes meanwhile may be seen in one place and
     not in another.
     """
     linking = {partition.connector for partition in await engine.stats()}
-    holding: set[str] = set()
-    if held:
-        holding = linking | {holder for namespace, holder in await catalogue.parties() if namespace == owner.id}
+    holding = linking | {holder for namespace, holder in await catalogue.parties() if namespace == owner.id}
     piece = max(PIECE, AT_HAND // (len(linking) + len(holding) + 1))
     streams = [_linked(engine, connector, piece) for connector in sorted(linking)]
     streams += [_held(catalogue, owner.id, connector, piece) for connector in sorted(holding)]

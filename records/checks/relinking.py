@@ -51,9 +51,10 @@ class Relinking:
         found = []
         for ref in refs:
             digest = await self.digest(ref)
-            if digest is None or await self._catalogue.find(self._namespace, digest) is None:
+            stored = None if digest is None else await self._catalogue.find(self._namespace, digest)
+            if stored is None:
                 return None
-            found.append(ref.link(digest))
+            found.append(ref.link(stored.name.digest, stored.size))
         return found
 
     async def mend(self, place: Partition, key: str) -> None:
@@ -77,7 +78,7 @@ class Relinking:
     async def _hold(self, connector: str, digests: set[Digest]) -> bool:
         """Hold before link (rule P1); false where a blob went meanwhile. What is not linked then is released again."""
         await self._catalogue.rehold(self._namespace, connector, digests)
-        missing = await self._catalogue.hold(self._namespace, connector, digests, time.time())
+        missing = digests - (await self._catalogue.hold(self._namespace, connector, digests, time.time())).keys()
         if missing:
             await self._collector.release(self._namespace, connector, missing)
         return not missing

@@ -6,18 +6,23 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from blobstore.digest import Digest
+from records.engines.summing import Change, Sized
 from records.history import Revision, revise, same_content
 from records.model import Batch, Delete, Outcome, PartitionStats, Put, Tombstone
 
 
 class Present(msgspec.Struct, frozen=True, gc=False):
-    """A record that is there, with the digests that it links; `data` None: it is to be asked for when it is needed."""
+    """A record that is there, with the blobs that it links; `data` None: it is to be asked for when it is needed.
+
+    `size` is how many bytes of data it has.
+    """
 
     version: int
     emitted_at: str
     revisions: bytes | None
     data: bytes | None
-    digests: tuple[Digest, ...]
+    size: int
+    links: tuple[Sized, ...]
 
 
 class New(msgspec.Struct, frozen=True, gc=False):
@@ -52,6 +57,20 @@ class Plan:
     def changed(self) -> bool:
         """Whether anything is to be written."""
         return bool(self.records or self.graves)
+
+    def superseded(self, present: Mapping[str, Present]) -> list[tuple[str, Present]]:
+        """Of the records that are there those that go, by key; what stands in the end is added anew."""
+        changed = self.records.keys() | self.graves.keys()
+        return [(key, each) for key, each in present.items() if key in changed]
+
+    def change(self, present: Mapping[str, Present]) -> Change:
+        """What it does to sums."""
+        change = Change()
+        for _, each in self.superseded(present):
+            change.go(each.emitted_at, each.size, each.links)
+        for new in self.records.values():
+            change.come(new.put.emitted_at, len(new.put.data), new.put.links)
+        return change
 
 
 Read = Callable[[int], bytes]
@@ -125,8 +144,8 @@ class _Play:
         """The record that is there between these two mutations."""
         if (new := self.done.records.get(key)) is None:
             return None if key in self.done.graves else self._present.get(key)
-        digests = tuple(link.digest for link in new.put.links)
-        return Present(new.version, new.put.emitted_at, new.revisions, new.put.data, digests)
+        links = tuple((link.digest, link.size) for link in new.put.links)
+        return Present(new.version, new.put.emitted_at, new.revisions, new.put.data, len(new.put.data), links)
 
     def _gone_since(self, key: str) -> int | None:
         """The version of the tombstone that is there."""
@@ -138,10 +157,10 @@ class _Play:
 
     def _supersede(self, key: str, there: Present, data: bytes) -> None:
         self.done.past.append(Past(key, there.version, self._version, self._recorder.remember(data)))
-        self.done.dropped.update(there.digests)
+        self.done.dropped.update(digest for digest, _ in there.links)
         self._records -= 1
         self._bytes -= len(data)
-        self._links -= len(there.digests)
+        self._links -= len(there.links)
 
     def stats(self) -> PartitionStats:
         return replace(

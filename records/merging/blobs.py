@@ -36,7 +36,8 @@ class Blobs:
         assert self._ours is not None
         links = {link.digest: (each.record.key, link) for each in records for link in each.links}
         catalogue = self._here.blobs.catalogue
-        missing = await catalogue.hold(self._ours.id, place.connector, links.keys(), time.time()) if links else set()
+        held = await catalogue.hold(self._ours.id, place.connector, links.keys(), time.time()) if links else {}
+        missing = links.keys() - held.keys()
         for digest in sorted(missing):
             key, link = links[digest]
             await self._upload(place, key, link.pointer, link.media_type, digest)

@@ -25,6 +25,7 @@ from records.model import (
     StoredRecord,
     Target,
 )
+from records.sums import Sums
 from records.transfer import Item, Mark, Piece, State
 
 T = TypeVar("T")
@@ -120,6 +121,11 @@ class RoutedEngine(ABC):
         if connector is None:
             return await self._all(lambda engine: engine.stats())
         return await self._read([connector], lambda engine: engine.stats(connector))
+
+    async def sums(self, connector: str | None = None) -> dict[str, Sums]:
+        if connector is None:
+            return await self._all(lambda engine: engine.sums())
+        return await self._read([connector], lambda engine: engine.sums(connector))
 
     # -- links -----------------------------------------------------------------------------------------------------
 

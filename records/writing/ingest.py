@@ -6,7 +6,7 @@ and links commit together; a release in between makes the engine refuse, and the
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blobstore.catalogue import Catalogue
@@ -163,8 +163,8 @@ class Ingest:
         for _ in range(RETRIES):
             release_epoch = await self._engine.release_epoch(self._holder) if refs else None
             wanted = set(resolved.values())
-            missing = await self._catalogue.hold(self._owner.id, self._holder, wanted, time.time()) if wanted else set()
-            held = {blob_id: digest for blob_id, digest in resolved.items() if digest not in missing}
+            sizes = await self._catalogue.hold(self._owner.id, self._holder, wanted, time.time()) if wanted else {}
+            held = {blob_id: (digest, sizes[digest]) for blob_id, digest in resolved.items() if digest in sizes}
             rejected: list[LineRejection] = []
             mutations = [
                 mutation
@@ -231,17 +231,17 @@ class Ingest:
 
 
 def _linked(
-    parsed: ParsedPut | Delete, held: dict[str, Digest], index: int, rejected: list[LineRejection]
+    parsed: ParsedPut | Delete, held: Mapping[str, tuple[Digest, int]], index: int, rejected: list[LineRejection]
 ) -> Put | Delete | None:
     """The mutation with its links; None, and a rejection, where it names a blob that its connector does not hold."""
     if isinstance(parsed, Delete):
         return parsed
     links: list[Link] = []
     for ref in parsed.refs:
-        digest = held.get(ref.blob_id)
-        if digest is None:
+        found = held.get(ref.blob_id)
+        if found is None:
             message = f"the blob at {ref.pointer} is not stored for this connector: upload its bytes first"
             rejected.append(LineRejection(index, "blob_not_stored", message[:MAX_MESSAGE], parsed.key))
             return None
-        links.append(ref.link(digest))
+        links.append(ref.link(*found))
     return parsed.put(tuple(links))

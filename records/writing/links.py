@@ -52,9 +52,9 @@ class BlobRef:
         """The 32 bytes of the alias; None when the blob is named by its own id."""
         return None if self.blob_id.startswith(PREFIX) else parse_sha256_alias(self.blob_id)
 
-    def link(self, digest: Digest) -> Link:
+    def link(self, digest: Digest, size: int) -> Link:
         """The link that this reference becomes, once its blob is known."""
-        return Link(digest, self.pointer, self.media_type, self.filename)
+        return Link(digest, self.pointer, self.media_type, self.filename, size)
 
 
 def find(data: object) -> list[BlobRef]:

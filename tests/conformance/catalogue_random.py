@@ -68,6 +68,8 @@ class Play:
         await self.both(lambda each: each.leases())
         await self.both(lambda each: each.volumes())
         await self.both(lambda each: each.limits())
+        await self.both(lambda each: each.totals(OWNER))
+        await self.both(lambda each: each.totals("owner2"))
         await self.both(lambda each: each.reserved())
         assert await self.both(lambda each: each.recount(repair=False)) == []
         await self.both(lambda each: each.survey(None, 1000))

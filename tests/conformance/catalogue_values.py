@@ -72,7 +72,7 @@ async def move(catalogue: Catalogue, of: Stored, number: int, kept_until: float 
 
 async def link(catalogue: Catalogue, data: bytes, slots: tuple[str, ...] = ("slot1",), holder: str = SLACK) -> None:
     """What a record that names the blob asks of the catalogue."""
-    assert await catalogue.hold(OWNER, holder, [digest_of(data)], NOW) == set()
+    assert await catalogue.hold(OWNER, holder, [digest_of(data)], NOW) == {digest_of(data): len(data)}
     await catalogue.settle(OWNER, holder, [(digest_of(data), slots)])
 
 

@@ -77,7 +77,7 @@ class EngineLinks:
         assert await engine.linkers([]) == {}
 
     async def test_links_in_a_record_come_in_the_order_of_their_pointers(self, engine: Engine) -> None:
-        links = [Link(TWO, "/b", "text/plain", "ü\0.txt"), Link(ONE, "/a", "image/png", None), link_of(1, "")]
+        links = [Link(TWO, "/b", "text/plain", "ü\0.txt", 15), Link(ONE, "/a", "image/png", None, 8), link_of(1, "")]
         await apply(engine, MESSAGES, put("a", "", *links), put("b", "", link_of(3)))
         placed = [PlacedLink(MESSAGES, "a", link) for link in (links[2], links[1], links[0])]
         assert await engine.links_in(MESSAGES, "a") == placed

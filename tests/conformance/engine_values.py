@@ -37,7 +37,7 @@ def digest_of(number: int) -> Digest:
 
 
 def link_of(number: int, pointer: str = "/file", filename: str | None = None) -> Link:
-    return Link(digest_of(number), pointer, "image/png", filename)
+    return Link(digest_of(number), pointer, "image/png", filename, 7 * number + 1)
 
 
 def put(

@@ -6,7 +6,7 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 );
-INSERT INTO "_sqlite_migrations" VALUES(1,'catalogue','m001_initial','2026-11-29 10:35:25.543004+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'catalogue','m001_initial','2026-11-29 21:32:53.211232+00:00');
 CREATE TABLE blobs (
     namespace TEXT NOT NULL, digest BLOB NOT NULL, generation TEXT NOT NULL,
     sha256 BLOB NOT NULL, size INTEGER NOT NULL,
@@ -16,17 +16,17 @@ CREATE TABLE blobs (
     place INTEGER NOT NULL DEFAULT 0, kept_until REAL, late_until REAL, uploader TEXT,
     PRIMARY KEY (namespace, digest, generation)
 ) WITHOUT ROWID;
-INSERT INTO "blobs" VALUES('o2be2376d1da1d347',X'63A401BE996DDFA3E00CA89E0A5DFA04D06DBF37E449B686DBDF94C6BB3F61D5','7ddbda3d3311aff822070766edbd6de5',X'817E2382692CE83C0EDA953E3F3A96B2487CB3660A2398350E045719062B27CB',160000,'live',1795948526.0722439,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL);
-INSERT INTO "blobs" VALUES('o2be2376d1da1d347',X'E17038616CFA9A2D5FE83C85FC03D24E4AD4724A1390EB0011E6FC568D8C6D8A','16de3e1fdb6b92fbed6bae555d8cc52f',X'765306E6FF5FA27C46A2FA650E20E35C2EFD3EEDA7CB2824026F704F40E5606B',7,'live',1795948526.189754,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL);
-INSERT INTO "blobs" VALUES('o2be2376d1da1d347',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','cb5376caa862c2531814f97c6c8b782f',X'5BB27FB86C807B2FF46917449E038A93779FE33CEAE2FFC4C843C00C718E4183',8,'live',1795948525.8160832,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL);
-INSERT INTO "blobs" VALUES('oaf4289af5b57b6bf',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','39f169f60e311d0b1b76720fb5883531',X'5BB27FB86C807B2FF46917449E038A93779FE33CEAE2FFC4C843C00C718E4183',8,'live',1795948526.2508109,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL);
+INSERT INTO "blobs" VALUES('o9efc827914168c33',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','e3c64a87f24b6831eab4bdf93f1659e6',X'5BB27FB86C807B2FF46917449E038A93779FE33CEAE2FFC4C843C00C718E4183',8,'live',1795987973.7296722,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL);
+INSERT INTO "blobs" VALUES('oda8211cb4a1fee56',X'63A401BE996DDFA3E00CA89E0A5DFA04D06DBF37E449B686DBDF94C6BB3F61D5','f3c06d9d28e283bcf9721b90f72a8589',X'817E2382692CE83C0EDA953E3F3A96B2487CB3660A2398350E045719062B27CB',160000,'live',1795987973.6463637,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL);
+INSERT INTO "blobs" VALUES('oda8211cb4a1fee56',X'E17038616CFA9A2D5FE83C85FC03D24E4AD4724A1390EB0011E6FC568D8C6D8A','4779de61d0d7a4a99c8f40f684af56ec',X'765306E6FF5FA27C46A2FA650E20E35C2EFD3EEDA7CB2824026F704F40E5606B',7,'live',1795987973.6929255,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL);
+INSERT INTO "blobs" VALUES('oda8211cb4a1fee56',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','861cc3e3c7b64e9ad7f45c5fa0706613',X'5BB27FB86C807B2FF46917449E038A93779FE33CEAE2FFC4C843C00C718E4183',8,'live',1795987973.5178289,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL);
 CREATE TABLE claims (
     namespace TEXT NOT NULL, holder TEXT NOT NULL, slot TEXT NOT NULL, digest BLOB NOT NULL,
     scope TEXT NOT NULL, media_type TEXT NOT NULL, expires_at REAL NOT NULL,
     PRIMARY KEY (namespace, holder, slot, digest), UNIQUE (namespace, digest, holder, slot),
     UNIQUE (expires_at, namespace, holder, slot, digest)
 ) WITHOUT ROWID;
-INSERT INTO "claims" VALUES('o2be2376d1da1d347','files','["cin_639e48d3b758e8d791c73a7b","documents","4","@record"]',X'E17038616CFA9A2D5FE83C85FC03D24E4AD4724A1390EB0011E6FC568D8C6D8A','cin_639e48d3b758e8d791c73a7b','text/plain',1796553326.1655309);
+INSERT INTO "claims" VALUES('oda8211cb4a1fee56','files','["cin_121b97cdb1c605924d96622f","documents","4","@record"]',X'E17038616CFA9A2D5FE83C85FC03D24E4AD4724A1390EB0011E6FC568D8C6D8A','cin_121b97cdb1c605924d96622f','text/plain',1796592773.6820445);
 CREATE TABLE derived (
     namespace TEXT NOT NULL, digest BLOB NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL, key BLOB NOT NULL,
     PRIMARY KEY (namespace, digest, kind), UNIQUE (namespace, number)
@@ -46,9 +46,9 @@ CREATE TABLE holders (
     version INTEGER NOT NULL, confirmed INTEGER NOT NULL,
     PRIMARY KEY (namespace, digest, holder)
 ) WITHOUT ROWID;
-INSERT INTO "holders" VALUES('o2be2376d1da1d347',X'63A401BE996DDFA3E00CA89E0A5DFA04D06DBF37E449B686DBDF94C6BB3F61D5','files',4,1);
-INSERT INTO "holders" VALUES('o2be2376d1da1d347',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','files',4,1);
-INSERT INTO "holders" VALUES('oaf4289af5b57b6bf',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','files',7,1);
+INSERT INTO "holders" VALUES('o9efc827914168c33',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','files',7,1);
+INSERT INTO "holders" VALUES('oda8211cb4a1fee56',X'63A401BE996DDFA3E00CA89E0A5DFA04D06DBF37E449B686DBDF94C6BB3F61D5','files',4,1);
+INSERT INTO "holders" VALUES('oda8211cb4a1fee56',X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','files',4,1);
 CREATE TABLE leases (
     id TEXT PRIMARY KEY, namespace TEXT NOT NULL, holder TEXT NOT NULL, scope TEXT NOT NULL,
     process TEXT NOT NULL, expires_at REAL NOT NULL, digest BLOB, sha256 BLOB, size INTEGER,
@@ -64,18 +64,25 @@ CREATE TABLE pins (
 CREATE TABLE places (
     id INTEGER PRIMARY KEY, location TEXT NOT NULL UNIQUE, options TEXT NOT NULL, left_at REAL
 ) WITHOUT ROWID;
+INSERT INTO "places" VALUES(0,'file','{}',NULL);
 CREATE TABLE slack (stale INTEGER NOT NULL) STRICT;
 INSERT INTO "slack" VALUES(1);
 CREATE TABLE store (id TEXT NOT NULL, counter INTEGER NOT NULL);
-INSERT INTO "store" VALUES('2fd7cd2a365735117b4c46e8cf9c0add',7);
+INSERT INTO "store" VALUES('32200030d7a6cb95e12fa8c1888e96a3',7);
+CREATE TABLE totals (
+    namespace TEXT PRIMARY KEY, blobs INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    orphans INTEGER NOT NULL, orphan_bytes INTEGER NOT NULL, shared_bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO "totals" VALUES('o9efc827914168c33',1,8,0,0,0);
+INSERT INTO "totals" VALUES('oda8211cb4a1fee56',3,160015,0,0,0);
 CREATE TABLE volumes (
     namespace TEXT NOT NULL, holder TEXT NOT NULL, stored INTEGER NOT NULL, reserved INTEGER NOT NULL,
     PRIMARY KEY (namespace, holder)
 ) WITHOUT ROWID;
-INSERT INTO "volumes" VALUES('o2be2376d1da1d347','',160015,0);
-INSERT INTO "volumes" VALUES('o2be2376d1da1d347','files',160015,0);
-INSERT INTO "volumes" VALUES('oaf4289af5b57b6bf','',8,0);
-INSERT INTO "volumes" VALUES('oaf4289af5b57b6bf','files',8,0);
+INSERT INTO "volumes" VALUES('o9efc827914168c33','',8,0);
+INSERT INTO "volumes" VALUES('o9efc827914168c33','files',8,0);
+INSERT INTO "volumes" VALUES('oda8211cb4a1fee56','',160015,0);
+INSERT INTO "volumes" VALUES('oda8211cb4a1fee56','files',160015,0);
 CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
     ON "_sqlite_migrations" ("migration_set", "name");
 CREATE UNIQUE INDEX blobs_live ON blobs (namespace, digest) WHERE state = 'live';
@@ -109,6 +116,42 @@ CREATE TRIGGER leases_ended AFTER DELETE ON leases BEGIN
     WHERE namespace = OLD.namespace AND holder IN ('', OLD.holder); END;
 CREATE TRIGGER volumes_emptied AFTER UPDATE ON volumes WHEN NEW.stored = 0 AND NEW.reserved = 0 BEGIN
     DELETE FROM volumes WHERE namespace = NEW.namespace AND holder = NEW.holder; END;
+CREATE TRIGGER totals_come AFTER INSERT ON blobs WHEN (NEW.state = 'live') BEGIN
+    INSERT INTO totals VALUES (NEW.namespace, (NEW.state = 'live'), (NEW.state = 'live') * NEW.size, (NEW.state = 'live' AND NEW.orphaned_at IS NOT NULL), (NEW.state = 'live' AND NEW.orphaned_at IS NOT NULL) * NEW.size, 0) ON CONFLICT DO UPDATE SET
+    blobs = blobs + excluded.blobs, bytes = bytes + excluded.bytes, orphans = orphans + excluded.orphans,
+    orphan_bytes = orphan_bytes + excluded.orphan_bytes, shared_bytes = shared_bytes + excluded.shared_bytes; END;
+CREATE TRIGGER totals_turn AFTER UPDATE OF state, orphaned_at ON blobs
+    WHEN ((NEW.state = 'live'), (NEW.state = 'live') * NEW.size, (NEW.state = 'live' AND NEW.orphaned_at IS NOT NULL), (NEW.state = 'live' AND NEW.orphaned_at IS NOT NULL) * NEW.size) IS NOT ((OLD.state = 'live'), (OLD.state = 'live') * OLD.size, (OLD.state = 'live' AND OLD.orphaned_at IS NOT NULL), (OLD.state = 'live' AND OLD.orphaned_at IS NOT NULL) * OLD.size) BEGIN
+    INSERT INTO totals SELECT * FROM (
+    SELECT NEW.namespace, (NEW.state = 'live'), (NEW.state = 'live') * NEW.size, (NEW.state = 'live' AND NEW.orphaned_at IS NOT NULL), (NEW.state = 'live' AND NEW.orphaned_at IS NOT NULL) * NEW.size, 0
+    UNION ALL SELECT OLD.namespace, -(OLD.state = 'live'), -(OLD.state = 'live') * OLD.size, -(OLD.state = 'live' AND OLD.orphaned_at IS NOT NULL), -(OLD.state = 'live' AND OLD.orphaned_at IS NOT NULL) * OLD.size, 0) WHERE TRUE ON CONFLICT DO UPDATE SET
+    blobs = blobs + excluded.blobs, bytes = bytes + excluded.bytes, orphans = orphans + excluded.orphans,
+    orphan_bytes = orphan_bytes + excluded.orphan_bytes, shared_bytes = shared_bytes + excluded.shared_bytes; END;
+CREATE TRIGGER totals_go AFTER DELETE ON blobs WHEN (OLD.state = 'live') BEGIN
+    INSERT INTO totals VALUES (OLD.namespace, -(OLD.state = 'live'), -(OLD.state = 'live') * OLD.size, -(OLD.state = 'live' AND OLD.orphaned_at IS NOT NULL), -(OLD.state = 'live' AND OLD.orphaned_at IS NOT NULL) * OLD.size, 0) ON CONFLICT DO UPDATE SET
+    blobs = blobs + excluded.blobs, bytes = bytes + excluded.bytes, orphans = orphans + excluded.orphans,
+    orphan_bytes = orphan_bytes + excluded.orphan_bytes, shared_bytes = shared_bytes + excluded.shared_bytes; END;
+CREATE TRIGGER totals_held AFTER INSERT ON holders WHEN (SELECT count(*) FROM holders WHERE namespace = NEW.namespace AND digest = NEW.digest) > 1 BEGIN
+    INSERT INTO totals SELECT NEW.namespace, 0, 0, 0, 0, 1 * (SELECT coalesce(max(size), 0) FROM blobs WHERE namespace = NEW.namespace AND digest = NEW.digest) WHERE (SELECT coalesce(max(size), 0) FROM blobs WHERE namespace = NEW.namespace AND digest = NEW.digest) > 0 ON CONFLICT DO UPDATE SET
+    blobs = blobs + excluded.blobs, bytes = bytes + excluded.bytes, orphans = orphans + excluded.orphans,
+    orphan_bytes = orphan_bytes + excluded.orphan_bytes, shared_bytes = shared_bytes + excluded.shared_bytes; END;
+CREATE TRIGGER totals_released AFTER DELETE ON holders WHEN (SELECT count(*) FROM holders WHERE namespace = OLD.namespace AND digest = OLD.digest) > 0 BEGIN
+    INSERT INTO totals SELECT OLD.namespace, 0, 0, 0, 0, -1 * (SELECT coalesce(max(size), 0) FROM blobs WHERE namespace = OLD.namespace AND digest = OLD.digest) WHERE (SELECT coalesce(max(size), 0) FROM blobs WHERE namespace = OLD.namespace AND digest = OLD.digest) > 0 ON CONFLICT DO UPDATE SET
+    blobs = blobs + excluded.blobs, bytes = bytes + excluded.bytes, orphans = orphans + excluded.orphans,
+    orphan_bytes = orphan_bytes + excluded.orphan_bytes, shared_bytes = shared_bytes + excluded.shared_bytes; END;
+CREATE TRIGGER totals_found AFTER INSERT ON blobs WHEN (SELECT count(*) FROM holders WHERE namespace = NEW.namespace AND digest = NEW.digest) > 1 AND NOT EXISTS (SELECT 1 FROM blobs
+    WHERE namespace = NEW.namespace AND digest = NEW.digest AND generation != NEW.generation) BEGIN
+    INSERT INTO totals SELECT NEW.namespace, 0, 0, 0, 0, ((SELECT count(*) FROM holders WHERE namespace = NEW.namespace AND digest = NEW.digest) - 1) * NEW.size WHERE NEW.size > 0 ON CONFLICT DO UPDATE SET
+    blobs = blobs + excluded.blobs, bytes = bytes + excluded.bytes, orphans = orphans + excluded.orphans,
+    orphan_bytes = orphan_bytes + excluded.orphan_bytes, shared_bytes = shared_bytes + excluded.shared_bytes; END;
+CREATE TRIGGER totals_lost AFTER DELETE ON blobs WHEN (SELECT count(*) FROM holders WHERE namespace = OLD.namespace AND digest = OLD.digest) > 1 AND NOT EXISTS (SELECT 1 FROM blobs
+    WHERE namespace = OLD.namespace AND digest = OLD.digest AND generation != OLD.generation) BEGIN
+    INSERT INTO totals SELECT OLD.namespace, 0, 0, 0, 0, -((SELECT count(*) FROM holders WHERE namespace = OLD.namespace AND digest = OLD.digest) - 1) * OLD.size WHERE OLD.size > 0 ON CONFLICT DO UPDATE SET
+    blobs = blobs + excluded.blobs, bytes = bytes + excluded.bytes, orphans = orphans + excluded.orphans,
+    orphan_bytes = orphan_bytes + excluded.orphan_bytes, shared_bytes = shared_bytes + excluded.shared_bytes; END;
+CREATE TRIGGER totals_emptied AFTER UPDATE ON totals
+    WHEN NEW.blobs = 0 AND NEW.orphans = 0 AND NEW.shared_bytes = 0 BEGIN
+    DELETE FROM totals WHERE namespace = NEW.namespace; END;
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('outbox',4);
 COMMIT;

@@ -6,9 +6,9 @@ CREATE TABLE "_sqlite_migrations" (
    "name" TEXT,
    "applied_at" TEXT
 );
-INSERT INTO "_sqlite_migrations" VALUES(1,'records','m001_initial','2026-11-29 05:25:44.779199+00:00');
+INSERT INTO "_sqlite_migrations" VALUES(1,'records','m001_initial','2026-11-29 21:32:53.550583+00:00');
 CREATE TABLE bound (name TEXT NOT NULL) STRICT;
-INSERT INTO "bound" VALUES('3e0ecad83ecdfc7387f5a1ec7f9831e3/o9854c59da1b0e284');
+INSERT INTO "bound" VALUES('32200030d7a6cb95e12fa8c1888e96a3/oda8211cb4a1fee56');
 CREATE TABLE connectors (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
     epoch INTEGER NOT NULL DEFAULT 0, release_epoch INTEGER NOT NULL DEFAULT 0,
@@ -33,15 +33,30 @@ CREATE TABLE history (
     at INTEGER NOT NULL, erased INTEGER NOT NULL, remembered BLOB,
     PRIMARY KEY (part, until), UNIQUE (part, key, until), UNIQUE (part, version)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE linked (
+    connector INTEGER NOT NULL REFERENCES connectors, stream TEXT NOT NULL,
+    links INTEGER NOT NULL, bytes INTEGER NOT NULL, blobs INTEGER NOT NULL, blob_bytes INTEGER NOT NULL,
+    PRIMARY KEY (connector, stream)
+) STRICT, WITHOUT ROWID;
+INSERT INTO "linked" VALUES(1,'',4,160024,2,160008);
+INSERT INTO "linked" VALUES(1,'documents',2,16,1,8);
+INSERT INTO "linked" VALUES(1,'photos',2,160008,2,160008);
 CREATE TABLE links (
     part INTEGER NOT NULL, key TEXT NOT NULL, pointer TEXT NOT NULL,
-    connector INTEGER NOT NULL, digest BLOB NOT NULL, media_type TEXT NOT NULL, filename TEXT,
+    connector INTEGER NOT NULL, digest BLOB NOT NULL, media_type TEXT NOT NULL, filename TEXT, size INTEGER NOT NULL,
     PRIMARY KEY (part, key, pointer), UNIQUE (connector, digest, part, key, pointer)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "links" VALUES(1,'1','/attachments/0/blob_ref',1,X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','text/plain','x.txt');
-INSERT INTO "links" VALUES(1,'1','/attachments/1/blob_ref',1,X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','text/plain','x.txt');
-INSERT INTO "links" VALUES(2,'2','/attachments/0/blob_ref',1,X'63A401BE996DDFA3E00CA89E0A5DFA04D06DBF37E449B686DBDF94C6BB3F61D5','text/plain','x.txt');
-INSERT INTO "links" VALUES(2,'2','/attachments/1/blob_ref',1,X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','text/plain','x.txt');
+INSERT INTO "links" VALUES(1,'1','/attachments/0/blob_ref',1,X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','text/plain','x.txt',8);
+INSERT INTO "links" VALUES(1,'1','/attachments/1/blob_ref',1,X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','text/plain','x.txt',8);
+INSERT INTO "links" VALUES(2,'2','/attachments/0/blob_ref',1,X'63A401BE996DDFA3E00CA89E0A5DFA04D06DBF37E449B686DBDF94C6BB3F61D5','text/plain','x.txt',160000);
+INSERT INTO "links" VALUES(2,'2','/attachments/1/blob_ref',1,X'E78383106AD6D82B2C0C37800F3E8303DF08460D92823E994FF1378899614BA1','text/plain','x.txt',8);
+CREATE TABLE months (
+    part INTEGER NOT NULL REFERENCES partitions, month TEXT NOT NULL,
+    records INTEGER NOT NULL, bytes INTEGER NOT NULL, linked INTEGER NOT NULL,
+    PRIMARY KEY (part, month)
+) STRICT, WITHOUT ROWID;
+INSERT INTO "months" VALUES(1,'2026-11',2,371,16);
+INSERT INTO "months" VALUES(2,'2026-11',1,322,160008);
 CREATE TABLE moving (
     connector TEXT PRIMARY KEY, stage TEXT NOT NULL, other TEXT NOT NULL, disturbances INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -53,8 +68,8 @@ CREATE TABLE partitions (
     version INTEGER NOT NULL DEFAULT 0, updated_at TEXT, floor INTEGER NOT NULL DEFAULT 0,
     UNIQUE (connector, instance, stream)
 ) STRICT;
-INSERT INTO "partitions" VALUES(1,1,'cin_bb58fe046aff90ec2da926b8','documents',2,371,2,2,'2026-11-23T10:00:00Z',0);
-INSERT INTO "partitions" VALUES(2,1,'cin_bb58fe046aff90ec2da926b8','photos',1,322,2,1,'2026-11-23T10:00:00Z',0);
+INSERT INTO "partitions" VALUES(1,1,'cin_121b97cdb1c605924d96622f','documents',2,371,2,2,'2026-11-23T10:00:00Z',0);
+INSERT INTO "partitions" VALUES(2,1,'cin_121b97cdb1c605924d96622f','photos',1,322,2,1,'2026-11-23T10:00:00Z',0);
 CREATE TABLE records (
     id INTEGER PRIMARY KEY, part INTEGER NOT NULL, key TEXT NOT NULL,
     absent INTEGER NOT NULL, cursor BLOB NOT NULL, emitted_at ANY NOT NULL,

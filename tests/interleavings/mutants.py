@@ -84,8 +84,8 @@ MUTANTS = [
         [
             Edit(
                 Ingest._store,
-                "await self._catalogue.hold(self._owner.id, self._holder, wanted, time.time()) if wanted else set()",
-                "set()",
+                "await self._catalogue.hold(self._owner.id, self._holder, wanted, time.time()) if wanted else {}",
+                "dict.fromkeys(wanted, 1)",
             ),
             Edit(
                 Ingest._store,

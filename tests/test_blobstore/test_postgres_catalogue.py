@@ -118,14 +118,14 @@ async def test_holds_and_releases_at_once_keep_the_blob_or_refuse_the_hold(
         await upload(catalogue, data, number)
         await link(catalogue, data)
         counted = await catalogue.holders(OWNER, SLACK, [digest_of(data)])
-        refused, *_ = await asyncio.gather(
+        held, *_ = await asyncio.gather(
             catalogue.hold(OWNER, SLACK, [digest_of(data)], NOW),
             catalogue.release(OWNER, counted, NOW),
             catalogue.condemn(OWNER, [digest_of(data)], "garbage"),
         )
         condemned = await catalogue.condemn(OWNER, [digest_of(data)], "garbage")
-        assert bool(refused) == (await catalogue.find(OWNER, digest_of(data)) is None)
-        assert not condemned or refused
+        assert bool(held) == (await catalogue.find(OWNER, digest_of(data)) is not None)
+        assert not condemned or not held
     assert await catalogue.recount(repair=False) == []
 
 

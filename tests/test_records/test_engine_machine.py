@@ -257,6 +257,7 @@ class EngineMachine(RuleBasedStateMachine):
         for number in range(5):
             self.both(partial(_links_of, number))
         self.both(lambda engine: engine.linkers([digest_of(number) for number in range(10)]))
+        self.both(lambda engine: engine.sums())
         self.both(lambda engine: engine.unlinked(1000))
         self.both(lambda engine: engine.unlinked(1000, CONNECTORS[0]))
         for target in (Target(CONNECTORS[0]), Target(CONNECTORS[0], INSTANCES[0])):

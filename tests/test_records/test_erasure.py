@@ -113,7 +113,9 @@ async def test_a_claim_that_is_dropped_under_a_hold_that_never_linked_keeps_no_b
 ) -> None:
     await upload(store, ann, DRAFT, "9")
     # A writer dies between its hold and its commit.
-    assert await store.blobs.catalogue.hold(ann.id, CONNECTOR, [digest_of(DRAFT)], 0.0) == set()
+    assert await store.blobs.catalogue.hold(ann.id, CONNECTOR, [digest_of(DRAFT)], 0.0) == {
+        digest_of(DRAFT): len(DRAFT)
+    }
     report = await erase(
         store, ann, await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "documents", "9")
     )

@@ -162,8 +162,8 @@ def test_a_parsed_put_becomes_a_put_with_its_links() -> None:
     parsed = put('{"id":"k","blob_ref":{"blob_id":"§"}}'.replace("§", ID))
     digest = parsed.refs[0].digest
     assert digest is not None
-    made = parsed.put((parsed.refs[0].link(digest),))
-    assert made.links == (Link(digest, "/blob_ref", "application/octet-stream", None),)
+    made = parsed.put((parsed.refs[0].link(digest, 9),))
+    assert made.links == (Link(digest, "/blob_ref", "application/octet-stream", None, 9),)
     assert (made.key, made.sort, made.data, made.emitted_at) == (
         parsed.key,
         parsed.sort,

@@ -49,7 +49,7 @@ def test_a_top_level_reference_is_found() -> None:
 def test_a_reference_becomes_the_link_to_its_blob() -> None:
     found = BlobRef("/blob_ref", ID, "image/png", "a.png")
     assert found.digest == Digest(HEX)
-    assert found.link(Digest(HEX)) == Link(Digest(HEX), "/blob_ref", "image/png", "a.png")
+    assert found.link(Digest(HEX), 7) == Link(Digest(HEX), "/blob_ref", "image/png", "a.png", 7)
 
 
 def test_an_alias_is_found_and_left_to_the_caller() -> None:

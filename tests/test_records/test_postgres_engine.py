@@ -156,6 +156,8 @@ async def test_a_page_of_many_partitions_is_the_same_however_it_is_found(
             "UPDATE records.links SET key = 'x' WHERE key = 'a'",
             "has 1 links of records that are not there",
         ),
+        ("UPDATE records.linked SET blobs = 9 WHERE stream = ''", "9 blobs of"),
+        ("UPDATE records.months SET bytes = bytes + 1", "of month 2026-"),
     ],
 )
 async def test_check_finds_what_disagrees(

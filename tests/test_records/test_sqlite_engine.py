@@ -173,7 +173,7 @@ async def test_deletions_and_erasures_of_streams_leave_tombstones(engine: Sqlite
         ),
         ("DELETE FROM links WHERE key = 'a'", "partition 1 has 1 records whose links are not those that they count"),
         (
-            "INSERT INTO links VALUES (1, 'x', '', 1, x'00', '', '')",
+            "INSERT INTO links VALUES (1, 'x', '', 1, x'00', '', '', 0)",
             "partition 1 has 1 links of records that are not there",
         ),
         ("UPDATE links SET connector = 2 WHERE key = 'a'", "partition 1 has 1 links of another connector"),
@@ -191,6 +191,31 @@ async def test_check_finds_what_disagrees(engine: SqliteEngine, tmp_path: Path, 
     vandal.executescript(damage)
     vandal.close()
     assert await engine.check() == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (
+            "UPDATE linked SET blobs = 2 WHERE stream = ''",
+            "of what connector 1 links in a stream 2 links, 16 bytes, 2 blobs and 8 bytes of them is kept",
+        ),
+        (
+            "DELETE FROM months WHERE part = 1",
+            "of a month of partition 1 3 records, 69 bytes and 16 bytes that they link is true",
+        ),
+        (
+            "UPDATE links SET size = 9 WHERE key = 'a'",
+            "connector 1 links 1 blobs with several sizes",
+        ),
+    ],
+)
+async def test_check_finds_wrong_sums(engine: SqliteEngine, tmp_path: Path, damage: str, sentence: str) -> None:
+    await apply(engine, MESSAGES, put("a", "", link_of(1)), put("b", "", link_of(1)), put("c"))
+    vandal = sqlite3.connect(tmp_path / "records.db", isolation_level=None)
+    vandal.executescript(damage)
+    vandal.close()
+    assert sentence in await engine.check()
 
 
 # -- work ----------------------------------------------------------------------------------------------------------

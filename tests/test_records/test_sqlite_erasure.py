@@ -42,7 +42,7 @@ class Writer:
         # From a few to a page, to several overflow pages.
         data, cursor, name = (self.text(self.rng.choice(sizes)) for sizes in (SIZES, [20, 60, 1500], [40, 300]))
         self.texts.setdefault((place, key), [key]).extend([data, cursor, name])
-        links = (Link(Digest(f"{self.rng.getrandbits(256):064x}"), "/" + name, "a/b", name),)
+        links = (Link(Digest(f"{self.rng.getrandbits(256):064x}"), "/" + name, "a/b", name, 1),)
         json = f'{{"body":"{data}"}}'.encode()
         return Put(key, sort_key(cursor), json, T1, links if self.rng.random() < 0.2 else ())
 

@@ -8,19 +8,19 @@ from blobstore.catalogues.postgres.leaving import let_go
 from blobstore.catalogues.postgres.rows import HOLDER, to_holder
 from blobstore.catalogues.postgres.schema import OnDatabase, slot_id
 from blobstore.digest import Digest
-from blobstore.postgres import Connection, changed
+from blobstore.postgres import Connection, Record, changed
 
 
 class Holders(OnDatabase):
     """The part of the port that links use."""
 
-    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> set[Digest]:
+    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> dict[Digest, int]:
         wanted = {digest.raw for digest in digests}
 
-        async def run(db: Connection) -> set[bytes]:
-            return {row[0] for row in await db.fetch(_HOLD, namespace, holder.encode(), sorted(wanted), now)}
+        async def run(db: Connection) -> list[Record]:
+            return await db.fetch(_HOLD, namespace, holder.encode(), sorted(wanted), now)
 
-        return {Digest.from_bytes(raw) for raw in wanted - await self._write(namespace, run)}
+        return {Digest.from_bytes(raw): size for raw, size in await self._write(namespace, run)}
 
     async def settle(self, namespace: str, holder: str, links: Iterable[tuple[Digest, Sequence[str]]]) -> None:
         placed = list(links)
@@ -88,7 +88,8 @@ WHERE EXISTS (SELECT 1 FROM catalogue.blobs b
     OR EXISTS (SELECT 1 FROM catalogue.claims c
                WHERE c.namespace = $1 AND c.digest = x.digest AND c.holder = $2 AND expires_at > $4 OFFSET 0))
 ON CONFLICT (namespace, digest, holder) DO UPDATE SET version = excluded.version, confirmed = FALSE
-RETURNING digest
+RETURNING digest, (
+    SELECT size FROM catalogue.blobs b WHERE b.namespace = $1 AND b.digest = holders.digest AND state = 'live' OFFSET 0)
 """
 
 # A claim goes only where the hold is still there: not before something else protects the blob.

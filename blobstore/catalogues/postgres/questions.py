@@ -105,11 +105,9 @@ class Questions(OnDatabase):
 
     async def totals(self, namespace: str) -> Totals:
         sql = """
-            SELECT count(*), coalesce(sum(size), 0)::bigint, count(orphaned_at),
-                   coalesce(sum(size) FILTER (WHERE orphaned_at IS NOT NULL), 0)::bigint
-            FROM catalogue.blobs WHERE namespace = $1 AND state = 'live'"""
-        (row,) = await self._database.fetch(sql, namespace)
-        return Totals(*row)
+            SELECT blobs, bytes, orphans, orphan_bytes, shared_bytes FROM catalogue.totals WHERE namespace = $1"""
+        row = await self._database.fetchrow(sql, namespace)
+        return Totals(0, 0, 0, 0, 0) if row is None else Totals(*row)
 
     async def _live(self, column: str, namespace: str, value: bytes) -> Stored | None:
         sql = f"SELECT {STORED} FROM catalogue.blobs WHERE namespace = $1 AND {column} = $2 AND state = 'live'"

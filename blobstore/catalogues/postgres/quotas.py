@@ -3,6 +3,7 @@
 from blobstore.catalogue import Lease
 from blobstore.catalogues.postgres.counting import Changes
 from blobstore.catalogues.postgres.schema import OnDatabase, lock_namespaces
+from blobstore.catalogues.postgres.totals import mend_totals, wrong_totals
 from blobstore.errors import LeaseLost
 from blobstore.postgres import Connection, Database, Record
 from blobstore.quota import EVERY, NOTHING_BESIDE, WHOLE, Beside, Limit, Volume, require_possible, require_room
@@ -67,6 +68,7 @@ class Quotas(OnDatabase):
         async def mend(db: Connection) -> list[Volume]:
             await lock_namespaces(db, namespaces)
             still = [each for each in await _wrong(db) if each.namespace in namespaces]
+            await mend_totals(db, namespaces)
             await db.execute(_UNCOUNT, [each.namespace for each in still], [each.holder.encode() for each in still])
             changes = Changes()
             for each in still:
@@ -108,7 +110,11 @@ def _volume(namespace: str, row: Record) -> Volume:
 
 
 async def _wrong(db: Connection) -> list[Volume]:
-    return [Volume(namespace, holder.decode(), *sizes) for namespace, holder, *sizes in await db.fetch(_WRONG)]
+    wrong = [Volume(namespace, holder.decode(), *sizes) for namespace, holder, *sizes in await db.fetch(_WRONG)]
+    others = sorted(set(await wrong_totals(db)) - {each.namespace for each in wrong})
+    sql = "SELECT namespace, stored, reserved FROM catalogue.volumes WHERE holder = '' AND namespace = ANY ($1::text[])"
+    known = {namespace: sizes for namespace, *sizes in await db.fetch(sql, others)}
+    return wrong + [Volume(each, WHOLE, *known.get(each, (0, 0))) for each in others]
 
 
 _VOLUMES = """

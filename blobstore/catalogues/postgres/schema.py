@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
+from blobstore.catalogues.postgres.totals import TABLES as TOTALS
 from blobstore.postgres import Connection, Database, Step
 from blobstore.postgres.advisory import advisory_key
 from blobstore.postgres.groups import Groups
@@ -105,6 +106,7 @@ CREATE TABLE catalogue.volumes (
     namespace TEXT COLLATE "C" NOT NULL, holder BYTEA NOT NULL, stored BIGINT NOT NULL, reserved BIGINT NOT NULL,
     PRIMARY KEY (namespace, holder)
 );
+{TOTALS};
 {OUTBOX.format(schema="catalogue")};
 {unsampled("catalogue.blobs", "namespace")};
 {unsampled("catalogue.holders", "namespace")};

@@ -13,13 +13,12 @@ from blobstore.sqlite.slack import mark_stale
 class Holders(OnFile):
     """The part of the port that links use."""
 
-    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> set[Digest]:
-        def run(db: sqlite3.Connection) -> set[Digest]:
+    async def hold(self, namespace: str, holder: str, digests: Collection[Digest], now: float) -> dict[Digest, int]:
+        def run(db: sqlite3.Connection) -> dict[Digest, int]:
             version = next_count(db)
             parameters = {"ns": namespace, "holder": holder, "version": version, "now": now}
-            return {
-                digest for digest in digests if not db.execute(_HOLD, {**parameters, "digest": digest.raw}).rowcount
-            }
+            rows = ((digest, db.execute(_HOLD, {**parameters, "digest": digest.raw}).fetchone()) for digest in digests)
+            return {digest: row[0] for digest, row in rows if row is not None}
 
         return await self._file.write(run)
 
@@ -119,4 +118,5 @@ WHERE EXISTS (SELECT 1 FROM blobs WHERE namespace = :ns AND digest = :digest AND
     OR EXISTS (SELECT 1 FROM claims
                WHERE namespace = :ns AND digest = :digest AND holder = :holder AND expires_at > :now))
 ON CONFLICT DO UPDATE SET version = excluded.version, confirmed = 0
+RETURNING (SELECT size FROM blobs WHERE namespace = :ns AND digest = :digest AND state = 'live')
 """

@@ -119,12 +119,9 @@ class Questions(OnFile):
         return [lease(row) for row in await self._all(sql, json.dumps(list(ids)))]
 
     async def totals(self, namespace: str) -> Totals:
-        sql = (
-            "SELECT count(*), coalesce(sum(size), 0), count(orphaned_at),"
-            " coalesce(sum(size) FILTER (WHERE orphaned_at IS NOT NULL), 0)"
-            " FROM blobs WHERE namespace = ? AND state = 'live'"
-        )
-        return Totals(*(await self._all(sql, namespace))[0])
+        sql = "SELECT blobs, bytes, orphans, orphan_bytes, shared_bytes FROM totals WHERE namespace = ?"
+        rows = await self._all(sql, namespace)
+        return Totals(*rows[0]) if rows else Totals(0, 0, 0, 0, 0)
 
     async def _live(self, column: str, namespace: str, value: bytes) -> Stored | None:
         sql = f"SELECT {STORED} FROM blobs WHERE namespace = ? AND {column} = ? AND state = 'live'"

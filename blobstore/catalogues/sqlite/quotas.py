@@ -1,7 +1,10 @@
 """Limits, what counts against them, and the room that leases have reserved."""
 
+from dataclasses import replace
+
 from blobstore.catalogue import Lease
 from blobstore.catalogues.sqlite.schema import OnFile
+from blobstore.catalogues.sqlite.totals import mend_totals, wrong_totals
 from blobstore.errors import LeaseLost
 from blobstore.quota import EVERY, NOTHING_BESIDE, WHOLE, Beside, Limit, Volume, require_possible, require_room
 from blobstore.sqlite import sqlite3
@@ -79,10 +82,15 @@ class Quotas(OnFile):
 
     async def recount(self, *, repair: bool) -> list[Volume]:
         def look(db: sqlite3.Connection) -> list[Volume]:
-            return [Volume(*row) for row in db.execute(_WRONG).fetchall()]
+            wrong = [Volume(*row) for row in db.execute(_WRONG).fetchall()]
+            named = {each.namespace for each in wrong}
+            return wrong + [
+                replace(_volume(db, each, WHOLE), limit=None) for each in wrong_totals(db) if each not in named
+            ]
 
         def mend(db: sqlite3.Connection) -> list[Volume]:
             wrong = look(db)
+            mend_totals(db)
             keys = [(each.namespace, each.holder) for each in wrong]
             db.executemany("DELETE FROM volumes WHERE namespace = ? AND holder = ?", keys)
             right = [

@@ -7,7 +7,9 @@ from sqlite_utils import Database, Migrations
 
 from blobstore.backend import LATE_SECONDS, ObjectName
 from blobstore.catalogue import Claim, ClaimedBlob, Condemned, Holder, Lease, State, Stored
-from blobstore.catalogues.sqlite.counting import TABLES, came, left
+from blobstore.catalogues.sqlite.counting import TABLES as VOLUMES
+from blobstore.catalogues.sqlite.counting import came, left
+from blobstore.catalogues.sqlite.totals import TABLES as TOTALS
 from blobstore.digest import Content, Digest
 from blobstore.place import MOVED
 from blobstore.sqlite import sqlite3
@@ -94,7 +96,8 @@ CREATE TABLE gone (
     PRIMARY KEY (namespace, digest, generation)
 ) WITHOUT ROWID;
 CREATE INDEX gone_by_reason ON gone (namespace, reason, digest, generation);
-{TABLES};
+{VOLUMES};
+{TOTALS};
 {SLACK}"""
 
 STORED = "namespace, digest, generation, place, sha256, size, state, verified_at, kept_until, late_until"

@@ -29,12 +29,14 @@ from records.model import (
     PartitionStats,
     PlacedLink,
     Position,
+    Put,
     SortKey,
     StoredRecord,
     Target,
 )
 from records.reading.paging import take, up_to
 from records.shards import RECORDS
+from records.sums import Linked, Monthly, Sums, month_of
 
 __all__ = ["MemoryEngine", "MemoryEngines"]
 
@@ -165,6 +167,11 @@ class MemoryEngine(Moving):
             for partition in sorted(self._partitions)
             if connector in (None, partition.connector)
         }
+
+    async def sums(self, connector: str | None = None) -> dict[str, Sums]:
+        self._require_here(*([] if connector is None else [connector]))
+        names = {place.connector for place, records in self._partitions.items() if records.live}
+        return {each: self._sums(each) for each in sorted(names) if connector in (None, each)}
 
     # -- links -----------------------------------------------------------------------------------------------------
 
@@ -363,6 +370,19 @@ class MemoryEngine(Moving):
             for each in records.live.values():
                 yield from (PlacedLink(place, each.put.key, link) for link in each.put.links)
 
+    def _sums(self, connector: str) -> Sums:
+        links: dict[str, list[Link]] = defaultdict(list)
+        months: dict[str, list[Put]] = defaultdict(list)
+        for place, records in self._partitions.items():
+            for live in records.live.values() if place.connector == connector else ():
+                links[place.stream] += live.put.links
+                months[month_of(live.put.emitted_at)].append(live.put)
+        streams = {stream: _linked(links[stream]) for stream in sorted(links) if links[stream]}
+        whole = _linked(link for some in links.values() for link in some)
+        return Sums(
+            whole.blobs, whole.blob_bytes, streams, {month: _monthly(months[month]) for month in sorted(months)}
+        )
+
     def _counts(self, connector: str) -> Counter[Digest]:
         return Counter(link.link.digest for link in self._links() if link.partition.connector == connector)
 
@@ -405,6 +425,17 @@ def _covers(target: Target, partition: Partition) -> bool:
 
 def _within(target: Target, link: PlacedLink) -> bool:
     return _covers(target, link.partition) and target.key in (None, link.key)
+
+
+def _linked(links: Iterable[Link]) -> Linked:
+    every = list(links)
+    sizes = {link.digest: link.size for link in every}
+    return Linked(len(every), sum(link.size for link in every), len(sizes), sum(sizes.values()))
+
+
+def _monthly(puts: Sequence[Put]) -> Monthly:
+    linked = sum(link.size for put in puts for link in put.links)
+    return Monthly(len(puts), sum(len(put.data) for put in puts), linked)
 
 
 def _place(link: PlacedLink) -> tuple[Partition, str, str]:

@@ -17,7 +17,9 @@ from records.engines.postgres.schema import (
     part_of,
     place_of,
 )
-from records.engines.postgres.writes import RECORD_COLUMNS, record_row
+from records.engines.postgres.summing import sum_up, unlinked_in
+from records.engines.postgres.writes import RECORD_COLUMNS, record_row, sized_links
+from records.engines.summing import Change
 from records.model import Partition, PartitionStats
 from records.transfer import Grave, Held, Item, Past, Piece, State
 
@@ -52,13 +54,18 @@ class Copy:
         names = (each.encode() for each in (place.connector, place.instance, place.stream))
         await self._db.execute(_NEW_PART, self._owner, part, self._connector, *names)
         items = [each for each in self._piece.items if each.partition == place and each.version > start]
-        gone = await self._remove(part, sorted({_key(each) for each in items}))
-        await self._insert(part, items)
         held = [each for each in items if isinstance(each, Held)]
+        change = Change()
+        for each in held:
+            change.come(each.record.emitted_at, len(each.record.data), each.links)
+        gone = await self._remove(part, sorted({_key(each) for each in items}), change)
+        unlinked = await unlinked_in(self._db, self._owner, place, change.fresh)
+        await self._insert(part, items)
+        await sum_up(self._db, self._owner, place, change, unlinked)
         come = (len(held), sum(len(each.record.data) for each in held), sum(len(each.links) for each in held))
         newest = max((each.record.emitted_at for each in held), default=None)
-        change = [now - was for now, was in zip(come, gone, strict=True)]
-        await self._db.execute(_COUNT, self._owner, part, *change, newest)
+        more = [now - was for now, was in zip(come, gone, strict=True)]
+        await self._db.execute(_COUNT, self._owner, part, *more, newest)
 
     async def _forget(self, place: Partition, there: PartitionStats | None, floor: int) -> None:
         """The floor rose since: what is below is forgotten here too."""
@@ -68,10 +75,17 @@ class Copy:
                 sql = f"DELETE FROM records.{table} WHERE owner = $1 AND part = $2 AND {version} <= $3"
                 await self._db.execute(sql, self._owner, part_of(place), floor)
 
-    async def _remove(self, part: bytes, keys: Sequence[bytes]) -> tuple[int, int, int]:
-        """What the copy has of these keys is superseded; how many records, bytes and links that were."""
+    async def _remove(self, part: bytes, keys: Sequence[bytes], change: Change) -> tuple[int, int, int]:
+        """What the copy has of these keys is superseded; how many records, bytes and links that were.
+
+        `change` is told of them.
+        """
         rows = await self._db.fetch(_THERE, self._owner, part, keys)
-        await delete(self._db, "links", "key", self._owner, part, [row["key"] for row in rows if row["links"]])
+        linking = [row["key"] for row in rows if row["links"]]
+        taken = await sized_links(self._db, self._owner, part, linking)
+        for row in rows:
+            change.go(row["emitted_at"], row["size"], taken.get(row["key"], ()))
+        await delete(self._db, "links", "key", self._owner, part, linking)
         await delete(self._db, "records", "version", self._owner, part, [row["version"] for row in rows])
         await delete(self._db, "tombstones", "key", self._owner, part, keys)
         if rows:
@@ -147,7 +161,7 @@ REST = (
 
 _THERE = f"""
 SELECT r.* FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
-    SELECT key, version, links, octet_length(data) AS size FROM records.records r
+    SELECT key, version, links, octet_length(data) AS size, emitted_at FROM records.records r
     WHERE r.owner = $1 AND {keyed("r.part")} = {keyed("$2")} AND r.key = w.key LIMIT 1
 ) AS r
 """

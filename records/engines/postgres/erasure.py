@@ -26,8 +26,10 @@ from records.engines.postgres.schema import (
     partition_of,
     place_of,
 )
+from records.engines.postgres.summing import sum_up
 from records.engines.postgres.tables import CONTENT
-from records.engines.postgres.writes import DIGESTS
+from records.engines.postgres.writes import sized_links
+from records.engines.summing import Change
 from records.history import consent_in, erased, redacted
 from records.model import Erased, Partition, Target, Tombstone
 
@@ -132,9 +134,10 @@ class _Step:
         target, limit = self.target, self.left
         connector = connector_id(target.connector)
         sql, values = covered(_COVERED, self.owner, target)
-        parts = [part for (part,) in await self.db.fetch(sql, *values)]
-        for part in parts:
-            await self._erase_records(part)
+        rows = await self.db.fetch(sql, *values)
+        parts = [row["part"] for row in rows]
+        for part, instance, stream in rows:
+            await self._erase_records(part, Partition(target.connector, instance.decode(), stream.decode()))
         for part in parts:
             if target.stream is not None:
                 self.left -= await self._redact(part)
@@ -150,7 +153,7 @@ class _Step:
         lost = await note_unlinked(self.db, self.owner, connector, self.dropped)
         return Erased(self.records, self.size, lost, finished=not await self._is_left(parts))
 
-    async def _erase_records(self, part: bytes) -> None:
+    async def _erase_records(self, part: bytes, place: Partition) -> None:
         if self.left <= 0:
             return
         one, which = self._which(4)
@@ -159,12 +162,16 @@ class _Step:
             return
         consents = await self._consents(part, rows)
         linking = [row["key"] for row in rows if row["links"]]
-        gone = await self.db.fetch(DIGESTS, self.owner, part, linking) if linking else []
+        gone = await sized_links(self.db, self.owner, part, linking)
         await delete(self.db, "links", "key", self.owner, part, linking)
-        self.dropped |= {Digest.from_bytes(digest) for _, digest in gone}
+        self.dropped |= {digest for links in gone.values() for digest, _ in links}
         await delete(self.db, "records", "version", self.owner, part, [row["version"] for row in rows])
         size, links = sum(row["size"] for row in rows), sum(row["links"] for row in rows)
         await self.db.execute(COUNT_DOWN, self.owner, part, len(rows), size, links)
+        change = Change()
+        for row in rows:
+            change.go(row["emitted_at"], row["size"], gone.get(row["key"], ()))
+        await sum_up(self.db, self.owner, place, change)
         if self.target.stream is not None:
             await self._bury(part, rows, consents)
         self.left -= len(rows)
@@ -265,13 +272,14 @@ WHERE e.owner = $1 AND e.erasure = $2
 """
 
 _COVERED = """
-SELECT part FROM records.partitions WHERE owner = $1 AND connector = $2 {which} ORDER BY instance, stream
+SELECT part, instance, stream FROM records.partitions
+WHERE owner = $1 AND connector = $2 {which} ORDER BY instance, stream
 """
 
 _ALL_TOO_OLD = "UPDATE records.partitions SET floor = version WHERE owner = $1 AND part = ANY($2::bytea[])"
 
 _CHOSEN = f"""
-SELECT version, key, octet_length(data) AS size, links FROM records.records
+SELECT version, key, octet_length(data) AS size, links, emitted_at FROM records.records
 WHERE owner = $1 AND {keyed("part")} = {keyed("$2")} {{one}} ORDER BY key LIMIT $3
 """
 

@@ -82,7 +82,7 @@ WHERE owner = $1 AND connector = $2 AND links > 0 {which} ORDER BY instance, str
 
 # A blob that is linked before: in the same partition, or in one of the earlier.
 _FIRST = f"""
-SELECT l.key, l.digest, l.pointer, l.media_type, l.filename FROM records.links l
+SELECT l.key, l.digest, l.pointer, l.media_type, l.filename, l.size FROM records.links l
 WHERE l.owner = $1 AND l.part = $3 AND l.key >= $5 AND (l.key, l.pointer) {{beyond}} ($5, $6) {{one}}
     AND (
         SELECT true FROM records.links e

@@ -23,6 +23,8 @@ from records.engines.postgres.schema import (
     partition_locks,
     partition_of,
 )
+from records.engines.postgres.summing import sum_up, unlinked_in
+from records.engines.summing import Change
 from records.errors import Released
 from records.model import Link, Partition, PlacedLink
 
@@ -73,12 +75,16 @@ class Links(InDatabase):
                 return False
             if release_epoch != found["release_epoch"]:
                 raise Released("blobs were released while the request ran")
-            gone = await db.fetch(_UNLINK, *place, key.encode())
+            gone = [(Digest.from_bytes(digest), size) for digest, size in await db.fetch(_UNLINK, *place, key.encode())]
+            change = Change()
+            change.relinked(found["emitted_at"], links, gone)
+            unlinked = await unlinked_in(db, self._owner, partition, change.fresh)
             await copy(db, "links", LINK_COLUMNS, link_rows(*place[:1], connector, place[1], key, links))
             await db.execute(_COUNT, *place, key.encode(), len(links))
             await disturb(db, self._owner, connector)
             await db.execute(_ADD, *place, len(links) - found["links"])
-            await note_unlinked(db, self._owner, connector, {Digest.from_bytes(digest) for (digest,) in gone})
+            await sum_up(db, self._owner, partition, change, unlinked)
+            await note_unlinked(db, self._owner, connector, {digest for digest, _ in gone})
             return True
 
         return await self._database.write(run, lock=partition_locks(self._owner, partition))
@@ -116,7 +122,7 @@ def placed(partition: Partition, row: Sequence[Any] | Record) -> PlacedLink:
     return PlacedLink(partition, key.decode(), link_of(*link))
 
 
-_LINK = "l.key, l.digest, l.pointer, l.media_type, l.filename"
+_LINK = "l.key, l.digest, l.pointer, l.media_type, l.filename, l.size"
 
 # From the few partitions to the links in each: the order comes from the indexes, whatever the number of links.
 _LINKS_FROM = f"""
@@ -167,11 +173,12 @@ GROUP BY page.digest, p.stream ORDER BY page.digest, p.stream
 """
 
 _RECORD = f"""
-SELECT r.links, c.release_epoch FROM records.records r JOIN records.connectors c ON c.owner = $1 AND c.id = $3
+SELECT r.links, r.emitted_at, c.release_epoch
+FROM records.records r JOIN records.connectors c ON c.owner = $1 AND c.id = $3
 WHERE r.owner = $1 AND {keyed("r.part")} = {keyed("$2")} AND r.key = $4 AND r.version = $5
 """
 
-_UNLINK = "DELETE FROM records.links WHERE owner = $1 AND part = $2 AND key = $3 RETURNING digest"
+_UNLINK = "DELETE FROM records.links WHERE owner = $1 AND part = $2 AND key = $3 RETURNING digest, size"
 
 _COUNT = f"UPDATE records.records SET links = $4 WHERE owner = $1 AND {keyed('part')} = {keyed('$2')} AND key = $3"
 

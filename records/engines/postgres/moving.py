@@ -10,6 +10,9 @@ from records.engines.postgres.erasure import COUNT_DOWN, ERASE_MADE
 from records.engines.postgres.extracting import copied, items_of, state_of
 from records.engines.postgres.pieces import LONG, once, seen
 from records.engines.postgres.schema import InDatabase, connector_id, delete, lock_connector, lock_owner, mark_removed
+from records.engines.postgres.summing import sum_up
+from records.engines.postgres.writes import sized_links
+from records.engines.summing import Change
 from records.model import Partition
 from records.transfer import CONDEMNED, NEW, Item, Mark, Piece, Stage, State
 
@@ -88,7 +91,7 @@ class Moving(InDatabase):
             await self._lock(db, connector)
             if await self._require_away(db, connector) is None:
                 await _mark(db, self._owner, Mark(connector, Stage.COMING, ""))
-            done = await self._discard(db, connector_id(connector), limit)
+            done = await self._discard(db, connector, limit)
             # Half of a copy is none: nothing is added to it.
             condemned = 0 if done else CONDEMNED
             await db.execute(_KNOWN, self._owner, connector_id(connector), disturbances, condemned)
@@ -124,11 +127,13 @@ class Moving(InDatabase):
             raise ValueError(f"{connector} is served here")
         return None if row is None else int(row["disturbances"])
 
-    async def _discard(self, db: Connection, connector: bytes, limit: int) -> bool:
+    async def _discard(self, db: Connection, connector: str, limit: int) -> bool:
         left = limit
-        place = (self._owner, connector)
-        for (part,) in await db.fetch(_PARTS, *place):
-            left -= await self._discard_records(db, part, left)
+        place = (self._owner, connector_id(connector))
+        for part, instance, stream in await db.fetch(_PARTS, *place):
+            left -= await self._discard_records(
+                db, part, Partition(connector, instance.decode(), stream.decode()), left
+            )
             for table, version in (("tombstones", "version"), ("history", "until")):
                 if left > 0:
                     left -= await changed(db, ERASE_MADE.format(table=table, version=version), self._owner, part, left)
@@ -142,13 +147,19 @@ class Moving(InDatabase):
             await db.execute(sql, *place)
         return True
 
-    async def _discard_records(self, db: Connection, part: bytes, limit: int) -> int:
+    async def _discard_records(self, db: Connection, part: bytes, place: Partition, limit: int) -> int:
         rows = await db.fetch(_FIRST, self._owner, part, limit) if limit > 0 else []
         if rows:
-            await delete(db, "links", "key", self._owner, part, [row["key"] for row in rows if row["links"]])
+            linking = [row["key"] for row in rows if row["links"]]
+            gone = await sized_links(db, self._owner, part, linking)
+            await delete(db, "links", "key", self._owner, part, linking)
             await delete(db, "records", "version", self._owner, part, [row["version"] for row in rows])
             size, links = sum(row["size"] for row in rows), sum(row["links"] for row in rows)
             await db.execute(COUNT_DOWN, self._owner, part, len(rows), size, links)
+            change = Change()
+            for row in rows:
+                change.go(row["emitted_at"], row["size"], gone.get(row["key"], ()))
+            await sum_up(db, self._owner, place, change)
         return len(rows)
 
 
@@ -171,15 +182,18 @@ UPDATE records.moving SET disturbances = greatest(disturbances % {CONDEMNED}, $3
 WHERE owner = $1 AND connector = $2
 """
 
-_PARTS = "SELECT part FROM records.partitions WHERE owner = $1 AND connector = $2 ORDER BY part"
+_PARTS = "SELECT part, instance, stream FROM records.partitions WHERE owner = $1 AND connector = $2 ORDER BY part"
 
 _FIRST = """
-SELECT version, key, links, octet_length(data) AS size FROM records.records
+SELECT version, key, links, octet_length(data) AS size, emitted_at FROM records.records
 WHERE owner = $1 AND part = $2 ORDER BY version LIMIT $3
 """
 
 _ALL = (
     "DELETE FROM records.unlinked WHERE owner = $1 AND connector = $2",
+    "DELETE FROM records.linked WHERE owner = $1 AND connector = $2",
+    """DELETE FROM records.months m USING records.partitions p
+       WHERE p.owner = $1 AND p.connector = $2 AND m.owner = $1 AND m.part = p.part""",
     "DELETE FROM records.partitions WHERE owner = $1 AND connector = $2",
     "DELETE FROM records.connectors WHERE owner = $1 AND id = $2",
 )

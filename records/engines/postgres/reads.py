@@ -9,8 +9,10 @@ from records.engines.postgres.pieces import LONG, once, seen
 from records.engines.postgres.rows import BUDGETED, COLUMNS, PIECE, PIECE_BYTES, record
 from records.engines.postgres.schema import InDatabase, connector_id, keyed, link_of, part_of, partition_of
 from records.engines.postgres.walk import Placed, Walk
+from records.engines.summing import by_connector
 from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, StoredRecord
 from records.reading.paging import take, up_to
+from records.sums import Sums
 
 T = TypeVar("T")
 Linked = tuple[StoredRecord, Sequence[Link]]
@@ -72,6 +74,17 @@ class Reads(InDatabase):
         values = () if connector is None else (connector_id(connector),)
         rows = await self.fetch([] if connector is None else [connector], sql, *values)
         return {partition_of(*row[:3]): PartitionStats(*row[3:]) for row in rows}
+
+    async def sums(self, connector: str | None = None) -> dict[str, Sums]:
+        which = "" if connector is None else "AND {table}.connector = $2"
+        values = () if connector is None else (connector_id(connector),)
+        sql = _SUMS.format(of_linked=which.format(table="l"), of_parts=which.format(table="p"))
+        rows = await self.fetch([] if connector is None else [connector], sql, *values)
+        named = [(name.decode(), stream.decode(), month, counts) for name, stream, month, *counts in rows]
+        return by_connector(
+            ((name, stream, *counts) for name, stream, month, counts in named if month is None),
+            ((name, month, *counts[:3]) for name, _, month, counts in named if month is not None),
+        )
 
 
 async def _visited(db: Connection, owner: str, places: Sequence[Partition]) -> AsyncGenerator[Sequence[Linked], None]:
@@ -139,9 +152,21 @@ _BY_KEY = BUDGETED.format(
 _FIRST_BY_KEY = _BY_KEY.replace("key > $3", "key >= $3")
 
 _LINKS_OF_KEYS = """
-SELECT l.key, l.digest, l.pointer, l.media_type, l.filename FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
+SELECT l.key, l.digest, l.pointer, l.media_type, l.filename, l.size
+FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
     SELECT * FROM records.links l WHERE l.owner = $1 AND l.part = $2 AND l.key = w.key OFFSET 0
 ) AS l ORDER BY l.key, l.number
+"""
+
+_SUMS = """
+SELECT c.name, l.stream, NULL AS month, l.links, l.bytes, l.blobs, l.blob_bytes
+FROM records.linked l JOIN records.connectors c ON c.owner = $1 AND c.id = l.connector
+WHERE l.owner = $1 {of_linked}
+UNION ALL
+SELECT p.connector_name, ''::bytea, m.month,
+       sum(m.records)::bigint, sum(m.bytes)::bigint, sum(m.linked)::bigint, 0
+FROM records.partitions p JOIN records.months m ON m.owner = $1 AND m.part = p.part
+WHERE p.owner = $1 {of_parts} GROUP BY p.connector_name, m.month
 """
 
 _STATS = """

@@ -171,17 +171,19 @@ def link_rows(owner: str, connector: bytes, part: bytes, key: str, links: Iterab
     """The rows of a record's links, of `LINK_COLUMNS`."""
     ordered = sorted(links, key=lambda each: each.pointer)
     return [
-        (owner, part, key.encode(), number, connector, each.digest.raw, each.pointer.encode(), each.media_type, name)
+        (
+            *(owner, part, key.encode(), number, connector, each.digest.raw),
+            *(each.pointer.encode(), each.media_type, name, each.size),
+        )
         for number, each in enumerate(ordered)
         for name in [None if each.filename is None else each.filename.encode()]
     ]
 
 
-def link_of(digest: bytes, pointer: bytes, media_type: str, filename: bytes | None) -> Link:
+def link_of(digest: bytes, pointer: bytes, media_type: str, filename: bytes | None, size: int) -> Link:
     """A link as it is in a row."""
-    return Link(
-        Digest.from_bytes(digest), pointer.decode(), media_type, None if filename is None else filename.decode()
-    )
+    name = None if filename is None else filename.decode()
+    return Link(Digest.from_bytes(digest), pointer.decode(), media_type, name, size)
 
 
 async def copy(db: Connection, table: str, columns: Sequence[str], rows: Collection[Row]) -> None:
@@ -199,12 +201,17 @@ async def delete(db: Connection, table: str, column: str, owner: str, part: byte
         await db.execute(sql, owner, part, list(values))
 
 
+async def lock_links(db: Connection, owner: str, connector: bytes) -> None:
+    """From here on nobody else finds out which blobs the connector links because links of it come or go."""
+    await db.execute("SELECT pg_advisory_xact_lock($1)", lock_number(owner, connector, b"links"))
+
+
 async def note_unlinked(db: Connection, owner: str, connector: bytes, digests: Collection[Digest]) -> frozenset[Digest]:
     """Those of the digests that have no link in the connector now; each is noted as unlinked."""
     if not digests:
         return frozenset()
     # Two batches that each take one of two last links away see the other's link: one after the other sees none.
-    await db.execute("SELECT pg_advisory_xact_lock($1)", lock_number(owner, connector, b"links"))
+    await lock_links(db, owner, connector)
     rows = await db.fetch(_NOTE, owner, connector, [digest.raw for digest in digests])
     return frozenset(Digest.from_bytes(row[0]) for row in rows)
 
@@ -226,7 +233,7 @@ async def bury(db: Connection, owner: str, part: bytes, graves: Iterable[Tombsto
     await copy(db, "tombstones", TOMBSTONE_COLUMNS, rows)
 
 
-LINK_COLUMNS = ("owner", "part", "key", "number", "connector", "digest", "pointer", "media_type", "filename")
+LINK_COLUMNS = ("owner", "part", "key", "number", "connector", "digest", "pointer", "media_type", "filename", "size")
 """Columns of the rows of `link_rows`."""
 
 TOMBSTONE_COLUMNS = ("owner", "part", "version", "key", "deleted_at", "emitted_at", "at")

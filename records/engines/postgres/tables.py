@@ -22,6 +22,7 @@ CONTENT = ("records.records", "records.links", "records.tombstones", "records.hi
 # `schema.listed`, `schema.begun`) that no statement made for another index names. Of the owner no statistics are kept:
 # then a scan of all of an owner's rows always seems dear.
 # `records.cursor` is the sort key without the key at its end: pairs (cursor, key) compare as whole sort keys do.
+# `linked` and `months` have sums (`records.sums`); a blank stream stands for all of a connector together.
 # `history` has the states that were superseded at version `until` and stood since `version`; `remembered` is NULL for
 # a tombstone's, and cut to what may stay where the record was `erased` since. `at` (UTC seconds) is when they, and
 # tombstones, were made: they are forgotten after some time.
@@ -61,10 +62,20 @@ CREATE UNIQUE INDEX records_by_key ON records.records (owner, (part || 'k'), key
 CREATE UNIQUE INDEX records_in_order ON records.records (owner, (part || 'l'), absent, cursor, key);
 CREATE TABLE records.links (
     owner TEXT COLLATE "C", part BYTEA, key BYTEA, number INTEGER, connector BYTEA NOT NULL, digest BYTEA NOT NULL,
-    pointer BYTEA NOT NULL, media_type TEXT COLLATE "C" NOT NULL, filename BYTEA,
+    pointer BYTEA NOT NULL, media_type TEXT COLLATE "C" NOT NULL, filename BYTEA, size BIGINT NOT NULL,
     PRIMARY KEY (owner, part, key, number)
 );
 CREATE INDEX links_to ON records.links (owner, connector, digest, (part || 'l'), key, number);
+CREATE TABLE records.linked (
+    owner TEXT COLLATE "C", connector BYTEA, stream BYTEA,
+    links BIGINT NOT NULL, bytes BIGINT NOT NULL, blobs BIGINT NOT NULL, blob_bytes BIGINT NOT NULL,
+    PRIMARY KEY (owner, connector, stream)
+);
+CREATE TABLE records.months (
+    owner TEXT COLLATE "C", part BYTEA, month TEXT COLLATE "C",
+    records BIGINT NOT NULL, bytes BIGINT NOT NULL, linked BIGINT NOT NULL,
+    PRIMARY KEY (owner, part, month)
+);
 CREATE TABLE records.tombstones (
     owner TEXT COLLATE "C", part BYTEA, version BIGINT, key BYTEA NOT NULL,
     deleted_at TEXT COLLATE "C" NOT NULL, emitted_at TEXT COLLATE "C" NOT NULL, at BIGINT NOT NULL,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -29,6 +29,8 @@ from records.engines.postgres.schema import (
     partition_locks,
     place_of,
 )
+from records.engines.postgres.summing import sum_up, unlinked_in
+from records.engines.summing import Sized
 from records.errors import Fenced, Released
 from records.model import Batch, Delete, Outcome, Partition, PartitionStats, Put, StoredRecord
 
@@ -97,8 +99,13 @@ class _Applying:
         if done.changed:
             if not found.known:
                 await add_connector(self._db, owner, batch.partition.connector)
+            change = done.change(was.present)
             await self._remove(done, was)
             await self._insert(done, now)
+            # Late, for who changes links keeps others from it until the end.
+            unlinked = await unlinked_in(self._db, owner, batch.partition, change.fresh)
+            await self._link(done)
+            await sum_up(self._db, owner, batch.partition, change, unlinked)
             await note_unlinked(self._db, owner, self._connector, done.dropped)
             await self._count(stats)
         return done.outcomes
@@ -122,12 +129,10 @@ class _Applying:
         rows = await self._with_keys(_PRESENT_DATA, superseded)
         linking = [row["key"] for row in rows if row["links"]]
         rows += await self._with_keys(_PRESENT, keys - superseded)
-        digests: defaultdict[bytes, list[Digest]] = defaultdict(list)
-        for key, digest in await self._db.fetch(DIGESTS, *self._place, linking) if linking else ():
-            digests[key].append(Digest.from_bytes(digest))
+        links = await sized_links(self._db, *self._place, linking)
         return {
-            key.decode(): Present(version, emitted_at, revisions, data, tuple(digests[key]))
-            for key, version, emitted_at, revisions, data, _ in rows
+            key.decode(): Present(version, emitted_at, revisions, data, size, tuple(links.get(key, ())))
+            for key, version, emitted_at, revisions, data, size, _ in rows
         }
 
     async def _buried(self) -> dict[str, int]:
@@ -156,8 +161,8 @@ class _Applying:
     async def _remove(self, done: Plan, was: _Was) -> None:
         """Take out what is superseded; what stands in the end is inserted anew."""
         changed = done.records.keys() | done.graves.keys()
-        superseded = [(key, each) for key, each in was.present.items() if key in changed]
-        linking = [key.encode() for key, each in superseded if each.digests]
+        superseded = done.superseded(was.present)
+        linking = [key.encode() for key, each in superseded if each.links]
         await delete(self._db, "links", "key", *self._place, linking)
         await delete(self._db, "records", "version", *self._place, [each.version for _, each in superseded])
         risen = [version for key, version in was.buried.items() if key in changed]
@@ -167,12 +172,15 @@ class _Applying:
         owner, part = self._place
         records = [self._row(each) for each in done.records.values()]
         await copy(self._db, "records", RECORD_COLUMNS, records)
-        linking = (each.put for each in done.records.values() if each.put.links)
-        links = [row for put in linking for row in link_rows(owner, self._connector, part, put.key, put.links)]
-        await copy(self._db, "links", LINK_COLUMNS, links)
         await bury(self._db, owner, part, done.graves.values(), now)
         past = [(owner, part, p.until, p.key.encode(), p.version, now, False, p.remembered) for p in done.past]
         await copy(self._db, "history", HISTORY_COLUMNS, past)
+
+    async def _link(self, done: Plan) -> None:
+        owner, part = self._place
+        linking = (each.put for each in done.records.values() if each.put.links)
+        links = [row for put in linking for row in link_rows(owner, self._connector, part, put.key, put.links)]
+        await copy(self._db, "links", LINK_COLUMNS, links)
 
     def _row(self, new: New) -> Row:
         return record_row(*self._place, new.version, new.put, len(new.put.links), new.revisions)
@@ -187,6 +195,14 @@ class _Applying:
             await self._db.execute(_SET_STATS, *values)
         else:
             await self._db.execute(_SET_STATS_AND_NUMBER, *values, self._batch.event)
+
+
+async def sized_links(db: Connection, owner: str, part: bytes, keys: Sequence[bytes]) -> dict[bytes, list[Sized]]:
+    """What these records of a partition link, by key: each blob with its size."""
+    links: defaultdict[bytes, list[Sized]] = defaultdict(list)
+    for key, digest, size in await db.fetch(_SIZED_LINKS, owner, part, keys) if keys else ():
+        links[key].append((Digest.from_bytes(digest), size))
+    return links
 
 
 def record_row(
@@ -227,16 +243,17 @@ _LONG = 64 << 10
 
 _PRESENT = f"""
 SELECT r.* FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
-    SELECT key, version, emitted_at, revisions, NULL::bytea AS data, links FROM records.records r
+    SELECT key, version, emitted_at, revisions, NULL::bytea AS data,
+        octet_length(data) AS size, links FROM records.records r
     WHERE r.owner = $1 AND {keyed("r.part")} = {keyed("$2")} AND r.key = w.key LIMIT 1
 ) AS r
 """
 
 _PRESENT_DATA = _PRESENT.replace("NULL::bytea", f"CASE WHEN octet_length(data) <= {_LONG} THEN data END")
 
-DIGESTS = """
+_SIZED_LINKS = """
 SELECT l.* FROM unnest($3::bytea[]) AS w(key) CROSS JOIN LATERAL (
-    SELECT key, digest FROM records.links l WHERE l.owner = $1 AND l.part = $2 AND l.key = w.key OFFSET 0
+    SELECT key, digest, size FROM records.links l WHERE l.owner = $1 AND l.part = $2 AND l.key = w.key OFFSET 0
 ) AS l
 """
 

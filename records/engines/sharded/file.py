@@ -19,6 +19,7 @@ from blobstore.sqlite import sqlite3
 from blobstore.sqlite.file import SqliteFile
 from records.engines.sharded.telling import told
 from records.engines.sqlite.reads import stats_in
+from records.engines.sqlite.summing import sums_in
 from records.shards import Left
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ def rest(number: int, db: sqlite3.Connection) -> Left | None:
     (oldest,) = db.execute(_OLDEST).fetchone()
     (stale,) = db.execute("SELECT stale FROM slack").fetchone()
     notes = db.execute("SELECT 1 FROM unlinked LIMIT 1").fetchone()
-    return Left(notes is not None, bool(stale), oldest, told(stats_in(db)))
+    return Left(notes is not None, bool(stale), oldest, told(stats_in(db), sums_in(db)))
 
 
 def seal(db: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ from records.engine import NOTHING_OWED, Engine
 from records.engines.rank import Rank
 from records.engines.sharded.merging import AHEAD, AHEAD_BYTES, Run
 from records.engines.sharded.routing import Routing
-from records.engines.sharded.telling import Stats, heard
+from records.engines.sharded.telling import AllSums, Stats, heard
 from records.errors import SourceDown
 from records.model import (
     Changes,
@@ -111,7 +111,7 @@ class Reads(Routing):
         for each, home in homes.items():
             stats = self._around.remembered.get((self._owner, each), home)
             if stats is None and home.left is not None and home.left.holds is not None:
-                stats = _of(each, heard(home.left.holds))
+                stats = _of(each, heard(home.left.holds)[0])
                 self._around.remembered.put((self._owner, each), home, stats)
             if isinstance(stats, dict):
                 known[each] = stats
@@ -121,6 +121,22 @@ class Reads(Routing):
         known |= found
         elsewhere = {place: of for place, of in (await self._main.stats()).items() if place.connector not in homes}
         return _in_order(known, elsewhere), silent
+
+    async def sums(self, connector: str | None = None) -> AllSums:
+        if connector is not None:
+            return await self._ask(connector, lambda engine: engine.sums(connector))
+        homes = await self._homes.now()
+        known: dict[str, AllSums] = {}
+        for each, home in homes.items():
+            if home.left is not None and home.left.holds is not None:
+                known[each] = {name: of for name, of in heard(home.left.holds)[1].items() if name == each}
+        found, silent = await self._ask_some(homes.keys() - known.keys(), lambda each, engine: engine.sums(each))
+        for each in sorted(silent):
+            raise silent[each]
+        known |= found
+        elsewhere = {name: of for name, of in (await self._main.sums()).items() if name not in homes}
+        every = elsewhere | {name: of for sums in known.values() for name, of in sums.items()}
+        return dict(sorted(every.items()))
 
     # -- visits ----------------------------------------------------------------------------------------------------
 

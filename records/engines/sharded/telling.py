@@ -3,17 +3,20 @@
 import msgspec
 
 from records.model import Partition, PartitionStats
+from records.sums import Sums
 
 Stats = dict[Partition, PartitionStats]
+AllSums = dict[str, Sums]
 
-_DECODER = msgspec.json.Decoder(list[tuple[Partition, PartitionStats]])
+_DECODER = msgspec.json.Decoder(tuple[list[tuple[Partition, PartitionStats]], AllSums])
 
 
-def told(stats: Stats) -> bytes:
+def told(stats: Stats, sums: AllSums) -> bytes:
     """JSON text."""
-    return msgspec.json.encode(list(stats.items()))
+    return msgspec.json.encode((list(stats.items()), sums))
 
 
-def heard(holds: bytes) -> Stats:
-    """What was told; nothing of a partition is in it but what `PartitionStats` has."""
-    return dict(_DECODER.decode(holds))
+def heard(holds: bytes) -> tuple[Stats, AllSums]:
+    """What was told; nothing is in it but what `PartitionStats` and `Sums` have."""
+    stats, sums = _DECODER.decode(holds)
+    return dict(stats), sums

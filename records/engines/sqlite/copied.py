@@ -13,8 +13,12 @@ from records.engines.sqlite.schema import (
     link_rows,
     part_of,
     record_row,
+    take_links,
 )
+from records.engines.sqlite.summing import sum_up, unlinked_in
+from records.engines.summing import Change
 from records.model import Partition, PartitionStats
+from records.times import unpacked
 from records.transfer import Grave, Held, Item, Past, Piece, State
 
 
@@ -37,9 +41,15 @@ def load(db: sqlite3.Connection, piece: Piece, copied: Mapping[Partition, Partit
         part = part_of(db, place)
         if part is None:
             part = int(db.execute(_NEW_PART, (connector, place.instance, place.stream)).fetchone()[0])
-        gone = _remove(db, part, sorted({_key(each) for each in items}))
+        held = [each for each in items if isinstance(each, Held)]
+        change = Change()
+        for each in held:
+            change.come(each.record.emitted_at, len(each.record.data), each.links)
+        gone = _remove(db, part, sorted({_key(each) for each in items}), change)
+        fresh = unlinked_in(db, part, change.fresh)
         _insert(db, connector, part, items)
-        _count(db, part, gone, [each for each in items if isinstance(each, Held)])
+        sum_up(db, part, change, fresh)
+        _count(db, part, gone, held)
     for place, version in piece.reached.items():
         of = state.partitions[place]
         version = max(version, copied[place].version if place in copied else 0)
@@ -68,15 +78,19 @@ def _forget(db: sqlite3.Connection, place: Partition, there: PartitionStats | No
         db.execute("DELETE FROM tombstones WHERE part = ? AND version <= ?", (part, now.floor))
 
 
-def _remove(db: sqlite3.Connection, part: int, keys: Sequence[str]) -> tuple[int, int, int]:
-    """What the copy has of these keys is superseded; how many records, bytes and links that were."""
+def _remove(db: sqlite3.Connection, part: int, keys: Sequence[str], change: Change) -> tuple[int, int, int]:
+    """What the copy has of these keys is superseded; how many records, bytes and links that were.
+
+    `change` is told of them.
+    """
     rows: list[Row] = []
     for marks, some in in_lists(keys):
-        sql = f"SELECT id, key, links, octet_length(data) FROM records WHERE part = ? AND key IN {marks}"
+        sql = f"SELECT id, key, links, octet_length(data), emitted_at FROM records WHERE part = ? AND key IN {marks}"
         rows += db.execute(sql, (part, *some)).fetchall()
         db.execute(f"DELETE FROM tombstones WHERE part = ? AND key IN {marks}", (part, *some))
-    for marks, some in in_lists([key for _, key, links, _ in rows if links]):
-        db.execute(f"DELETE FROM links WHERE part = ? AND key IN {marks}", (part, *some))
+    taken = take_links(db, part, [row[1] for row in rows if row[2]])
+    for _, key, _, size, emitted_at in rows:
+        change.go(unpacked(emitted_at), size, taken.get(key, ()))
     db.executemany("DELETE FROM records WHERE id = ?", [row[:1] for row in rows])
     if rows:
         mark_stale(db)

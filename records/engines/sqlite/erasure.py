@@ -13,13 +13,16 @@ from records.engines.sqlite.schema import (
     bury,
     connector_id,
     disturb,
-    in_lists,
     note_unlinked,
+    take_links,
     version_of,
 )
+from records.engines.sqlite.summing import sum_up
 from records.engines.sqlite.views import drop_views, is_left_of_erased
+from records.engines.summing import Change
 from records.history import consent_in, erased, redacted
 from records.model import Erased, Partition, Target, Tombstone
+from records.times import unpacked
 
 
 class Erasure(OnFile):
@@ -137,7 +140,7 @@ def _erase_records(db: sqlite3.Connection, part: int, step: _Step) -> set[Digest
     rows = _chosen(db, part, step)
     if not rows:
         return set()
-    dropped = _drop_links(db, part, [row.key for row in rows if row.links])
+    gone = take_links(db, part, [row.key for row in rows if row.links])
     db.executemany("DELETE FROM records WHERE id = ?", [(row.id,) for row in rows])
     size = sum(row.size for row in rows)
     counts = db.execute(_COUNT_DOWN, (len(rows), size, sum(row.links for row in rows), part)).fetchone()
@@ -149,12 +152,17 @@ def _erase_records(db: sqlite3.Connection, part: int, step: _Step) -> set[Digest
     step.records += len(rows)
     step.lost[part] = len(rows)
     step.size += size
-    return dropped
+    change = Change()
+    for row in rows:
+        change.go(unpacked(row.emitted_at), row.size, gone.get(row.key, ()))
+    sum_up(db, part, change)
+    return {digest for links in gone.values() for digest, _ in links}
 
 
 class _Chosen(NamedTuple):
     id: int
     key: str
+    emitted_at: int | str
     size: int
     links: int
     consent: str | None
@@ -167,18 +175,9 @@ def _chosen(db: sqlite3.Connection, part: int, step: _Step) -> list[_Chosen]:
     data = "NULL" if consent_field is None else "CAST(data AS BLOB)"
     rows = db.execute(_CHOSEN.format(one=one, data=data), (part, *which, step.left))
     return [
-        _Chosen(number, key, size, links, None if data is None else consent_in(data, consent_field))
-        for number, key, size, links, data in rows
+        _Chosen(number, key, emitted_at, size, links, None if data is None else consent_in(data, consent_field))
+        for number, key, emitted_at, size, links, data in rows
     ]
-
-
-def _drop_links(db: sqlite3.Connection, part: int, keys: list[str]) -> set[Digest]:
-    dropped: set[Digest] = set()
-    for marks, some in in_lists(keys):
-        where = f"WHERE part = ? AND key IN {marks}"
-        dropped |= {Digest.from_bytes(row[0]) for row in db.execute(f"SELECT digest FROM links {where}", (part, *some))}
-        db.execute(f"DELETE FROM links {where}", (part, *some))
-    return dropped
 
 
 def _bury(db: sqlite3.Connection, part: int, rows: list[_Chosen], step: _Step) -> None:
@@ -246,7 +245,7 @@ ORDER BY p.instance, p.stream
 """
 
 _CHOSEN = """
-SELECT id, key, octet_length(data), links, {data} FROM records WHERE part = ? {one} ORDER BY key LIMIT ?
+SELECT id, key, emitted_at, octet_length(data), links, {data} FROM records WHERE part = ? {one} ORDER BY key LIMIT ?
 """
 
 _COUNT_DOWN = """

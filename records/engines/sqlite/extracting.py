@@ -65,8 +65,8 @@ def _past(place: Partition, row: Row) -> Past:
 
 
 def _link(row: Row) -> Link:
-    digest, pointer, media_type, filename = row
-    return Link(Digest.from_bytes(digest), pointer, media_type, filename)
+    digest, pointer, media_type, filename, size = row
+    return Link(Digest.from_bytes(digest), pointer, media_type, filename, size)
 
 
 _CONNECTOR = "SELECT id, epoch, release_epoch, disturbances FROM connectors WHERE name = ?"
@@ -90,7 +90,7 @@ _FINISHED = "SELECT erasure, instance FROM finished WHERE connector = ?"
 
 _RECORDS = f"SELECT {COLUMNS} FROM records WHERE id > ? AND id < ? ORDER BY id"
 
-_LINKS = "SELECT digest, pointer, media_type, filename FROM links WHERE part = ? AND key = ? ORDER BY pointer"
+_LINKS = "SELECT digest, pointer, media_type, filename, size FROM links WHERE part = ? AND key = ? ORDER BY pointer"
 
 _GRAVES = """
 SELECT key, version, deleted_at, emitted_at, at FROM tombstones WHERE part = ? AND version > ? ORDER BY version

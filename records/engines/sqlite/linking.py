@@ -105,8 +105,8 @@ def _linking(db: sqlite3.Connection, target: Target, covered: set[int], digest: 
 
 
 def _placed(partition: Partition, row: Row) -> PlacedLink:
-    _, digest, key, pointer, media_type, filename = row
-    return PlacedLink(partition, key, Link(Digest.from_bytes(digest), pointer, media_type, filename))
+    _, digest, key, pointer, media_type, filename, size = row
+    return PlacedLink(partition, key, Link(Digest.from_bytes(digest), pointer, media_type, filename, size))
 
 
 _PIECE = 500
@@ -117,7 +117,7 @@ WHERE c.name = ? AND (? IS NULL OR p.instance = ?) AND (? IS NULL OR p.stream = 
 """
 
 _LINKS = """
-SELECT connector, digest, key, pointer, media_type, filename FROM links
+SELECT connector, digest, key, pointer, media_type, filename, size FROM links
 WHERE part = ? {one} AND (key, pointer) {beyond} (?, ?) ORDER BY key, pointer LIMIT ?
 """
 

@@ -20,8 +20,11 @@ from records.engines.sqlite.schema import (
     version_of,
     without_links,
 )
+from records.engines.sqlite.summing import sum_up, unlinked_in
+from records.engines.summing import Change
 from records.errors import Released
 from records.model import Link, Partition, PlacedLink
+from records.times import unpacked
 
 
 class Links(OnFile):
@@ -78,16 +81,22 @@ class Links(OnFile):
             found = db.execute(_RECORD, (*place, key)).fetchone()
             if found is None or version_of(found[-1]) != version:
                 return False
-            connector, epoch, part, counted, _ = found
+            connector, epoch, part, counted, emitted_at, _ = found
             if release_epoch != epoch:
                 raise Released("blobs were released while the request ran")
-            gone = db.execute("DELETE FROM links WHERE part = ? AND key = ? RETURNING digest", (part, key)).fetchall()
+            sql = "SELECT digest, size FROM links WHERE part = ? AND key = ?"
+            gone = [(Digest.from_bytes(digest), size) for digest, size in db.execute(sql, (part, key))]
+            change = Change()
+            change.relinked(unpacked(emitted_at), links, gone)
+            fresh = unlinked_in(db, part, change.fresh)
+            db.execute("DELETE FROM links WHERE part = ? AND key = ?", (part, key))
             if gone:
                 mark_stale(db)
             db.executemany(LINK, link_rows(connector, part, key, links))
             db.execute("UPDATE records SET links = ? WHERE part = ? AND key = ?", (len(links), part, key))
             db.execute("UPDATE partitions SET links = links + ? WHERE id = ?", (len(links) - counted, part))
-            note_unlinked(db, connector, {Digest.from_bytes(digest) for (digest,) in gone})
+            sum_up(db, part, change, fresh)
+            note_unlinked(db, connector, {digest for digest, _ in gone})
             disturb(db, connector)
             return True
 
@@ -130,13 +139,13 @@ def _values(placed: PlacedLink) -> Sequence[object]:
 
 
 def _placed(partition: Partition, digest: Digest, row: Row) -> PlacedLink:
-    key, pointer, media_type, filename = row
-    return PlacedLink(partition, key, Link(digest, pointer, media_type, filename))
+    key, pointer, media_type, filename, size = row
+    return PlacedLink(partition, key, Link(digest, pointer, media_type, filename, size))
 
 
 # From the few partitions to the links in each: the order comes from the indexes, whatever the number of links.
 _LINKS_OF = """
-SELECT c.name, p.instance, p.stream, l.key, l.pointer, l.media_type, l.filename
+SELECT c.name, p.instance, p.stream, l.key, l.pointer, l.media_type, l.filename, l.size
 FROM connectors c
 CROSS JOIN partitions p ON p.connector = c.id
 CROSS JOIN links l ON l.connector = c.id AND l.digest = ? AND l.part = p.id
@@ -150,19 +159,19 @@ GROUP BY l.digest
 """
 
 _REST = """
-SELECT l.key, l.pointer, l.media_type, l.filename FROM connectors c JOIN links l ON l.connector = c.id
+SELECT l.key, l.pointer, l.media_type, l.filename, l.size FROM connectors c JOIN links l ON l.connector = c.id
 WHERE c.name = ? AND l.digest = ? AND l.part = ? AND (l.key, l.pointer) > (?, ?)
 ORDER BY l.key, l.pointer LIMIT ?
 """
 
 _RECORD = """
-SELECT c.id, c.release_epoch, p.id, r.links, r.id
+SELECT c.id, c.release_epoch, p.id, r.links, r.emitted_at, r.id
 FROM connectors c JOIN partitions p ON p.connector = c.id JOIN records r ON r.part = p.id
 WHERE c.name = ? AND p.instance = ? AND p.stream = ? AND r.key = ?
 """
 
 _LINKS_IN = """
-SELECT digest, key, pointer, media_type, filename FROM links WHERE part = ? AND key = ? ORDER BY pointer
+SELECT digest, key, pointer, media_type, filename, size FROM links WHERE part = ? AND key = ? ORDER BY pointer
 """
 
 _LINKED = """

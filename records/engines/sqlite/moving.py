@@ -10,8 +10,11 @@ from blobstore.sqlite import sqlite3
 from blobstore.sqlite.slack import mark_stale
 from records.engines.sqlite.copied import held_here, load
 from records.engines.sqlite.extracting import items_of, state_of
-from records.engines.sqlite.schema import OnFile, Row, in_lists
+from records.engines.sqlite.schema import OnFile, Row, take_links
+from records.engines.sqlite.summing import sum_up
+from records.engines.summing import Change
 from records.model import Partition
+from records.times import unpacked
 from records.transfer import CONDEMNED, Item, Mark, Piece, Stage, State
 
 T = TypeVar("T")
@@ -159,10 +162,13 @@ def _discard(db: sqlite3.Connection, connector: str, limit: int) -> bool:
 
 
 def _discard_records(db: sqlite3.Connection, part: int, limit: int) -> int:
-    sql = "SELECT id, key, links, octet_length(data) FROM records WHERE part = ? ORDER BY id LIMIT ?"
+    sql = "SELECT id, key, links, octet_length(data), emitted_at FROM records WHERE part = ? ORDER BY id LIMIT ?"
     rows: list[Row] = db.execute(sql, (part, max(limit, 0))).fetchall()
-    for marks, some in in_lists([key for _, key, links, _ in rows if links]):
-        db.execute(f"DELETE FROM links WHERE part = ? AND key IN {marks}", (part, *some))
+    gone = take_links(db, part, [row[1] for row in rows if row[2]])
+    change = Change()
+    for _, key, _, size, emitted_at in rows:
+        change.go(unpacked(emitted_at), size, gone.get(key, ()))
+    sum_up(db, part, change)
     db.executemany("DELETE FROM records WHERE id = ?", [row[:1] for row in rows])
     counts = (len(rows), sum(row[3] for row in rows), sum(row[2] for row in rows))
     db.execute(_COUNT_DOWN, (*counts, len(rows), part))
@@ -192,6 +198,8 @@ _REST = (
     f"DELETE FROM finished WHERE connector = {_NUMBER}",
     f"DELETE FROM unlinked WHERE connector = {_NUMBER}",
     f"DELETE FROM epochs WHERE connector = {_NUMBER}",
+    f"DELETE FROM linked WHERE connector = {_NUMBER}",
+    f"DELETE FROM months WHERE part IN (SELECT id FROM partitions WHERE connector = {_NUMBER})",
     f"DELETE FROM partitions WHERE connector = {_NUMBER}",
     "DELETE FROM connectors WHERE name = ?",
 )

@@ -9,9 +9,11 @@ from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.recalled import size_of
 from records.engines.sqlite.schema import OnFile, Row, in_lists, part_of, record_id
+from records.engines.sqlite.summing import sums_in
 from records.engines.sqlite.walk import COLUMNS, Placed, parts_of, record, walk
 from records.model import Keep, Link, Order, Page, Partition, PartitionStats, Position, StoredRecord
 from records.reading.paging import take, up_to
+from records.sums import Sums
 
 T = TypeVar("T")
 Linked = tuple[StoredRecord, Sequence[Link]]
@@ -77,6 +79,13 @@ class Reads(OnFile):
         found = await self._file.recall(name, run, size_of)
         return dict(found)
 
+    async def sums(self, connector: str | None = None) -> dict[str, Sums]:
+        named = [] if connector is None else [connector]
+        name = ("sums", connector, self._regardless)
+        run = self.here(named, partial(sums_in, connector=connector))
+        found = await self._file.recall(name, run, lambda sums: size_of(range(sum(map(len, sums.values())))))
+        return dict(found)
+
 
 def stats_in(db: sqlite3.Connection, connector: str | None = None) -> dict[Partition, PartitionStats]:
     """What every partition in the file holds, or every one of this connector."""
@@ -118,8 +127,8 @@ def visited(db: sqlite3.Connection, partitions: Collection[Partition]) -> Genera
 
 
 def _link(row: Row) -> Link:
-    digest, pointer, media_type, filename = row
-    return Link(Digest.from_bytes(digest), pointer, media_type, filename)
+    digest, pointer, media_type, filename, size = row
+    return Link(Digest.from_bytes(digest), pointer, media_type, filename, size)
 
 
 def _seen(placed: Placed) -> tuple[Partition, str, bytes]:
@@ -132,7 +141,7 @@ _LINKS = 5
 
 _BY_KEY = f"SELECT {COLUMNS} FROM records WHERE part = ? ORDER BY key"
 
-_LINKS_BY_KEY = "SELECT digest, pointer, media_type, filename FROM links WHERE part = ? ORDER BY key, pointer"
+_LINKS_BY_KEY = "SELECT digest, pointer, media_type, filename, size FROM links WHERE part = ? ORDER BY key, pointer"
 
 _GET = f"SELECT {COLUMNS} FROM records WHERE part = ? AND key IN {{marks}} ORDER BY key"
 

@@ -50,6 +50,7 @@ def m001_initial(db: Database) -> None:
 # `records.id` is partition and version in one: the table lies in the order of changes, and needs no index for it.
 # `records.cursor` is the sort key without the key at its end: pairs (cursor, key) compare as whole sort keys do. `data`
 # comes last, so that the other columns are read without it. `emitted_at`: see `times.packed`.
+# `linked` and `months` have sums (`records.sums`); a blank stream stands for all of a connector together.
 # `history` has the states that were superseded at version `until` and stood since `version`; `remembered` is NULL for
 # a tombstone's, and cut to what may stay where the record was `erased` since. `at` (UTC seconds) is when they, and
 # tombstones, were made: they are forgotten after some time.
@@ -88,8 +89,18 @@ CREATE TABLE records (
 ) STRICT;
 CREATE TABLE links (
     part INTEGER NOT NULL, key TEXT NOT NULL, pointer TEXT NOT NULL,
-    connector INTEGER NOT NULL, digest BLOB NOT NULL, media_type TEXT NOT NULL, filename TEXT,
+    connector INTEGER NOT NULL, digest BLOB NOT NULL, media_type TEXT NOT NULL, filename TEXT, size INTEGER NOT NULL,
     PRIMARY KEY (part, key, pointer), UNIQUE (connector, digest, part, key, pointer)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE linked (
+    connector INTEGER NOT NULL REFERENCES connectors, stream TEXT NOT NULL,
+    links INTEGER NOT NULL, bytes INTEGER NOT NULL, blobs INTEGER NOT NULL, blob_bytes INTEGER NOT NULL,
+    PRIMARY KEY (connector, stream)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE months (
+    part INTEGER NOT NULL REFERENCES partitions, month TEXT NOT NULL,
+    records INTEGER NOT NULL, bytes INTEGER NOT NULL, linked INTEGER NOT NULL,
+    PRIMARY KEY (part, month)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tombstones (
     part INTEGER NOT NULL, version INTEGER NOT NULL, key TEXT NOT NULL,
@@ -225,7 +236,21 @@ def add_records(db: sqlite3.Connection, rows: Iterable[Row]) -> None:
 
 def link_rows(connector: int, part: int, key: str, links: Iterable[Link]) -> list[Row]:
     """The rows of a record's links, for `LINK`."""
-    return [(part, key, each.pointer, connector, each.digest.raw, each.media_type, each.filename) for each in links]
+    return [
+        (part, key, each.pointer, connector, each.digest.raw, each.media_type, each.filename, each.size)
+        for each in links
+    ]
+
+
+def take_links(db: sqlite3.Connection, part: int, keys: Sequence[str]) -> dict[str, list[tuple[Digest, int]]]:
+    """Remove the links of these records; by key the blobs that they linked, each with its size."""
+    taken: dict[str, list[tuple[Digest, int]]] = {}
+    for marks, some in in_lists(keys):
+        where = f"WHERE part = ? AND key IN {marks}"
+        for key, digest, size in db.execute(f"SELECT key, digest, size FROM links {where}", (part, *some)):
+            taken.setdefault(key, []).append((Digest.from_bytes(digest), size))
+        db.execute(f"DELETE FROM links {where}", (part, *some))
+    return taken
 
 
 def note_unlinked(db: sqlite3.Connection, connector: int, digests: Collection[Digest]) -> set[Digest]:
@@ -255,7 +280,8 @@ _RECORD = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))"
 _RECORDS = _RECORD + ", (?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT))" * (TOGETHER - 1)
 
 LINK = """
-INSERT INTO links (part, key, pointer, connector, digest, media_type, filename) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO links (part, key, pointer, connector, digest, media_type, filename, size)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 """Takes rows of `link_rows`."""
 

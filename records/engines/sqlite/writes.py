@@ -22,7 +22,9 @@ from records.engines.sqlite.schema import (
     record_row,
     version_of,
 )
+from records.engines.sqlite.summing import sum_up, unlinked_in
 from records.engines.sqlite.views import View, keep
+from records.engines.summing import Sized
 from records.errors import Fenced, Released
 from records.model import Batch, Delete, Outcome, Partition, PartitionStats, Put
 from records.times import unpacked
@@ -74,8 +76,11 @@ def _apply(db: sqlite3.Connection, batch: Batch, now: int, fresh: View | None) -
     if done.changed:
         connector = found.connector or connector_id(db, batch.partition.connector)
         part = found.part or _new_part(db, connector, batch.partition)
+        change = done.change(present)
+        unlinked = unlinked_in(db, part, change.fresh)
         _remove(db, part, done, present, buried)
         _insert(db, connector, part, done, now)
+        sum_up(db, part, change, unlinked)
         counts = (stats.records, stats.bytes, stats.links, stats.version, stats.updated_at)
         db.execute(_SET_STATS, (*counts, part))
         note_unlinked(db, connector, done.dropped)
@@ -110,16 +115,17 @@ def _present(db: sqlite3.Connection, part: int, batch: Batch) -> dict[str, Prese
     rows: list[Row] = []
     for some, data in ((superseded, _SHORT), (keys - superseded, "NULL")):
         for marks, values in in_lists(sorted(some)):
-            sql = f"SELECT key, id, emitted_at, revisions, {data}, links FROM records WHERE part = ? AND key IN {marks}"
+            sql = f"SELECT key, id, emitted_at, revisions, {data}, octet_length(data), links"
+            sql = f"{sql} FROM records WHERE part = ? AND key IN {marks}"
             rows += db.execute(sql, (part, *values))
-    digests: defaultdict[str, list[Digest]] = defaultdict(list)
+    links: defaultdict[str, list[Sized]] = defaultdict(list)
     for marks, values in in_lists([row[0] for row in rows if row[-1] and row[0] in superseded]):
-        sql = f"SELECT key, digest FROM links WHERE part = ? AND key IN {marks}"
-        for key, digest in db.execute(sql, (part, *values)):
-            digests[key].append(Digest.from_bytes(digest))
+        sql = f"SELECT key, digest, size FROM links WHERE part = ? AND key IN {marks}"
+        for key, digest, size in db.execute(sql, (part, *values)):
+            links[key].append((Digest.from_bytes(digest), size))
     return {
-        key: Present(version_of(number), unpacked(emitted_at), revisions, data, tuple(digests[key]))
-        for key, number, emitted_at, revisions, data, _ in rows
+        key: Present(version_of(number), unpacked(emitted_at), revisions, data, size, tuple(links[key]))
+        for key, number, emitted_at, revisions, data, size, _ in rows
     }
 
 
@@ -144,12 +150,12 @@ def _remove(
 ) -> None:
     """Take out what is superseded; what stands in the end is inserted anew."""
     changed = done.records.keys() | done.graves.keys()
-    superseded = [(key, each) for key, each in present.items() if key in changed]
+    superseded = done.superseded(present)
     risen = [(part, version) for key, version in buried.items() if key in changed]
     if superseded or risen:
         mark_stale(db)
     db.executemany(
-        "DELETE FROM links WHERE part = ? AND key = ?", [(part, key) for key, each in superseded if each.digests]
+        "DELETE FROM links WHERE part = ? AND key = ?", [(part, key) for key, each in superseded if each.links]
     )
     db.executemany("DELETE FROM records WHERE id = ?", [(record_id(part, each.version),) for _, each in superseded])
     db.executemany("DELETE FROM tombstones WHERE part = ? AND version = ?", risen)
