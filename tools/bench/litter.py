@@ -28,7 +28,15 @@ INSERT INTO blobs (namespace, digest, generation, sha256, size, state, verified_
 """
 _HOLDER = "INSERT INTO holders (namespace, digest, holder, version, confirmed) VALUES (?, ?, ?, 0, 1)"
 _PART = "INSERT OR IGNORE INTO partitions (id, connector, instance, stream) VALUES (1, 1, 'one', 'files')"
-_LINK = "INSERT INTO links (part, key, pointer, connector, digest, media_type) VALUES (1, ?, '/blob_ref', 1, ?, 'a/b')"
+_LINK = f"""
+INSERT INTO links (part, key, pointer, connector, digest, media_type, size)
+VALUES (1, ?, '/blob_ref', 1, ?, 'a/b', {SIZE})
+"""
+_SUMS = """
+INSERT INTO linked VALUES (1, 'files', ?1, ?2, ?1, ?2), (1, '', ?1, ?2, ?1, ?2) ON CONFLICT DO UPDATE SET
+    links = links + excluded.links, bytes = bytes + excluded.bytes,
+    blobs = blobs + excluded.blobs, blob_bytes = blob_bytes + excluded.blob_bytes
+"""
 
 
 def litter(directory: Path, owner: Owner, count: int, *, linked: bool) -> None:
@@ -58,6 +66,7 @@ def recorded(directory: Path, owner: Owner, blobs: Sequence[Blob], *, linked: bo
         if linked:
             _insert(db, _LINK, [(name.generation, name.digest.raw) for name, *_ in blobs])
             db.execute("UPDATE partitions SET links = links + ? WHERE id = 1", (len(blobs),))
+            db.execute(_SUMS, (len(blobs), SIZE * len(blobs)))
         else:
             sql = "INSERT INTO unlinked (connector, digest) VALUES (1, ?)"
             _insert(db, sql, [(name.digest.raw,) for name, *_ in blobs])
