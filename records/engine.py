@@ -378,6 +378,13 @@ class Engine(Protocol):
         """What is wrong with its files and with counters that disagree with rows; empty when sound."""
         ...
 
+    async def resum(self, *, repair: bool) -> list[str]:
+        """Sums that are not what rows add up to, in a sentence each; with `repair` they are set right.
+
+        Work in proportion to all that is kept. Where `check` finds something, this tells nothing more.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of files and connections. Harmless when called twice."""
         ...

@@ -24,6 +24,7 @@ from records.checks.central import CentralChecks
 from records.checks.erasures import ErasureChecks
 from records.checks.records import RecordChecks
 from records.checks.sources import down_sources
+from records.checks.sums import SumChecks
 from records.engine import Engine
 from records.errors import RecordError
 from records.explanation import GRACE
@@ -105,19 +106,22 @@ class Examination:
             return
         try:
             async with look_into(self._opening) as store:
-                sound = True
+                sound, harmless = True, True
                 async for found in confirmed(self._until_damaged(self._inside(store))):
-                    sound = False
+                    sound, harmless = False, harmless and found[0].severity is not Severity.ERROR
                     yield found
-                if sound:
-                    async for found in confirmed(
-                        self._until_damaged(volumes(store.blobs.catalogue, store.topology.catalogue))
-                    ):
-                        yield found
-                elif self._repair:
-                    # Whatever was wrong with blobs and holders made their sums wrong, too: that is no news.
+                checks = [volumes(store.blobs.catalogue, store.topology.catalogue)] if sound else []
+                checks += [self._sums(store)] if harmless else []
+                async for found in confirmed(self._until_damaged(_chain(*checks))):
+                    yield found
+                if not sound and self._repair:
+                    # Whatever was wrong with blobs, holders and links made sums of them wrong, too: that is no news.
                     with suppress(BlobError):  # what is damaged beyond that was told
                         await store.blobs.catalogue.recount(repair=True)
+                    for owner in await store.central.owners():
+                        with suppress(BlobError):
+                            if (engine := await store.engines.find(owner.id)) is not None:
+                                await engine.resum(repair=True)
         except (NewerVersion, WrongStore, Damaged) as error:
             yield (finding := self._unopened(error)), certain(finding)
 
@@ -151,6 +155,12 @@ class Examination:
             *map(central.spine, owners.values()), *map(erasures.of, owners.values()), central.outboxes(sound)
         ):
             yield each
+
+    async def _sums(self, store: RecordStore) -> AsyncIterator[Suspicion]:
+        for owner in await store.central.owners():
+            if (engine := await store.engines.find(owner.id)) is not None:
+                async for each in SumChecks(owner, engine, store.blobs.catalogue).sums():
+                    yield each
 
     async def _until_damaged(self, suspicions: AsyncIterator[Suspicion]) -> AsyncIterator[Suspicion]:
         """A check ends where a database cannot be read any further; those of others go on."""

@@ -5,7 +5,6 @@ down is named there and nowhere else: a reference without a link makes no holder
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +18,6 @@ from records.checks.relinking import Relinking, named
 from records.engine import Engine
 from records.model import Order, Partition, PartitionStats, Position, StoredRecord
 from records.store import RecordStore
-from records.sums import Sums
 from records.writing.links import BlobRef
 
 PIECE_BYTES = 8 << 20
@@ -141,10 +139,7 @@ class RecordChecks:
         waiting = set(await self._engine.unlinked(_ALL))
         if waiting:
             yield self._judge_waiting
-        linked: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         async for account in accounts(self._owner, self._engine, self._catalogue):
-            for connector in account.links:
-                linked[connector] = [linked[connector][0] + 1, linked[connector][1] + account.size]
             if account.links and not account.kept:
                 yield partial(self._judge_stored, account.digest)
                 continue
@@ -154,31 +149,6 @@ class RecordChecks:
                 if (connector, account.digest) in waiting:
                     continue  # they are many after an erasure, and one finding tells of all
                 yield partial(self._judge_holder, account.digest, connector, account.held[connector].version)
-
-        sums = await self._engine.sums()
-        for connector in sorted(linked.keys() | sums.keys()):
-            if linked[connector] != _blobs(sums.get(connector)):
-                yield partial(self._judge_sums, connector)
-
-    async def _judge_sums(self, connector: str) -> Finding | None:
-        """Looked at once more, from before its sums are read to after: nobody may have written meanwhile."""
-        before = _blobs((await self._engine.sums(connector)).get(connector))
-        true = [0, 0]
-        after: Digest | None = None
-        while page := await self._engine.linked(connector, after, BATCH):
-            after = page[-1][0]
-            for digest, _ in page:
-                rows = await self._catalogue.generations(self._owner.id, digest)
-                if not rows:
-                    return None  # that is told
-                true = [true[0] + 1, true[1] + rows[0].size]
-        if before == true or _blobs((await self._engine.sums(connector)).get(connector)) != before:
-            return None
-        message = (
-            f"by its sums {connector} of {self._owner.subject} links {before[0]} blobs of {before[1]} bytes,"
-            f" but it links {true[0]} of {true[1]}"
-        )
-        return Finding("wrong_sums", Severity.ERROR, f"records/{self._owner.id}", message)
 
     async def _judge_stored(self, digest: Digest) -> Finding | None:
         # Links before generations: whoever links now held a stored blob before.
@@ -228,10 +198,6 @@ class RecordChecks:
 
     async def _held(self, digest: Digest, connector: str) -> Holder | None:
         return next(iter(await self._catalogue.holders(self._owner.id, connector, [digest])), None)
-
-
-def _blobs(sums: Sums | None) -> list[int]:
-    return [0, 0] if sums is None else [sums.blobs, sums.blob_bytes]
 
 
 def _references(page: Sequence[StoredRecord]) -> list[tuple[StoredRecord, Sequence[BlobRef] | None]]:

@@ -255,6 +255,9 @@ class RoutedEngine(ABC):
     async def check(self) -> list[str]:
         return await self._all(lambda engine: engine.check())
 
+    async def resum(self, *, repair: bool) -> list[str]:
+        return await self._all(lambda engine: engine.resum(repair=repair))
+
     async def close(self) -> None:  # noqa: B027 -- there is nothing that a kind of these engines would add
         """As the port says; the engines behind it belong to whoever opened them."""
 

@@ -56,7 +56,8 @@ async def require_true_sums(store: RecordStore, owner: Owner) -> Overview:
     """Raise `AssertionError` where a sum is not what a recount finds, or a check would not find nothing wrong."""
     told = await overview_of(store, owner)
     assert told == await recounted(store, owner)
-    assert await (await store.engines.of(owner.id)).check() == []
+    engine = await store.engines.of(owner.id)
+    assert [*await engine.check(), *await engine.resum(repair=False)] == []
     assert await store.blobs.catalogue.recount(repair=False) == []
     return told
 

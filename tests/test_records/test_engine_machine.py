@@ -267,6 +267,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.both(lambda engine, of=erasure: engine.erased(of))
         self.both(partial(_events, 1000))
         self.both(lambda engine: engine.check())
+        self.both(lambda engine: engine.resum(repair=False))
 
     def teardown(self) -> None:
         self.runner.run(self.close())

@@ -156,8 +156,6 @@ async def test_a_page_of_many_partitions_is_the_same_however_it_is_found(
             "UPDATE records.links SET key = 'x' WHERE key = 'a'",
             "has 1 links of records that are not there",
         ),
-        ("UPDATE records.linked SET blobs = 9 WHERE stream = ''", "9 blobs of"),
-        ("UPDATE records.months SET bytes = bytes + 1", "of month 2026-"),
     ],
 )
 async def test_check_finds_what_disagrees(
@@ -168,6 +166,25 @@ async def test_check_finds_what_disagrees(
     assert await engine.check() == []
     await outsider.execute(damage)
     assert any(sentence in found for found in await engine.check())
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ("UPDATE records.linked SET blobs = 9 WHERE stream = ''", "and 9 blobs of"),
+        ("DELETE FROM records.linked", "counts 0 links"),
+        ("UPDATE records.months SET bytes = bytes + 1", "of month 2026-"),
+    ],
+)
+async def test_wrong_sums_are_found_and_mended(
+    engine: Engine, outsider: asyncpg.Connection, damage: str, sentence: str
+) -> None:
+    await apply(engine, MESSAGES, put("a", "", link_of(1)), put("b", "", link_of(1)), put("c"))
+    sums = await engine.sums()
+    await outsider.execute(damage)
+    assert any(sentence in found for found in await engine.resum(repair=True))
+    assert await engine.resum(repair=False) == []
+    assert await engine.sums() == sums
 
 
 # -- erasing -------------------------------------------------------------------------------------------------------

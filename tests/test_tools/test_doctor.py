@@ -411,7 +411,7 @@ def test_a_lost_link_by_an_alias_is_found(stored: Stored) -> None:
 def test_an_extra_link_is_found_and_taken_away(stored: Stored) -> None:
     with vandal(stored.data / "records" / f"{stored.ann}.db") as db:
         db.execute(
-            "INSERT INTO links SELECT part, '3', '/x', connector, digest, media_type, filename FROM links"
+            "INSERT INTO links SELECT part, '3', '/x', connector, digest, media_type, filename, size FROM links"
             " WHERE key = '1' AND pointer LIKE '%0%'"
         )
         db.execute("UPDATE records SET links = 1 WHERE key = '3'")
@@ -753,6 +753,31 @@ def test_a_wrong_count_of_what_is_kept_is_mended(stored: Stored) -> None:
     [finding] = stored.doctor("--repair", exit_code=0)
     assert finding["repaired"]
     assert stored.doctor(exit_code=0) == []
+
+
+def test_a_wrong_total_is_mended(stored: Stored) -> None:
+    stored.catalogue("UPDATE totals SET bytes = bytes + 7, shared_bytes = 1 WHERE namespace = ?", stored.ann)
+    assert stored.kinds() == ["wrong_volume"]
+    [finding] = stored.doctor("--repair", exit_code=0)
+    assert finding["repaired"]
+    assert stored.doctor(exit_code=0) == []
+
+
+def test_sums_of_records_that_are_wrong_are_found(stored: Stored) -> None:
+    with vandal(stored.data / "records" / f"{stored.ann}.db") as db:
+        db.execute("UPDATE months SET linked = linked + 1")
+    [finding] = stored.doctor("--repair", exit_code=0)
+    assert (finding["kind"], "of a month" in finding["message"], finding["repaired"]) == ("wrong_sums", True, True)
+    assert stored.doctor(exit_code=0) == []
+
+
+def test_sums_of_links_that_have_other_sizes_than_their_blobs_are_found(stored: Stored) -> None:
+    with vandal(stored.data / "records" / f"{stored.ann}.db") as db:
+        db.execute("UPDATE links SET size = 0")
+        db.execute("UPDATE linked SET bytes = 0, blob_bytes = 0")
+        db.execute("UPDATE months SET linked = 0")
+    [finding] = stored.doctor()
+    assert finding["kind"] == "wrong_sums"
 
 
 def test_who_repairs_is_not_told_that_repairing_would_help(stored: Stored) -> None:

@@ -89,7 +89,7 @@ def lose_links(stored: Stored, number: int) -> None:
 def add_link(stored: Stored, number: int) -> None:
     with vandal(stored.data / "records" / f"{stored.ann}.db") as db:
         db.execute(
-            "INSERT INTO links SELECT part, key, '/x', connector, digest, media_type, filename"
+            "INSERT INTO links SELECT part, key, '/x', connector, digest, media_type, filename, size"
             " FROM links WHERE key = ?",
             (f"r{number}",),
         )

@@ -356,6 +356,9 @@ class MemoryEngine(Moving):
     async def check(self) -> list[str]:
         return []
 
+    async def resum(self, *, repair: bool) -> list[str]:
+        return []
+
     async def close(self) -> None:
         pass
 

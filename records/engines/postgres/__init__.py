@@ -22,7 +22,9 @@ from records.engines.postgres.events import Events
 from records.engines.postgres.linking import Linkings
 from records.engines.postgres.links import Links
 from records.engines.postgres.moving import Moving
+from records.engines.postgres.pieces import LONG
 from records.engines.postgres.reads import Reads
+from records.engines.postgres.resumming import mend_sums, wrong_sums
 from records.engines.postgres.tables import STEPS
 from records.engines.postgres.writes import Writes
 
@@ -45,6 +47,12 @@ class PostgresEngine(Writes, Reads, History, Links, Linkings, Erasure, Moving, E
 
     async def check(self) -> list[str]:
         return await self._database.read(lambda db: disagreements(db, self._owner))
+
+    async def resum(self, *, repair: bool) -> list[str]:
+        wrong = await self._database.read(lambda db: wrong_sums(db, self._owner), timeout=LONG)
+        if wrong and repair:
+            await self._database.write(lambda db: mend_sums(db, self._owner), timeout=LONG)
+        return wrong
 
     async def close(self) -> None:
         """As the port says; the database stays open: others use it."""

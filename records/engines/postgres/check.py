@@ -1,37 +1,11 @@
 """What is wrong with an owner's rows: counters that disagree with them, rows that disagree with each other."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-
 from blobstore.postgres import Connection
-from records.sums import month_of
 
 
 async def disagreements(db: Connection, owner: str) -> list[str]:
     """One sentence for each, without content; partitions are named by their number in the database."""
-    found = await _wrong(db, owner, _CHECKS)
-    if not found:  # where rows disagree with each other, sums over them tell nothing more
-        found = await _wrong(db, owner, _SUMS) + await _wrong_months(db, owner)
-    return found
-
-
-async def _wrong(db: Connection, owner: str, checks: Sequence[tuple[str, str]]) -> list[str]:
-    return [sentence.format(*row) for sql, sentence in checks for row in await db.fetch(sql, owner)]
-
-
-async def _wrong_months(db: Connection, owner: str) -> list[str]:
-    """Months of times that are not in UTC are found here, as `month_of` has them."""
-    true: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for part, emitted_at, *counts in await db.fetch(_MONTHLY, owner):
-        of = true[part, month_of(emitted_at)]
-        of[:] = [was + more for was, more in zip(of, counts, strict=True)]
-    kept = {(part, month): counts for part, month, *counts in await db.fetch(_MONTHS, owner)}
-    return [
-        f"of month {month} partition {part} counts {kept.get((part, month))} records and bytes, but has {true.get(key)}"
-        for key in sorted(kept.keys() | true.keys())
-        for part, month in [key]
-        if kept.get(key) != true.get(key)
-    ]
+    return [sentence.format(*row) for sql, sentence in _CHECKS for row in await db.fetch(sql, owner)]
 
 
 _COUNTED = """
@@ -54,58 +28,6 @@ def _counter(name: str) -> tuple[str, str]:
 def _by_partition(rows: str) -> str:
     return f"SELECT encode(part, 'hex'), count(*) FROM ({rows}) AS wrong GROUP BY part ORDER BY part"
 
-
-# As `month_of` has them but for those that are not in UTC, which stay as they are.
-_MONTHLY = """
-SELECT encode(r.part, 'hex'), CASE WHEN right(r.emitted_at, 1) IN ('Z', 'z') THEN left(r.emitted_at, 7) || 'Z'
-    ELSE r.emitted_at END AS at, count(*), sum(octet_length(r.data))::bigint, coalesce(sum(l.size), 0)::bigint
-FROM records.records r LEFT JOIN (
-    SELECT part, key, sum(size) AS size FROM records.links WHERE owner = $1 GROUP BY part, key
-) AS l ON l.part = r.part AND l.key = r.key
-WHERE r.owner = $1 GROUP BY r.part, at
-"""
-
-_MONTHS = "SELECT encode(part, 'hex'), month, records, bytes, linked FROM records.months WHERE owner = $1"
-
-_LINKED = """
-    SELECT connector, {stream} AS stream, sum(links)::bigint AS links, sum(links * size)::bigint AS bytes,
-           count(DISTINCT digest) AS blobs, sum(size) FILTER (WHERE first)::bigint AS blob_bytes
-    FROM (
-        SELECT connector, stream, digest, size, links,
-               row_number() OVER (PARTITION BY connector, {stream}, digest) = 1 AS first
-        FROM (
-            SELECT l.connector, p.stream, l.digest, l.size, count(*) AS links
-            FROM records.links l JOIN records.partitions p ON p.owner = $1 AND p.part = l.part
-            WHERE l.owner = $1 GROUP BY l.connector, p.stream, l.digest, l.size
-        ) AS each
-    ) AS numbered GROUP BY connector, {stream}
-"""
-
-_BLANK = "''::bytea"
-
-_SUMS = (
-    (
-        f"""
-        WITH kept AS (
-            SELECT connector, stream, links, bytes, blobs, blob_bytes FROM records.linked WHERE owner = $1
-        ), counted AS (
-            {_LINKED.format(stream="stream")} UNION ALL {_LINKED.format(stream=_BLANK)}
-        )
-        SELECT encode(coalesce(k.connector, n.connector), 'hex'),
-               coalesce(k.links, 0), coalesce(k.bytes, 0), coalesce(k.blobs, 0), coalesce(k.blob_bytes, 0),
-               coalesce(n.links, 0), coalesce(n.bytes, 0), coalesce(n.blobs, 0), coalesce(n.blob_bytes, 0)
-        FROM kept k FULL JOIN counted n ON n.connector = k.connector AND n.stream = k.stream
-        WHERE (k.links, k.bytes, k.blobs, k.blob_bytes) IS DISTINCT FROM (n.links, n.bytes, n.blobs, n.blob_bytes)
-        """,
-        "connector {} counts {} links of {} bytes and {} blobs of {} bytes in a stream,"
-        " but has {} links of {} bytes and {} blobs of {} bytes",
-    ),
-    (
-        "SELECT encode(connector, 'hex'), count(*) FROM (SELECT connector, digest FROM records.links WHERE owner = $1 "
-        "GROUP BY connector, digest HAVING min(size) <> max(size)) AS odd GROUP BY connector",
-        "connector {} links {} blobs with several sizes",
-    ),
-)
 
 _CHECKS = (
     _counter("records"),

@@ -72,6 +72,15 @@ class Events(Routing):
                 found.append(str(error))
         return found
 
+    async def resum(self, *, repair: bool) -> list[str]:
+        found = await self._main.resum(repair=repair)
+        for connector in sorted(await self._homes.now()):
+            wrong = await self._ask(connector, lambda engine: engine.resum(repair=False))
+            if wrong and repair:
+                await self._tell(connector, lambda engine: engine.resum(repair=True))
+            found += [f"{connector}: {line}" for line in wrong]
+        return found
+
     async def close(self) -> None:
         """As the port says; what can be brought to rest is, so that the next to start has nothing to look after."""
         if not self._closed:

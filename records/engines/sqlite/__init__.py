@@ -23,6 +23,7 @@ from records.engines.sqlite.linking import Linkings
 from records.engines.sqlite.links import Links
 from records.engines.sqlite.moving import Moving
 from records.engines.sqlite.reads import Reads
+from records.engines.sqlite.resumming import mend_sums, wrong_sums
 from records.engines.sqlite.schema import MIGRATIONS
 from records.engines.sqlite.writes import Writes
 
@@ -44,6 +45,12 @@ class SqliteEngine(Writes, Reads, History, Links, Linkings, Erasure, Moving, Eve
 
     async def check(self) -> list[str]:
         return await self._file.check() or await self._file.read(disagreements)
+
+    async def resum(self, *, repair: bool) -> list[str]:
+        wrong = await self._file.read(wrong_sums)
+        if wrong and repair:
+            await self._file.write_alone(mend_sums)
+        return wrong
 
     async def close(self) -> None:
         await self._file.close()

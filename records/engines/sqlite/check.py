@@ -1,25 +1,14 @@
 """What is wrong with a record file: counters that disagree with rows, rows that disagree with each other."""
 
-from collections.abc import Sequence
-
 from blobstore.sqlite import sqlite3
 from records.engines.sqlite.schema import VERSIONS
-from records.sums import month_of
 from records.times import unpacked
 
 
 def disagreements(db: sqlite3.Connection) -> list[str]:
     """One sentence for each, without content; partitions are named by their number in the file."""
     db.create_function("unpacked", 1, unpacked, deterministic=True)
-    db.create_function("month_of", 1, lambda packed: month_of(unpacked(packed)), deterministic=True)
-    found = _wrong(db, _CHECKS)
-    if not found:  # where rows disagree with each other, sums over them tell nothing more
-        found = _wrong(db, _SUMS)
-    return found
-
-
-def _wrong(db: sqlite3.Connection, checks: Sequence[tuple[str, str]]) -> list[str]:
-    return [sentence.format(*row) for sql, sentence in checks for row in db.execute(sql)]
+    return [sentence.format(*row) for sql, sentence in _CHECKS for row in db.execute(sql)]
 
 
 _MASK = (1 << VERSIONS) - 1
@@ -39,49 +28,6 @@ def _counter(name: str) -> tuple[str, str]:
     sql = _COUNTED.format(counter=f"p.{name}", rows=rows, wrong=f"p.{name} != {rows}")
     return sql, f"partition {{}} counts {{}} {name}, but has {{}}"
 
-
-_OF_EACH = """
-WITH kept AS (SELECT {kept} FROM {table}), counted AS ({counted})
-SELECT *, 'is kept' FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)
-UNION ALL SELECT *, 'is true' FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)
-"""
-
-_LINKED = """
-SELECT connector, stream, count(*), sum(size), count(DISTINCT digest),
-       sum(CASE WHEN first THEN size ELSE 0 END)
-FROM (
-    SELECT connector, stream, digest, size,
-           row_number() OVER (PARTITION BY connector, stream, digest) = 1 AS first
-    FROM (SELECT l.connector, {stream} AS stream, l.digest, l.size FROM links l JOIN partitions p ON p.id = l.part)
-) GROUP BY connector, stream
-"""
-
-_MONTHLY = """
-SELECT r.part, month_of(r.emitted_at), count(*), sum(octet_length(r.data)), coalesce(sum(l.size), 0)
-FROM records r LEFT JOIN (SELECT part, key, sum(size) AS size FROM links GROUP BY part, key) l
-    ON r.links AND l.part = r.part AND l.key = r.key
-GROUP BY 1, 2
-"""
-
-_SUMS = (
-    (
-        _OF_EACH.format(
-            kept="connector, stream, links, bytes, blobs, blob_bytes",
-            table="linked",
-            counted=_LINKED.format(stream="p.stream") + " UNION ALL " + _LINKED.format(stream="''"),
-        ),
-        "of what connector {0} links in a stream {2} links, {3} bytes, {4} blobs and {5} bytes of them {6}",
-    ),
-    (
-        _OF_EACH.format(kept="part, month, records, bytes, linked", table="months", counted=_MONTHLY),
-        "of a month of partition {0} {2} records, {3} bytes and {4} bytes that they link {5}",
-    ),
-    (
-        "SELECT connector, count(*) FROM (SELECT connector, digest FROM links GROUP BY connector, digest"
-        " HAVING min(size) != max(size)) GROUP BY connector",
-        "connector {} links {} blobs with several sizes",
-    ),
-)
 
 _CHECKS = (
     _counter("records"),
