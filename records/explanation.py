@@ -78,6 +78,15 @@ class Explanation:
         async for link in self._links():
             yield link
 
+    async def by_kind(self, links: int) -> dict[str, list[Fact]]:
+        """The facts by `what`, with so many links at most; nothing when nothing is known."""
+        kinds: dict[str, list[Fact]] = {}
+        async for fact in self.facts():
+            kinds.setdefault(fact["what"], []).append(fact)
+            if len(kinds.get("link", ())) == links:  # they come last
+                break
+        return kinds
+
     def _fact(self, what: str, **members: object) -> Fact:
         return {"what": what, "owner": self._owner.subject, "blob_id": str(self._digest), **members}
 

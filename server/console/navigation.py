@@ -4,4 +4,8 @@ NAVIGATION = (
     ("/console", "Overview"),
     ("/console/connectors", "Connectors"),
     ("/console/attachments", "Attachments"),
+    ("/console/grants", "Grants"),
+    ("/console/spine", "Audit log"),
+    ("/console/export", "Export"),
+    ("/console/erase", "Erase"),
 )

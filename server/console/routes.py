@@ -4,9 +4,26 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from server.console import attachments, blobs, connectors, overview, record, records, sign_in, static
+from server.console import (
+    attachments,
+    blobs,
+    connectors,
+    erase,
+    erasures,
+    explain,
+    export,
+    granting,
+    grants,
+    overview,
+    record,
+    records,
+    sign_in,
+    spine,
+    static,
+)
 from server.console.guard import as_page, for_anyone, for_owner
 from server.errors import MethodNotAllowed, NoSuchRoute
+from server.handlers import export as bag
 from server.keys import Handler
 from server.middleware import hold_back
 
@@ -26,6 +43,19 @@ OWNER: dict[str, dict[str, Handler]] = {
     "/console/blobs/{blob_id}": {"GET": blobs.page},
     "/console/blobs/{blob_id}/content": {"GET": blobs.content},
     "/console/blobs/{blob_id}/thumbnail": {"GET": blobs.thumbnail},
+    "/console/explain": {"GET": explain.page},
+    "/console/grants": {"GET": grants.page},
+    "/console/grants/make": {"GET": granting.page, "POST": granting.make},
+    "/console/grants/one": {"GET": grants.one},
+    "/console/grants/revoke": {"POST": grants.revoke},
+    "/console/spine": {"GET": spine.page},
+    "/console/spine/verify": {"POST": spine.verify},
+    "/console/spine/checkpoint": {"GET": spine.checkpoint},
+    "/console/erase": {"GET": erase.page, "POST": erase.act},
+    "/console/erasure": {"GET": erasures.page},
+    "/console/erasure/receipt": {"GET": erasures.receipt},
+    "/console/export": {"GET": export.page},
+    "/console/export/bag": {"GET": bag.export},
     "/console/sign-out": {"POST": sign_in.sign_out},
 }
 

@@ -28,11 +28,7 @@ async def explain(request: web.Request) -> web.Response:
     digest = await digest_of(store, owner, params.path_part(request, "blob_id"))
     if digest is None:
         raise BlobNotFound("no such blob")
-    facts: dict[str, list[Fact]] = {}
-    async for fact in Explanation(store, owner, digest, GRACE).facts():
-        facts.setdefault(fact["what"], []).append(fact)
-        if len(facts.get("link", ())) > LINKS:  # they come last
-            break
+    facts = await Explanation(store, owner, digest, GRACE).by_kind(LINKS + 1)
     if not facts:
         raise BlobNotFound("no such blob")
     return wire.reply(_explanation(facts))
