@@ -15,8 +15,8 @@ from server.redirected import redirect
 from server.representation import Answer, Representation, answer
 from server.transfer import Delivery, Sending
 
-Headers = Callable[[str], Mapping[str, str]]
-"""What an answer with bytes of this media type carries beside what every such answer does."""
+Headers = Callable[[Representation], Mapping[str, str]]
+"""What an answer with these bytes carries beside what every such answer does."""
 
 
 async def serve(
@@ -42,7 +42,7 @@ async def serve(
             filename=found.filename,
         )
         reply = answer(request.method, request.headers, what)
-        for name, value in ({} if headers is None else headers(found.media_type)).items():
+        for name, value in ({} if headers is None else headers(what)).items():
             reply.headers[name] = value
         delivery = await _delivery(request, reply, what, found.blob, elsewhere)
         spans = [(span.start, span.stop) for span in delivery.asked]

@@ -11,7 +11,9 @@ from records.thumbnails.formats import MEDIA_TYPE
 from server import params
 from server.console import addresses, asked, media, static
 from server.console.rendering import render
+from server.disposition import content_disposition
 from server.keys import CALLER, STORE
+from server.representation import Representation
 from server.serving import serve
 
 LINKS = 50
@@ -21,6 +23,7 @@ TEXT = 64 << 10
 """Bytes of a text that are shown."""
 
 _EVERYTHING = Selector()
+_NAMELESS = "application/octet-stream"
 
 POLICY = "default-src 'none'; sandbox; frame-ancestors 'self'"
 PDF_POLICY = "default-src 'none'; script-src 'none'; object-src 'self'; frame-ancestors 'self'"
@@ -38,7 +41,6 @@ async def page(request: web.Request) -> web.Response:
         text = await found.blob.read(0, min(found.blob.size, TEXT)) if way == "text" else b""
         known: dict[str, object] = {
             "name": found.filename or found.media_type,
-            "is_named": found.filename is not None,
             "blob_id": blob_id,
             "media_type": found.media_type,
             "size": found.blob.size,
@@ -51,6 +53,7 @@ async def page(request: web.Request) -> web.Response:
     links = await engine.links_of(found.digest, None, LINKS + 1)
     known |= {
         "content": addresses.blob(blob_id, "/content"),
+        "save": addresses.page(addresses.blob(blob_id, "/content"), save="yes"),
         "explain": addresses.explain(blob_id),
         "links": [
             {
@@ -67,9 +70,15 @@ async def page(request: web.Request) -> web.Response:
 
 
 async def content(request: web.Request) -> web.StreamResponse:
-    """`GET /console/blobs/{blob_id}/content`: the bytes, or ranges of them, without the rights of this origin."""
-    asked.values(request, ())
-    return await serve(request, _blob_id(request), _EVERYTHING, elsewhere=False, headers=_headers)
+    """`GET /console/blobs/{blob_id}/content?save=`: the bytes, or ranges of them, without the rights of this origin.
+
+    With `save=yes` as a file to be saved: another address than that which a film is played from, for a browser reads
+    from one address one after the other.
+    """
+    saved = asked.values(request, ("save",)).get("save") == "yes"
+    return await serve(
+        request, _blob_id(request), _EVERYTHING, elsewhere=False, headers=_to_be_saved if saved else _in_place
+    )
 
 
 async def thumbnail(request: web.Request) -> web.Response:
@@ -87,9 +96,13 @@ async def thumbnail(request: web.Request) -> web.Response:
     return web.Response(body=picture, content_type=MEDIA_TYPE, headers=headers)
 
 
-def _headers(media_type: str) -> dict[str, str]:
+def _in_place(what: Representation) -> dict[str, str]:
     # A sandbox keeps the viewer of a browser out, too; what a PDF may run never runs as a page of ours.
-    return {**OURS, "Content-Security-Policy": PDF_POLICY if media_type == "application/pdf" else POLICY}
+    return {**OURS, "Content-Security-Policy": PDF_POLICY if what.media_type == "application/pdf" else POLICY}
+
+
+def _to_be_saved(what: Representation) -> dict[str, str]:
+    return {**OURS, "Content-Disposition": content_disposition(_NAMELESS, what.filename)}
 
 
 def _blob_id(request: web.Request) -> str:

@@ -139,6 +139,9 @@ async def test_bytes_never_have_the_rights_of_this_origin(running: Running, brow
         assert ("sandbox" in policy.split("; ")) == (media != "application/pdf")
         inline = answer.headers["Content-Disposition"].startswith("inline")
         assert inline == (media in ("application/pdf", "image/png"))
+        answer, _ = await browser.get(f"/console/blobs/{blob}/content?save=yes")
+        assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
         await page_of(browser, f"/console/blobs/{blob}")
 
 
