@@ -1,5 +1,6 @@
 """Erasing: what would go and what would stay, a typed confirmation, and the way to its progress."""
 
+import unicodedata
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -35,7 +36,7 @@ async def act(request: web.Request) -> web.Response:
     """`POST` there: erase what the address names, once its name was typed."""
     named = _named(request)
     goes = await _covered(request, named)
-    if request[FORM].get("typed", "").strip() != await _word(request, goes):
+    if not _is_same(request[FORM].get("typed", ""), await _word(request, goes)):
         return await _page(request, named, "That is not what has to be typed. Nothing was erased.")
     of, owner = request.app[STORE].erasures, request[CALLER].owner
     if goes.kind == "owner":  # nobody can ask for it later: the sign-in goes with it
@@ -143,6 +144,11 @@ async def _word(request: web.Request, goes: Covered) -> str:
             word = goes.key or ""
     typed = " ".join(word.split())
     return word if word == typed and word.isprintable() and 0 < len(word) <= MAX_WORD else ANY_WORD
+
+
+def _is_same(typed: str, word: str) -> bool:
+    # Keyboards compose letters in their own way.
+    return unicodedata.normalize("NFC", typed.strip()) == unicodedata.normalize("NFC", word)
 
 
 async def _connector_name(request: web.Request, goes: Covered) -> str:

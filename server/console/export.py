@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from records.consent.scope import Selector
+from records.errors import SourceDown
 from server.console import addresses, asked
 from server.console.rendering import render
 from server.keys import CALLER, STORE
@@ -14,8 +15,13 @@ async def page(request: web.Request) -> web.Response:
     store, scope = request.app[STORE], request[CALLER].scope
     every = [(each.key, each.manifest.display_name) for each in await store.registry.connectors(scope)]
     named = None if chosen is None else await store.registry.connector(scope, chosen)
-    streams = await store.reads.streams(scope, Selector(None if named is None else named.key))
+    try:
+        streams = await store.reads.streams(scope, Selector(None if named is None else named.key))
+        wrong = None
+    except SourceDown as error:
+        streams, wrong = [], str(error)
     known = {
+        "wrong": wrong,
         "connectors": every,
         "connector": None if named is None else named.key,
         "name": None if named is None else named.manifest.display_name,

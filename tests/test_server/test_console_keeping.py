@@ -1,0 +1,189 @@
+"""What an owner does in the console beside looking; over HTTP, where a browser would not tell more."""
+
+import json
+import unicodedata
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+import pytest
+from aiohttp import ClientSession, DummyCookieJar
+
+from records.central import Owner
+from records.consent.scope import Selector
+from records.erasure import receipts
+from server.console import erase
+from tests.fakes.console import Browser
+from tests.fakes.data_directory import harm
+from tests.test_server.conftest import Running
+
+CONNECTOR = "https://example.org/notes"
+NAME = unicodedata.normalize("NFD", "Café Möller")
+MANIFEST = {
+    "connector_id": CONNECTOR,
+    "display_name": NAME,
+    "version": "1",
+    "streams": [
+        {
+            "name": "notes",
+            "semantics": "mutable_state",
+            "schema": {"type": "object", "properties": {"id": {"type": "string"}, "text": {"type": "string"}}},
+            "primary_key": ["id"],
+        },
+    ],
+}
+ERASE = "/console/erase?" + urlencode({"connector": CONNECTOR})
+
+
+@pytest.fixture
+async def owner(running: Running) -> Owner:
+    """Two records."""
+    store = running.store
+    owner = await store.access.owner("ada")
+    await store.registry.register(owner, json.dumps(MANIFEST).encode())
+    ingest = await store.ingests.begin(owner, "notes", Selector(CONNECTOR))
+    lines = [{"key": key, "emitted_at": "2026-11-23T10:00:00Z", "data": {"id": key, "text": "x"}} for key in "ab"]
+    await ingest.apply([json.dumps(line).encode() for line in lines])
+    assert ingest.rejected == 0
+    return owner
+
+
+@pytest.fixture
+async def browser(running: Running, owner: Owner) -> AsyncIterator[Browser]:
+    async with ClientSession(cookie_jar=DummyCookieJar()) as http:
+        yield Browser(running, http, running.token)
+
+
+async def count(running: Running) -> int:
+    owner = await running.store.access.owner("ada")
+    return sum(each.records for each in (await (await running.store.engines.of(owner.id)).stats()).values())
+
+
+async def test_an_erasure_that_takes_long_is_followed_to_its_end(
+    running: Running, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stands_in_the_way(wait: float) -> bool:
+        return False
+
+    central = running.store.central
+    with monkeypatch.context() as patched:
+        patched.setattr(central, "sanitize", stands_in_the_way)  # as a reader of a database does
+        answer = await browser.submit(ERASE, {"typed": NAME})
+        assert answer.status == 303
+        where = answer.headers["Location"]
+        answer, page = await browser.get(where)
+        assert (answer.status, answer.headers["Refresh"]) == (200, "2")
+        assert "Erasing" in page
+        assert "receipt" not in page
+        receipt = where.replace("/erasure?", "/erasure/receipt?")
+        answer, _ = await browser.get(receipt)
+        assert answer.status == 409
+    assert await running.store.erasures.resume() == 0
+    answer, page = await browser.get(where)
+    assert "Refresh" not in answer.headers
+    assert receipt in page
+    answer, text = await browser.get(receipt)
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="receipt-era_')
+    assert receipts.verify(text.encode(), running.store.erasures.public_key)[0].erased.records == 2
+
+
+@pytest.mark.parametrize("typed", ["", "cafe moller", "erase", f"{NAME}x"])
+async def test_what_is_not_confirmed_is_not_erased(running: Running, browser: Browser, typed: str) -> None:
+    assert (await browser.submit(ERASE, {"typed": typed})).status == 400
+    assert (await browser.send(ERASE, {"typed": NAME})).status == 403
+    assert await count(running) == 2
+
+
+async def test_a_name_may_be_typed_in_any_form_of_unicode(running: Running, browser: Browser) -> None:
+    answer = await browser.submit(ERASE, {"typed": f" {unicodedata.normalize('NFC', NAME)} "})
+    assert answer.status == 303
+    assert await count(running) == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "status"),
+    [
+        ({"connector": CONNECTOR, "stream": ""}, 400),
+        ({"connector": CONNECTOR, "stream": "notes", "key": " "}, 400),
+        ({"connector": CONNECTOR, "instance": " "}, 400),
+        ({"connector": CONNECTOR, "key": "a"}, 400),
+        ({"stream": "notes"}, 400),
+        ({"instance": "x"}, 400),
+        ({"everything": "yes", "connector": CONNECTOR}, 400),
+        ({"everything": "no"}, 400),
+        ({"connector": CONNECTOR, "streams": "notes"}, 400),
+        ({"connector": CONNECTOR, "instance": "nobody's"}, 404),
+        ({"connector": "https://example.org/none"}, 404),
+    ],
+)
+async def test_an_address_that_is_not_whole_erases_nothing(
+    running: Running, browser: Browser, named: dict[str, str], status: int
+) -> None:
+    path = "/console/erase?" + urlencode(named)
+    assert (await browser.get(path))[0].status == status
+    for typed in (NAME, erase.ANY_WORD, "notes", "ada"):
+        assert (await browser.submit(path, {"typed": typed})).status == status
+    assert await count(running) == 2
+
+
+async def test_a_log_that_was_changed_is_said_to_be(running: Running, browser: Browser) -> None:
+    assert "Sound" in await (await browser.submit("/console/spine/verify")).text(errors="replace")
+    harm(running.store.directory / "central.db", "UPDATE spine SET body = CAST('{\"<b>' AS BLOB) WHERE seq = 1")
+    answer, page = await browser.get("/console/spine")
+    assert answer.status == 200
+    assert "{&#34;&lt;b&gt;" in page
+    page = await (await browser.submit("/console/spine/verify")).text(errors="replace")
+    assert "Event 1 was edited" in page
+    assert "Sound" not in page
+
+
+async def test_a_log_is_looked_through_page_by_page(running: Running, browser: Browser, owner: Owner) -> None:
+    for _ in range(120):
+        await running.store.access.create_owner_token("ada", None)
+    seen, path = [], "/console/spine"
+    while path:
+        _, page = await browser.get(path)
+        seen += [int(each.partition("<")[0]) for each in page.split('<th scope="row" class="number">')[1:]]
+        path = page.partition('rel="next"')[0].rpartition('href="')[2].partition('"')[0] if 'rel="next"' in page else ""
+    assert seen == list(range(len(seen), 0, -1))
+    assert len(seen) > 120
+    assert (await browser.get("/console/spine?before=-1"))[0].status == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({}, "Say who gets the grant"),
+        ({"client": "app"}, "Choose at least one stream"),
+        ({"client": "app", "stream": "nothing"}, "declares no such stream"),
+        ({"client": "app", "stream": "notes"}, "It is empty"),
+        ({"client": "app", "stream": "notes", "field": "x"}, "damaged"),
+        ({"client": "app", "stream": "notes", "field": '["notes","no"]'}, "declares no such field"),
+        ({"client": "app", "stream": "notes", "field": '["notes","id"]', "since": "soon"}, "no consent_time_field"),
+        ({"client": "app", "stream": "notes", "field": '["notes","id"]', "expires": "soon"}, "Not a date-time"),
+        ({"client": "app", "stream": "notes", "field": '["notes","id"]', "instances": "some"}, "one connection"),
+    ],
+)
+async def test_a_grant_that_cannot_be_made_says_why_and_keeps_what_was_typed(
+    running: Running, browser: Browser, owner: Owner, fields: dict[str, str], wrong: str
+) -> None:
+    answer = await browser.submit("/console/grants/make?" + urlencode({"connector": CONNECTOR}), fields)
+    page = await answer.text(errors="replace")
+    assert answer.status == 400
+    assert wrong in page
+    assert not fields or 'value="app"' in page
+    assert not await running.store.consents.listed(owner)
+
+
+async def test_what_another_owner_has_looks_like_what_is_not_there(running: Running, browser: Browser) -> None:
+    answer = await browser.submit(ERASE, {"typed": NAME})
+    name = answer.headers["Location"].partition("id=")[2]
+    token = await running.store.access.create_owner_token("bob", None)
+    other = Browser(running, browser.http, token)
+    for path in (
+        f"/console/erasure?id={name}",
+        f"/console/erasure/receipt?id={name}",
+        ERASE,
+        "/console/grants/one?id=x",
+    ):
+        assert (await other.get(path))[0].status == 404, path
+    assert (await other.get("/console/explain?blob=blob_b3_" + "0" * 64))[0].status == 404
