@@ -97,6 +97,28 @@ class StateAnswer(msgspec.Struct):
     state: dict[str, Any] = {}
 
 
+class Challenge(msgspec.Struct):
+    """What has to be shown by whoever does not send a blob: of each range the first byte, and the first beyond."""
+
+    token: str
+    key: str
+    ranges: list[tuple[int, int]]
+
+
+class Presence(msgspec.Struct):
+    """Whether a connector has a blob."""
+
+    blob_id: str
+    have: bool
+    challenge: Challenge | None = None
+
+
+class PresenceList(msgspec.Struct):
+    """The answer of `POST /v1/blobs/have`."""
+
+    data: list[Presence]
+
+
 class RecordPage(msgspec.Struct):
     """A `RecordList`."""
 

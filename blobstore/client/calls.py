@@ -23,6 +23,8 @@ LONGEST_WAIT = 120.0
 IDLE = 300.0
 """Seconds without a piece taken or an answer; a server may need a while to make gigabytes durable."""
 
+JSON = {"Content-Type": "application/json"}
+
 T = TypeVar("T")
 
 

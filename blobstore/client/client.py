@@ -10,7 +10,7 @@ import msgspec
 
 from blobstore.client import pages, saving
 from blobstore.client.answers import Record
-from blobstore.client.calls import ATTEMPTS, Calls, decode, part
+from blobstore.client.calls import ATTEMPTS, JSON, Calls, decode, part
 from blobstore.client.check import Check
 from blobstore.client.connector import Connector
 from blobstore.client.downloads import OpenBlob
@@ -41,7 +41,7 @@ class Client:
 
         `path` is percent-encoded already. A POST is sent once, for what it does may not be harmless twice.
         """
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = JSON if body is not None else {}
         content = msgspec.json.encode(body) if body is not None else None
         again = method in _REPEATABLE
         answer = await self._calls.call(method, path, query or {}, headers, lambda: content, again=again)

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from blobstore.client import possession
 from blobstore.client.answers import IngestAnswer, Rejection, StateAnswer, Stored
 from blobstore.client.body import CountedBody
-from blobstore.client.calls import Calls, decode, part
+from blobstore.client.calls import JSON, Calls, decode, part
 from blobstore.client.content import Content, Opener, of_file
 from blobstore.client.errors import NotUnderstood, OtherBytes
 from blobstore.client.resuming import NoResuming, Resuming
@@ -25,7 +26,6 @@ RESUMED = 64 << 20
 _BATCH = 10_000
 """Lines of one request: the server tells of so many rejections."""
 
-_JSON = {"Content-Type": "application/json"}
 _BYTES = {"Content-Type": "application/octet-stream"}
 _LINES = {"Content-Type": "application/x-ndjson"}
 
@@ -55,7 +55,7 @@ class Connector:
     async def register(self, manifest: Mapping[str, Any]) -> None:
         """Declare the connector's streams, before anything else is written; again is harmless."""
         body = msgspec.json.encode(manifest)
-        await self._calls.call("POST", "/v1/connectors", {}, _JSON, lambda: body)
+        await self._calls.call("POST", "/v1/connectors", {}, JSON, lambda: body)
 
     async def state(self) -> dict[str, Any]:
         """How far it has come, by stream, as it was saved; empty when nothing was."""
@@ -65,7 +65,7 @@ class Connector:
     async def save_state(self, state: Mapping[str, Any]) -> None:
         """Set the state of these streams and leave that of others; not concurrent with itself."""
         body = msgspec.json.encode({"state": state})
-        await self._calls.call("PUT", self._state_path, self._instance, _JSON, lambda: body)
+        await self._calls.call("PUT", self._state_path, self._instance, JSON, lambda: body)
 
     async def upload(
         self,
@@ -76,12 +76,16 @@ class Connector:
         mime_type: str = "application/octet-stream",
         json_path: str | None = None,
         size: int | None = None,
+        offer: bool = False,
     ) -> Stored:
         """Store bytes and claim them for a record that comes within seven days and names them in a `blob_ref`.
 
         `size` is their exact number where it is known of an opener; of a file and of bytes it is. The content is read
         once for each try, and much of it (`RESUMED`) sent on from where a connection broke. What the server stored is
         compared with what was sent.
+
+        With `offer` nothing is sent where another connector of the owner has brought these bytes: then it is enough to
+        show that they are here. The content is read once more for that.
         """
         if isinstance(content, Path):
             size = (await asyncio.to_thread(content.stat)).st_size
@@ -89,6 +93,8 @@ class Connector:
         query = self._query(stream=stream, record_key=record_key, mime_type=mime_type)
         if json_path is not None:
             query["json_path"] = json_path
+        if offer and (claimed := await possession.claim(self._calls, self._query(), query, content)) is not None:
+            return claimed
         if isinstance(content, bytes):
             whole = content  # as it is: nothing to be opened, counted or closed
             answer = await self._calls.call("POST", "/v1/blobs", query, _BYTES, lambda: whole)
@@ -110,6 +116,10 @@ class Connector:
 
         answer = await self._calls.call("POST", "/v1/blobs", query, _BYTES, body)
         return _same(decode(answer.body, Stored), bodies[-1].size, await bodies[-1].sha256())
+
+    async def have(self, blob_ids: Iterable[str]) -> set[str]:
+        """Which of these blobs a record of this connector may name now, without an upload; it binds nothing."""
+        return await possession.have(self._calls, self._query(), blob_ids)
 
     async def ingest(self, stream: str, lines: Iterable[bytes]) -> list[Rejection]:
         """Store records, one JSON text without newlines each (`line`, `deletion`); gives what was refused, in order."""

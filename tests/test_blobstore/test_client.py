@@ -1,6 +1,7 @@
 """The client against a real server, through a network that cuts; and against servers that say other things."""
 
 import asyncio
+import io
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from blobstore.client import (
     Record,
     Refused,
     ServerError,
+    Stored,
     TooLarge,
     Unauthorized,
     Unavailable,
@@ -376,3 +378,33 @@ async def test_a_range_without_a_byte_is_a_mistake_of_the_caller() -> None:
         for start, stop in ((-1, None), (5, 5)):
             with pytest.raises(ValueError, match="one byte"):
                 client.open(BLOB_ID, start, stop)
+
+
+async def test_what_another_connector_brought_is_claimed_without_a_byte(
+    client: Client, notes: Connector, proxy: TcpProxy, tmp_path: Path
+) -> None:
+    content = b"brought once" + CONTENT
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    first = await notes.upload(path, stream=STREAM, record_key="1", mime_type="image/png", offer=True)
+    other = client.connector(MANIFEST["connector_id"] + "/other")
+    await other.register(MANIFEST | {"connector_id": MANIFEST["connector_id"] + "/other"})
+    assert await other.have([first.blob_id]) == set()
+
+    class OneWay(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: int) -> int:
+            raise io.UnsupportedOperation
+
+    proxy.faults.append(Fault(b"POST /v1/blobs?", Harm.REFUSED))  # of which there is to be none
+    whats: list[Any] = [path, content, lambda: io.BufferedReader(OneWay(content))]
+    for number, what in enumerate(whats):
+        said = await other.upload(what, stream=STREAM, record_key=f"{number}", mime_type="a/b", offer=True)
+        assert said == Stored(first.blob_id, first.sha256, len(content), "a/b")
+    assert len(proxy.faults) == 1
+    proxy.faults.clear()
+    absent = "blob_b3_" + "0" * 64
+    assert await other.have([first.blob_id, absent] * 600) == {first.blob_id}
+    assert await other.ingest(STREAM, [note(1, blob_ref={"blob_id": first.blob_id})]) == []
