@@ -30,6 +30,7 @@ from blobstore.client.body import CountedBody
 from blobstore.client.resuming import Resuming
 from tests.conformance.http.own_server import Target, serving
 from tests.fakes.tcp_proxy import Fault, Harm, TcpProxy, proxying
+from tools.http_sink import open_http_sink
 
 MIB = 1 << 20
 CONTENT = random.Random(2).randbytes(12 * MIB + 345)
@@ -166,6 +167,13 @@ async def test_it_goes_on_after_a_restart_of_the_server(tmp_path: Path, monkeypa
             proxy.lead_to(second.base_url)
             proxy.go.set()
             assert await task == BLOB_ID
+
+
+async def test_hydration_sends_large_files_so(large: Connector, target: Target, proxy: TcpProxy) -> None:
+    proxy.faults.append(Fault(b"PATCH ", Harm.BROKEN, keep=MIB))
+    async with open_http_sink(proxy.url, target.token, CONNECTOR) as sink:
+        said = await sink.upload(opener, size=len(CONTENT), stream="files", record_key="2", mime_type="video/mp4")
+    assert said.blob_id == BLOB_ID
 
 
 # What no server of ours says.
