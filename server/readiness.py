@@ -37,10 +37,13 @@ class Readiness:
         self._space = _Question("space", store.blobs.lacking)
 
     async def check(self, request_id: str) -> dict[str, str]:
-        """What is wrong with records, blobs and space, each in a few words; `OK` where nothing is."""
+        """What is wrong with records, blobs and space, each in a few words; `OK` where nothing is.
+
+        Of blobs the place of the bytes is meant, unless the words begin with `catalogue`.
+        """
         questions = (self._records, self._catalogue, self._blobs, self._space)
         records, catalogue, blobs, space = await asyncio.gather(*(each.answer(request_id) for each in questions))
-        checks = {"records": records, "blobs": blobs if catalogue == OK else catalogue, "space": space}
+        checks = {"records": records, "blobs": blobs if catalogue == OK else f"catalogue: {catalogue}", "space": space}
         if self._store.collections.stopped is not None:  # why is not for anybody who asks
             checks[COLLECTION] = "stopped: the log says why"
         return checks | (DRAINING if self._stopping.announced else {})

@@ -31,7 +31,7 @@ async def metrics(request: web.Request) -> web.Response:
 def _require_watcher(request: web.Request) -> None:
     """Raise `Unauthenticated` unless it has the token of `--metrics-token`, or where there is none, is local."""
     token = request.app[CONFIG].metrics_token
-    if token is not None:
+    if token:  # an empty one is none: it would be open to all
         said = bearer(request) or ""
         if not hmac.compare_digest(said.encode(), token.encode()):
             raise _refused("metrics are for who has the token that the server was given as BLOBSTORE_METRICS_TOKEN")

@@ -85,6 +85,6 @@ def test_secrets_are_made_once_and_are_for_nobody_else(tmp_path: Path) -> None:
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     names = {line.partition("=")[0] for line in made[".env"].decode().splitlines()}
-    assert names == {"BLOBSTORE_DB_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert names == {"BLOBSTORE_DB_PASSWORD", "BLOBSTORE_METRICS_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
     subprocess.run(["sh", script], check=True)
     assert {path.name: path.read_bytes() for path in [tmp_path / ".env", *(tmp_path / "secrets").iterdir()]} == made

@@ -113,6 +113,7 @@ async def test_metrics_name_nobody_and_no_record(running: Running) -> None:
         ({}, {"X-Forwarded-For": "203.0.113.9"}, 401),
         ({}, {"Forwarded": "for=203.0.113.9"}, 401),
         ({"public_url": "https://files.example"}, {}, 401),
+        ({"metrics_token": ""}, {"X-Forwarded-For": "203.0.113.9"}, 401),
         ({"metrics_token": "t0ken"}, {}, 401),
         ({"metrics_token": "t0ken"}, {"Authorization": "Bearer other"}, 401),
         ({"metrics_token": "t0ken"}, {"Authorization": "Bearer t0ken", "X-Forwarded-For": "203.0.113.9"}, 200),

@@ -83,6 +83,18 @@ async def test_the_place_of_blobs_is_not_asked_at_every_question(start: Start, m
         assert (await checks(running))[0] == 200
 
 
+async def test_it_is_told_whether_the_catalogue_or_the_place_of_the_bytes_is_away(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as running:
+
+        async def away() -> str:
+            raise StorageUnavailable("it is down")
+
+        monkeypatch.setattr(running.store.blobs.catalogue, "store_id", away)
+        assert await checks(running) == (503, {"records": "ok", "blobs": "catalogue: no answer", "space": "ok"})
+
+
 async def test_a_database_that_a_newer_version_took_over_is_told_as_such(start: Start) -> None:
     async with start() as running:
         with vandal(running.store.directory / "central.db") as db:
