@@ -14,7 +14,7 @@ from records.errors import Invalid
 from records.manifest import decode
 from tools.opening import Opening, store_options_if_any
 from tools.pdpp.bring import Importer
-from tools.pdpp.file import NotTheReferenceError, ReferenceFile, Source
+from tools.pdpp.file import NotTheReferenceError, ReadError, ReferenceFile, Source
 from tools.pdpp.report import Report
 from tools.sink import Refused, SinkError
 from tools.target import Target, named
@@ -50,6 +50,10 @@ def import_reference(
                 _count_unnamed(reference, report)
     except (NotTheReferenceError, SinkError) as error:
         raise click.ClickException(str(error)) from None
+    except ReadError as error:
+        raise click.ClickException(
+            f"{file} is damaged ({error}): what was read is stored; mend it (sqlite3 FILE .recover) and run this again"
+        ) from None
     except KeyboardInterrupt:
         click.echo("Stopped. The same command goes on where it was.", err=True)
         context.exit(130)

@@ -54,7 +54,9 @@ async def test_a_part_that_hangs_is_asked_once_however_many_ask(start: Start, mo
             patch.setattr(readiness, "ANSWER_WITHIN", 0.1)
             patch.setattr(running.store.central, "token", hang)
             for _ in range(3):
-                assert await checks(running) == (503, {"records": "no answer", "blobs": "ok", "space": "ok"})
+                status, found = await checks(running)
+                # Nothing of the others: a tenth of a second may be too little for them as well, where much is going on.
+                assert (status, found["records"]) == (503, "no answer")
             assert asked == 1
             answered.set()
         while (await checks(running))[0] != 200:

@@ -23,6 +23,7 @@ from tests.fakes.data_directory import in_store
 from tests.fakes.reference_file import ACCOUNT, MANIFEST, Account, ReferenceDatabase
 from tools.cli import main
 from tools.local_sink import LocalSink
+from tools.pdpp.file import ReferenceFile, Row
 from tools.sink import SinkError
 
 LARGE = random.Random(7).randbytes((3 << 20) + 17)
@@ -213,6 +214,38 @@ def test_one_moment_is_read_while_the_reference_goes_on(reference: ReferenceData
         writer.execute("UPDATE records SET emitted_at = '2026-11-24T00:00:00Z'")  # stands in the log alone
         assert run(reference, tmp_path / "data").exit_code == 0
     assert {each["emitted_at"] for each in read(tmp_path / "data", "messages").values()} == {"2026-11-24T00:00:00Z"}
+
+
+def test_records_of_many_bytes_are_read_one_by_one(
+    reference: ReferenceDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.pdpp.file.PAGE_BYTES", 1000)
+    for number in range(5):
+        reference.record("messages", f"long{number}", {"id": f"long{number}", "subject": "x" * 2000})
+    read_at_once: list[int] = []
+    records = ReferenceFile.records
+
+    def counted(file: ReferenceFile, *given: Any) -> list[Row]:
+        found = records(file, *given)
+        read_at_once.append(sum(len(row.data) for row in found))
+        return found
+
+    monkeypatch.setattr(ReferenceFile, "records", counted)
+    assert run(reference, tmp_path / "data").exit_code == 0
+    assert max(read_at_once) < 4000
+    assert len(read(tmp_path / "data", "messages")) == 7
+
+
+def test_a_damaged_page_ends_it_with_a_line(reference: ReferenceDatabase, tmp_path: Path) -> None:
+    for number in range(300):
+        reference.record("messages", f"x{number:03}", {"id": f"x{number:03}", "subject": "y" * 400})
+    pages = bytearray(reference.path.read_bytes())
+    pages[len(pages) // 2 :] = b"\xff" * (len(pages) - len(pages) // 2)
+    reference.path.write_bytes(pages)
+    result = run(reference, tmp_path / "data")
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+    assert any(words in result.output for words in ("is damaged", "cannot be read"))
 
 
 def test_what_is_wrong_with_the_file_is_said(reference: ReferenceDatabase, tmp_path: Path) -> None:

@@ -23,9 +23,6 @@ from tools.sink import Refused, Sink, SinkError
 
 T = TypeVar("T")
 
-BATCH_BYTES = 4 << 20
-"""Of lines sent together."""
-
 UPLOADS = 8
 """Uploads at once: they share what makes them durable."""
 
@@ -81,8 +78,7 @@ class Importer:
         if mark is not None:
             after, counts.before = str(mark.get("after", "")), int(mark.get("records", 0))
         while rows := await self._ask(self._file.records, self._source, declaration.name, after):
-            for batch in _batches(rows):
-                await self._batch(declaration, counts, batch)
+            await self._batch(declaration, counts, rows)
             after = rows[-1].key
             done = counts.before + counts.sent + counts.refused
             await self._sink.save_state({declaration.name: {MARK: {"after": after, "records": done}}})
@@ -105,11 +101,11 @@ class Importer:
         counts.sent += len(lines) - len(rejected)
 
     async def _upload_all(self, stream: str, rows: Sequence[tuple[Row, Any]]) -> None:
+        named = {sha256: (row, media) for row, data in rows for sha256, media in _named(row.data, data)}
         try:
             async with asyncio.TaskGroup() as group:
-                for row, data in rows:
-                    for sha256, media in _named(row.data, data):
-                        group.create_task(self._upload(stream, row, sha256, media))
+                for sha256, (row, media) in named.items():
+                    group.create_task(self._upload(stream, row, sha256, media))
         except BaseExceptionGroup as several:  # what came first; the others only followed
             raise several.exceptions[0] from None
 
@@ -122,8 +118,6 @@ class Importer:
             self._uploaded.move_to_end(sha256)
             return
         async with self._slots:
-            if sha256 in self._uploaded:
-                return
             found = await self._ask(self._file.blob, self._source, sha256)
             if found is None:
                 return  # the store refuses the record, and says why
@@ -158,18 +152,6 @@ class Importer:
         """A call of the file, in a thread, one at a time."""
         async with self._alone:
             return await asyncio.to_thread(call, *arguments)
-
-
-def _batches(rows: Sequence[Row]) -> list[list[Row]]:
-    batches: list[list[Row]] = [[]]
-    size = 0
-    for row in rows:
-        if batches[-1] and size + len(row.data) > BATCH_BYTES:
-            batches.append([])
-            size = 0
-        batches[-1].append(row)
-        size += len(row.data)
-    return batches
 
 
 def _line(row: Row, data: object, declaration: StreamDeclaration) -> bytes:

@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Self
 
 PAGE = 500
-"""Records read at a time."""
+PAGE_BYTES = 4 << 20
+"""Records read at a time, and bytes of them after which no more are: a record may have many MB."""
+
+ReadError = sqlite3.Error
+"""What a damaged file raises, later than at its opening."""
 
 
 class NotTheReferenceError(Exception):
@@ -107,12 +111,20 @@ class ReferenceFile:
 
     def records(self, source: Source, stream: str, after: str) -> list[Row]:
         """The next records of a stream in the order of keys, beyond `after`; those that were deleted left out."""
+        found: list[Row] = []
+        size = 0
         rows = self._db.execute(
-            f"SELECT record_key, record_json, emitted_at FROM records WHERE {self._account} = ? AND stream = ?"
-            " AND record_key > ? AND deleted = 0 ORDER BY record_key LIMIT ?",
+            f"SELECT record_key, CAST(record_json AS BLOB), emitted_at FROM records WHERE {self._account} = ?"
+            " AND stream = ? AND record_key > ? AND deleted = 0 ORDER BY record_key LIMIT ?",
             (self._of(source), stream, after, PAGE),
         )
-        return [Row(key, text.encode() if isinstance(text, str) else text, emitted) for key, text, emitted in rows]
+        for key, data, emitted in rows:
+            found.append(Row(key, data, emitted))
+            size += len(data)
+            if size >= PAGE_BYTES:
+                break
+        rows.close()
+        return found
 
     def state(self, source: Source) -> dict[str, bytes]:
         """The sync state, JSON text by stream; that of grants is the authorization server's business."""
