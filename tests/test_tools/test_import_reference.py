@@ -5,7 +5,8 @@ import hashlib
 import json
 import random
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from server.config import Config
 from server.run import listening
 from tests.fakes.data_directory import in_store
 from tests.fakes.reference_file import ACCOUNT, MANIFEST, Account, ReferenceDatabase
+from tests.fakes.warm import launch
 from tools.cli import main
 from tools.local_sink import LocalSink
 from tools.pdpp.file import ReferenceFile, Row
@@ -182,6 +184,44 @@ def test_newer_data_are_not_put_under_older_ones(reference: ReferenceDatabase, t
     assert state(data)["messages"] == b'{"history_id": 99}'
     assert run(reference, data, "--overwrite").exit_code == 0
     assert state(data)["messages"] == b'{"history_id": 12345678901234567890}'
+
+
+PROGRAM = """
+import sys
+import tools.pdpp.file
+tools.pdpp.file.PAGE = 7
+from tools.cli import main
+main(["import-reference", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.long
+def test_killed_at_any_moment_it_goes_on_and_all_is_there_once(
+    tmp_path: Path, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
+) -> None:
+    reference = ReferenceDatabase(tmp_path / "pdpp.sqlite")
+    reference.register()
+    for number in range(sized(60, 400)):
+        reference.record("messages", f"m{number:03}", {"id": f"m{number:03}"})
+        reference.attach(number, rng.randbytes(rng.choice((10, 1000, 200_000))))
+    data = tmp_path / "data"
+    arguments = (reference.path, "--data", data, "--owner", "ann", "--json")
+    for _ in range(sized(3, 40)):
+        process = launch(forks, "-c", PROGRAM, *arguments)
+        time.sleep(rng.uniform(0.0, 0.8))
+        process.killed()
+    whole = json.loads(launch(forks, "-c", PROGRAM, *arguments).end())
+    for stream in (row for row in whole if row["kind"] == "stream"):
+        assert stream["records_before"] + stream["records_sent"] == stream["records"] == sized(60, 400)
+    assert state(data) == {"messages": b"null", "attachments": b"null"}
+
+    async def kept(store: RecordStore) -> tuple[int, int]:
+        totals = await store.blobs.catalogue.totals((await store.access.owner("ann")).id)
+        return totals.blobs, totals.orphan_blobs
+
+    assert in_store(data, kept) == (sized(60, 400), 0)
+    checked = CliRunner().invoke(main, ["doctor", "--data", str(data), "--deep", "--repair"])
+    assert checked.exit_code == 0, checked.output
 
 
 async def test_it_goes_to_a_running_server_too(reference: ReferenceDatabase, tmp_path: Path) -> None:
