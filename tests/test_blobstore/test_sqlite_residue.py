@@ -1,4 +1,6 @@
-"""Nothing of dropped claims, whose slots name records, can be read in any file of the SQLite catalogue."""
+"""Nothing of dropped claims, whose slots name records, or of keys to what was derived, can be read in any file of the
+SQLite catalogue.
+"""
 
 import asyncio
 import random
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from blobstore.catalogues.sqlite import SqliteCatalogue
+from blobstore.derived import Derived
 from tests.conformance.catalogue_values import DAY, GMAIL, NOW, OWNER, SLACK, claim_of, digest_of, link, upload
 from tests.fakes.residue import cut_log, pieces_in
 
@@ -86,3 +89,30 @@ async def test_sanitizing_again_writes_nothing(tmp_path: Path, rng: random.Rando
     assert (tmp_path / "catalogue.db").stat().st_mtime_ns == before
     assert await catalogue.find(OWNER, digest_of(b"data")) is not None
     await catalogue.close()
+
+
+async def derive(catalogue: SqliteCatalogue, rng: random.Random) -> list[str]:
+    """The keys of what was derived of a blob, of kinds of many lengths in no order, and made otherwise since."""
+    await upload(catalogue, b"data", 1)
+
+    async def keep(kinds: Collection[str]) -> list[str]:
+        keys = ["".join(rng.choices(string.ascii_letters, k=32)) for _ in kinds]
+        each = [Derived(kind, key.encode(), b"sealed") for kind, key in zip(kinds, keys, strict=True)]
+        await asyncio.gather(*(catalogue.keep_derived(OWNER, digest_of(b"data"), one) for one in each))
+        return keys
+
+    kinds = ["".join(rng.choices(string.ascii_letters, k=rng.choice([4, 60, 300, 1500]))) for _ in range(400)]
+    keys = [key for start in range(0, 400, 50) for key in await keep(kinds[start : start + 50])]
+    again = rng.sample(range(400), 200)
+    await keep([kinds[number] for number in again])
+    return [keys[number] for number in again]
+
+
+async def test_no_piece_of_a_key_is_left_of_what_was_derived_and_went(tmp_path: Path) -> None:
+    for seed in SEEDS[:2]:
+        folder = tmp_path / str(seed)
+        catalogue = await SqliteCatalogue.open(folder / "catalogue.db")
+        keys = await derive(catalogue, random.Random(seed))
+        assert await catalogue.sanitize(30.0)
+        assert pieces_in(folder, keys) == set()
+        await catalogue.close()

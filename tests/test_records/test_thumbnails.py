@@ -1,15 +1,20 @@
 """Thumbnails are kept while the blob is there, and gone with it."""
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from blobstore.derived import Derived
 from blobstore.errors import BlobNotFound
 from records.central import Owner
-from records.consent.scope import Scope
+from records.consent.scope import Scope, Selector
+from records.layout import Topology
 from records.store import RecordStore
 from records.thumbnails.formats import THUMBNAIL
-from tests.fakes.data_directory import CONNECTOR, digest_of, ingest, upload
+from tests.fakes.data_directory import CONNECTOR, MANIFEST, digest_of, ingest, upload
 from tests.fakes.pictures import bomb, picture
+from tests.fakes.topologies import Storage
 
 
 @pytest.fixture
@@ -85,3 +90,25 @@ async def test_one_that_is_damaged_is_made_again(store: RecordStore, ann: Owner,
     harmed = Derived(THUMBNAIL, bytes(32), b"not what was sealed")
     await store.blobs.catalogue.keep_derived(ann.id, digest_of(data), harmed)
     assert await store.thumbnails.of(scope, blob) == made
+
+
+@pytest.mark.parametrize("storage", [Topology.POSTGRES], indirect=True)
+async def test_an_erasure_takes_it_along_where_things_are_in_a_database(storage: Storage, tmp_path: Path) -> None:
+    store = await storage.open(tmp_path / "data")
+    try:
+        ann = await store.access.owner("ann")
+        await store.registry.register(ann, msgspec.json.encode(MANIFEST))
+        going, staying = picture(), picture("JPEG")
+        await keep(store, ann, going, "1")
+        await keep(store, ann, staying, "2")
+        for data in (going, staying):
+            assert await store.thumbnails.of(Scope.of_owner(ann), str(digest_of(data))) is not None
+        covered = await store.erasures.coverage.of_records(ann, Selector(CONNECTOR), "documents", "1")
+        report = (await store.erasures.erase(ann, covered, wait=20)).report
+        assert report.state == "done"
+        assert report.residue is not None
+        assert report.residue.result == "clean"
+        assert await kept(store, ann, going) is None
+        assert await kept(store, ann, staying) is not None
+    finally:
+        await store.close()
