@@ -1,12 +1,15 @@
 """Pictures made on the server, as numbers for the templates to draw: bars of parts, and growth by month. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from records.usage import Month
 
 WIDTH, HEIGHT = 1000, 100
 """The units of every picture; the style sheet says how large it is shown."""
+
+NEXT_TO_NOTHING = 0.01
+"""The part of all bytes that need not be seen: a few old records do not make a picture of empty years."""
 
 MAX_MONTHS = 120
 """Months of a picture of growth; what is older is in its first."""
@@ -51,11 +54,13 @@ class Step:
 
 
 def growth(months: Sequence[Month], now: str) -> list[Step]:
-    """Every month from the first to `now` (`2026-11`), none left out; what claims to be of later counts as of now.
+    """Every month from the first that counts to `now` (`2026-11`), none left out; what claims to be later is of now.
 
     >>> found = growth([Month("2026-09", 1, 10, 0), Month("2099-01", 2, 10, 20)], "2026-11")
     >>> [(each.month, each.records, each.bytes, each.height) for each in found]
     [('2026-09', 1, 10, 25.0), ('2026-10', 1, 10, 25.0), ('2026-11', 3, 40, 100.0)]
+    >>> [each.month for each in growth([Month("1970-01", 1, 1, 0), Month("2026-10", 9, 999, 0)], "2026-11")]
+    ['2026-10', '2026-11']
     >>> growth([], "2026-11")
     []
     """
@@ -67,16 +72,27 @@ def growth(months: Sequence[Month], now: str) -> list[Step]:
         came[number] = records + each.records, size + each.record_bytes + each.linked_bytes
     if not came:
         return []
-    numbers = range(min(came), last + 1)
     whole = max(sum(size for _, size in came.values()), 1)
+    numbers = range(_beginning(came, whole), last + 1)
     width = WIDTH / len(numbers)
-    steps, records, size = [], 0, 0
+    steps = []
+    records, size = (sum(each[of] for number, each in came.items() if number < numbers[0]) for of in (0, 1))
     for place, number in enumerate(numbers):
         more, larger = came.get(number, (0, 0))
         records, size = records + more, size + larger
         height = round(size / whole * HEIGHT, 2)
         steps.append(Step(_name(number), records, size, round(place * width, 2), round(width, 2), height))
     return steps
+
+
+def _beginning(came: Mapping[int, tuple[int, int]], whole: int) -> int:
+    """The month in which it first was more than next to nothing."""
+    size = 0
+    for number in sorted(came):
+        size += came[number][1]
+        if size > whole * NEXT_TO_NOTHING:
+            return number
+    return max(came)
 
 
 def _number(month: str) -> int:
