@@ -60,7 +60,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One request for a page. `order` None is the default, descending."""
+    """One request for a page. `order` None is the default, descending.
+
+    A search by filters ends after looking at so many `pieces`, of some thousand records each (None: at the last).
+    """
 
     limit: int
     order: Order | None = None
@@ -68,6 +71,7 @@ class Listing:
     changes_since: str | None = None
     filters: Sequence[Filter] = ()
     shape: Shape = Shape()
+    pieces: int | None = None
 
 
 def matcher(filters: Sequence[Filter], declarations: Collection[StreamDeclaration]) -> Matches | None:

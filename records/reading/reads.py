@@ -19,7 +19,6 @@ from records.reading.changes import Session, Token, Versions, Walk
 from records.reading.counts import NOTHING, Count, Counts
 from records.reading.expansion import expand
 from records.reading.lens import Lens, Removed, Shown
-from records.reading.paging import position
 from records.reading.query import BEGINNING, Listing, Shape
 from records.reading.reach import Reaches
 from records.reading.scan import scan
@@ -110,7 +109,8 @@ class Reads:
     async def page(self, scope: Scope, stream: str, selector: Selector, listing: Listing) -> RecordPage:
         """A page of records, or of changes, over every partition that the stream has in the selection.
 
-        It may have fewer than `limit` records though there are more: its data stays near `paging.MAX_BYTES`. Raises
+        It may have fewer than `limit` records, or none, though there are more: its data stays near `paging.MAX_BYTES`,
+        and a search ends where `listing.pieces` has it. Raises
         `Unknown`, `Invalid` (`InvalidCursor` among them), `Forbidden`, `CursorExpired`.
         """
         refuse_owners_questions(scope, listing)
@@ -145,12 +145,13 @@ class Reads:
         at = None if listing.cursor is None else asked.unseal("page", listing.cursor, _ListPlace)
         horizon = at.horizon if at else (None if listing.filters else changes.horizon(reach.stats))
         engine = await self._engines.of(asked.scope.owner.id)
-        found = await scan(engine, reach.filled, asked.order, at.after if at else None, listing.limit, asked.lens)
+        after = at.after if at else None
+        found = await scan(engine, reach.filled, asked.order, after, listing.limit, asked.lens, listing.pieces)
         shown = await _show(asked.lens, found.records)
         await self._expand(engine, asked, found.records, shown)
         last = _last_updated(asked)
-        if found.more:
-            cursor = asked.seal("page", _ListPlace(position(found.records[-1]), horizon))
+        if found.reached is not None:
+            cursor = asked.seal("page", _ListPlace(found.reached, horizon))
             return RecordPage(shown, cursor, None, last)
         return RecordPage(shown, None, None if horizon is None else asked.seal("changes", Token(horizon)), last)
 

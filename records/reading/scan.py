@@ -17,23 +17,32 @@ FEW = 1000
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """Records of one page, and whether there are more."""
+    """Records of one page, and where the next one begins; None where there are no more."""
 
     records: list[StoredRecord]
-    more: bool
+    reached: Position | None
 
 
 async def scan(
-    engine: Engine, partitions: Collection[Partition], order: Order, after: Position | None, limit: int, lens: Lens
+    engine: Engine,
+    partitions: Collection[Partition],
+    order: Order,
+    after: Position | None,
+    limit: int,
+    lens: Lens,
+    pieces: int | None = None,
 ) -> Scanned:
-    """Up to `limit` records that the lens sees, beyond `after`; fewer where their data exceeds `paging.MAX_BYTES`."""
+    """Up to `limit` records that the lens sees, beyond `after`; fewer where their data exceeds `paging.MAX_BYTES`.
+
+    The search ends after so many `pieces`, of some thousand records each, also where it found none.
+    """
     if lens.bounds is not None and lens.bounds.resources is not None and len(lens.bounds.resources) <= FEW:
         return await _scan_named(engine, partitions, order, after, limit, lens)
     records: list[StoredRecord] = []
     size = 0
     if lens.keep is None:  # all that lies beyond is seen: the engine's own word that there is more will do
         page = await engine.page(partitions, order, after, limit, max_bytes=MAX_BYTES)
-        return Scanned(list(page.records), page.reached is not None)
+        return _scanned(list(page.records), page.reached is not None)
     while True:
         # One beyond the page tells whether there is more.
         wanted = limit + 1 - len(records)
@@ -41,10 +50,16 @@ async def scan(
         records += page.records
         size += sum(len(each.data) for each in page.records)
         if len(records) > limit or (is_full(size, MAX_BYTES) and len(records) > 1):
-            return Scanned(records[:-1], True)
+            return _scanned(records[:-1], True)
         if page.reached is None:
-            return Scanned(records, False)
+            return Scanned(records, None)
         after = page.reached
+        if pieces is not None and (pieces := pieces - 1) < 1:
+            return Scanned(records, after)
+
+
+def _scanned(records: list[StoredRecord], more: bool) -> Scanned:
+    return Scanned(records, position(records[-1]) if more else None)
 
 
 async def _scan_named(
@@ -60,7 +75,7 @@ async def _scan_named(
             # The last one only tells that there is more.
             first = first[: max(2, len(up_to(first[: limit + 1], MAX_BYTES)))]
     more = len(first) > limit or (len(first) > 1 and is_full(sum(len(each.data) for each in first), MAX_BYTES))
-    return Scanned(first[:-1] if more else first, more)
+    return _scanned(first[:-1] if more else first, more)
 
 
 async def named(engine: Engine, place: Partition, keys: Collection[str]) -> AsyncIterator[list[StoredRecord]]:

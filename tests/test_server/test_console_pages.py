@@ -17,7 +17,8 @@ from records.central import Owner
 from records.consent.grant_request import GrantRequest, StreamRequest
 from records.consent.scope import Scope, Selector
 from records.layout import Topology
-from server.console import addresses, shown
+from records.reading import paging
+from server.console import addresses, records, shown
 from tests.fakes.console import Browser
 from tests.fakes.data_directory import chunks
 from tests.test_server.conftest import Running, Start
@@ -101,8 +102,8 @@ async def test_from_a_connector_to_the_bytes_of_an_attachment(running: Running, 
     key = "../a?b&c=d/" + HOSTILE
     (blob,) = await put(running, owner, key, (PNG, "image/png", HOSTILE), title=HOSTILE, tags=[HOSTILE, {"a": 1}])
     page = await page_of(browser, "/console/connectors")
-    (records,) = links_of(page, "/console/records?")
-    page = await page_of(browser, records)
+    (stream,) = links_of(page, "/console/records?")
+    page = await page_of(browser, stream)
     assert html.escape(HOSTILE, quote=False)[2:20] in page
     (record,) = links_of(page, "/console/record?")
     page = await page_of(browser, record)
@@ -167,6 +168,21 @@ async def test_records_are_filtered_ordered_and_paged(running: Running, browser:
     await page_of(browser, "/console/records?connector=x&stream=y", 404)
     await page_of(browser, "/console/records", 400)
     await page_of(browser, "/console/record?" + urlencode({**list_, "key": "none"}), 404)
+
+
+async def test_a_search_for_something_rare_goes_on_with_the_next_page(
+    running: Running, browser: Browser, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "MAX_LOOKS", 5)
+    monkeypatch.setattr(records, "PIECES", 2)
+    for number in range(25):
+        await put(running, owner, f"k{number:02}", title="rare" if number in (12, 24) else "usual", size=number)
+    address, found = addresses.records(CONNECTOR, HOSTILE) + "&by=eq:title&is=rare&order=asc", []
+    for _ in range(3):
+        page = await page_of(browser, address)
+        found.append(re.findall(r">(k\d\d)</a>", page))
+        address = (links_of(page, "/console/records?") or [""])[-1]
+    assert found == [[], ["k12"], ["k24"]]
 
 
 async def test_the_gallery_has_each_attachment_once(running: Running, browser: Browser, owner: Owner) -> None:
