@@ -68,8 +68,7 @@ class Plan:
         change = Change()
         for _, each in self.superseded(present):
             change.go(each.emitted_at, each.size, each.links)
-        for new in self.records.values():
-            change.come(new.put.emitted_at, len(new.put.data), new.put.links)
+        change.come((new.put.emitted_at, len(new.put.data), new.put.links) for new in self.records.values())
         return change
 
 

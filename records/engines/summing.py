@@ -4,7 +4,7 @@ Links and months only add up. Whether a blob is linked at all has to be looked u
 link before the links are added, of those that lost a link after all is done.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from blobstore.digest import Digest
 from records.model import Link
@@ -22,26 +22,38 @@ class Change:
         """Records, bytes and sizes of links that each month has more."""
         self.links = 0
         self.linked = 0
-        self._went: dict[Digest, int] = {}
-        self._came: dict[Digest, int] = {}
+        # By their bytes: the hash of a digest costs as much as a lookup in a table.
+        self._went: dict[bytes, int] = {}
+        self._came: dict[bytes, int] = {}
 
-    def come(self, emitted_at: str, size: int, links: Iterable[Link] = ()) -> None:
-        """A record with so many bytes is there from now on."""
-        self._add(emitted_at, 1, size, self.link(links))
+    def come(self, records: Iterable[tuple[str, int, Sequence[Link]]]) -> None:
+        """Records, each with its time, its bytes and its links, are there from now on. They are many."""
+        month, ends = "", "Zz"
+        count = total = linked = 0
+        for emitted_at, size, links in records:
+            of = emitted_at[:7] if emitted_at[-1:] in ends else month_of(emitted_at)
+            if of != month:
+                self._add(month, count, total, linked)
+                month, count, total, linked = of, 0, 0, 0
+            count += 1
+            total += size
+            if links:
+                linked += self.link(links)
+        self._add(month, count, total, linked)
 
     def go(self, emitted_at: str, size: int, links: Iterable[Sized] = ()) -> None:
         """A record with so many bytes, which was there before, is not there any more."""
-        self._add(emitted_at, -1, -size, -self.unlink(links))
+        self._add(month_of(emitted_at), -1, -size, -self.unlink(links))
 
     def relinked(self, emitted_at: str, links: Iterable[Link], before: Iterable[Sized]) -> None:
         """A record that stays has other links."""
-        self._add(emitted_at, 0, 0, self.link(links) - self.unlink(before))
+        self._add(month_of(emitted_at), 0, 0, self.link(links) - self.unlink(before))
 
     def link(self, links: Iterable[Link]) -> int:
         """These are linked; the sum of their sizes."""
         linked = 0
         for each in links:
-            self._came[each.digest] = each.size
+            self._came[each.digest.raw] = each.size
             self.links += 1
             linked += each.size
         self.linked += linked
@@ -51,7 +63,7 @@ class Change:
         """These links go; the sum of their sizes."""
         linked = 0
         for digest, size in links:
-            self._went[digest] = size
+            self._went[digest.raw] = size
             self.links -= 1
             linked += size
         self.linked -= linked
@@ -68,26 +80,25 @@ class Change:
         return bool(self._went or self._came)
 
     @property
-    def fresh(self) -> list[Digest]:
-        """Blobs that may not have been linked before."""
-        return [digest for digest in self._came if digest not in self._went]
+    def fresh(self) -> list[bytes]:
+        """Digests of blobs that may not have been linked before."""
+        return [digest for digest in self._came if digest not in self._went] if self._went else list(self._came)
 
     @property
-    def lost(self) -> list[Digest]:
-        """Blobs that may not be linked any more."""
+    def lost(self) -> list[bytes]:
+        """Digests of blobs that may not be linked any more."""
         return [digest for digest in self._went if digest not in self._came]
 
-    def blobs(self, fresh: Iterable[Digest], lost: Iterable[Digest]) -> tuple[int, int]:
+    def blobs(self, fresh: Iterable[bytes], lost: Iterable[bytes]) -> tuple[int, int]:
         """How many blobs and bytes more are linked, where these were not linked before and those are not after."""
         come = [self._came[digest] for digest in fresh]
         gone = [self._went[digest] for digest in lost]
         return len(come) - len(gone), sum(come) - sum(gone)
 
-    def _add(self, emitted_at: str, records: int, size: int, linked: int) -> None:
-        month = self.months.setdefault(month_of(emitted_at), [0, 0, 0])
-        month[0] += records
-        month[1] += size
-        month[2] += linked
+    def _add(self, month: str, records: int, size: int, linked: int) -> None:
+        if records or linked:
+            of = self.months.setdefault(month, [0, 0, 0])
+            of[:] = [of[0] + records, of[1] + size, of[2] + linked]
 
 
 def by_connector(

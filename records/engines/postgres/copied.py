@@ -56,8 +56,7 @@ class Copy:
         items = [each for each in self._piece.items if each.partition == place and each.version > start]
         held = [each for each in items if isinstance(each, Held)]
         change = Change()
-        for each in held:
-            change.come(each.record.emitted_at, len(each.record.data), each.links)
+        change.come((each.record.emitted_at, len(each.record.data), each.links) for each in held)
         gone = await self._remove(part, sorted({_key(each) for each in items}), change)
         unlinked = await unlinked_in(self._db, self._owner, place, change.fresh)
         await self._insert(part, items)

@@ -4,30 +4,29 @@ Of one connector only one transaction at a time adds or removes links (`schema.l
 blobs are linked until it is over: of two that each took one of two last links away both would see the other's.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from blobstore.digest import Digest
 from blobstore.postgres import Connection
 from records.engines.postgres.schema import connector_id, listed, lock_links, part_of
 from records.engines.summing import Change
 from records.model import Partition
 
-Absent = tuple[list[Digest], list[Digest]]
-"""Of some blobs those that have no link in the stream, and those that have none in the connector."""
+Absent = tuple[Collection[bytes], Collection[bytes]]
+"""Of some digests those that have no link in the stream, and those that have none in the connector."""
 
-NONE: Absent = ([], [])
+NONE: Absent = ((), ())
 
 
-async def unlinked_in(db: Connection, owner: str, place: Partition, digests: Collection[Digest]) -> Absent:
+async def unlinked_in(db: Connection, owner: str, place: Partition, digests: Sequence[bytes]) -> Absent:
     """Those of the blobs that nothing links, in the partition's stream and in its connector; the links are locked."""
     if not digests:
         return NONE
     connector, stream = connector_id(place.connector), place.stream.encode()
     await lock_links(db, owner, connector)
     parts = [part for (part,) in await db.fetch(_PARTS, owner, connector, stream, part_of(place))]
-    rows = await db.fetch(_LINKS, owner, connector, parts, [digest.raw for digest in digests])
-    found = [(Digest.from_bytes(digest), in_stream, anywhere) for digest, in_stream, anywhere in rows]
-    return [each for each, in_stream, _ in found if not in_stream], [each for each, _, there in found if not there]
+    rows = await db.fetch(_LINKS, owner, connector, parts, list(digests))
+    linked: dict[bytes, bool] = {digest: in_stream for digest, in_stream in rows}  # noqa: C416 - rows are no tuples
+    return [each for each in digests if not linked.get(each)], [each for each in digests if each not in linked]
 
 
 async def sum_up(db: Connection, owner: str, place: Partition, change: Change, fresh: Absent = NONE) -> None:
@@ -57,6 +56,7 @@ _PARTS = """
 SELECT part FROM records.partitions WHERE owner = $1 AND connector = $2 AND stream = $3 UNION SELECT $4::bytea
 """
 
+# Of those that are linked at all: whether the stream links them.
 _LINKS = f"""
 SELECT w.digest, (
     SELECT true FROM unnest($3::bytea[]) AS p(part) CROSS JOIN LATERAL (
@@ -64,10 +64,11 @@ SELECT w.digest, (
         WHERE l.owner = $1 AND l.connector = $2 AND l.digest = w.digest AND {listed("l.part")} = {listed("p.part")}
         LIMIT 1
     ) AS one LIMIT 1
-) IS NOT NULL, (
-    SELECT true FROM records.links l WHERE l.owner = $1 AND l.connector = $2 AND l.digest = w.digest LIMIT 1
 ) IS NOT NULL
 FROM unnest($4::bytea[]) AS w(digest)
+WHERE (
+    SELECT true FROM records.links l WHERE l.owner = $1 AND l.connector = $2 AND l.digest = w.digest LIMIT 1
+)
 """
 
 _COUNT = """

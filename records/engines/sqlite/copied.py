@@ -43,8 +43,7 @@ def load(db: sqlite3.Connection, piece: Piece, copied: Mapping[Partition, Partit
             part = int(db.execute(_NEW_PART, (connector, place.instance, place.stream)).fetchone()[0])
         held = [each for each in items if isinstance(each, Held)]
         change = Change()
-        for each in held:
-            change.come(each.record.emitted_at, len(each.record.data), each.links)
+        change.come((each.record.emitted_at, len(each.record.data), each.links) for each in held)
         gone = _remove(db, part, sorted({_key(each) for each in items}), change)
         fresh = unlinked_in(db, part, change.fresh)
         _insert(db, connector, part, items)

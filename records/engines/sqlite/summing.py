@@ -1,17 +1,16 @@
 """The tables of sums: what their rows say, and how they follow what a transaction does to one stream."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from blobstore.digest import Digest
 from blobstore.sqlite import sqlite3
 from records.engines.sqlite.schema import in_lists
 from records.engines.summing import Change, by_connector
 from records.sums import Sums
 
-Absent = tuple[list[Digest], list[Digest]]
-"""Of some blobs those that have no link in the stream, and those that have none in the connector."""
+Absent = tuple[Collection[bytes], Collection[bytes]]
+"""Of some digests those that have no link in the stream, and those that have none in the connector."""
 
-NONE: Absent = ([], [])
+NONE: Absent = ((), ())
 
 
 def sums_in(db: sqlite3.Connection, connector: str | None = None) -> dict[str, Sums]:
@@ -19,22 +18,20 @@ def sums_in(db: sqlite3.Connection, connector: str | None = None) -> dict[str, S
     return by_connector(db.execute(_LINKED, (connector, connector)), db.execute(_MONTHS, (connector, connector)))
 
 
-def unlinked_in(db: sqlite3.Connection, part: int, digests: Collection[Digest]) -> Absent:
+def unlinked_in(db: sqlite3.Connection, part: int, digests: Sequence[bytes]) -> Absent:
     """Those of the blobs that nothing links, in the stream of the partition and in its connector."""
     if not digests:
         return NONE
     ((connector, stream),) = db.execute("SELECT connector, stream FROM partitions WHERE id = ?", (part,)).fetchall()
     parts = db.execute("SELECT id FROM partitions WHERE connector = ? AND stream = ?", (connector, stream))
     there = ",".join(str(number) for (number,) in parts)
-    absent: Absent = ([], [])
-    for marks, some in in_lists([digest.raw for digest in digests]):
+    linked: dict[bytes, int] = {}
+    for marks, some in in_lists(digests):
         values = "), (".join(marks[1:-1].split(","))
-        for digest, in_stream, anywhere in db.execute(_LINKS.format(values=values, parts=there), (*some, connector)):
-            if not in_stream:
-                absent[0].append(Digest.from_bytes(digest))
-            if not anywhere:
-                absent[1].append(Digest.from_bytes(digest))
-    return absent
+        linked.update(db.execute(_LINKS.format(values=values, parts=there), (*some, connector)).fetchall())
+    if not linked:
+        return digests, digests
+    return [each for each in digests if not linked.get(each)], [each for each in digests if each not in linked]
 
 
 def sum_up(db: sqlite3.Connection, part: int, change: Change, fresh: Absent = NONE) -> None:
@@ -51,12 +48,12 @@ def sum_up(db: sqlite3.Connection, part: int, change: Change, fresh: Absent = NO
     db.execute("DELETE FROM linked WHERE connector = ? AND links = 0", (connector,))
 
 
-# From each blob to its links in each partition of the stream: no more than one lookup for each, however many there are.
+# Of those that are linked at all: whether the stream links them. One lookup for each, and one for each partition.
 _LINKS = """
 SELECT w.column1,
-    EXISTS (SELECT 1 FROM links l WHERE l.connector = c.id AND l.digest = w.column1 AND l.part IN ({parts})),
-    EXISTS (SELECT 1 FROM links l WHERE l.connector = c.id AND l.digest = w.column1)
+    EXISTS (SELECT 1 FROM links l WHERE l.connector = c.id AND l.digest = w.column1 AND l.part IN ({parts}))
 FROM (VALUES ({values})) w CROSS JOIN (SELECT ? AS id) c
+WHERE EXISTS (SELECT 1 FROM links l WHERE l.connector = c.id AND l.digest = w.column1)
 """
 
 _COUNT = """
