@@ -10,9 +10,9 @@ import msgspec
 from yarl import URL
 
 from blobstore.client.answers import Answer
-from blobstore.client.backoff import delays, retry_after
+from blobstore.client.backoff import delays
 from blobstore.client.body import CountedBody
-from blobstore.client.errors import AGAIN, NotAnAddress, NotUnderstood, Unreachable, of_answer
+from blobstore.client.errors import AGAIN, ClientError, NotAnAddress, NotUnderstood, Unreachable, of_answer
 
 ATTEMPTS = 9
 """Tries of one call: with the pauses between them about a minute, long enough for a server to restart."""
@@ -31,6 +31,14 @@ T = TypeVar("T")
 def part(text: str) -> str:
     """One part of a path, whatever it holds."""
     return quote(text, safe="")
+
+
+async def rest(pauses: Iterator[float], why: ClientError) -> None:
+    """Before another try, as long as the server asks for. Raises `why` where there is to be none."""
+    pause, asked = next(pauses, None), why.retry_after or 0.0
+    if pause is None or asked > LONGEST_WAIT:
+        raise why from None
+    await asyncio.sleep(max(pause, asked))
 
 
 class Calls:
@@ -73,13 +81,10 @@ class Calls:
             answer, trouble = await self._attempt(method, url, headers, body() if body else None)
             if answer is not None and answer.status < 300:
                 return answer
+            why = Unreachable(trouble) if answer is None else of_answer(answer)
             if answer is not None and answer.status not in AGAIN:
-                raise of_answer(answer)
-            pause = next(pauses, None)
-            asked = retry_after(answer.headers) if answer is not None else None
-            if pause is None or (asked or 0) > LONGEST_WAIT:
-                raise Unreachable(trouble) if answer is None else of_answer(answer)
-            await asyncio.sleep(max(pause, asked or 0))
+                raise why
+            await rest(pauses, why)
 
     async def _attempt(self, method: str, url: URL, headers: Mapping[str, str], body: Any) -> tuple[Answer | None, str]:
         """The answer if one came, else in words what was wrong with this attempt."""

@@ -1,6 +1,5 @@
 """Bytes of a blob as a stream that goes on where a connection broke, and whose digest must be right at its end."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -10,8 +9,7 @@ import aiohttp
 from yarl import URL
 
 from blobstore.client.answers import Answer
-from blobstore.client.backoff import retry_after
-from blobstore.client.calls import LONGEST_WAIT, Calls, part
+from blobstore.client.calls import Calls, part, rest
 from blobstore.client.check import Check
 from blobstore.client.content import PIECE
 from blobstore.client.errors import AGAIN, ClientError, NotUnderstood, OtherBytes, Unreachable, of_answer
@@ -65,7 +63,7 @@ class OpenBlob:
             try:
                 piece = await self._piece()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                await self._wait(Unreachable(self._calls.silence(error)), None)
+                await rest(self._pauses, Unreachable(self._calls.silence(error)))
                 await self._begin()
                 continue
             if not piece:
@@ -81,9 +79,9 @@ class OpenBlob:
             try:
                 return await self._connect()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                await self._wait(Unreachable(self._calls.silence(error)), None)
+                await rest(self._pauses, Unreachable(self._calls.silence(error)))
             except _Again as again:
-                await self._wait(again.why, again.asked)
+                await rest(self._pauses, again.why)
 
     async def _connect(self) -> None:
         headers = {**self._calls.authorization, **self._asked()}
@@ -94,14 +92,14 @@ class OpenBlob:
             await self._held.aclose()
             response = await self._get(elsewhere, {k: v for k, v in self._asked().items() if k == "Range"})
             if response.status == 403:
-                raise _Again(NotUnderstood("the address of the bytes is no longer good"), None)
+                raise _Again(NotUnderstood("the address of the bytes is no longer good"))
         if response.status == 416 and (size := size_without(response.headers)) is not None and self.place:
             return self._take_nothing(size)
         if response.status not in (200, 206):
             body = await response.content.read(_LARGEST_ERROR)
             answer = Answer(response.status, response.headers, body)
             if response.status in AGAIN:
-                raise _Again(of_answer(answer), retry_after(response.headers))
+                raise _Again(of_answer(answer))
             raise of_answer(answer)
         self._take(response)
 
@@ -172,21 +170,13 @@ class OpenBlob:
             count += len(held[-1])
         return b"".join(held)
 
-    async def _wait(self, why: ClientError, asked: float | None) -> None:
-        """Before another try. Raises `why` where there is to be none."""
-        pause = next(self._pauses, None)
-        if pause is None or (asked or 0) > LONGEST_WAIT:
-            raise why from None
-        await asyncio.sleep(max(pause, asked or 0))
-
 
 class _Again(Exception):
     """This attempt failed and another may not."""
 
-    def __init__(self, why: ClientError, asked: float | None) -> None:
+    def __init__(self, why: ClientError) -> None:
         super().__init__(str(why))
         self.why = why
-        self.asked = asked
 
 
 def _target(url: URL, location: str) -> URL:

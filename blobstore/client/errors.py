@@ -21,10 +21,14 @@ None carries a credential or an address with one.
 """
 
 from blobstore.client.answers import Answer, ErrorAnswer
+from blobstore.client.backoff import retry_after
 
 
 class ClientError(Exception):
     """Base of all errors of this package."""
+
+    retry_after: float | None = None
+    """Seconds after which the server asks to be asked again."""
 
 
 class NotAnAddress(ClientError, ValueError):
@@ -121,4 +125,6 @@ def of_answer(answer: Answer) -> ClientError:
     if answer.status < 400:
         return NotUnderstood(f"the server answered {answer.status}: is this the address of a blobstore server?")
     kind = Unavailable if answer.status in AGAIN else _BY_STATUS.get(answer.status, ServerError)
-    return kind(answer.status, answer.error)
+    error = kind(answer.status, answer.error)
+    error.retry_after = retry_after(answer.headers)
+    return error

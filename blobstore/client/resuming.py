@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from blobstore.client.answers import Answer
 from blobstore.client.body import CountedBody
-from blobstore.client.calls import Calls, part
+from blobstore.client.calls import Calls, part, rest
 from blobstore.client.content import Opener
 from blobstore.client.errors import (
     ClientError,
@@ -81,7 +81,7 @@ class Resuming:
         while True:
             body = CountedBody(self._content, self._size, self._offset)
             try:
-                return await self._sent(body, await self._rest(body))
+                return await self._sent(body, await self._append(body))
             except (Unreachable, Unavailable, Conflict) as error:
                 # A conflict: the server still has our connection that broke.
                 trouble: ClientError = error
@@ -93,12 +93,9 @@ class Resuming:
                 await self._create()  # it is gone there: from the start
             if self._offset > before:
                 pauses = self._calls.pauses()
-            pause = next(pauses, None)
-            if pause is None:
-                raise trouble from None
-            await asyncio.sleep(pause)
+            await rest(pauses, trouble)
 
-    async def _rest(self, body: CountedBody) -> Answer:
+    async def _append(self, body: CountedBody) -> Answer:
         headers = {**_BYTES, "Upload-Offset": str(self._offset)}
         return await self._calls.call("PATCH", self._place, {}, headers, lambda: body, again=False)
 

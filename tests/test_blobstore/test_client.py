@@ -256,7 +256,7 @@ async def test_an_error_has_a_type_and_the_servers_words(status: int, kind: type
         nonlocal asked
         asked += 1
         said = {"type": "t", "code": "the_code", "message": "m" * 600, "param": "limit", "request_id": "r1"}
-        return web.json_response({"error": said}, status=status)
+        return web.json_response({"error": said}, status=status, headers={"Retry-After": "0"})
 
     async with answering(refuse) as client:
         with pytest.raises(ServerError, match=f"{status} the_code: m") as caught:
@@ -264,7 +264,7 @@ async def test_an_error_has_a_type_and_the_servers_words(status: int, kind: type
     error = caught.value
     assert type(error) is kind
     assert (error.status, error.code, error.parameter, error.request_id) == (status, "the_code", "limit", "r1")
-    assert len(error.message) == 500
+    assert (len(error.message), error.retry_after) == (500, 0)
     assert asked == (2 if kind is Unavailable else 1)
 
 

@@ -86,13 +86,13 @@ async def test_it_goes_on_where_the_connection_broke(
     large: Connector, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offsets: list[int] = []
-    rest = Resuming._rest
+    append = Resuming._append
 
     async def seen(upload: Resuming, body: CountedBody) -> Answer:
         offsets.append(upload._offset)
-        return await rest(upload, body)
+        return await append(upload, body)
 
-    monkeypatch.setattr(Resuming, "_rest", seen)
+    monkeypatch.setattr(Resuming, "_append", seen)
     proxy.faults += [Fault(b"PATCH ", Harm.BROKEN, keep=5 * MIB), Fault(b"PATCH ", Harm.BROKEN, keep=4 * MIB)]
     assert await uploaded(large) == BLOB_ID
     assert offsets[0] == 0 < offsets[-1] < len(CONTENT)
