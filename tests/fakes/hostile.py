@@ -140,3 +140,17 @@ _DISGUISED: Sequence[tuple[str, str, Callable[[str], bytes]]] = [
     ("page", "video/webm", _HTML["script"]),
     ("page", "audio/mpeg", _HTML["script"]),
 ]
+
+
+def pressed_pdf(target: str) -> bytes:
+    """A PDF that is one button; its own script says `pressed`, sends a form to the target, and says `after`."""
+    script = (
+        rf"app.alert\('pressed'\); this.submitForm\({{cURL: '{target}', cSubmitAs: 'HTML'}}\); app.alert\('after'\);"
+    )
+    return f"""%PDF-1.7
+1 0 obj<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[4 0 R]/NeedAppearances true>>>>endobj
+2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
+3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 400 400]/Annots[4 0 R]>>endobj
+4 0 obj<</Type/Annot/Subtype/Widget/F 4/FT/Btn/Ff 65536/T(b)/Rect[0 0 400 400]/A<</S/JavaScript/JS({script})>>>>endobj
+trailer<</Root 1 0 R>>
+%%EOF""".encode()

@@ -118,6 +118,27 @@ def test_even_a_script_that_got_into_a_page_would_not_run(page: Page) -> None:
     assert not alarm.heard
 
 
+def test_the_script_of_a_pdf_reaches_nobody_even_when_it_is_pressed(
+    page: Page, served: Target, api: APIRequestContext
+) -> None:
+    source, alarm, sent = Source.registered(api, "https://pdf.example/"), Alarm(page.context), []
+    ref = source.upload("a", hostile.pressed_pdf(f"{served.base_url}/console/sign-out"), "application/pdf")
+    source.put("notes", note("a", blob_ref=ref))
+    page.on("request", lambda asked: sent.append(asked.url) if asked.method != "GET" else None)
+    page.goto(f"/console/blobs/{ref['blob_id']}")
+    box = page.locator("iframe").bounding_box()
+    assert box is not None
+    for _ in range(100):  # until the viewer of the browser, which alone runs it, has drawn the button
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 200)
+        page.wait_for_timeout(200)
+        if alarm.heard:
+            break
+    alarm.wait(page, {"dialog pressed", "dialog after"})
+    page.goto("/console")
+    assert page.url == f"{served.base_url}/console"  # and not signed out
+    assert not sent
+
+
 def test_every_page_keeps_the_rules_of_accessibility_in_the_light_and_in_the_dark(
     page: Page, paths: Sequence[str]
 ) -> None:
