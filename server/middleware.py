@@ -1,6 +1,5 @@
 """What holds for every request and every answer: its id, the protocol's version, errors in one form, safe headers."""
 
-import asyncio
 import re
 import secrets
 import time
@@ -42,20 +41,27 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     meters.RUNNING.inc()
     try:
-        _check_version(request)
-        _check_expect(request)
-        response = await handler(request)
-    except (ConnectionError, asyncio.CancelledError):
+        response = await _handled(request, handler)
+    except BaseException:
         finished(request, 0)
-        raise  # nobody is there to be answered
-    except Exception as error:
-        response = refuse(request, error, request[REQUEST_ID])
+        raise  # nobody is there to be answered, or not to the end
     finally:
         meters.RUNNING.dec()
     if not request.content.is_eof():
         # The rest of the body is not wanted: say so, instead of reading it to keep the connection.
         response.force_close()
     return response
+
+
+async def _handled(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        _check_version(request)
+        _check_expect(request)
+        return await handler(request)
+    except ConnectionError:
+        raise
+    except Exception as error:
+        return refuse(request, error, request[REQUEST_ID])
 
 
 def finished(request: web.BaseRequest, status: int) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from prometheus_client.parser import text_string_to_metric_families
 
 from blobstore.errors import StorageUnavailable
 from server.metrics import page, shared, standing
+from server.middleware import envelope
 from tests.test_server.conftest import Running, Start
 from tests.test_server.test_connection import MANIFEST
 
@@ -90,6 +93,27 @@ async def test_what_was_done_is_counted_and_how_the_store_stands_is_told(
         for name, _ in after
     }
     assert told <= {name.removesuffix("_total") for name, *_ in page.described()}
+
+
+async def test_an_answer_that_breaks_off_or_never_begins_is_counted_too(running: Running) -> None:
+    async def breaks(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"begun")
+        raise StorageUnavailable("away")
+
+    async def leaves(request: web.Request) -> web.StreamResponse:
+        raise ConnectionResetError
+
+    before = await read(running)
+    for handler in (breaks, leaves):
+        request = make_mocked_request("GET", "/healthz", app=running.app)
+        request.writer.output_size = 5  # type: ignore[misc]
+        with pytest.raises(ConnectionError):
+            await envelope(request, handler)
+    after = await read(running)
+    assert more(after, before, "http_requests_total", method="GET", route="(unknown)", status="0") == 2
+    assert after["blobstore_http_requests_running", ()] == before["blobstore_http_requests_running", ()]
 
 
 async def test_metrics_name_nobody_and_no_record(running: Running) -> None:
