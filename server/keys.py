@@ -75,8 +75,5 @@ STOPPING = web.AppKey("stopping", Stopping)
 REQUEST_ID = web.RequestKey("request_id", str)
 """Names this request in its answer and in the log; there before any handler runs."""
 
-BEGAN = web.RequestKey("began", float)
-"""When its handler began, by `time.perf_counter`; not there for what no handler saw."""
-
 CALLER = web.RequestKey("caller", Caller)
 """Who asks; there in every handler of a route that needs a token."""

@@ -13,8 +13,9 @@ from server import logs
 from server.body import awaits_continue
 from server.config import PDPP_VERSION
 from server.errors import Busy, ExpectationFailed, answer
-from server.keys import BEGAN, CONFIG, REQUEST_ID, STOPPING, TRACES, Handler
+from server.keys import CONFIG, REQUEST_ID, STOPPING, TRACES, Handler
 from server.metrics import meters
+from server.metrics.meters import BEGAN
 
 _SANE_ID = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}\Z")
 SERVER = "blobstore"
@@ -68,7 +69,7 @@ def finished(request: web.BaseRequest, status: int) -> None:
     """The request came to its end, and its answer with it; 0: it has none, or it broke off."""
     began = request.get(BEGAN) or time.perf_counter()
     meters.ended(request, began, status)
-    if isinstance(request, web.Request) and request.app[CONFIG].log_requests:
+    if isinstance(request, web.Request) and BEGAN in request and request.app[CONFIG].log_requests:
         facts = {
             "method": meters.method_of(request),
             "route": meters.route_of(request),

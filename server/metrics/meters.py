@@ -14,6 +14,9 @@ from server.metrics import shared
 shared.join()
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+BEGAN = web.RequestKey("began", float)
+"""When its handler began, by `time.perf_counter`; not there for what the parser refused, which has no route or app."""
+
 PAST_PARSER = web.RequestKey("past_parser", int)
 """Bytes of a request's body that came past the parser (`server.intake`)."""
 
@@ -90,7 +93,7 @@ LAG = _gauge(
 
 def route_of(request: web.BaseRequest) -> str:
     """The pattern of its route; words in brackets where there is none."""
-    if not isinstance(request, web.Request):
+    if BEGAN not in request or not isinstance(request, web.Request):
         return "(malformed)"
     resource = request.match_info.route.resource
     if resource is None or resource.canonical.startswith("/{anything"):

@@ -116,6 +116,23 @@ async def test_an_answer_that_breaks_off_or_never_begins_is_counted_too(running:
     assert after["blobstore_http_requests_running", ()] == before["blobstore_http_requests_running", ()]
 
 
+async def test_what_the_parser_refuses_is_counted_and_leaves_no_error(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start(log_requests=True) as running:
+        before = await read(running)
+        for head in (b"GET / HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n", b"\x00\x01\r\n\r\n"):
+            with await running.connect() as wire:
+                await wire.send(head)
+                assert (await wire.answer())[0] == 400
+                await wire.rest()
+        after = await read(running)
+    refused = {"route": "(malformed)", "status": "400"}
+    counted = {key: value for key, value in after.items() if refused.items() <= dict(key[1]).items()}
+    assert sum(counted.values()) - sum(before.get(key, 0.0) for key in counted) == 2
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == []
+
+
 async def test_metrics_name_nobody_and_no_record(running: Running) -> None:
     bearer = {"Authorization": f"Bearer {running.token}"}
     async with aiohttp.ClientSession(running.url, headers=bearer) as session:

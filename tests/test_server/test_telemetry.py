@@ -1,5 +1,6 @@
 """What leaves a server about its requests, in lines and spans: enough to find them, and nothing that was in them."""
 
+import asyncio
 import builtins
 import json
 import logging
@@ -11,9 +12,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from server import logs
+from server.middleware import envelope
 from server.telemetry import NoTelemetryError, Traces
 from tests.test_server.conftest import Running, Start
 from tests.test_server.test_connection import MANIFEST
@@ -63,31 +66,28 @@ async def test_a_line_for_each_request_where_that_is_wanted(start: Start, caplog
 
 
 async def test_what_a_request_caused_carries_its_id(running: Running, caplog: pytest.LogCaptureFixture) -> None:
-    async def heard() -> None:
-        logging.getLogger("records").warning("deep below")
+    told: list[str | None] = []
 
-    async def deep(request: web.Request) -> web.Response:
-        import asyncio
+    class Remembering(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(json.loads(logs.JsonFormatter().format(record)).get("request_id"))
 
-        await asyncio.create_task(heard())
-        await asyncio.to_thread(logging.getLogger("blobstore").warning, "in a thread")
+    async def deep(_: web.Request) -> web.Response:
+        log = logging.getLogger("records.deep")
+        await asyncio.create_task(asyncio.sleep(0))
+        log.warning("below")
+        await asyncio.to_thread(log.warning, "in a thread")
         return web.Response()
 
-    from server.middleware import envelope
-
-    with caplog.at_level(logging.WARNING):
-        formatter = logs.JsonFormatter()
-        seen: list[dict[str, Any]] = []
-        caplog.handler.emit = lambda record: seen.append(json.loads(formatter.format(record)))  # type: ignore[method-assign]
-        request = make_request(running)
-        await envelope(request, deep)
-    assert [(each["message"], each["request_id"]) for each in seen] == [("deep below", "r9"), ("in a thread", "r9")]
-
-
-def make_request(running: Running) -> web.Request:
-    from aiohttp.test_utils import make_mocked_request
-
-    return make_mocked_request("GET", "/healthz", headers={"Request-Id": "r9"}, app=running.app)
+    remembering = Remembering()
+    logging.getLogger("records.deep").addHandler(remembering)
+    try:
+        request = make_mocked_request("GET", "/healthz", headers={"Request-Id": "r9"}, app=running.app)
+        await asyncio.create_task(envelope(request, deep))
+        logging.getLogger("records.deep").warning("nobody's")
+    finally:
+        logging.getLogger("records.deep").removeHandler(remembering)
+    assert told == ["r9", "r9", None]
 
 
 @asynccontextmanager
