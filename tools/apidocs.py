@@ -1,11 +1,12 @@
 """`python -m tools.apidocs`: writes docs/http-reference.md, the surface route by route, from the OpenAPI document."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from server import api
+from tools.reference.tables import code, table
 
 PAGE = Path(__file__).parents[1] / "docs" / "http-reference.md"
 
@@ -25,7 +26,6 @@ _LIMITS = {
     "minLength": "{} characters or more",
     "maxLength": "{} at most",
     "minItems": "{} items or more",
-    "pattern": "`{}`",
 }
 
 Json = Mapping[str, Any]
@@ -59,7 +59,7 @@ def _operation(document: Json, item: Json, of: Json, always: set[str]) -> Iterat
     yield f"{of['summary']} {of['description']}"
     yield ""
     own = [each for each in (*item["parameters"], *of["parameters"]) if "$ref" not in each]
-    yield from _table(
+    yield from table(
         ("parameter", "in", "is", ""),
         [
             (
@@ -75,7 +75,7 @@ def _operation(document: Json, item: Json, of: Json, always: set[str]) -> Iterat
         yield f"Body: `{media_type}`, {_kind(content['schema'])}."
         yield ""
     good = {status: answer for status, answer in of["responses"].items() if not _failures_of(answer)}
-    yield from _table(
+    yield from table(
         ("status", "body", "headers"),
         [(f"{status} {answer['description']}", _body(answer), _own_headers(answer)) for status, answer in good.items()],
     )
@@ -85,7 +85,7 @@ def _operation(document: Json, item: Json, of: Json, always: set[str]) -> Iterat
 def _headers(document: Json) -> Iterator[str]:
     described = document["components"]["headers"].items()
     rows = [(f"`{name}`", _kind(of["schema"]), of["description"]) for name, of in described]
-    yield from _table(("header", "is", ""), rows)
+    yield from table(("header", "is", ""), rows)
 
 
 def _failures(document: Json, codes: set[str], but: set[str]) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _failures(document: Json, codes: set[str], but: set[str]) -> Iterator[str]:
         code = name.removeprefix("Error.")
         if name.startswith("Error.") and code in codes - but:
             rows.append((str(schema["x-status"]), f"`{code}`", schema["description"]))
-    yield from _table(("error", "code", "when"), rows)
+    yield from table(("error", "code", "when"), rows)
 
 
 def _codes(operation: Json) -> set[str]:
@@ -128,7 +128,7 @@ def _shape(name: str, schema: Json) -> Iterator[str]:
         yield ""
         return
     required = schema.get("required", ())
-    yield from _table(
+    yield from table(
         ("member", "is"),
         [
             (f"`{member}`" + ("" if member in required else ", optional"), _kind(of))
@@ -155,21 +155,14 @@ def _kind(schema: Json) -> str:
         return f"array of {_kind(schema.get('items', {}))}"
     if "additionalProperties" in schema and schema["additionalProperties"] is not True:
         return f"object of {_kind(schema['additionalProperties'])}"
-    return ", ".join([_type(schema), *(form.format(schema[name]) for name, form in _LIMITS.items() if name in schema)])
+    limits = [form.format(schema[name]) for name, form in _LIMITS.items() if name in schema]
+    pattern = [code(schema["pattern"])] if "pattern" in schema else []
+    return ", ".join([_type(schema), *limits, *pattern])
 
 
 def _type(schema: Json) -> str:
     types = schema.get("type", "anything")
     return types if isinstance(types, str) else " or ".join(types)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table; nothing where it would be empty."""
-    if not rows:
-        return
-    for row in (heads, ("---",) * len(heads), *rows):
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-    yield ""
 
 
 if __name__ == "__main__":
