@@ -58,15 +58,16 @@ async def count(running: Running) -> int:
     return sum(each.records for each in (await (await running.store.engines.of(owner.id)).stats()).values())
 
 
+async def stands_in_the_way(wait: float) -> bool:
+    """As a reader of a database does, for as long as an erasure waits."""
+    return False
+
+
 async def test_an_erasure_that_takes_long_is_followed_to_its_end(
     running: Running, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def stands_in_the_way(wait: float) -> bool:
-        return False
-
-    central = running.store.central
     with monkeypatch.context() as patched:
-        patched.setattr(central, "sanitize", stands_in_the_way)  # as a reader of a database does
+        patched.setattr(running.store.central, "sanitize", stands_in_the_way)
         answer = await browser.submit(ERASE, {"typed": NAME})
         assert answer.status == 303
         where = answer.headers["Location"]
@@ -84,6 +85,22 @@ async def test_an_erasure_that_takes_long_is_followed_to_its_end(
     answer, text = await browser.get(receipt)
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="receipt-era_')
     assert receipts.verify(text.encode(), running.store.erasures.public_key)[0].erased.records == 2
+
+
+async def test_where_everything_goes_and_that_takes_long_its_name_is_told(
+    running: Running, browser: Browser, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(running.store.central, "sanitize", stands_in_the_way)
+        answer = await browser.submit("/console/erase?everything=yes", {"typed": "ada"})
+        page = await answer.text(errors="replace")
+    assert answer.status == 200
+    assert answer.headers["Set-Cookie"].startswith('blobstore_console="";')
+    assert "data:" not in page
+    (job,) = [each async for each in running.store.erasures.jobs(owner)]
+    assert f"blobstore receipt show {job.id}" in page
+    assert await running.store.erasures.resume() == 0
+    assert (await running.store.erasures.find(owner, job.id)).receipt is not None
 
 
 @pytest.mark.parametrize("typed", ["", "cafe moller", "erase", f"{NAME}x"])

@@ -227,6 +227,12 @@ async def test_a_connector_that_does_not_answer_takes_no_other_from_sight(start:
         page = await page_of(browser, "/console/connectors")
         assert page.count("cannot be read at the moment") == 1
         assert "the records of other cannot be read" in await page_of(browser, "/console")
+        assert "the records of other cannot be read" in await page_of(browser, "/console/export")
+        here = addresses.page("/console/export", connector=CONNECTOR)
+        assert "1 record of 1 stream" in await page_of(browser, here)
+        assert "<h2" in await page_of(browser, addresses.erase(CONNECTOR))
+        for path in ("/console/grants", "/console/spine", "/console/erase"):
+            await page_of(browser, path)
 
 
 async def test_a_clients_token_opens_no_page(running: Running, browser: Browser, owner: Owner) -> None:
