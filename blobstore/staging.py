@@ -165,8 +165,15 @@ class Staging:
         return cls(root, process, descriptor)
 
     def process_of(self, lease: str) -> str:
-        """In place of a process: the folder on this host of an upload that outlives its processes."""
-        return f"{self.host}-{lease[:16]}"
+        """In place of a process: the folder of an upload that outlives its processes.
+
+        One that was made here when this directory was another host stays what it is.
+        """
+        ours = f"{self.host}-{lease[:16]}"
+        if (self._root / ours).exists():
+            return ours
+        with translated("staging"):
+            return next((path.name for path in self._root.glob(f"*-{lease[:16]}") if path.is_dir()), ours)
 
     def keep(self, process: str) -> int:
         """Make such a folder, durably; the descriptor that holds its lock. It is kept once there is a note in it."""

@@ -381,7 +381,7 @@ class Resumables:
         for lease in await self.store.catalogue.leases([id]):
             if lease.namespace != namespace or not lease.process.endswith(f"-{id[:16]}"):
                 continue  # no resumable one
-            if host_of(lease.process) != staging.host:
+            if host_of(lease.process) != staging.host and lease.process != staging.process_of(id):
                 raise StorageUnavailable("another machine has the bytes of this upload: send its requests there")
             return lease if lease.expires_at > time.time() else None
         return None

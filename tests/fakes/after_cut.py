@@ -5,14 +5,19 @@ Each line of CRASH_MARKS is `kept <digest>` or `gone <digest>`, the last one for
 
 import asyncio
 import os
+import random
 import sys
 from pathlib import Path
 
 from blobstore.backend import ObjectName
 from blobstore.backends.filesystem import FilesystemBackend
 from blobstore.digest import Digest, Hasher
+from blobstore.resumable import Resumables
 from blobstore.store import BlobStore
-from tests.fakes.stores import OWNER, content_of, read_all
+from tests.fakes.stores import OWNER, SLOT, content_of, read_all
+
+SENT = random.Random(1).randbytes(200_000)
+"""What resumable uploads bring."""
 
 
 def marked() -> tuple[set[str], set[str]]:
@@ -69,9 +74,38 @@ async def store_holds(directory: Path) -> None:
     await store.close()
 
 
+async def uploads_hold(directory: Path) -> None:
+    """A resumable upload has come as far as was acknowledged, with the bytes that were sent, and can be gone on with.
+
+    Marks are `<bytes that had come> <id>`.
+    """
+    marks = [line.split() for line in Path(os.environ["CRASH_MARKS"]).read_text().splitlines()]
+    acknowledged = {id: int(offset) for offset, id in marks}
+    store = await BlobStore.open(directory)
+    uploads = Resumables(store, lambda lease, about: SLOT)
+    for process in store.staging.dead():
+        store.staging.bury(process)
+    for id, offset in acknowledged.items():
+        progress = await uploads.find(OWNER, id)
+        assert progress.offset >= offset, f"{id} has come to {progress.offset}, acknowledged was {offset}"
+        if progress.about is not None:
+            assert store.staging.path(store.staging.process_of(id), id).read_bytes()[:offset] == SENT[:offset]
+            async with await uploads.resume(OWNER, id) as upload:
+                await upload.write(SENT[upload.offset :])
+                assert (await upload.finish()).name.digest == content_of(SENT).digest
+        elif progress.done is not None:
+            assert progress.done.digest == content_of(SENT).digest
+    if acknowledged:
+        assert await read_all(store, content_of(SENT).digest) == SENT
+    assert await store.catalogue.leases(acknowledged) == []
+    await store.close()
+
+
 if __name__ == "__main__":
     place = Path(os.environ["CRASH_DIR"]) / "data"
     if sys.argv[1] == "backend":
         backend_holds(place)
+    elif sys.argv[1] == "uploads":
+        asyncio.run(uploads_hold(place))
     else:
         asyncio.run(store_holds(place))

@@ -11,10 +11,12 @@ import pytest
 from blobstore.backend import ObjectName
 from blobstore.backends.filesystem import FilesystemBackend
 from blobstore.errors import OutOfSpace, StorageUnavailable
+from blobstore.resumable import About, Resumables
 from blobstore.staging import Staging
 from blobstore.store import BlobStore, Slot
+from tests.fakes.after_cut import SENT
 from tests.fakes.power import Disk
-from tests.fakes.stores import OWNER, collect, nothing_is_left, put, read_all
+from tests.fakes.stores import OWNER, SLOT, collect, nothing_is_left, put, read_all
 from tests.fakes.warm import asking
 
 
@@ -77,6 +79,33 @@ async def test_an_acknowledged_upload_survives_and_an_erased_one_stays_away(
     assert (
         disk.after_every_cut(asking(forks, "tests.fakes.after_cut", "store"), "strict,ext4", sized(16, 100_000)) == ""
     )
+
+
+@pytest.mark.long
+async def test_a_resumable_upload_has_come_as_far_as_was_acknowledged(
+    disk: Disk, forks: Path, rng: random.Random, sized: Callable[[int, int], int]
+) -> None:
+    store = await store_on(disk)
+    for number in range(sized(2, 6)):
+        uploads = Resumables(store, lambda lease, about: SLOT)
+        id = (await uploads.begin(OWNER, SLOT, About(len(SENT), "text/plain"), 3600.0)).id
+        disk.mark(f"0 {id}")
+        while True:
+            async with await uploads.resume(OWNER, id) as upload:
+                size = rng.choice([1, 5000, 90_000])
+                part = SENT[upload.offset : upload.offset + size]
+                if number % 2:
+                    await upload.distrust()
+                await upload.write(part)
+                reached = await upload.pause()
+                await upload.trust()
+                disk.mark(f"{reached} {id}")
+                if reached == len(SENT):
+                    await upload.finish()
+                    break
+    await store.close()
+    check = asking(forks, "tests.fakes.after_cut", "uploads")
+    assert disk.after_every_cut(check, "strict,ext4,random", sized(6, 100_000)) == ""
 
 
 # -- a disk that fails -------------------------------------------------------------------------------------------------

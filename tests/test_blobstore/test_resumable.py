@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,20 @@ async def test_one_that_another_machine_has_is_not_said_to_be_gone(store: BlobSt
     for asked in (resumables(store).find(OWNER, id), resumables(store).resume(OWNER, id)):
         with pytest.raises(StorageUnavailable):
             await asked
+
+
+async def test_a_directory_that_was_moved_to_another_disk_has_its_uploads_still(tmp_path: Path) -> None:
+    store = await BlobStore.open(tmp_path / "old")
+    id = await begun(store, b"half of it")
+    await store.close()
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    moved = await BlobStore.open(tmp_path / "new")
+    assert moved.staging.host != store.staging.host
+    await Collector(moved, None).tidy()  # type: ignore[arg-type]
+    assert (await resumables(moved).find(OWNER, id)).offset == 10
+    assert await finished(moved, id) == content_of(b"half of it").digest
+    assert await tidied(moved) == []
+    await moved.close()
 
 
 async def test_bytes_that_have_come_need_no_room_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
