@@ -32,7 +32,10 @@ schemathesis.openapi.media_type(
 )
 
 
-@schemathesis.serializer("application/x-ndjson")
+schemathesis.openapi.media_type("application/offset+octet-stream", st.binary(max_size=100))
+
+
+@schemathesis.serializer("application/x-ndjson", "application/offset+octet-stream")
 def as_it_is(context: Any, value: Any) -> bytes:
     """Lines are bytes already; of what breaks the schema, its JSON."""
     return value if isinstance(value, bytes) else json.dumps(value).encode()
