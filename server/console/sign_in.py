@@ -39,6 +39,7 @@ async def sign_out(request: web.Request) -> web.Response:
     """`POST /console/sign-out`."""
     response = see_other("/console/sign-in")
     session.end(response)
+    response.headers["Clear-Site-Data"] = '"cache"'  # thumbnails that the browser has kept
     return response
 
 

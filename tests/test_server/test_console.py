@@ -35,6 +35,7 @@ async def test_who_signs_in_has_the_token_in_a_cookie_that_only_these_pages_get(
     answer = await browser.submit("/console/sign-out")
     assert (answer.status, answer.headers["Location"]) == (303, "/console/sign-in")
     assert answer.headers["Set-Cookie"].startswith(f'{COOKIE}="";')
+    assert answer.headers["Clear-Site-Data"] == '"cache"'
 
 
 async def test_over_https_the_cookie_is_secure(start: Start) -> None:
