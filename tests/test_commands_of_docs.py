@@ -22,7 +22,7 @@ import click
 import pytest
 
 from blobstore.sqlite import sqlite3
-from tests.fakes.pages import Block, blocks, mentioned
+from tests.fakes.pages import ROOT, Block, blocks, mentioned
 from tests.fakes.postgres import Cluster, programs
 from tests.fakes.reference_file import ReferenceDatabase
 from tests.fakes.s3 import S3Server
@@ -337,6 +337,15 @@ def _database(block: Block, request: pytest.FixtureRequest) -> Words:
         "postgresql://blobstore@db.example/blobstore": cluster.url(name),
         "postgresql://blobstore@db/blobstore": cluster.url(name),
     }
+
+
+def test_what_is_said_of_pages_and_of_other_tests_is_so() -> None:
+    for start, where in ELSEWHERE.items():
+        assert any(command.startswith(start) for block in SHOWN for command in block.commands), start
+        for path in re.findall(r"[\w./]+\.py|\.ci/run", where):
+            assert (ROOT / path).is_file(), path
+    names = {f"{block.page}#{block.heading}" for block in SHOWN}
+    assert {name for name in STAGES if name not in names and name[:-2] not in names} == set()
 
 
 def test_every_command_that_is_named_in_passing_is_one_and_has_these_options() -> None:
