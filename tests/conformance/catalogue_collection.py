@@ -415,6 +415,18 @@ class Collection:
         assert await catalogue.totals(OWNER) == Totals(2, 11, 1, 7, 0)
         assert await catalogue.totals("owner2") == Totals(0, 0, 0, 0, 0)
 
+    async def test_totals_tell_what_those_save_who_hold_a_blob_together(self, catalogue: Catalogue) -> None:
+        await upload(catalogue, b"four", 1)
+        await link(catalogue, b"four")
+        assert (await catalogue.totals(OWNER)).shared_bytes == 0
+        await upload(catalogue, b"four", 2, claim_of("b", holder=GMAIL))
+        assert (await catalogue.totals(OWNER)).shared_bytes == 0
+        await catalogue.hold(OWNER, GMAIL, [digest_of(b"four")], NOW)
+        assert (await catalogue.totals(OWNER)).shared_bytes == 4
+        await catalogue.release(OWNER, await catalogue.holders(OWNER, SLACK, [digest_of(b"four")]), NOW)
+        assert (await catalogue.totals(OWNER)).shared_bytes == 0
+        assert await catalogue.recount(repair=True) == []
+
     async def test_sanitizing_a_catalogue_that_nobody_reads_succeeds(self, catalogue: Catalogue) -> None:
         await orphan(catalogue, b"data", 1)
         assert await catalogue.sanitize(5.0) is True

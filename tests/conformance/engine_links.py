@@ -5,6 +5,7 @@ import pytest
 from records.engine import Engine
 from records.errors import Released
 from records.model import Delete, Link, Order, Partition, PlacedLink, Put, Target
+from records.sums import Linked, Monthly, Sums
 from tests.conformance.engine_values import (
     GMAIL,
     MAILS,
@@ -40,6 +41,25 @@ async def linked_everywhere(engine: Engine) -> list[PlacedLink]:
 
 
 class EngineLinks:
+    async def test_sums_tell_what_each_stream_and_the_connector_link_and_when_records_were_emitted(
+        self, engine: Engine
+    ) -> None:
+        assert await engine.sums() == {}
+        await apply(engine, MESSAGES, put("a", "", link_of(1), link_of(1, "/b")), put("b", "", link_of(2)))
+        await apply(engine, OTHERS, put("a", "", link_of(1)))
+        await apply(engine, USERS, put("u", "", link_of(2), emitted_at="2025-12-31T23:59:59Z"))
+        size = len(put("a").data)
+        streams = {"messages": Linked(4, 8 + 8 + 15 + 8, 2, 23), "users": Linked(1, 15, 1, 15)}
+        months = {"2025-12": Monthly(1, size, 15), "2026-11": Monthly(3, 3 * size, 39)}
+        assert await engine.sums() == {SLACK: Sums(2, 23, streams, months)}
+        await apply(engine, MESSAGES, put("a", "x"), delete("b"))
+        streams["messages"] = Linked(1, 8, 1, 8)
+        months["2026-11"] = Monthly(2, 2 * size + 1, 8)
+        assert await engine.sums(SLACK) == {SLACK: Sums(2, 23, streams, months)}
+        await engine.erase(Target(SLACK), T2, 100)
+        assert await engine.sums() == {}
+        assert await engine.resum(repair=True) == []
+
     async def test_a_record_says_whether_it_links_anything(self, engine: Engine) -> None:
         await apply(engine, MESSAGES, put("a", "", link_of(1)), put("b"))
         flags = [record.linked for key in "ab" for record in await engine.get([MESSAGES], [key])]

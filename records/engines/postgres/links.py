@@ -18,6 +18,7 @@ from records.engines.postgres.schema import (
     link_rows,
     listed,
     lock_connector,
+    lock_links,
     note_unlinked,
     part_of,
     partition_locks,
@@ -75,6 +76,7 @@ class Links(InDatabase):
                 return False
             if release_epoch != found["release_epoch"]:
                 raise Released("blobs were released while the request ran")
+            await lock_links(db, self._owner, connector)
             gone = [(Digest.from_bytes(digest), size) for digest, size in await db.fetch(_UNLINK, *place, key.encode())]
             change = Change()
             change.relinked(found["emitted_at"], links, gone)
