@@ -311,7 +311,11 @@ class BlobStore:
         """Make the staging file, if the disk has room for all that is promised."""
         if self.space is not None:
             self.space.require(promised)
-        return self.staging.create(lease.id, direct=size >= LARGE and not self._rereads)
+        return self.staging.create(lease.id, direct=self.is_written_past_cache(size))
+
+    def is_written_past_cache(self, size: int) -> bool:
+        """Whether so many bytes go to the disk past the system's cache: many, where they are not read again."""
+        return size >= LARGE and not self._rereads
 
     async def end(self, lease: Lease) -> None:
         """End the lease of an upload that failed; where the catalogue does not answer, the renewal tries again."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from blobstore.digest import Content, Hasher
 from blobstore.errors import translated
-from blobstore.staging import Bytes, StagedFile
+from blobstore.staging import ALIGNED, Bytes, StagedFile
 
 _STEP = 1 << 20
 
@@ -26,10 +26,12 @@ class ResumedFile(StagedFile):
     """As a file that was just begun, from `offset` on: what lies beyond is dropped.
 
     `hasher` has seen a beginning of it. Where that is all there is it sees what comes, too; else it sees the rest when
-    all has come, which is read again for that. `also` sees what comes.
+    all has come, which is read again for that. `also` sees what comes. `direct` as in `StagedFile`.
     """
 
-    def __init__(self, path: Path, offset: int, hasher: Hasher, also: Sum | None = None) -> None:
+    def __init__(
+        self, path: Path, offset: int, hasher: Hasher, also: Sum | None = None, *, direct: bool = False
+    ) -> None:
         # Not as StagedFile does: the file is there.
         self.path = path
         self._hasher = hasher
@@ -39,6 +41,8 @@ class ResumedFile(StagedFile):
             path.chmod(0o600)  # who began to put it in place, and did not end, took that away
             self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             self._cut(offset)
+            if direct and offset % ALIGNED == 0:
+                self._set_direct(True)
         self._follows = hasher.size == offset
 
     @property
@@ -57,6 +61,7 @@ class ResumedFile(StagedFile):
         """Reads what was not hashed yet."""
         assert self._descriptor is not None
         with translated("staging"):
+            self._set_direct(False)  # such reading would want aligned memory
             while piece := os.pread(self._descriptor, _STEP, self._hasher.size):
                 super().hash(piece)
         return self._hasher.finish()

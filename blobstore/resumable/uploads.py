@@ -345,7 +345,9 @@ class Resumables:
             raise
 
     def _open(self, folder: Folder, offset: int, hasher: Hasher, also: Sum | None) -> ResumedFile:
-        staged = ResumedFile(folder.path, offset, hasher, also)
+        about = folder.about()
+        direct = about is not None and self.store.is_written_past_cache(about.length - offset)
+        staged = ResumedFile(folder.path, offset, hasher, also, direct=direct)
         folder.trust()
         return staged
 

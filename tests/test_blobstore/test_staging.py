@@ -16,6 +16,7 @@ import pytest
 
 from blobstore.digest import Hasher
 from blobstore.errors import StorageUnavailable
+from blobstore.resumable.file import ResumedFile
 from blobstore.staging import ALIGNED, Staging
 
 LEASE = "1" * 32
@@ -90,6 +91,33 @@ def test_bytes_that_go_past_the_cache_are_the_same(medium: Path, rng: random.Ran
     hasher.update(written)
     assert file.seal() == hasher.finish()
     assert file.path.read_bytes() == written
+    file.discard()
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.parametrize("offset", [0, 1 << 20, (1 << 20) + 5])
+def test_a_file_that_is_gone_on_with_past_the_cache_is_whole(
+    medium: Path, rng: random.Random, offset: int, hashed: bool
+) -> None:
+    """Wherever it goes on, and where its beginning has to be read again."""
+    path = medium / "staged"
+    written = rng.randbytes(3 << 20) + b"the end"
+    path.write_bytes(written[:offset] + b"what was not durable")
+    hasher = Hasher()
+    if hashed:
+        hasher.update(written[:offset])
+    file = ResumedFile(path, offset, hasher, direct=True)
+    memory = memoryview(mmap(-1, 1 << 20))
+    for start in range(offset, len(written), len(memory)):
+        piece = written[start : start + len(memory)]
+        memory[: len(piece)] = piece
+        file.hash(memory[: len(piece)])
+        file.write(memory[: len(piece)])
+    file.sync()
+    whole = Hasher()
+    whole.update(written)
+    assert file.content() == whole.finish()
+    assert path.read_bytes() == written
     file.discard()
 
 
