@@ -27,7 +27,6 @@ from blobstore.opening import OTHERS, open_places, require_blobs
 from blobstore.reading import OpenBlob
 from blobstore.reservation import Count, Reservation, nothing_beside
 from blobstore.space import NO_FLOOR, Floor, Space
-from blobstore.spans import span
 from blobstore.staging import StagedFile, Staging
 from blobstore.tally import Tally
 from blobstore.upload import Expected, Slot, Upload
@@ -362,16 +361,14 @@ class BlobStore:
         claim, event = _claim(slot, content)
         # Before its lease: bytes that are written twice in the sum leave less room, never too much.
         self._reservations.pop(lease.id, None)
-        with span("catalogue adopt"):
-            stored = await self.catalogue.adopt(lease, content, claim, event)
+        stored = await self.catalogue.adopt(lease, content, claim, event)
         if isinstance(stored, Stored):
             with suppress(BlobError):  # what stays of the staged file is debris: the upload is stored, and said to be
                 await self.submit(staged.discard)
             self.tally.duplicate.add([content.size])
             return stored
         name = stored
-        with span("backend publish"):
-            late_until = await self.put_in_place(lease, name, staged)
+        late_until = await self.put_in_place(lease, name, staged)
         try:
             stored = await self.catalogue.publish(lease, claim, time.time(), event, late_until)
         except LeaseLost:

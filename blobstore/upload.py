@@ -11,6 +11,7 @@ from blobstore.catalogue import Lease, Stored
 from blobstore.digest import Content, Digest
 from blobstore.errors import BlobError, ContentMismatch
 from blobstore.reservation import Reservation
+from blobstore.spans import span
 from blobstore.staging import Bytes, StagedFile
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ class Upload:
             await self._take_rest()
             content = self._staged.content()
             expected.check(content)
-            return await self._store.publish(self.lease, self._slot, self._staged, content)
+            with span("publish"):
+                return await self._store.publish(self.lease, self._slot, self._staged, content)
         except BaseException:
             await self._discard()
             raise

@@ -120,7 +120,7 @@ async def test_a_collector_gets_a_span_for_each_request_and_its_steps(start: Sta
     assert facts["http.response.status_code"].int_value == 200
     assert facts["request.id"].string_value == "r1"
     steps = {span.name for span in spans if span.parent_span_id == uploads[0].span_id}
-    assert {"sqlite read", "catalogue adopt", "backend publish"} <= steps
+    assert {"sqlite read", "publish"} <= steps
     assert {span.name for span in spans if span.status.code == 2} == set()
     assert not any("secret" in str(span) for span in spans)
 
