@@ -20,12 +20,15 @@ MAX_BLOBS = 1000
 
 MAX_BYTES = 1 << 20
 
+LARGEST = 10**15
+"""Bytes of a blob that is asked for."""
+
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True):
     """One blob; with its size, where a challenge is wanted."""
 
     blob_id: str
-    size_bytes: Annotated[int, msgspec.Meta(ge=0, le=10**15)] | None = None
+    size_bytes: int | float | None = None
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,7 +48,7 @@ async def have(request: web.Request) -> web.Response:
     """`POST /v1/blobs/have`: for each, in order, whether a record of the connector may name it now."""
     values = params.query(request, required=params.CONNECTOR, optional=params.RUN)
     question = await wire.read(request, Question, MAX_BYTES)
-    asked = [(_digest(each.blob_id), each.size_bytes) for each in question.blobs]
+    asked = [(_digest(each.blob_id), _size(each.size_bytes)) for each in question.blobs]
     found = await request.app[STORE].possession.have(request[CALLER].owner, params.selector(values), asked)
     return wire.listing([_presence(each) for each in found])
 
@@ -77,6 +80,15 @@ def _digest(blob_id: str) -> Digest:
         return Digest.parse(blob_id)
     except InvalidBlobId:
         raise Invalid("a blob_id is blob_b3_ and 64 lower-case hexadecimal digits", param="blobs") from None
+
+
+def _size(said: float | None) -> int | None:
+    """A whole number, however it is spelled in JSON."""
+    if said is None:
+        return None
+    if said != said // 1 or not 0 <= said <= LARGEST:
+        raise Invalid(f"size_bytes is a whole number from 0 to {LARGEST}", param="blobs")
+    return int(said)
 
 
 def _presence(of: Presence) -> dict[str, object]:

@@ -109,7 +109,7 @@ async def derive(catalogue: SqliteCatalogue, rng: random.Random) -> list[str]:
 
 
 async def test_no_piece_of_a_key_is_left_of_what_was_derived_and_went(tmp_path: Path) -> None:
-    for seed in SEEDS[:2]:
+    for seed in (2, 4):  # in these some copies stay behind, were the table not written anew
         folder = tmp_path / str(seed)
         catalogue = await SqliteCatalogue.open(folder / "catalogue.db")
         keys = await derive(catalogue, random.Random(seed))

@@ -158,6 +158,11 @@ async def test_a_challenge_is_good_for_its_owner_and_its_blob_alone(
     assert (await claim(connector, proof(mine, data))).status == 200
 
 
+async def test_a_size_is_a_whole_number_however_it_is_spelled(connector: Connector, data: bytes) -> None:
+    answer = await ask(connector, {"blob_id": b3(data), "size_bytes": 1000.0})
+    assert answer.data[0]["challenge"]["ranges"] == [[0, 1000]]
+
+
 async def test_two_challenges_are_never_the_same(connector: Connector, data: bytes) -> None:
     found = [await challenge(connector, b3(data), LARGE) for _ in range(3)]
     for name in ("token", "key"):
@@ -186,6 +191,9 @@ async def test_whoever_lacks_a_tenth_of_a_large_blob_does_not_get_it(connector: 
         {"blobs": [{}]},
         {"blobs": [{"blob_id": b3(b""), "size_bytes": -1}]},
         {"blobs": [{"blob_id": b3(b""), "size_bytes": 10**16}]},
+        {"blobs": [{"blob_id": b3(b""), "size_bytes": 1.5}]},
+        {"blobs": [{"blob_id": b3(b""), "size_bytes": 1e300}]},
+        {"blobs": [{"blob_id": b3(b""), "size_bytes": True}]},
         {"blobs": [{"blob_id": b3(b""), "size": 1}]},
         {"blobs": [{"blob_id": b3(b"")}] * 1001},
         {"blobs": [], "more": 1},
