@@ -1,6 +1,6 @@
 """All lines of the table, by name."""
 
-from tools.bench.lines import collection, downloads, hydration, memory, postgres, records, uploads
+from tools.bench.lines import collection, console, downloads, hydration, memory, postgres, records, uploads
 
 __all__ = ["LINES"]
 
@@ -12,4 +12,5 @@ LINES = (
     *collection.LINES,
     *hydration.LINES,
     *memory.LINES,
+    *console.LINES,
 )

@@ -24,6 +24,7 @@ PACKAGES = {
     "cp": "coreutils",
     "sync": "coreutils",
     "psql": "postgresql-client",
+    "chromium": "chromium",
 }
 """Each program's package in Debian."""
 
