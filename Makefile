@@ -46,7 +46,7 @@ dist: $(STAMP)
 	$(BIN)/python -m build --outdir dist
 	$(PYTHON) -m venv build/dist
 	build/dist/bin/pip install --quiet dist/*.whl
-	$(BIN)/cyclonedx-py environment build/dist --pyproject pyproject.toml --output-reproducible --of JSON -o dist/sbom.cdx.json
+	$(BIN)/cyclonedx-py environment build/dist --output-reproducible --of JSON -o dist/sbom.cdx.json
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info
