@@ -4,7 +4,9 @@ A worker has the files of its number, and takes over what the last one of this n
 more files than there were workers at once, and no count goes down when a worker dies or is replaced.
 """
 
+import fcntl
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Self
@@ -16,6 +18,10 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 _NUMBER = "BLOBSTORE_METRICS_NUMBER"
 
+_PREFIX = "blobstore-metrics-"
+_LOCK = "lock"
+"""Held by the supervisor as long as it lives."""
+
 _MEMORY = Path("/dev/shm")  # noqa: S108 -- the folder made there is our own, and nobody else's to look at
 """Where files never wait for a disk; elsewhere among temporary ones."""
 
@@ -25,13 +31,17 @@ class Shared:
 
     def __init__(self, folder: tempfile.TemporaryDirectory[str]) -> None:
         self._folder = folder
+        self._lock = _locked(Path(folder.name))
         self._taken: set[int] = set()
 
     @classmethod
     def make(cls) -> Self:
-        """An empty folder, for this user alone. Raises `OSError` where there is no place for one."""
-        where = _MEMORY if os.access(_MEMORY, os.W_OK) else None
-        return cls(tempfile.TemporaryDirectory(prefix="blobstore-metrics-", dir=where))
+        """An empty folder, for this user alone; those that killed ones left behind go. Raises `OSError`: no place."""
+        where = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        for left in where.glob(f"{_PREFIX}*"):
+            if _is_left(left):
+                shutil.rmtree(left, ignore_errors=True)
+        return cls(tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where))
 
     def number(self) -> int:
         """One that no worker has now."""
@@ -51,6 +61,30 @@ class Shared:
     def remove(self) -> None:
         """All workers have ended."""
         self._folder.cleanup()
+        os.close(self._lock)
+
+
+def _locked(folder: Path) -> int:
+    """Have the folder's lock until this process ends; it has its name only once it is taken."""
+    descriptor = os.open(folder / "new", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    (folder / "new").rename(folder / _LOCK)
+    return descriptor
+
+
+def _is_left(folder: Path) -> bool:
+    """Whether the supervisor that had it is gone; never of another user's, nor of one that is being made."""
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def join() -> None:

@@ -241,6 +241,23 @@ def test_workers_count_together_and_nothing_that_a_dead_one_counted_is_lost() ->
     assert found["blobstore_processes", ()] == 2
     assert found["blobstore_work_done_timestamp_seconds", (("work", "drain"),)] == 300
     files = Path(together.environment(0)["PROMETHEUS_MULTIPROC_DIR"])
-    assert {path.stem.rpartition("_")[2] for path in files.iterdir()} == {"0", "1"}
+    assert {path.stem.rpartition("_")[2] for path in files.glob("*.db")} == {"0", "1"}
     together.remove()
     assert not files.exists()
+
+
+def test_what_a_killed_supervisor_left_goes_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "_MEMORY", tmp_path)
+    made = "from server.metrics import shared; import sys, os, pathlib; shared._MEMORY = pathlib.Path(sys.argv[1])"
+    told = "kept = shared.Shared.make(); print(kept.environment(0)[shared._FOLDER], flush=True)"
+    killed = f"{made}; {told}; os.kill(os.getpid(), 9)"
+    left = subprocess.run([sys.executable, "-c", killed, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert Path(left.stdout.strip()).is_dir()
+    (tmp_path / "blobstore-metrics-being-made").mkdir()
+    living = shared.Shared.make()
+    assert not Path(left.stdout.strip()).exists()
+    other = shared.Shared.make()
+    assert len(list(tmp_path.iterdir())) == 3
+    living.remove()
+    other.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["blobstore-metrics-being-made"]
