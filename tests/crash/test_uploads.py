@@ -155,8 +155,10 @@ async def test_all_arrive_through_cut_connections_and_killed_servers(
 async def only_the_abandoned_is_left_until_it_expires(data: Path) -> None:
     store = await RecordStore.open(data)
     await store.collect(0.0)
-    (lease,) = await store.blobs.catalogue.leases()
-    await store.blobs.catalogue.renew(lease.process, time.time() - 1)
+    leases = await store.blobs.catalogue.leases()
+    assert leases  # one at least: where the answer to a beginning was lost, there is another
+    for lease in leases:
+        await store.blobs.catalogue.renew(lease.process, time.time() - 1)
     store.blobs.staging.forget(time.time() + 1)
     await store.collect(0.0)
     assert await store.blobs.catalogue.leases() == []
