@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from blobstore.digest import Digest, derive
+from blobstore.digest import Content, Digest, derive
 from blobstore.durable import sync_folder
 from blobstore.errors import translated
 from blobstore.staging import ABOUT, DONE, ENDING, UNCHECKED, Staging
@@ -44,6 +44,11 @@ class Done(msgspec.Struct, frozen=True):
     place: str
     parts: tuple[str, ...] = ()
     whole: str | None = None
+
+    @property
+    def content(self) -> Content:
+        """Its digests and its length."""
+        return Content(self.digest, bytes.fromhex(self.sha256), self.length)
 
 
 def place(id: str, holder: str, slot: str) -> str:

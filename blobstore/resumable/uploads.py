@@ -94,6 +94,11 @@ class ResumedUpload(Upload):
         await self._store.submit(self._folder.trust)
         self._before = None
 
+    async def take_back(self) -> None:
+        """Nothing that comes, or came, since it was gone on with is kept. All before is hashed anew at its end."""
+        await self._store.submit(self._folder.distrust, self._begun)
+        self._before = Hasher()
+
     async def pause(self) -> int:
         """Make all that came durable; how many bytes there are. Raises as `came`."""
         # Shielded: whoever goes away must not let the file be closed while a worker is still in it.
@@ -255,29 +260,48 @@ class Resumables:
         parts: Sequence[str],
         count: Count = nothing_beside,
         leased: Callable[[], Awaitable[None]] | None = None,
+        expected: Expected | None = None,
     ) -> Progress:
         """Store the bytes of parts that are whole, one after the other; they are no parts of anything else then.
 
         Whoever asks for the same again, because the answer was lost, is answered the same. `leased` is called once
         there is a lease; where it raises nothing is stored. Raises `UploadNotFound` where one is none, `UploadBusy`,
-        `OutOfSpace`, `StorageUnavailable`, `LeaseLost`.
+        `OutOfSpace`, `StorageUnavailable`, `LeaseLost`, `ContentMismatch` where they are not what was `expected`.
         """
-        if (joined := await self._joined(namespace, slot, parts)) is not None:
-            return joined
+        try:
+            if (joined := await self._joined(namespace, slot, parts)) is None:
+                return await self._join(namespace, slot, parts, count, leased, expected)
+        except UploadNotFound:
+            # Whoever asked for the same before may have come to the end of it only now.
+            if (joined := await self._joined(namespace, slot, parts)) is None:
+                raise
+        if expected is not None and joined.done is not None:
+            expected.check(joined.done.content)
+        return joined
+
+    async def _join(
+        self,
+        namespace: str,
+        slot: Slot,
+        parts: Sequence[str],
+        count: Count,
+        leased: Callable[[], Awaitable[None]] | None,
+        expected: Expected | None,
+    ) -> Progress:
         async with AsyncExitStack() as holding:
-            files: list[ResumedUpload] = []
-            for id in parts:
-                part = await holding.enter_async_context(await self.resume(namespace, id))
+            held: dict[str, ResumedUpload] = {}
+            for id in sorted(parts):  # in whatever order others name them: nobody waits for who waits for him
+                part = held[id] = await holding.enter_async_context(await self.resume(namespace, id))
                 if not part.about.partial or part.offset != part.about.length:
                     raise UploadNotFound(f"{id} is not a part, or not whole")
-                files.append(part)
+            files = [held[id] for id in parts]
             await self.store.require_room(sum(each.offset for each in files))
             async with await self.store.receive(namespace, slot, None, count, covered=True) as upload:
                 if leased is not None:
                     await leased()
                 for each in files:
                     await self._copy(each, upload)
-                stored = await upload.finish()
+                stored = await upload.finish(expected)
             done = await self._note_joined(upload.lease, stored, tuple(parts))
             for part in files:
                 await part.was_joined(done, upload.lease.id)

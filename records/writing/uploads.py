@@ -8,6 +8,7 @@ from blobstore.catalogue import Lease
 from blobstore.resumable import About, Progress, Resumables, ResumedUpload
 from blobstore.resumable.file import Sum
 from blobstore.store import BlobStore, Slot
+from blobstore.upload import Expected
 from records.central import Owner
 from records.consent.scope import Selector
 from records.slots import WHOLE_RECORD
@@ -45,12 +46,14 @@ class Uploads:
             raise
         return begun
 
-    async def join(self, owner: Owner, target: Target, parts: Sequence[str]) -> Progress:
+    async def join(
+        self, owner: Owner, target: Target, parts: Sequence[str], expected: Expected | None = None
+    ) -> Progress:
         """Store what these uploads brought, one after the other. Raises as `begin`, and as `Resumables.join`."""
         slot, destination = await self._attachments.target(owner, target.selector, **_named(target))
         count = self._attachments.count(owner, destination)
         leased = partial(self._attachments.require_open, owner, destination)
-        return await self._resumables.join(owner.id, slot, parts, count, leased)
+        return await self._resumables.join(owner.id, slot, parts, count, leased, expected)
 
     async def find(self, owner: Owner, id: str, *, settled: bool = False) -> Progress:
         """How it stands; see `Resumables.find`. Raises `UploadNotFound`, `StorageUnavailable`."""

@@ -1,13 +1,15 @@
 """Resumable uploads (tus 1.0): the bytes of a blob in several requests, to the same end as `POST /v1/blobs`."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import formatdate
 from functools import wraps
 
 from aiohttp import hdrs, web
 
-from blobstore.errors import UploadNotFound
+from blobstore.errors import BlobError, UploadNotFound
 from blobstore.resumable import About, Progress, ResumedUpload
+from blobstore.upload import Expected
 from records.errors import Conflict, Forbidden, Invalid
 from records.slots import WHOLE_RECORD
 from records.writing.links import DEFAULT_MEDIA_TYPE
@@ -54,17 +56,20 @@ async def create(request: web.Request) -> web.Response:
     said = tus.one(request.headers, "Upload-Metadata") or ""
     target = _target(request, tus.metadata(said))
     owner, uploads = request[CALLER].owner, request.app[STORE].uploads
+    sha256 = declared_sha256(request, ("Repr-Digest",))
     if parts:
         async with request.app[UPLOADS].taken():
-            joined = await uploads.join(owner, target, parts)
+            joined = await uploads.join(owner, target, parts, Expected(sha256=sha256))
         return web.Response(status=201, headers={hdrs.LOCATION: _location(request, joined.id), **_standing(joined)})
     if "Upload-Defer-Length" in request.headers:
         raise Invalid("the length must be known from the start: send Upload-Length", param="Upload-Length")
+    if parts is not None and sha256 is not None:
+        raise Invalid("Repr-Digest is of what the parts become: send it with them all", param="Repr-Digest")
     about = About(
         length=tus.number(request.headers, "Upload-Length"),
         media_type=target.media,
         metadata=said,
-        sha256=_hex(declared_sha256(request, ("Repr-Digest",))),
+        sha256=_hex(sha256),
         partial=parts is not None,
     )
     with_bytes = request.can_read_body and request.content_length != 0
@@ -73,7 +78,12 @@ async def create(request: web.Request) -> web.Response:
         _require_fit(request, about.length)
     progress = await uploads.begin(owner, target, about, request.app[CONFIG].upload_expiry)
     if with_bytes or progress.is_whole:
-        progress = await _go_on(request, progress.id, 0)
+        try:
+            progress = await _go_on(request, progress.id, 0)
+        except BaseException:
+            with suppress(BlobError):  # nobody was told where it is: it would take room until its time is over
+                await uploads.end(owner, progress.id)
+            raise
     return web.Response(status=201, headers={hdrs.LOCATION: _location(request, progress.id), **_standing(progress)})
 
 
@@ -196,6 +206,7 @@ async def _receive(request: web.Request, upload: ResumedUpload) -> None:
             await upload.write(piece[:left])
             left -= len(piece)
             if left < 0:
+                await upload.take_back()
                 raise TooLarge("the body goes beyond Upload-Length")
         return
     async with intake(request) as (begun, rest):

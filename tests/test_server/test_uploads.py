@@ -243,6 +243,86 @@ async def test_what_is_wrong_is_refused_and_nothing_changes(tus: Tus) -> None:
     assert over.status == 204
 
 
+@pytest.mark.parametrize("in_the_creation", [False, True])
+async def test_a_body_of_unknown_length_that_goes_beyond_leaves_what_was_there(tus: Tus, in_the_creation: bool) -> None:
+    async def body(*pieces: bytes) -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    if in_the_creation:
+        beyond = body(b"hello", b"worlds")
+        over = await tus.ask("POST", f"/v1/uploads?{WHERE}", beyond, Upload_Length="10", Content_Type=OCTETS)
+        assert over.status == 413
+        return
+    path = await tus.begin(10)
+    assert (await tus.patch(path, 0, b"hello")).status == 204
+    assert (await tus.patch(path, 5, body(b"wurl", b"ds!"))).status == 413
+    assert await tus.offset(path) == 5
+    done = await tus.patch(path, 5, body(b"wor", b"ld"))
+    assert done.headers["Blob-Id"] == blob_id(b"helloworld")
+
+
+@pytest.mark.parametrize("headers", [{"Upload_Checksum": "sha1 AAAA"}, {"Content_Encoding": "gzip"}, {"Breaks": "off"}])
+async def test_a_creation_that_failed_with_its_first_bytes_keeps_no_room(tus: Tus, headers: dict[str, str]) -> None:
+    if "Breaks" in headers:
+        with await tus.running.connect() as wire:
+            said = ("Tus-Resumable: 1.0.0", "Upload-Length: 1000", f"Content-Type: {OCTETS}", "Content-Length: 1000")
+            await wire.send(tus.running.head(f"POST /v1/uploads?{WHERE}", *said) + b"first")
+            async with asyncio.timeout(10):
+                while not await tus.running.store.blobs.catalogue.reserved():
+                    await asyncio.sleep(0.01)
+    else:
+        failed = await tus.ask(
+            "POST", f"/v1/uploads?{WHERE}", b"first", Upload_Length="1000", Content_Type=OCTETS, **headers
+        )
+        assert 400 <= failed.status < 500
+    async with asyncio.timeout(10):
+        while await tus.running.store.blobs.catalogue.reserved():
+            await asyncio.sleep(0.01)
+    assert await nothing_is_staged(tus.running.store.blobs)
+
+
+async def test_what_parts_become_is_held_against_the_digest_that_was_declared(tus: Tus) -> None:
+    paths = [await tus.begin(5, Upload_Concat="partial") for _ in range(2)]
+    for path, piece in zip(paths, (b"hello", b"world"), strict=True):
+        await tus.patch(path, 0, piece)
+    right, wrong = (
+        f"sha-256=:{base64.b64encode(hashlib.sha256(each).digest()).decode()}:" for each in (b"helloworld", b"other")
+    )
+    final = {"Upload_Concat": "final;" + " ".join(paths)}
+    where = f"/v1/uploads?{WHERE}"
+    early = await tus.ask("POST", where, Upload_Length="1", Upload_Concat="partial", Repr_Digest=right)
+    assert early.status == 400
+    for digest, status in [(wrong, 400), (right, 201), (wrong, 400), (right, 201)]:
+        answer = await tus.ask("POST", where, Repr_Digest=digest, **final)
+        assert answer.status == status
+    assert answer.headers["Blob-Id"] == blob_id(b"helloworld")
+
+
+async def test_who_puts_parts_together_twice_at_once_is_answered_the_same(tus: Tus, rng: random.Random) -> None:
+    piece = rng.randbytes(1 << 20)
+    paths = [await tus.begin(len(piece), Upload_Concat="partial") for _ in range(2)]
+    for path in paths:
+        await tus.patch(path, 0, piece)
+    final = "final;" + " ".join(paths)
+    answers = await asyncio.gather(
+        *(tus.ask("POST", f"/v1/uploads?{WHERE}", Upload_Concat=final) for _ in range(3)),
+    )
+    assert [each.status for each in answers] == [201] * 3
+    assert len({each.headers["Location"] for each in answers}) == 1
+
+
+async def test_parts_that_are_named_in_another_order_at_once_are_put_together_once(tus: Tus) -> None:
+    paths = [await tus.begin(1, Upload_Concat="partial") for _ in range(2)]
+    for path in paths:
+        await tus.patch(path, 0, b"x")
+    finals = ["final;" + " ".join(order) for order in (paths, paths[::-1])]
+    answers = await asyncio.gather(
+        *(tus.ask("POST", f"/v1/uploads?{WHERE}", Upload_Concat=final) for final in finals),
+    )
+    assert sorted(each.status for each in answers) == [201, 404]
+
+
 async def test_options_tell_what_there_is_without_a_token(tus: Tus) -> None:
     async with tus.session.options(f"{tus.running.url}/v1/uploads") as response:
         assert response.status == 204
