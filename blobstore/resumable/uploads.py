@@ -295,8 +295,11 @@ class Resumables:
                 if not part.about.partial or part.offset != part.about.length:
                     raise UploadNotFound(f"{id} is not a part, or not whole")
             files = [held[id] for id in parts]
-            await self.store.require_room(sum(each.offset for each in files))
-            async with await self.store.receive(namespace, slot, None, count, covered=True) as upload:
+            size = sum(each.offset for each in files)
+            await self.store.require_room(size)
+            covered = all(each.lease.holder == slot.holder for each in files)  # else its own limit has a say
+            known = None if covered else size
+            async with await self.store.receive(namespace, slot, known, count, covered=covered) as upload:
                 if leased is not None:
                     await leased()
                 for each in files:

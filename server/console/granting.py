@@ -70,7 +70,7 @@ def _pair(value: str) -> tuple[str, str]:
     """A stream and its field, as a checkbox of the form has them."""
     try:
         stream, field = jsontext.decode(value.encode("utf-8", "surrogatepass"))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise Invalid("a field of the form is damaged; load the page again", param="field") from None
     return str(stream), str(field)
 

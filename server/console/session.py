@@ -1,6 +1,7 @@
 """Who is signed in: an owner's token in a cookie, and the value that the forms of this session carry."""
 
 import hmac
+from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 from yarl import URL
@@ -51,7 +52,9 @@ def comes_from_here(request: web.Request) -> bool:
 
 def is_inside(path: str) -> bool:
     """Whether a browser may be sent there after it signed in: a path of the console, and not another's address."""
-    return (path == HOME or path.startswith((f"{HOME}/", f"{HOME}?"))) and path.isprintable() and "\\" not in path
+    if not path.isprintable() or "\\" in path or ".." in unquote(path.partition("?")[0]).split("/"):
+        return False
+    return path == HOME or path.startswith((f"{HOME}/", f"{HOME}?"))
 
 
 def _authority(url: str) -> tuple[str, int | None] | None:

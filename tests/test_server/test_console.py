@@ -49,7 +49,18 @@ async def test_over_https_the_cookie_is_secure(start: Start) -> None:
         assert "Secure" in answer.headers["Set-Cookie"].split("; ")
 
 
-@pytest.mark.parametrize("where", ["https://evil.example", "//evil.example", "/consoles", "/console\\..", "/v1/blobs"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "/consoles",
+        "/console\\..",
+        "/v1/blobs",
+        "/console/../v1",
+        "/console/%2e%2E/v1",
+    ],
+)
 async def test_signing_in_leads_nowhere_but_into_the_console(browser: Browser, where: str) -> None:
     answer = await browser.send("/console/sign-in", {"token": browser.running.token, "next": where})
     assert answer.headers["Location"] == "/console"

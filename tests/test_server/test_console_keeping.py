@@ -174,6 +174,7 @@ async def test_a_log_is_looked_through_page_by_page(running: Running, browser: B
         ({"client": "app", "stream": "nothing"}, "declares no such stream"),
         ({"client": "app", "stream": "notes"}, "It is empty"),
         ({"client": "app", "stream": "notes", "field": "x"}, "damaged"),
+        ({"client": "app", "stream": "notes", "field": "[" * 5000}, "damaged"),
         ({"client": "app", "stream": "notes", "field": '["notes","no"]'}, "declares no such field"),
         ({"client": "app", "stream": "notes", "field": '["notes","id"]', "since": "soon"}, "no consent_time_field"),
         ({"client": "app", "stream": "notes", "field": '["notes","id"]', "expires": "soon"}, "Not a date-time"),

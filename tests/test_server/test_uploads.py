@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from blobstore.resumable import uploads as resumable
 from blobstore.store import BlobStore
 from server import intake
 from tests.test_server.conftest import Running, Start
-from tests.test_server.test_connection import register
+from tests.test_server.test_connection import MANIFEST, register
 
 OCTETS = "application/offset+octet-stream"
 WHERE = "connector_id=c&stream=notes&record_key=1"
@@ -321,6 +322,18 @@ async def test_parts_that_are_named_in_another_order_at_once_are_put_together_on
         *(tus.ask("POST", f"/v1/uploads?{WHERE}", Upload_Concat=final) for final in finals),
     )
     assert sorted(each.status for each in answers) == [201, 404]
+
+
+async def test_what_other_connectors_sent_counts_against_the_limit_of_who_gets_it(tus: Tus) -> None:
+    store = tus.running.store
+    owner = (await store.central.owners())[0]
+    await store.registry.register(owner, json.dumps({**MANIFEST, "connector_id": "d"}).encode())
+    await store.blobs.catalogue.limit(Limit(owner.id, "d", 1000))
+    path = await tus.begin(2000, Upload_Concat="partial")
+    await tus.patch(path, 0, bytes(2000))
+    final, there = f"final;{path}", WHERE.replace("=c&", "=d&")
+    assert (await tus.ask("POST", f"/v1/uploads?{there}", Upload_Concat=final)).status == 413
+    assert (await tus.ask("POST", f"/v1/uploads?{WHERE}", Upload_Concat=final)).status == 201
 
 
 async def test_options_tell_what_there_is_without_a_token(tus: Tus) -> None:
