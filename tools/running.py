@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,8 @@ class Server:
 
     def idle(self) -> int:
         """Resident bytes after one warm-up request: what is loaded lazily counts as idle."""
-        asyncio.run(self._asked())
+        with ThreadPoolExecutor(1) as apart:  # whoever measures may have an event loop running in this thread
+            apart.submit(asyncio.run, self._asked()).result()
         return sum(_status(pid, "VmRSS") for pid in self._pids())
 
     def reset_peak(self) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -101,6 +102,7 @@ class Row(NamedTuple):
     owner: int
     body: str = ""
     kind: str = "application/json"
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 MANIFEST_BODY = json.dumps({"connector_id": "NAME", **MANIFEST})
@@ -109,11 +111,19 @@ NDJSON = "application/x-ndjson"
 GRANT = '{"client_id":"app","connector_id":"NAME","streams":[{"name":"notes"}]}'
 PREVIEW = '{"scope":"connector","connector_id":"NAME","preview":true}'
 
+BATCH = json.dumps({"blobs": [{"blob_id": "blob_b3_" + "0" * 64, "size_bytes": 4}]})
+PROOF = json.dumps({"token": "none", "proof": "0" * 64})
+TUS = {"Tus-Resumable": "1.0.0"}
+LENGTH = {**TUS, "Upload-Length": "4"}
+PIECE = "application/offset+octet-stream"
+
 PUBLIC: list[Row] = [
     Row("GET", "/healthz", 200, 200, 200),
     Row("GET", "/readyz", 200, 200, 200),
     Row("GET", "/openapi.json", 200, 200, 200),
     Row("GET", "/.well-known/oauth-protected-resource", 200, 200, 200),
+    Row("OPTIONS", "/v1/uploads", 204, 204, 204),
+    Row("OPTIONS", "/v1/uploads/{unknown}", 204, 204, 204),
 ]
 
 READS: list[Row] = [
@@ -195,6 +205,15 @@ OWNERS: list[Row] = [
         "bytes",
         "application/octet-stream",
     ),
+    Row("POST", "/v1/blobs/have?connector_id=alpha", 403, 403, 200, BATCH),
+    Row("POST", "/v1/blobs/have?connector_id={lost}", 403, 403, 200, BATCH),
+    Row("POST", "/v1/blobs/claim?connector_id={lost}&stream=notes&record_key=9", 403, 403, 400, PROOF),
+    Row("POST", "/v1/uploads?connector_id=alpha&stream=notes&record_key=9", 403, 403, 201, headers=LENGTH),
+    Row("POST", "/v1/uploads?connector_id={lost}&stream=notes&record_key=9", 403, 403, 201, headers=LENGTH),
+    Row("HEAD", "/v1/uploads/{unknown}", 403, 403, 404, headers=TUS),
+    Row("PATCH", "/v1/uploads/{unknown}", 403, 403, 404, "more", PIECE, {**TUS, "Upload-Offset": "0"}),
+    Row("POST", "/v1/uploads/{unknown}", 403, 403, 405, headers=TUS),
+    Row("DELETE", "/v1/uploads/{unknown}", 403, 403, 404, headers=TUS),
     Row("POST", "/v1/owner/grants", 403, 403, 201, GRANT),
     Row("POST", "/v1/owner/grants/{grant}/revoke", 403, 403, 200),
     Row("POST", "/introspect", 403, 403, 200, "token=none", "application/x-www-form-urlencoded"),
@@ -227,7 +246,7 @@ async def ask(world: World, caller: str, row: Row) -> Answer:
             if name
         ],
         body=row.body.replace("NAME", world.lost).encode() if row.body else None,
-        headers={"Content-Type": row.kind} if row.body else None,
+        headers={**row.headers, **({"Content-Type": row.kind} if row.body else {})},
     )
 
 
