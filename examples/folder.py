@@ -9,7 +9,7 @@ import mimetypes
 from datetime import UTC, datetime
 from pathlib import Path
 
-from blobstore.client import Connector, connect, deletion, line
+from blobstore.client import ClientError, Connector, connect, deletion, line
 
 TEXT = {"type": "string"}
 SCHEMA = {"type": "object", "properties": {"path": TEXT, "changed_at": TEXT, "blob_ref": {"type": "object"}}}
@@ -53,8 +53,13 @@ async def main() -> None:
     parser.add_argument("--server", default="http://127.0.0.1:8080")
     parser.add_argument("--token", required=True)
     asked = parser.parse_args()
-    async with connect(asked.server, asked.token) as client:
-        await bring(asked.folder, client.connector(CONNECTOR_ID))
+    if not asked.folder.is_dir():  # it would seem to be empty, and all its records to be gone
+        parser.error(f"{asked.folder} is no folder")
+    try:
+        async with connect(asked.server, asked.token) as client:
+            await bring(asked.folder, client.connector(CONNECTOR_ID))
+    except ClientError as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 if __name__ == "__main__":

@@ -48,3 +48,11 @@ def test_the_example_brings_a_folder_and_then_what_changed(
         assert run() == "1 brought, 1 gone, 2 in all\n"
         assert asyncio.run(held()) == {"a.txt": b"one and more", "deep/ü .png": b"\x89PNG two"}
         assert run() == "0 brought, 0 gone, 2 in all\n"
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(SystemExit, match="2"):  # a wrong directory is not one from which all has gone
+            run()
+        assert f"{folder} is no folder" in capsys.readouterr().err
+        assert set(asyncio.run(held())) == {"a.txt", "deep/ü .png"}
+        words[1:] = [str(tmp_path / "elsewhere"), "--server", server.base_url, "--token", "wrong"]
+        with pytest.raises(SystemExit, match="error: 401 authentication_error: the token is not known"):
+            run()

@@ -1,6 +1,7 @@
 """`blobstore serve`: the server."""
 
 import asyncio
+import errno
 import sys
 from functools import partial
 
@@ -178,14 +179,16 @@ def serve(
             return
         configure(opening, opened=False)
         asyncio.run(run_server(opening.data, config, partial(_ready, opening, inherited), inherited))
-    except (
-        BlobError,
-        RecordError,
-        NoTelemetryError,
-        OSError,
-        UnicodeError,
-    ) as error:  # nobody's bug
-        raise click.ClickException(str(error)) from error
+    except (BlobError, RecordError, NoTelemetryError, OSError, UnicodeError) as error:  # nobody's bug
+        raise click.ClickException(_why(error, config)) from error
+
+
+def _why(error: Exception, config: Config) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return (
+            f"{config.host}:{config.port} is already in use: choose another by --port, or 0 for any port that is free"
+        )
+    return str(error)
 
 
 def _seconds(text: str, option: str) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import json
 import random
 import sqlite3
@@ -13,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from blobstore.client.answers import Rejection
 from records.consent.scope import Selector
@@ -26,6 +28,7 @@ from tests.fakes.warm import launch
 from tools.cli import main
 from tools.local_sink import LocalSink
 from tools.pdpp.file import ReferenceFile, Row
+from tools.pdpp.report import Report, Stream
 from tools.sink import SinkError
 
 LARGE = random.Random(7).randbytes((3 << 20) + 17)
@@ -320,3 +323,9 @@ def test_what_is_wrong_with_the_file_is_said(reference: ReferenceDatabase, tmp_p
 
 def test_the_manifest_of_the_fake_is_one_that_is_taken() -> None:
     assert [stream["name"] for stream in MANIFEST["streams"]] == ["messages", "attachments"]
+
+
+def test_the_report_for_people_names_streams_and_accounts_whole_in_a_narrow_terminal() -> None:
+    told = io.StringIO()
+    Report([Stream("gmail", "cin_0123456789abcdef01234567", "attachments")]).print(Console(width=80, file=told))
+    assert "…" not in told.getvalue()

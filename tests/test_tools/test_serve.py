@@ -102,9 +102,12 @@ def test_what_is_left_of_a_directory_is_not_completed_with_an_empty_catalogue(da
     assert_told(run("gc", "--grace", "0", "--data", data), "central.db is another store's")
 
 
-def test_an_address_that_is_taken_is_told_in_a_line(data: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_address_that_is_taken_is_told_in_a_line(data: Path, workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert_told(run("serve", "--data", data, "--port", str(listener.getsockname()[1])), "already in use")
+        port = str(listener.getsockname()[1])
+        result = run("serve", "--data", data, "--port", port, "--workers", workers)
+    assert_told(result, f"Error: 127.0.0.1:{port} is already in use: choose another by --port")
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no..host"])

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 EXAMPLES = 20
 
@@ -72,7 +72,8 @@ class Report:
 
     def print(self, console: Console) -> None:
         """For people."""
-        table = Table("connector", "stream", *("records", "stored now", "before", "refused", "deleted there"))
+        names = (Column(name, overflow="fold") for name in ("connector", "stream"))  # whole, also where it is narrow
+        table = Table(*names, *("records", "stored now", "before", "refused", "deleted there"))
         for each in self.streams:
             of = each.connector if each.instance is None else f"{each.connector} {each.instance}"
             numbers = (each.records, each.sent, each.before, each.refused, each.deleted)
