@@ -75,7 +75,10 @@ def _translated() -> Iterator[None]:
         yield
     except (RefusedByServer, ContentChanged) as error:
         raise Refused(_said(error)) from None
-    except (Unreachable, Unavailable) as error:
+    except Unreachable as error:
+        what = "see that the address is right and the server runs; the same command goes on where it stopped"
+        raise SinkError(f"{error}; {what}") from None
+    except Unavailable as error:
         raise SinkError(f"{error}; run the same command again later, it goes on where it stopped") from None
     except NotAnAddress as error:
         raise SinkError(str(error).replace("the server's address", "--server")) from None

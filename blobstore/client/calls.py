@@ -110,7 +110,7 @@ class Calls:
     def silence(self, error: Exception) -> str:
         """What to say where no answer came."""
         # The names of aiohttp's errors say what happened; their texts can hold addresses.
-        return f"no answer from {URL(self.server).host} ({type(error).__name__})"
+        return f"no answer from {URL(self.server).host_port_subcomponent} ({type(error).__name__})"
 
 
 def decode(body: bytes, form: type[T]) -> T:
