@@ -1,6 +1,7 @@
 """Requests whose answers fit into memory: sent again while that may help."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -23,6 +24,11 @@ LONGEST_WAIT = 120.0
 IDLE = 300.0
 """Seconds without a piece taken or an answer; a server may need a while to make gigabytes durable."""
 
+BRIEF = 1.0
+"""Seconds of a pause that nobody needs to be told of."""
+
+_LOG = logging.getLogger(__name__)
+
 JSON = {"Content-Type": "application/json"}
 
 T = TypeVar("T")
@@ -38,6 +44,8 @@ async def rest(pauses: Iterator[float], why: ClientError) -> None:
     pause, asked = next(pauses, None), why.retry_after or 0.0
     if pause is None or asked > LONGEST_WAIT:
         raise why from None
+    if isinstance(why, Unreachable) and pause > BRIEF:
+        _LOG.warning("%s; trying again", why)
     await asyncio.sleep(max(pause, asked))
 
 

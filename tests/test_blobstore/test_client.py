@@ -32,6 +32,7 @@ from blobstore.client import (
     Unauthorized,
     Unavailable,
     Unreachable,
+    calls,
     connect,
     deletion,
     line,
@@ -408,3 +409,15 @@ async def test_what_another_connector_brought_is_claimed_without_a_byte(
     absent = "blob_b3_" + "0" * 64
     assert await other.have([first.blob_id, absent] * 600) == {first.blob_id}
     assert await other.ingest(STREAM, [note(1, blob_ref={"blob_id": first.blob_id})]) == []
+
+
+async def test_who_waits_for_a_server_is_told_what_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(calls, "BRIEF", 0.2)
+    async with connect("http://127.0.0.1:1", None, attempts=3) as client:
+        with pytest.raises(Unreachable):
+            await client.streams()
+    (told,) = caplog.messages
+    assert "127.0.0.1:1" in told
+    assert told.endswith("; trying again")
