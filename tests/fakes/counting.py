@@ -18,6 +18,8 @@ READERS = 3
 _FRAME = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA USER_VERSION", "--")
 """Beginnings of what frames a transaction, and of the names of triggers that run: no statements of ours."""
 
+_CHANGE = ("INSERT", "UPDATE", "DELETE")
+
 
 @dataclass(slots=True)
 class Counts:
@@ -36,10 +38,15 @@ async def counting(files: Collection[SqliteFile]) -> AsyncIterator[Counts]:
     counts = Counts()
     lock = threading.Lock()
 
+    last: dict[Path, str] = {}
+
     def statement(path: Path, sql: str) -> None:
-        if not sql.lstrip().upper().startswith(_FRAME):
-            with lock:
+        kind = sql.lstrip().upper()
+        with lock:
+            # The driver tells each trigger that a change sets off by the text of that change, once more.
+            if not kind.startswith(_FRAME) and not (kind.startswith(_CHANGE) and last.get(path) == sql):
                 counts.statements.append((path, sql))
+            last[path] = sql
 
     def call(event: str) -> None:
         if event == "open" or event.startswith("os."):

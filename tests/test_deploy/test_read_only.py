@@ -53,6 +53,7 @@ class Box:
             "PROGRAM": str(ROOT),
             "USER": str(USER),
             "PYTHONHOME": str(box / "python"),
+            "LD_LIBRARY_PATH": str(box / "python" / "lib"),  # an interpreter's own library, not the system's
             "PYTHONPATH": f"{box}/program:{box}/program/{Path(_packages()).relative_to(ROOT)}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "BLOBSTORE_DATA": str(box / "data"),
