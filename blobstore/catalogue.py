@@ -350,7 +350,11 @@ class Catalogue(Protocol):
         ...
 
     async def rehold(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
-        """Links to these blobs were found that no row speaks of: hold them, whatever the catalogue believed."""
+        """Links to these blobs were found that no row speaks of: hold them, whatever the catalogue believed.
+
+        Unconfirmed, as after `hold`: they were found a moment ago, and who lost them since may have been released
+        before this. The next collection asks for them once more.
+        """
         ...
 
     # -- events ----------------------------------------------------------------------------------------------------

@@ -179,8 +179,7 @@ class MemoryCatalogue:
     async def rehold(self, namespace: str, holder: str, digests: Collection[Digest]) -> None:
         for digest in digests:
             blob = (namespace, digest)
-            held = self._holders.get((blob, holder), Holder(digest, holder, 0, confirmed=True))
-            self._holders[blob, holder] = replace(held, version=self._next())
+            self._holders[blob, holder] = Holder(digest, holder, self._next(), confirmed=False)
             for each in self._of(blob):
                 each.orphaned_at = None
 

@@ -153,6 +153,7 @@ class Holders:
         assert await catalogue.orphans(None, NOW + DAY, 10) == []
         assert await catalogue.condemn(OWNER, [DATA], "garbage") == []
         assert [held.holder for held in await catalogue.holders_of(OWNER, DATA)] == [SLACK]
+        assert [row.digest for _, row in await catalogue.unconfirmed(10)] == [DATA]
 
     async def test_holding_again_what_is_held_refuses_an_older_release(self, catalogue: Catalogue) -> None:
         await upload(catalogue, b"data", 1)
@@ -160,6 +161,7 @@ class Holders:
         rows = await catalogue.holders(OWNER, SLACK, [DATA])
         await catalogue.rehold(OWNER, SLACK, [DATA])
         assert await catalogue.release(OWNER, rows, NOW) == 0
+        assert [row.digest for _, row in await catalogue.unconfirmed(10)] == [DATA]
 
     # -- who held it once ------------------------------------------------------------------------------------------
 

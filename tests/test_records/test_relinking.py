@@ -79,3 +79,21 @@ async def test_a_blob_that_is_condemned_meanwhile_is_neither_linked_nor_held(
     await mend(store, ann, engine)
     assert await engine.linked(CONNECTOR, None, 10) == []
     assert await catalogue.holders_of(ann.id, DIGEST) == []
+
+
+async def test_a_link_that_goes_while_a_collection_holds_it_again_leaves_no_holder(
+    store: RecordStore, ann: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingest(store, ann, "1", [await upload(store, ann, LETTER, "1")])
+    catalogue = store.blobs.catalogue
+    await catalogue.release(ann.id, await catalogue.holders(ann.id, CONNECTOR, [DIGEST]), 0.0)
+    rehold = catalogue.rehold
+
+    async def too_late(namespace: str, holder: str, digests: set[object]) -> None:
+        await delete(store, ann, "1")
+        await store.collector.release(ann.id, CONNECTOR, [DIGEST])
+        await rehold(namespace, holder, digests)
+
+    monkeypatch.setattr(catalogue, "rehold", too_late)
+    assert (await store.collect(0)).blobs == 0
+    assert (await store.collect(0)).blobs == 1

@@ -146,6 +146,6 @@ used AS (
     WHERE namespace = $1 AND digest = ANY ($3) AND orphaned_at IS NOT NULL
 )
 INSERT INTO catalogue.holders (namespace, digest, holder, version, confirmed)
-SELECT $1, x.digest, $2, v.version, TRUE FROM unnest($3::bytea[]) AS x (digest), v
-ON CONFLICT (namespace, digest, holder) DO UPDATE SET version = excluded.version
+SELECT $1, x.digest, $2, v.version, FALSE FROM unnest($3::bytea[]) AS x (digest), v
+ON CONFLICT (namespace, digest, holder) DO UPDATE SET version = excluded.version, confirmed = FALSE
 """

@@ -78,8 +78,8 @@ class Holders(OnFile):
             keys = [(namespace, digest.raw) for digest in digests]
             joined(db, [(*key, holder) for key in keys])
             db.executemany(
-                "INSERT INTO holders (namespace, digest, holder, version, confirmed) VALUES (?, ?, ?, ?, 1)"
-                " ON CONFLICT DO UPDATE SET version = excluded.version",
+                "INSERT INTO holders (namespace, digest, holder, version, confirmed) VALUES (?, ?, ?, ?, 0)"
+                " ON CONFLICT DO UPDATE SET version = excluded.version, confirmed = 0",
                 [(*key, holder, version) for key in keys],
             )
             db.executemany("UPDATE blobs SET orphaned_at = NULL WHERE namespace = ? AND digest = ?", keys)
