@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server.auth import RESOURCE_METADATA, owner_only, owner_or_client, resource_server_or_owner
 from server.console import routes as console
-from server.errors import MethodNotAllowed, NoSuchRoute
+from server.errors import NoSuchRoute
 from server.handlers import (
     blobs,
     connectors,
@@ -25,6 +25,7 @@ from server.handlers import (
 )
 from server.keys import Handler
 from server.middleware import hold_back
+from server.routing import place, refusing
 
 PUBLIC: dict[str, dict[str, Handler]] = {
     "/healthz": {"GET": health.alive},
@@ -85,12 +86,7 @@ SERVERS: dict[str, dict[str, Handler]] = {
 def install(router: web.UrlDispatcher) -> None:
     """Put every route in place. Every `GET` answers `HEAD` too; what is not here is refused in the contract's form."""
     for path, methods in _guarded().items():
-        # aiohttp's own pattern for a part leaves braces out.
-        resource = router.add_resource(path.replace("}", ":[^/]+}"))
-        for method, handler in methods.items():
-            for name in ("GET", "HEAD") if method == "GET" else (method,):
-                resource.add_route(name, handler, expect_handler=hold_back)
-        resource.add_route("*", _refuse_method(methods), expect_handler=hold_back)
+        place(router, path, methods, refusing(methods, "this path has other methods"))
     console.install(router)
     router.add_route("*", "/{anything:(?s:.*)}", _refuse_path, expect_handler=hold_back)
 
@@ -113,15 +109,6 @@ def _guarded() -> dict[str, dict[str, Handler]]:
 
 def _open(handler: Handler) -> Handler:
     return handler
-
-
-def _refuse_method(methods: dict[str, Handler]) -> Handler:
-    allowed = [*methods, "HEAD"] if "GET" in methods else list(methods)
-
-    async def refuse(request: web.Request) -> web.StreamResponse:
-        raise MethodNotAllowed("this path has other methods", headers={"Allow": ", ".join(allowed)})
-
-    return refuse
 
 
 async def _refuse_path(request: web.Request) -> web.StreamResponse:

@@ -1,7 +1,5 @@
 """Every address of the console on one screen."""
 
-from collections.abc import Mapping
-
 from aiohttp import web
 
 from server.console import (
@@ -22,10 +20,11 @@ from server.console import (
     static,
 )
 from server.console.guard import as_page, for_anyone, for_owner
-from server.errors import MethodNotAllowed, NoSuchRoute
+from server.errors import NoSuchRoute
 from server.handlers import export as bag
 from server.keys import Handler
 from server.middleware import hold_back
+from server.routing import place, refusing
 
 ANYONE: dict[str, dict[str, Handler]] = {
     "/console/sign-in": {"GET": sign_in.page, "POST": sign_in.sign_in},
@@ -64,21 +63,9 @@ def install(router: web.UrlDispatcher) -> None:
     """Put every page in place. Every `GET` answers `HEAD` too; errors are pages."""
     for table, guard in ((ANYONE, for_anyone), (OWNER, for_owner)):
         for path, methods in table.items():
-            resource = router.add_resource(path.replace("}", ":[^/]+}"))
-            for method, handler in methods.items():
-                for name in ("GET", "HEAD") if method == "GET" else (method,):
-                    resource.add_route(name, guard(handler), expect_handler=hold_back)
-            resource.add_route("*", as_page(_refuse_method(methods)), expect_handler=hold_back)
+            guarded = {method: guard(handler) for method, handler in methods.items()}
+            place(router, path, guarded, as_page(refusing(methods, "this page is not asked in that way")))
     router.add_route("*", "/console/{anything:(?s:.*)}", as_page(_refuse_path), expect_handler=hold_back)
-
-
-def _refuse_method(methods: Mapping[str, Handler]) -> Handler:
-    allowed = [*methods, "HEAD"] if "GET" in methods else list(methods)
-
-    async def refuse(request: web.Request) -> web.StreamResponse:
-        raise MethodNotAllowed("this page is not asked in that way", headers={"Allow": ", ".join(allowed)})
-
-    return refuse
 
 
 async def _refuse_path(request: web.Request) -> web.StreamResponse:
