@@ -3,7 +3,6 @@
 `python -m tools.walk --pictures docs/images` makes the pictures of the documents. It wants Debian's `chromium`.
 """
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
+from tools.browser import chromium
 from tools.running import blobstore
 
 FILM = "recording.mp4"
@@ -65,8 +65,7 @@ def walk(pictures: Path | None = None) -> list[tuple[str, float]]:
     walked = Walk(pictures)
     with tempfile.TemporaryDirectory() as scratch, demonstration(Path(scratch) / "demo") as (url, token, data):
         walked.done("`make demo`: a workspace, a server, hydrated, one attachment proven")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        with sync_playwright() as playwright, chromium(playwright) as browser:
             page = browser.new_page(accept_downloads=True)
             page.set_default_timeout(PATIENCE)
             sign_in(page, url, token)
@@ -75,7 +74,6 @@ def walk(pictures: Path | None = None) -> list[tuple[str, float]]:
             seek(page, walked)
             receipt = Path(scratch) / "receipt.json"
             erase(page, receipt, walked)
-            browser.close()
         verify(receipt, data)
         walked.done("`blobstore receipt verify`")
     return walked.steps

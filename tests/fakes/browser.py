@@ -1,12 +1,9 @@
 """A real Chromium, and an alarm that tells when a stranger's script ran in it."""
 
-import os
-import shutil
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 
 from playwright.sync_api import (
-    Browser,
     BrowserContext,
     ConsoleMessage,
     Dialog,
@@ -24,20 +21,6 @@ def driving() -> Iterator[Playwright]:
     """Playwright, without a browser. An event loop runs in this thread meanwhile: asyncio.run refuses to work."""
     with sync_playwright() as playwright:
         yield playwright
-
-
-@contextmanager
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """The Chromium of this machine, without a window."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        raise FileNotFoundError("these tests need a browser: apt-get install chromium")
-    options = [] if os.geteuid() else ["--no-sandbox"]  # its own sandbox needs another user than root
-    browser = playwright.chromium.launch(executable_path=program, args=options)
-    try:
-        yield browser
-    finally:
-        browser.close()
 
 
 class Alarm:

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import APIRequestContext, Browser, BrowserContext, Playwright
 
 from tests.conformance.http.own_server import Target, serving
-from tests.fakes.browser import Alarm, chromium, driving
+from tests.fakes.browser import Alarm, driving
+from tools.browser import chromium
 
 
 @pytest.fixture(scope="module")

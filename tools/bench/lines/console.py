@@ -11,6 +11,7 @@ from tools.bench.client import Client
 from tools.bench.figures import Bench, Figure, Goal, Line, Of
 from tools.bench.messages import MANIFEST, messages
 from tools.bench.peers.programs import program
+from tools.browser import chromium
 from tools.running import Server, serving
 
 RECORDS = 1_000_000
@@ -44,8 +45,7 @@ def _browser() -> Iterator[Callable[[Server], float]]:
     """Tells the seconds until the first contentful paint (W3C Paint Timing) of a server's overview."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+    with sync_playwright() as playwright, chromium(playwright, program("chromium")) as browser:
 
         def painted(server: Server) -> float:
             with browser.new_context() as context:
@@ -59,7 +59,6 @@ def _browser() -> Iterator[Callable[[Server], float]]:
                 return milliseconds / 1000
 
         yield painted
-        browser.close()
 
 
 _PAINTED = """() => new Promise(resolve => new PerformanceObserver(
