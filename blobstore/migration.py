@@ -6,7 +6,6 @@ names, and collection finds; to go on is to run it again. What is left behind is
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from blobstore.errors import BlobNotFound, ContentMismatch, LeaseLost, StorageUn
 from blobstore.place import Place
 from blobstore.scrub import PIECE, Bad, Judge, Pace, Verdict, rehash
 from blobstore.staging import StagedFile
-from blobstore.store import LEASE_SECONDS, BlobStore
+from blobstore.store import BlobStore
 
 AT_ONCE = 8
 """Blobs that are copied at the same time; so much disk do they need together as the largest of them."""
@@ -141,7 +140,6 @@ class Migration:
 
         Raises `StorageUnavailable`, `OutOfSpace`; what was moved stays so.
         """
-        self._store.start_renewal()
         try:
             left = await self._until_nothing_is_left()
             await self._judge.settle()
@@ -199,14 +197,7 @@ class Migration:
         self._gone += outcome is _Outcome.GONE
 
     async def _move(self, stored: Stored) -> _Outcome:
-        lease = Lease(
-            id=secrets.token_hex(16),
-            namespace=stored.name.namespace,
-            holder="",
-            scope="",
-            process=self._store.staging.process,
-            expires_at=time.time() + LEASE_SECONDS,
-        )
+        lease = self._store.leases.new(stored.name.namespace)
         name = await self._catalogue.copy(lease, stored.name)
         if name is None:
             return _Outcome.GONE
@@ -217,7 +208,7 @@ class Migration:
                 return await self._move_through(staged, lease, stored, name)
             return _Outcome.GONE
         except LeaseLost:
-            await self._give_up(name, late=self._store.is_late(lease))
+            await self._give_up(name, late=self._store.leases.late_until(lease) is not None)
             return _Outcome.GONE
         finally:
             if staged is not None:

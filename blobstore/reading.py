@@ -1,14 +1,18 @@
 """One blob open for reading."""
 
+import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from blobstore.backend import Reader
+from blobstore.backend import Backend, ObjectName, Reader
 from blobstore.catalogue import Stored
 from blobstore.errors import ContentMismatch
 
 if TYPE_CHECKING:
     from blobstore.store import BlobStore
+
+SMALL = 64 << 10
+"""Bytes of a file that are read when it is opened."""
 
 
 class OpenBlob:
@@ -54,3 +58,34 @@ class OpenBlob:
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         self._reader.close()
+
+
+async def opened(store: "BlobStore", stored: Stored) -> OpenBlob:
+    """This generation, whatever its state. Raises as `BlobStore.open_stored`."""
+    opening = store.ask(_open, store.backend, stored.name)
+    try:
+        reader, whole = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unused)
+        raise
+    if reader.size != stored.size:
+        reader.close()
+        raise ContentMismatch("the stored bytes have another length")
+    return OpenBlob(store, stored, reader, whole)
+
+
+def _open(backend: Backend, name: ObjectName) -> tuple[Reader, bytes | None]:
+    """The object, and its bytes where it is a small file: no other thread has to be asked for them then."""
+    reader = backend.open(name)
+    if reader.fileno() is None or reader.size > SMALL:
+        return reader, None
+    try:
+        return reader, reader.read(0, reader.size)
+    except BaseException:
+        reader.close()
+        raise
+
+
+def _close_unused(opening: asyncio.Future[tuple[Reader, bytes | None]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].close()

@@ -4,31 +4,32 @@ In: lease → staging file → publish. What a crash leaves at any point is foun
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import ParamSpec, Self, TypeVar
 
-from blobstore.backend import LATE_SECONDS, Backend, ObjectName, Reader
+from blobstore.backend import Backend, ObjectName
 from blobstore.backends.places import Places
 from blobstore.backends.where import FILE, IN_FILES, Where
 from blobstore.catalogue import Catalogue, Claim, Lease, Stored
 from blobstore.catalogues.sqlite import SqliteCatalogue
 from blobstore.digest import Content, Digest
+from blobstore.disk import Disk
 from blobstore.durable import make_folders
-from blobstore.errors import BlobError, BlobNotFound, ContentMismatch, LeaseLost, StorageUnavailable, WrongStore
+from blobstore.errors import BlobError, BlobNotFound, LeaseLost, StorageUnavailable, WrongStore
+from blobstore.leases import Leases
 from blobstore.mark import NAME as STORE_ID
 from blobstore.mark import mark
 from blobstore.notes import Notes
 from blobstore.opening import OTHERS, open_places, require_blobs
-from blobstore.reading import OpenBlob
+from blobstore.reading import OpenBlob, opened
 from blobstore.reservation import Count, Reservation, nothing_beside
 from blobstore.space import NO_FLOOR, Floor, Space
 from blobstore.staging import StagedFile, Staging
 from blobstore.tally import Tally
+from blobstore.threads import Threads
 from blobstore.upload import Expected, Slot, Upload
 
 __all__ = ["BlobStore", "Expected", "OpenBlob", "Slot", "Upload"]
@@ -37,23 +38,15 @@ S = TypeVar("S")
 T = TypeVar("T")
 P = ParamSpec("P")
 
-LEASE_SECONDS = 300.0
-RENEW_SECONDS = 60.0
 IO_THREADS = 8
 
 LARGE = 8 << 20
 """Bytes of an upload that goes past the cache of the system."""
 
-SMALL = 64 << 10
-"""Bytes of a file that are read when it is opened."""
-
 CLAIM_SECONDS = 7 * 24 * 3600.0
 
 DONE_SECONDS = 3600.0
 """So long a resumable upload is known after its end: whoever missed the answer may ask."""
-
-_COUNTED_SECONDS = 1.0
-"""So old may be what is known of how far resumable uploads have come."""
 
 
 class BlobStore:
@@ -75,20 +68,14 @@ class BlobStore:
         self.backend = backend
         self.catalogue = catalogue
         self.staging = staging
-        self.space = space
         self._rereads = rereads
-        self._reservations: dict[str, Reservation] = {}
-        self._kept_bytes = 0
-        self._kept_at = -_COUNTED_SECONDS
         # Two, so that a store of S3 which hangs does not keep others from receiving and hashing.
-        self._pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="blob-io")
-        self._asking = ThreadPoolExecutor(backend.threads, thread_name_prefix="blob-backend")
+        self._threads = Threads(IO_THREADS, "blob-io")
+        self._asking = Threads(backend.threads, "blob-backend")
+        self.disk = Disk(space, catalogue, staging, self._threads)
+        self.leases = Leases(catalogue, staging.process)
         self.tally = Tally()
-        self._unended: set[Lease] = set()
-        self._late: dict[str, float] = {}
-        """Until when bytes may come of a lease that is not ended yet."""
         self._background: set[asyncio.Task[object]] = set()
-        self._renewal: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -139,8 +126,7 @@ class BlobStore:
         `count` says what counts against quotas, too; it is asked where there are any. `covered`: other uploads have
         reserved what it brings. Raises `OverQuota`, `LargerThanQuota`, another `OutOfSpace`, `StorageUnavailable`.
         """
-        lease = self._lease(namespace, slot)
-        self.start_renewal()
+        lease = self.leases.new(namespace, slot.holder, slot.scope, slot.slot)
         beginning = self.keep(self._begin(lease, slot, size, count, covered))
         try:
             return await asyncio.shield(beginning)
@@ -160,8 +146,8 @@ class BlobStore:
         That is asked under the lease. Raises what it raises, `BlobNotFound` where the blob went meanwhile, `LeaseLost`,
         `OverQuota`, `StorageUnavailable`.
         """
-        self.start_renewal()
-        return await asyncio.shield(self.keep(self._claim(self._lease(namespace, slot), slot, proven, count)))
+        lease = self.leases.new(namespace, slot.holder, slot.scope, slot.slot)
+        return await asyncio.shield(self.keep(self._claim(lease, slot, proven, count)))
 
     async def put(
         self, namespace: str, slot: Slot, chunks: AsyncIterable[bytes], expected: Expected | None = None
@@ -191,39 +177,28 @@ class BlobStore:
 
         Raises `BlobNotFound` when its bytes are not there, `ContentMismatch` when there are more or fewer.
         """
-        opening = self.ask(_open, self.backend, stored.name)
-        try:
-            reader, whole = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_unused)
-            raise
-        if reader.size != stored.size:
-            reader.close()
-            raise ContentMismatch("the stored bytes have another length")
-        return OpenBlob(self, stored, reader, whole)
+        return await opened(self, stored)
 
     async def close(self) -> None:
         """Wait for what is being published, then let go of everything. Harmless when called twice."""
-        if self._renewal is not None:
-            self._renewal.cancel()
-            self._renewal = None
+        self.leases.stop()
         while self._background:
             await asyncio.wait(self._background)
         await self.catalogue.close()
         await asyncio.to_thread(self.staging.close)
         await asyncio.to_thread(self.backend.close)  # whatever hangs there ends with it
-        await asyncio.to_thread(self._asking.shutdown)
-        await asyncio.to_thread(self._pool.shutdown)
+        await self._asking.close()
+        await self._threads.close()
 
     # -- for uploads and readers -----------------------------------------------------------------------------------
 
     def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Run a call that blocks in one of the store's threads."""
-        return asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs))
+        return self._threads.run(call, *args, **kwargs)
 
     def ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """The same for a call of the backend: as many at once as it is worth."""
-        return asyncio.get_running_loop().run_in_executor(self._asking, lambda: call(*args, **kwargs))
+        return self._asking.run(call, *args, **kwargs)
 
     async def ask_each(self, call: Callable[[Sequence[S]], Sequence[T]], items: Sequence[S]) -> list[T]:
         """The answers of the backend for all of them, asked in as many parts at once as it is worth."""
@@ -243,42 +218,23 @@ class BlobStore:
             self.backend.learn(await self.catalogue.places())
         return await self.ask_each(self.backend.left, names)
 
-    async def lacking(self) -> str | None:
-        """What the disk has too little of, in words; None where it has enough to take more."""
-        return None if self.space is None else await self.submit(self.space.lacking)
-
-    async def require_room(self, more: int = 0) -> None:
-        """Raise `OutOfSpace` where the disk has no room for what uploads have reserved and not written yet, and `more`.
-
-        Of other processes all that they have reserved counts as not written: that is known to them alone.
-        """
-        if self.space is not None:
-            await self.submit(self.space.require, await self.promised(await self.catalogue.reserved()) + more)
-
-    async def promised(self, reserved: int) -> int:
-        """Bytes of those that all leases have reserved for which there must be room still."""
-        if (now := time.monotonic()) >= self._kept_at + _COUNTED_SECONDS:
-            self._kept_at = now
-            self._kept_bytes = await self.submit(self.staging.kept_bytes)
-        written = sum(min(each.written, each.bytes) for each in self._reservations.values())
-        return max(0, reserved - written - self._kept_bytes)
-
     async def _begin(self, lease: Lease, slot: Slot, size: int | None, count: Count, covered: bool) -> Upload:
-        reservation = Reservation(self.catalogue, self, lease, count, covered=covered)
-        self._reservations[lease.id] = reservation
+        reservation = Reservation(self.catalogue, self.disk, lease, count, covered=covered)
+        self.disk.enter(lease, reservation)
         try:
-            if self.space is not None and size is not None and size >= LARGE:
+            if size is not None and size >= LARGE:
                 # Nobody else may be refused, however briefly, for what could never be; nor can sums take any number.
-                await self.submit(self.space.require, size)
-            promised = await self.promised(await reservation.begin(size))
+                await self.disk.require(size)
+            promised = await self.disk.promised(await reservation.begin(size))
             staged = await self.submit(self._stage, lease, size or 0, promised)
-            return Upload(self, lease, slot, staged, reservation, len(self._reservations))
+            return Upload(self, lease, slot, staged, reservation, self.disk.uploads)
         except BaseException:
             await self.end(lease)
             raise
 
     async def _claim(self, lease: Lease, slot: Slot, proven: Callable[[], Awaitable[Stored]], count: Count) -> Stored:
-        reservation = self._reservations[lease.id] = Reservation(self.catalogue, self, lease, count)
+        reservation = Reservation(self.catalogue, self.disk, lease, count)
+        self.disk.enter(lease, reservation)
         try:
             await reservation.begin(0)
             found = await proven()
@@ -290,26 +246,13 @@ class BlobStore:
         except BaseException:
             await self.end(lease)
             raise
-        self._reservations.pop(lease.id, None)
+        self.disk.leave(lease)
         self.tally.duplicate.add([content.size])
         return stored
 
-    def _lease(self, namespace: str, slot: Slot) -> Lease:
-        """A new one, for what is to be in this place."""
-        return Lease(
-            id=secrets.token_hex(16),
-            namespace=namespace,
-            holder=slot.holder,
-            scope=slot.scope,
-            process=self.staging.process,
-            expires_at=time.time() + LEASE_SECONDS,
-            slot=slot.slot,
-        )
-
     def _stage(self, lease: Lease, size: int, promised: int) -> StagedFile:
         """Make the staging file, if the disk has room for all that is promised."""
-        if self.space is not None:
-            self.space.require(promised)
+        self.disk.check(promised)
         return self.staging.create(lease.id, direct=self.is_written_past_cache(size))
 
     def is_written_past_cache(self, size: int) -> bool:
@@ -317,16 +260,9 @@ class BlobStore:
         return size >= LARGE and not self._rereads
 
     async def end(self, lease: Lease) -> None:
-        """End the lease of an upload that failed; where the catalogue does not answer, the renewal tries again."""
-        self._reservations.pop(lease.id, None)
-        self._unended.add(lease)
-        await self.catalogue.abandon(lease, self._late.get(lease.id))
-        self._unended.discard(lease)
-        self._late.pop(lease.id, None)
-
-    def is_late(self, lease: Lease) -> bool:
-        """Whether bytes may come of a lease that is not ended yet, though nobody here is at it any more."""
-        return lease.id in self._late
+        """End the lease of an upload that failed (`Leases.end`)."""
+        self.disk.leave(lease)
+        await self.leases.end(lease)
 
     async def put_in_place(self, lease: Lease, name: ObjectName, staged: StagedFile) -> float | None:
         """Publish the staged file under this lease; until when its bytes may come again, None where they do not.
@@ -335,13 +271,13 @@ class BlobStore:
         """
         try:
             if await self.ask(self._put, name, staged):
-                self._late[lease.id] = time.time() + LATE_SECONDS
+                self.leases.expect_late(lease)
         except FileNotFoundError:
             raise LeaseLost("the upload was fenced off while it was published") from None
         except StorageUnavailable:
-            self._late[lease.id] = time.time() + LATE_SECONDS
+            self.leases.expect_late(lease)
             raise
-        return self._late.get(lease.id)
+        return self.leases.late_until(lease)
 
     def _put(self, name: ObjectName, staged: StagedFile) -> bool:
         """As `Backend.publish`; the file is made durable before, and goes after."""
@@ -360,7 +296,7 @@ class BlobStore:
         """Claim what is live, else put the staged file in place; see `Upload.finish`."""
         claim, event = _claim(slot, content)
         # Before its lease: bytes that are written twice in the sum leave less room, never too much.
-        self._reservations.pop(lease.id, None)
+        self.disk.leave(lease)
         stored = await self.catalogue.adopt(lease, content, claim, event)
         if isinstance(stored, Stored):
             with suppress(BlobError):  # what stays of the staged file is debris: the upload is stored, and said to be
@@ -374,7 +310,7 @@ class BlobStore:
         except LeaseLost:
             await self.ask(self.backend.remove, [name])
             raise
-        self._late.pop(lease.id, None)
+        self.leases.forget(lease)
         if stored.name != name:
             # Another upload of the same bytes was first, ours is condemned: what fails here is left to the collector.
             with suppress(BlobError):
@@ -396,20 +332,6 @@ class BlobStore:
         if not task.cancelled():
             task.exception()  # told to whoever awaits the task; who went away was promised nothing
 
-    def start_renewal(self) -> None:
-        """From here on the leases of this process are renewed, until it closes the store."""
-        if self._renewal is None:
-            self._renewal = asyncio.create_task(self._renew())
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            # An upload whose renewal fails is fenced off in time; the next round may still save it.
-            with suppress(BlobError):
-                for lease in list(self._unended):
-                    await self.end(lease)
-                await self.catalogue.renew(self.staging.process, time.time() + LEASE_SECONDS)
-
 
 def _claim(slot: Slot, content: Content) -> tuple[Claim, bytes | None]:
     """The claim of the place, and what the audit log hears of it."""
@@ -422,20 +344,3 @@ async def _forsake(beginning: "asyncio.Task[Upload]") -> None:
     with suppress(BlobError):
         async with await beginning:
             pass
-
-
-def _open(backend: Backend, name: ObjectName) -> tuple[Reader, bytes | None]:
-    """The object, and its bytes where it is a small file: no other thread has to be asked for them then."""
-    reader = backend.open(name)
-    if reader.fileno() is None or reader.size > SMALL:
-        return reader, None
-    try:
-        return reader, reader.read(0, reader.size)
-    except BaseException:
-        reader.close()
-        raise
-
-
-def _close_unused(opening: asyncio.Future[tuple[Reader, bytes | None]]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result()[0].close()

@@ -90,7 +90,7 @@ class RecordStore:
         reaches = Reaches(self.registry, central, engines)
         self.reads = Reads(reaches, engines, keyring, self.disclosures)
         self.galleries = Galleries(reaches, engines, blobs.catalogue, keyring)
-        self.room = Room(blobs.catalogue, engines, blobs.require_room)
+        self.room = Room(blobs.catalogue, engines, blobs.disk.require_room)
         self.locks = locks
         copies = Copies(self.locks)
         self.pauses = Pauses(self.locks)

@@ -34,7 +34,7 @@ class Readiness:
         self._records = _Question("records", self._ask_central)
         self._catalogue = _Question("catalogue", self._ask_catalogue)
         self._blobs = _Question("blobs", self._ask_backend, REMEMBERED)
-        self._space = _Question("space", store.blobs.lacking)
+        self._space = _Question("space", store.blobs.disk.lacking)
 
     async def check(self, request_id: str) -> dict[str, str]:
         """What is wrong with records, blobs and space, each in a few words; `OK` where nothing is.

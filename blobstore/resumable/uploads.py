@@ -72,7 +72,7 @@ class ResumedUpload(Upload):
         self, uploads: "Resumables", lease: Lease, about: About, folder: Folder, staged: ResumedFile, lock: int
     ) -> None:
         store = uploads.store
-        reservation = Reservation(store.catalogue, store, lease, nothing_beside, covered=True)
+        reservation = Reservation(store.catalogue, store.disk, lease, nothing_beside, covered=True)
         super().__init__(store, lease, uploads.slot_of(lease, about), staged, reservation, uploads.enter())
         self.id, self.about, self.expires_at = lease.id, about, lease.expires_at
         self.offset = self._begun = staged.end
@@ -296,7 +296,7 @@ class Resumables:
                     raise UploadNotFound(f"{id} is not a part, or not whole")
             files = [held[id] for id in parts]
             size = sum(each.offset for each in files)
-            await self.store.require_room(size)
+            await self.store.disk.require_room(size)
             covered = all(each.lease.holder == slot.holder for each in files)  # else its own limit has a say
             known = None if covered else size
             async with await self.store.receive(namespace, slot, known, count, covered=covered) as upload:
@@ -329,15 +329,12 @@ class Resumables:
 
     async def _begin(self, lease: Lease, about: About, count: Count) -> None:
         store = self.store
-        if store.space is not None:
-            # Nobody else may be refused, however briefly, for what could never be; nor can sums take any number.
-            await store.submit(store.space.require, about.length)
+        # Nobody else may be refused, however briefly, for what could never be; nor can sums take any number.
+        await store.disk.require(about.length)
         lock = await store.submit(store.staging.keep, lease.process)
         try:
-            reservation = Reservation(store.catalogue, store, lease, count)
-            promised = await store.promised(await reservation.begin(about.length))
-            if store.space is not None:
-                await store.submit(store.space.require, promised)
+            reservation = Reservation(store.catalogue, store.disk, lease, count)
+            await store.disk.require(await store.disk.promised(await reservation.begin(about.length)))
             await store.submit(self._folder(lease.id).begin, about)
         except BaseException:
             with suppress(BlobError):

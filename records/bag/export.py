@@ -253,7 +253,7 @@ class Exports:
             states |= {Partition(each.connector, each.id, stream): value for stream, value in found.items()}
         living = {(each.connector, each.id) for each in instances}
         stats = await stats_of(await self._engines.of(owner.id), connectors)
-        await self._blobs.require_room(ROOM * sum(of.bytes for of in stats.values()))
+        await self._blobs.disk.require_room(ROOM * sum(of.bytes for of in stats.values()))
         filled = {place for place, of in stats.items() if of.records and (place.connector, place.instance) in living}
         return Selected(connectors, instances, states, frozenset(filled))
 

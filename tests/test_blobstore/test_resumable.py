@@ -17,7 +17,7 @@ from blobstore.gc import Collector
 from blobstore.resumable import About, Resumables
 from blobstore.resumable import uploads as resumable
 from blobstore.resumable.folder import Folder
-from blobstore.space import Floor, Space
+from blobstore.space import Floor
 from blobstore.staging import ENDING, Staging
 from blobstore.store import BlobStore
 from blobstore.upload import BUFFER, Slot
@@ -222,13 +222,12 @@ async def test_a_directory_that_was_moved_to_another_disk_has_its_uploads_still(
 
 async def test_bytes_that_have_come_need_no_room_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = await BlobStore.open(tmp_path, Floor(1))
-    assert isinstance(store.space, Space)
     id = await begun(store, b"x" * 1000)
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((1, 1, 0, 0, 500, 0, 0, 0, 0, 255)))
-    store._kept_at = 0.0
-    await store.require_room()
+    store.disk._kept_at = 0.0
+    await store.disk.require_room()
     with pytest.raises(OutOfSpace):
-        await store.require_room(500)
+        await store.disk.require_room(500)
     await resumables(store).end(OWNER, id)
     await store.close()
 

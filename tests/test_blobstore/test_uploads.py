@@ -23,8 +23,9 @@ from blobstore.errors import (
     OutOfSpace,
     StorageUnavailable,
 )
+from blobstore.reading import SMALL
 from blobstore.staging import Staging
-from blobstore.store import SMALL, BlobStore, Expected
+from blobstore.store import BlobStore, Expected
 from blobstore.upload import BUFFER
 from tests.fakes.stores import OWNER, SLOT, collect, nothing_is_left, put, read_all, still
 
@@ -184,7 +185,7 @@ async def test_an_upload_that_is_fenced_off_around_its_publishing_leaves_nothing
 
 
 async def test_leases_are_renewed_while_bytes_flow(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blobstore.store.RENEW_SECONDS", 0.02)
+    monkeypatch.setattr("blobstore.leases.RENEW_SECONDS", 0.02)
     async with await store.receive(OWNER, SLOT) as upload:
         (lease,) = await store.catalogue.leases()
         while (await store.catalogue.leases())[0].expires_at == lease.expires_at:
@@ -251,7 +252,7 @@ async def test_a_catalogue_that_does_not_answer_never_leaves_a_file_without_a_ro
 async def test_a_lease_that_could_not_be_ended_is_ended_later(
     faulty: tuple[BlobStore, Faulty], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blobstore.store.RENEW_SECONDS", 0.02)
+    monkeypatch.setattr("blobstore.leases.RENEW_SECONDS", 0.02)
     store, catalogue = faulty
     catalogue.fails = {"publish": "before", "abandon": "before"}
     with pytest.raises(StorageUnavailable):

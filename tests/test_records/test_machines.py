@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from blobstore.errors import LeaseLost, StorageUnavailable, WrongStore
+from blobstore.leases import LEASE_SECONDS
 from blobstore.postgres import Database
-from blobstore.store import LEASE_SECONDS
 from records.bag import watch
 from records.central import ErasureJob, Owner
 from records.consent.scope import Selector
