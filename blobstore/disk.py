@@ -42,6 +42,11 @@ class Disk:
         if self._space is not None:
             await self._threads.run(self.check, promised)
 
+    async def require_for(self, size: int) -> None:
+        """Raise `LargerThanRoom` where one upload of `size` would not fit even alone, `OutOfSpace` if none would."""
+        if self._space is not None:
+            await self._threads.run(self._space.require_for, size)
+
     def check(self, promised: int) -> None:
         """As `require`, for who is in a thread already."""
         if self._space is not None:

@@ -8,6 +8,7 @@ BlobError
 ├── UploadNotFound       no resumable upload of that id, or its time is over
 ├── UploadBusy           somebody else is sending to that resumable upload at this moment
 ├── OutOfSpace           the disk is full, or fuller than its floor allows
+│   ├── LargerThanRoom   one upload for which there is not room enough, though the disk is not full
 │   └── OverQuota        a quota is used up; something must go first
 │       └── LargerThanQuota  one upload that its quota could never hold
 ├── StorageUnavailable   a disk, a database or a store does not answer; trying again may help
@@ -55,6 +56,10 @@ class UploadBusy(BlobError):
 
 class OutOfSpace(BlobError):
     """There is no room for the bytes; nothing of them is kept."""
+
+
+class LargerThanRoom(OutOfSpace):
+    """One upload is larger than all the room that is left; the disk is not full."""
 
 
 class OverQuota(OutOfSpace):

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from blobstore.errors import OutOfSpace, translated
+from blobstore.errors import LargerThanRoom, OutOfSpace, translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +43,10 @@ class Space:
         lacking = self.lacking(promised)
         if lacking is not None:
             raise OutOfSpace(lacking)
+
+    def require_for(self, size: int) -> None:
+        """Raise `LargerThanRoom` where `size` bytes would not fit even alone, `OutOfSpace` where nothing would."""
+        self.require()
+        lacking = self.lacking(size)
+        if lacking is not None:
+            raise LargerThanRoom(lacking)

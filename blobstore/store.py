@@ -224,7 +224,7 @@ class BlobStore:
         try:
             if size is not None and size >= LARGE:
                 # Nobody else may be refused, however briefly, for what could never be; nor can sums take any number.
-                await self.disk.require(size)
+                await self.disk.require_for(size)
             promised = await self.disk.promised(await reservation.begin(size))
             staged = await self.submit(self._stage, lease, size or 0, promised)
             return Upload(self, lease, slot, staged, reservation, self.disk.uploads)

@@ -189,6 +189,10 @@ class Central(Protocol):
         """The owner's grants, oldest first; of the same age in the order in which they were added."""
         ...
 
+    async def latest_grants(self, owner: str, after: str | None, limit: int) -> list[StoredGrant]:
+        """The same the other way round: newest first, beyond the one with the id `after`; nothing beyond an unknown."""
+        ...
+
     async def revoke_grant(self, owner: str, grant: str, now: str, event: bytes) -> bool:
         """False when the owner has no such grant; revoking again changes nothing and is true. Its sync state goes."""
         ...

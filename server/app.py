@@ -10,6 +10,7 @@ from records.upkeep import Schedule, Upkeep
 from server import introspection, middleware, routes
 from server.config import Config, Introspect
 from server.console import rendering
+from server.console.attempts import ATTEMPTS, Attempts
 from server.handlers import uploads
 from server.keys import CONFIG, INGESTS, METRICS, READINESS, RESOLVER, STOPPING, STORE, TRACES, UPLOADS
 from server.metrics.page import Page
@@ -36,6 +37,7 @@ def make_app(
     app[CONFIG] = config
     app[STOPPING] = stopping or Stopping()
     app[READINESS] = Readiness(store, app[STOPPING])
+    app[ATTEMPTS] = Attempts()
     app[UPLOADS] = Slots(config.max_uploads, "uploads", config.slot_wait)
     app[INGESTS] = Slots(config.max_ingests, "ingests", config.slot_wait)
     upkeep = Upkeep(store, schedule or Schedule())

@@ -30,6 +30,7 @@ from blobstore.errors import (
     FuseBlown,
     InvalidBlobId,
     LargerThanQuota,
+    LargerThanRoom,
     LeaseLost,
     OutOfSpace,
     OverQuota,
@@ -167,6 +168,7 @@ TABLE: Mapping[type[Exception], Shape] = {
         503, "api_error", "temporarily_unavailable", "the storage does not answer; send it again later", _LATER
     ),
     OverQuota: Shape(507, "api_error", "insufficient_storage"),
+    LargerThanRoom: Shape(507, "api_error", "insufficient_storage", "there is not room enough for so many bytes"),
     OutOfSpace: Shape(507, "api_error", "insufficient_storage", "the storage is full; nothing of this was kept"),
 }
 

@@ -7,7 +7,7 @@ import time
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from blobstore.errors import OverQuota
+from blobstore.errors import LargerThanRoom, OverQuota
 from records.errors import Invalid
 from server import logs
 from server.body import awaits_continue
@@ -20,8 +20,8 @@ from server.metrics.meters import BEGAN
 _SANE_ID = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}\Z")
 SERVER = "blobstore"
 
-_TOLD_WHOLE = (OverQuota, Busy)
-"""Limits that the operator set: the client is told all there is to know, and the log is not for them."""
+_TOLD_WHOLE = (OverQuota, LargerThanRoom, Busy)
+"""Limits that the operator or the disk sets: the client is told all there is to know, and the log is not for them."""
 
 
 @web.middleware

@@ -33,6 +33,12 @@ def is_store(data: Path) -> bool:
     return any((data / part).exists() for part in parts_of(Topology.SINGLE))
 
 
+def tell_if_new(data: Path) -> None:
+    """Say on standard error that a data directory is going to be made: a name that was mistyped is noticed then."""
+    if not is_store(data):
+        click.echo(f"{data.absolute()} is no data directory yet: a new one is made", err=True)
+
+
 def require_store(data: Path) -> None:
     """Raise `click.ClickException` where nothing of a data directory is there."""
     if not is_store(data):

@@ -25,7 +25,7 @@ from records.layout import CENTRAL, CONFIGURATION, Topology, parts_of
 from records.store import RecordStore
 from tools import database
 from tools.configuration import add, configured, fix_ledger
-from tools.directory import require_store, require_whole
+from tools.directory import require_store, require_whole, tell_if_new
 from tools.sizes import SIZE
 from tools.where import KEYS, NOT_TOLD, Reached, location_of, reach_options, read_location
 
@@ -257,7 +257,8 @@ async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
 
 @asynccontextmanager
 async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
-    """Open the directory, made if need be."""
+    """Open the directory, made if need be; that is told."""
+    tell_if_new(opening.data)
     configure(opening, opened=False)
     store = await opening.open(floor=opening.floor)
     try:

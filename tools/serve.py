@@ -19,6 +19,7 @@ from server.telemetry import NoTelemetryError
 from server.worker import this_program
 from tools.authorization import Authorization, authorization_options, secret_option
 from tools.configuration import require_known_keys
+from tools.directory import tell_if_new
 from tools.opening import Opening, configure, store_options
 from tools.sizes import Finite
 
@@ -174,6 +175,8 @@ def serve(
     )
     try:
         inherited = Inherited.take()
+        if inherited is None:
+            tell_if_new(opening.data)
         if inherited is None and workers > 1:
             _supervise(workers, config)
             return

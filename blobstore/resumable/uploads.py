@@ -330,7 +330,7 @@ class Resumables:
     async def _begin(self, lease: Lease, about: About, count: Count) -> None:
         store = self.store
         # Nobody else may be refused, however briefly, for what could never be; nor can sums take any number.
-        await store.disk.require(about.length)
+        await store.disk.require_for(about.length)
         lock = await store.submit(store.staging.keep, lease.process)
         try:
             reservation = Reservation(store.catalogue, store.disk, lease, count)

@@ -94,6 +94,12 @@ class MemoryCentral:
         mine = [replace(grant, owner=self._owners[owner]) for grant in self._grants.values() if grant.owner.id == owner]
         return sorted(mine, key=lambda grant: grant.created_at)
 
+    async def latest_grants(self, owner: str, after: str | None, limit: int) -> list[StoredGrant]:
+        mine = (await self.grants(owner))[::-1]
+        ids = [grant.id for grant in mine]
+        start = 0 if after is None else ids.index(after) + 1 if after in ids else len(mine)
+        return mine[start : start + limit]
+
     async def revoke_grant(self, owner: str, grant: str, now: str, event: bytes) -> bool:
         there = self._grants.get(grant)
         if there is None or there.owner.id != owner:

@@ -55,6 +55,10 @@ class Consents:
         """The owner's grants, oldest first, also those that have ended."""
         return await self._central.grants(owner.id)
 
+    async def latest(self, owner: Owner, after: str | None, limit: int) -> list[StoredGrant]:
+        """So many of them, newest first, beyond the one with the id `after`."""
+        return await self._central.latest_grants(owner.id, after, limit)
+
     async def get(self, owner: Owner, grant: str) -> StoredGrant:
         """One of the owner's grants. Raises `Unknown`."""
         found = await self._central.grant(grant)

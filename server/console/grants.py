@@ -19,10 +19,15 @@ LIMIT = 50
 
 
 async def page(request: web.Request) -> web.Response:
-    """`GET /console/grants`: newest first, also those that have ended."""
-    asked.values(request, ())
-    found = await request.app[STORE].consents.listed(request[CALLER].owner)
-    known = {"grants": [_shown(request, each) for each in reversed(found)], "elsewhere": made_elsewhere(request)}
+    """`GET /console/grants?after=`: newest first, also those that have ended."""
+    after = asked.values(request, ("after",)).get("after")
+    found = await request.app[STORE].consents.latest(request[CALLER].owner, after, LIMIT + 1)
+    known = {
+        "grants": [_shown(request, each) for each in found[:LIMIT]],
+        "elsewhere": made_elsewhere(request),
+        "first": PATH if after is not None else None,
+        "next": addresses.page(PATH, after=found[LIMIT - 1].id) if len(found) > LIMIT else None,
+    }
     return render(request, "grants.html", known)
 
 

@@ -123,6 +123,21 @@ class Grants:
             await central.add_grant(grant, token_for(grant, number), EVENT)
         assert [grant.id for grant in await central.grants(owner.id)] == ["g2", "g1", "g3"]
 
+    async def test_grants_are_paged_through_newest_first(self, central: Central) -> None:
+        ann, bob = await central.ensure_owner("ann", T1), await central.ensure_owner("bob", T1)
+        for number, (id, at) in enumerate((("g4", T2), ("g1", T1), ("g2", T1), ("g3", T1))):
+            grant = grant_of(ann, id, created_at=at)
+            await central.add_grant(grant, token_for(grant, number), EVENT)
+        await granted(central, bob, "other", 9)
+        pages, after = list[list[str]](), None
+        while page := await central.latest_grants(ann.id, after, 3):
+            pages.append([grant.id for grant in page])
+            after = page[-1].id
+        assert pages == [["g4", "g3", "g2"], ["g1"]]
+        assert await central.latest_grants(ann.id, "other", 3) == []
+        assert await central.latest_grants(ann.id, "unknown", 3) == []
+        assert await central.latest_grants(NOBODY, None, 3) == []
+
     async def test_owners_do_not_list_or_revoke_each_others_grants(self, central: Central) -> None:
         ann, bob = await central.ensure_owner("ann", T1), await central.ensure_owner("bob", T1)
         grant = await granted(central, ann, "g1", 1)

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, DummyCookieJar
 
-from server.console import session
+from server.console import attempts, session
 from server.console.session import COOKIE
-from tests.fakes.console import Browser
+from tests.fakes.console import HERE, Browser
 from tests.test_server.conftest import Running, Start
 
 
@@ -74,6 +74,28 @@ async def test_a_token_that_is_none_is_refused(browser: Browser, token: str) -> 
     browser.token = "nonsense"
     answer, _ = await browser.get("/console")
     assert answer.status == 303
+
+
+async def test_who_sends_many_wrong_tokens_has_to_wait_and_nobody_else_does(running: Running, browser: Browser) -> None:
+    def through_a_proxy(address: str) -> dict[str, str]:
+        return {**HERE, "X-Forwarded-For": f"192.0.2.1, {address}"}
+
+    async def status(token: str, headers: dict[str, str]) -> int:
+        return (await browser.send("/console/sign-in", {"token": token}, headers)).status
+
+    for wrong in ("nonsense", "<script>"):
+        tried = [await status(wrong, through_a_proxy(f"2001:db8::{each}")) for each in range(1, attempts.MOST + 2)]
+        assert set(tried) == ({403, 429} if wrong == "nonsense" else {429})
+    answer = await browser.send("/console/sign-in", {"token": running.token}, through_a_proxy("2001:db8::ffff"))
+    assert (answer.status, "Set-Cookie" in answer.headers) == (429, False)
+    assert 0 < int(answer.headers["Retry-After"]) <= 2 * attempts.SECONDS
+    assert await status(running.token, through_a_proxy("2001:db9::1")) == 303
+    assert await status(running.token, HERE) == 303
+
+
+async def test_who_signs_in_often_never_waits(running: Running, browser: Browser) -> None:
+    for _ in range(2 * attempts.MOST):
+        assert (await browser.send("/console/sign-in", {"token": running.token})).status == 303
 
 
 @pytest.mark.parametrize(

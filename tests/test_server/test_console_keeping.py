@@ -1,6 +1,7 @@
 """What an owner does in the console beside looking; over HTTP, where a browser would not tell more."""
 
 import json
+import re
 import unicodedata
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
@@ -9,9 +10,10 @@ import pytest
 from aiohttp import ClientSession, DummyCookieJar
 
 from records.central import Owner
+from records.consent.grant_request import GrantRequest, StreamRequest
 from records.consent.scope import Selector
 from records.erasure import receipts
-from server.console import erase
+from server.console import erase, grants
 from tests.fakes.console import Browser
 from tests.fakes.data_directory import harm
 from tests.test_server.conftest import Running
@@ -164,6 +166,23 @@ async def test_a_log_is_looked_through_page_by_page(running: Running, browser: B
     assert seen == list(range(len(seen), 0, -1))
     assert len(seen) > 120
     assert (await browser.get("/console/spine?before=-1"))[0].status == 400
+
+
+async def test_grants_are_looked_through_page_by_page(
+    running: Running, browser: Browser, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grants, "LIMIT", 2)
+    assert 'rel="next"' not in (await browser.get(grants.PATH))[1]
+    for client in ("app 1", "app 2", "app 3", "app 4", "app 5"):
+        streams = [StreamRequest("notes", ["id"], None, None)]
+        await running.store.consents.create(owner, GrantRequest(client, CONNECTOR, streams))
+    pages, path = list[list[str]](), grants.PATH
+    while path:
+        _, page = await browser.get(path)
+        pages.append(re.findall("app [1-5]", page))
+        path = page.partition('rel="next"')[0].rpartition('href="')[2].partition('"')[0] if 'rel="next"' in page else ""
+    assert pages == [["app 5", "app 4"], ["app 3", "app 2"], ["app 1"]]
+    assert "No older grants" in (await browser.get(f"{grants.PATH}?after=unknown"))[1]
 
 
 @pytest.mark.parametrize(

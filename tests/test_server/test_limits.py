@@ -14,6 +14,7 @@ from tests.test_server.test_connection import INGEST, NDJSON, line, register, st
 
 PATIENCE = 1.0
 UPLOAD = "POST /v1/blobs?connector_id=c&stream=notes&record_key=%s"
+RESUMABLE = "POST /v1/uploads?connector_id=c&stream=notes&record_key=a"
 
 
 async def ask(running: Running, request: bytes) -> tuple[int, dict[str, str], dict[str, object]]:
@@ -155,12 +156,15 @@ async def test_erasing_makes_room_at_once(limited: Running) -> None:
 # -- a floor of free space ---------------------------------------------------------------------------------------------
 
 
-async def test_below_the_floor_nothing_is_taken_in_and_all_else_goes_on(start: Start) -> None:
+async def test_below_the_floor_nothing_is_taken_in_and_all_else_goes_on(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     async with start() as running:
         await register(running)
         await ingest(running, line("a"))
     async with start(floor=Floor(bytes=1 << 62)) as full:
         assert await upload(full, b"data") == (507, "insufficient_storage")
+        assert [each.name for each in caplog.records if each.exc_info] == ["blobstore.server"]
         assert await ingest(full, line("b")) == (507, "insufficient_storage")
         assert await stored(full) == {"a"}
         with await full.connect() as wire:
@@ -174,11 +178,16 @@ async def test_below_the_floor_nothing_is_taken_in_and_all_else_goes_on(start: S
 
 
 @pytest.mark.parametrize("size", [1 << 62, (1 << 63) - 1, 1 << 63, (1 << 64) - 2])
-async def test_a_length_beyond_any_disk_is_507(start: Start, size: int) -> None:
+async def test_a_length_beyond_any_disk_is_507_and_nothing_for_the_log(
+    start: Start, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
     async with start() as running:
         await register(running)
         status, _, error = await ask(running, running.head(UPLOAD % "a", f"Content-Length: {size}"))
         assert (status, error["code"]) == (507, "insufficient_storage")
+        tus = ("Tus-Resumable: 1.0.0", f"Upload-Length: {min(size, 10**18 - 1)}", "Content-Length: 0")
+        assert (await ask(running, running.head(RESUMABLE, *tus)))[0] == 507
+    assert not [each for each in caplog.records if each.exc_info]
 
 
 async def test_too_few_inodes_are_507_too(start: Start) -> None:

@@ -158,3 +158,16 @@ def test_records_that_are_gone_are_not_replaced_by_none(data: Path, command: tup
 def test_what_is_no_number_is_refused(stored: Stored, option: tuple[str, str], number: str) -> None:
     result = stored.run(*option, number)
     assert (result.exit_code, f"Invalid value for '{option[1]}'" in result.stderr) == (2, True)
+
+
+def test_a_name_that_was_mistyped_is_noticed_by_what_makes_a_new_directory(data: Path, tmp_path: Path) -> None:
+    mistyped = tmp_path / "dtaa"
+    made = run("token", "create", "--data", mistyped, "--owner", "ann")
+    assert made.exit_code == 0
+    assert made.stderr == f"{mistyped} is no data directory yet: a new one is made\n"
+    assert made.stdout.startswith("bst_")
+    for there in (mistyped, data):
+        again = run("token", "create", "--data", there, "--owner", "ann")
+        assert (again.exit_code, again.stderr) == (0, "")
+    assert_told(run("token", "list", "--data", tmp_path / "adta"), "is no data directory")
+    assert not (tmp_path / "adta").exists()

@@ -4,7 +4,7 @@ from blobstore.postgres import Connection, Record
 from records.central import Owner, StoredGrant, Token
 from records.centrals.postgres.access import insert_token
 from records.centrals.postgres.chain import chain
-from records.centrals.postgres.schema import SUBJECT, OnDatabase, lock, raw, require_present, text
+from records.centrals.postgres.schema import SUBJECT, OnDatabase, lock, raw, raw_or_none, require_present, text
 from records.centrals.postgres.state import forget_namespace
 from records.errors import Conflict
 
@@ -35,6 +35,14 @@ class Grants(OnDatabase):
     async def grants(self, owner: str) -> list[StoredGrant]:
         sql = f"{_GRANTS} WHERE owner = $1 ORDER BY grants.created_at, number"
         return [_to_grant(row) for row in await self._db.fetch(sql, owner)]
+
+    async def latest_grants(self, owner: str, after: str | None, limit: int) -> list[StoredGrant]:
+        beyond = "(SELECT created_at, number FROM central.grants WHERE owner = $1 AND id = $2)"
+        sql = (
+            f"{_GRANTS} WHERE owner = $1 AND ($2::bytea IS NULL OR (grants.created_at, number) < {beyond})"
+            " ORDER BY grants.created_at DESC, number DESC LIMIT $3"
+        )
+        return [_to_grant(row) for row in await self._db.fetch(sql, owner, raw_or_none(after), limit)]
 
     async def revoke_grant(self, owner: str, grant: str, now: str, event: bytes) -> bool:
         async def work(db: Connection) -> bool:

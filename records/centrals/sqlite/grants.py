@@ -54,6 +54,15 @@ class Grants(OnFile):
         sql = f"{_GRANTS} WHERE owner = ? ORDER BY grants.created_at, number"
         return [_to_grant(row) for row in await self._file.read(lambda db: db.execute(sql, (owner,)).fetchall())]
 
+    async def latest_grants(self, owner: str, after: str | None, limit: int) -> list[StoredGrant]:
+        beyond = "(SELECT created_at, number FROM grants WHERE owner = :owner AND id = :after)"
+        sql = (
+            f"{_GRANTS} WHERE owner = :owner AND (:after IS NULL OR (grants.created_at, number) < {beyond})"
+            " ORDER BY grants.created_at DESC, number DESC LIMIT :limit"
+        )
+        values = {"owner": owner, "after": after, "limit": limit}
+        return [_to_grant(row) for row in await self._file.read(lambda db: db.execute(sql, values).fetchall())]
+
     async def revoke_grant(self, owner: str, grant: str, now: str, event: bytes) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             there = _grant(db, grant)
