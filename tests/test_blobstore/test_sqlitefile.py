@@ -1,7 +1,6 @@
 """One SQLite file under many tasks and processes: group commit, snapshots, locks, and a log that can be emptied."""
 
 import asyncio
-import os
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from blobstore.sqlite.connection import connect, rewrite_table
 from blobstore.sqlite.cut import cut, is_sound
 from blobstore.sqlite.file import SqliteFile, file_lock, try_file_lock
 from blobstore.sqlite.outside import State, finish, look, place_of
+from tests.fakes.descriptors import open_under
 
 MIGRATIONS = Migrations("test")
 
@@ -330,9 +330,7 @@ async def test_a_file_that_is_no_database_is_refused_unchanged(tmp_path: Path) -
     for _ in range(4):
         with pytest.raises(Damaged):
             await SqliteFile.open(tmp_path / "test.db", MIGRATIONS)
-    descriptors = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
-    targets = [os.readlink(each) for each in descriptors if each.is_symlink()]
-    assert [target for target in targets if target.startswith(str(tmp_path))] == []
+    assert open_under(tmp_path) == []
     assert (tmp_path / "test.db").read_bytes() == b"no database at all\n" * 500
 
 

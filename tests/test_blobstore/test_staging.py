@@ -18,6 +18,7 @@ from blobstore.digest import Hasher
 from blobstore.errors import StorageUnavailable
 from blobstore.resumable.file import ResumedFile
 from blobstore.staging import ALIGNED, Staging
+from tests.fakes.descriptors import descriptors
 
 LEASE = "1" * 32
 OTHER = "2" * 32
@@ -135,13 +136,13 @@ def test_one_lease_has_one_file(root: Path) -> None:
 
 def test_discarding_removes_the_file_and_closes_it(root: Path) -> None:
     staging = Staging.open(root)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     file = staging.create(LEASE)
     file.append([b"data"])
     file.discard()
     file.discard()
     assert list(staging.files()) == []
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert not descriptors() - before
 
 
 def test_discard_is_harmless_after_the_file_was_linked_or_moved(root: Path, tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """The blob store: one way in for every byte, one way out."""
 
 import asyncio
-import gc
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from blobstore.errors import (
 )
 from blobstore.store import BlobStore, Expected, Slot
 from blobstore.upload import BUFFER
+from tests.fakes.descriptors import open_under
 from tests.fakes.stores import OWNER, SLOT, chunks, collect, content_of, nothing_is_left, put, read_all
 from tests.fakes.warm import launch
 
@@ -160,12 +159,10 @@ async def test_uploading_again_heals_a_quarantined_blob(store: BlobStore) -> Non
 async def test_a_store_of_another_catalogue_is_refused_and_closed(tmp_path: Path) -> None:
     for name in ("one", "two"):
         await (await BlobStore.open(tmp_path / name)).close()
-    gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
     (tmp_path / "one" / "store-id").write_bytes((tmp_path / "two" / "store-id").read_bytes())
     with pytest.raises(WrongStore):
         await BlobStore.open(tmp_path / "one")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_under(tmp_path) == []
     assert list((tmp_path / "one" / "staging").iterdir()) == []
 
 

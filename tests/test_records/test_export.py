@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import sqlite3
 import tarfile
@@ -56,6 +55,7 @@ from tests.fakes.bags import (
     whole,
 )
 from tests.fakes.data_directory import digest_of
+from tests.fakes.descriptors import open_under
 
 STREAMS = 6
 
@@ -333,8 +333,7 @@ async def test_an_export_that_nobody_reads_on_lets_go_of_what_is_erased(
 
 def nameless(store: RecordStore) -> int:
     """Scratch files that this process has open."""
-    links = [os.readlink(each.path) for each in os.scandir("/proc/self/fd") if os.path.islink(each.path)]
-    return sum(link.startswith(str(store.directory / "staging")) and link.endswith("(deleted)") for link in links)
+    return sum(each.endswith("(deleted)") for each in open_under(store.directory / "staging"))
 
 
 async def test_while_an_erasure_is_under_way_nothing_is_exported(store: RecordStore, owner: Owner) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -30,6 +29,7 @@ from records.layout import Topology
 from records.moving.centre import move_centre, remove_old_centre
 from records.store import RecordStore
 from tests.fakes.data_directory import Stored, make, upload
+from tests.fakes.descriptors import open_under
 
 NOW = "2026-11-23T10:00:00.000000Z"
 
@@ -310,8 +310,7 @@ async def test_a_closed_store_leaves_no_file_open_that_was_removed(data: Path, d
     await remove_old_centre(data, Topology.POSTGRES, database_url)
     await everything(store)
     await asyncio.sleep(0.2)
-    links = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-    assert [each for each in links if each.startswith(str(data)) and "deleted" in each] == []
+    assert [each for each in open_under(data) if "deleted" in each] == []
     await store.close()
 
 

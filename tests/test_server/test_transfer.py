@@ -25,6 +25,7 @@ from server.ranges import ByteRange
 from server.representation import Representation, answer
 from server.stopping import Stopping
 from server.transfer import SLICE, Delivery, End
+from tests.fakes.descriptors import descriptors
 
 SIZE = 20 * (1 << 20) + 12345
 BYTES = random.Random(7).randbytes(SIZE)
@@ -423,7 +424,7 @@ async def test_a_slow_but_honest_reader_gets_everything(service: Service, how: s
 
 @HOWS
 async def test_a_server_that_stops_leaves_no_descriptor_and_no_clean_end(tmp_path: Path, how: str) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     async with serving(tmp_path) as service:
         client = Client(service.port)
         await client.ask(how)
@@ -435,7 +436,7 @@ async def test_a_server_that_stops_leaves_no_descriptor_and_no_clean_end(tmp_pat
     delivery = service.deliveries[-1]
     assert delivery.end is not End.WHOLE
     assert len(delivery.sent[0]) >= 100_000
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert not descriptors() - before
 
 
 async def test_descriptors_go_with_their_deliveries(service: Service) -> None:
@@ -443,9 +444,9 @@ async def test_descriptors_go_with_their_deliveries(service: Service) -> None:
         async with session.get(service.url + "/file") as response:
             await response.read()
         await service.ended()
-        before = len(os.listdir("/proc/self/fd"))
+        before = descriptors()
         for _ in range(20):
             async with session.get(service.url + "/file", headers={"Range": "bytes=0-0,5-5"}) as response:
                 await response.read()
         await service.ended()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert not descriptors() - before
