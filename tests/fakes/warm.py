@@ -19,6 +19,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADED = (
@@ -47,6 +51,7 @@ class Forked:
         self.pid = int(self._line())
         self.running = True
         self._code = 0
+        self._ending: asyncio.Future[bytes] | None = None
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code once it has ended; negative is the signal that ended it. Raises `TimeoutError`."""
@@ -68,8 +73,11 @@ class Forked:
         """As `wait`, for one of many tasks."""
         import asyncio
 
-        self._connection.setblocking(False)
-        line = await asyncio.get_running_loop().sock_recv(self._connection, 16)
+        if self._ending is None:
+            self._connection.setblocking(False)
+            self._ending = asyncio.ensure_future(asyncio.get_running_loop().sock_recv(self._connection, 16))
+        # It is told once: who is cancelled in that moment must find it here when they ask again.
+        line = await asyncio.shield(self._ending)
         self._connection.close()
         self.running = False
         return int(line)
