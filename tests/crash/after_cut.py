@@ -23,6 +23,7 @@ from server.run import listening
 from tests.crash.acknowledged import Acknowledged, marks_in
 from tests.crash.look import Look, clients, nothing_is_left
 from tests.crash.workers import Client, OneServer
+from tests.fakes.at_rest import look_once
 from tests.fakes.topologies import Storage
 from tools.cli import main
 from tools.opening import Opening, configure
@@ -30,6 +31,7 @@ from tools.opening import Opening, configure
 
 def check(data: Path, known: Acknowledged, owner: str, to: str | None = None) -> None:
     """Raise `AssertionError` for what is lost, back, or left over."""
+    look_once()
     back = known.erased & marks_in(data)
     assert not back, f"the disk still shows what was erased: {back}"
     asyncio.run(serve(data, known))

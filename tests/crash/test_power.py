@@ -83,7 +83,7 @@ async def test_what_was_acknowledged_survives_a_power_cut_at_any_moment(
     async with noting(fleet, disk, tmp_path / "notes", rng) as (client, known):
         await work(fleet, client, known, rng, sized(100, 200))
     check = asking(forks, "tests.crash.after_cut", OWNER, "data")
-    assert disk.after_every_cut(check, "strict,ext4,random", sized(3, 120)) == ""
+    assert disk.after_every_cut(check, "strict,ext4,random", sized(3, 120), sized(1, 3)) == ""
 
 
 @pytest.mark.long
@@ -101,7 +101,7 @@ async def test_a_directory_that_a_power_cut_left_half_made_is_completed(
         while not fleet.urls:
             await asyncio.sleep(0.01)
     check = asking(forks, "tests.crash.after_cut", OWNER, "new/data")
-    assert disk.after_every_cut(check, "strict,ext4", sized(8, 100_000)) == ""
+    assert disk.after_every_cut(check, "strict,ext4", sized(5, 100_000)) == ""
 
 
 @pytest.mark.long
@@ -114,7 +114,7 @@ async def test_a_move_and_the_erasure_of_a_connector_are_before_or_after_a_power
     async with noting(fleet, disk, tmp_path / "notes", rng, "--topology", "per-connector") as (client, known):
         await moves(fleet, client, known, rng, sized(2, 4))
     check = asking(forks, "tests.crash.after_cut", OWNER, "data", rng.choice(["single", "per-connector"]))
-    assert disk.after_every_cut(check, "strict,ext4,random", sized(3, 120)) == ""
+    assert disk.after_every_cut(check, "strict,ext4,random", sized(3, 120), sized(1, 3)) == ""
 
 
 async def moves(fleet: Fleet, client: Marking, known: Acknowledged, rng: random.Random, number: int) -> None:

@@ -14,6 +14,7 @@ from records.layout import RESTORING
 from records.snapshots.repository import Repository
 from records.snapshots.restore import check
 from records.store import RecordStore
+from tests.fakes.at_rest import look_once
 from tools.doctor import Examination
 from tools.opening import Opening
 
@@ -53,7 +54,7 @@ async def directory_holds(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    findings.PAUSE = 0.0
+    look_once()
     place = Path(os.environ["CRASH_DIR"])
     if sys.argv[1] == "backup":
         snapshots_hold(place / "out")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from blobstore import findings
 from records.bag import layout
+from tests.fakes.at_rest import look_once
 from tests.fakes.bags import files_of
 from tools.cli import main
 
@@ -48,5 +48,5 @@ def _run(command: str, data: Path, *arguments: str) -> bytes:
 
 
 if __name__ == "__main__":
-    findings.PAUSE = 0.0
+    look_once()
     holds(Path(os.environ["CRASH_DIR"]) / "data", Path(sys.argv[1]))

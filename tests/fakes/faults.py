@@ -4,7 +4,7 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,6 @@ def compiled(folder: Path) -> Path | None:
     command = [compiler, "-O2", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl", "-lpthread"]
     subprocess.run(list(map(str, command)), check=True)
     return library
-
-
-def environment(library: Path, root: Path, nth: int, error: int, report: Path) -> Mapping[str, str]:
-    """Of a process whose n-th call that changes what is below `root` fails; 0: none does."""
-    told = {"ROOT": root, "FIRST": nth, "LAST": nth, "ERRNO": error, "REPORT": report}
-    return {**os.environ, "LD_PRELOAD": str(library), **{f"FAULT_{name}": str(value) for name, value in told.items()}}
 
 
 class Faults:

@@ -2,8 +2,7 @@
  *
  * Counts every write, fsync, truncation, allocation, and every making, linking, renaming and removing of a name, over
  * all threads. Calls number `first` to `last` fail with `number` as errno, and do nothing. A program asks by
- * `fault_root`, `fault_arm`, `fault_calls`, `fault_hits` and `fault_last`; or it is told by FAULT_ROOT, FAULT_FIRST,
- * FAULT_LAST and FAULT_ERRNO, and leaves "calls hits" in the file FAULT_REPORT at its end.
+ * `fault_root`, `fault_arm`, `fault_calls`, `fault_hits` and `fault_last`.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,7 +12,6 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -41,25 +39,6 @@ void fault_arm(long from, long to, int error)
 long fault_calls(void) { return calls; }
 long fault_hits(void) { return hits; }
 const char *fault_last(void) { return last_hit; }
-
-__attribute__((constructor)) static void told(void)
-{
-    const char *path = getenv("FAULT_ROOT");
-    if (path) {
-        fault_root(path);
-        fault_arm(atol(getenv("FAULT_FIRST")), atol(getenv("FAULT_LAST")), atoi(getenv("FAULT_ERRNO")));
-    }
-}
-
-__attribute__((destructor)) static void tell(void)
-{
-    const char *path = getenv("FAULT_REPORT");
-    FILE *report = path ? fopen(path, "w") : NULL;
-    if (report) {
-        fprintf(report, "%ld %ld %s\n", calls, hits, last_hit);
-        fclose(report);
-    }
-}
 
 static int fails(const char *call, const char *path)
 {

@@ -33,13 +33,14 @@ class Disk:
         """The disk is full at so many bytes."""
         self._run("quota", self._work, str(size))
 
-    def after_every_cut(self, check: str, models: str, most: int) -> str:
+    def after_every_cut(self, check: str, models: str, most: int, seeds: int = 3) -> str:
         """Run the command on what is left after a cut at each sync, at `most` of them; what it said of those that fail.
 
+        `models` say what a cut leaves; where one of them is `random`, that many are made at each sync.
         The command finds CRASH_DIR, and in the file CRASH_MARKS what was marked before the cut, one a line.
         """
         self.unmount()
-        options = ["--models", models, "--max", str(most), "--jobs", "2", "--check", check]
+        options = ["--models", models, "--max", str(most), "--jobs", "2", "--seeds", str(seeds), "--check", check]
         if MEMORY.is_dir():  # what a check writes need not survive anything
             options += ["--tmp", str(MEMORY)]
         done = subprocess.run([self._tool, "explore", self._work, *options], capture_output=True, text=True)

@@ -38,7 +38,7 @@ LOADED = (
         "tools.token",
         "tools.topology",
     ),
-    *("aiohttp", "blobstore.backends.s3", "tests.crash.look", "tests.fakes.stores"),
+    *("aiohttp", "jsonschema_rs", "blobstore.backends.s3", "tests.crash.look", "tests.fakes.stores"),
     *("asyncpg", "blobstore.catalogues.postgres", "records.centrals.postgres", "records.engines.postgres", "tools.cli"),
 )
 
@@ -141,12 +141,17 @@ def _asked(listening: Path, module: str, arguments: Sequence[str], out: int, err
 
 
 @contextmanager
-def forking(folder: Path) -> Iterator[Path]:
-    """A process that forks, for the length of the block; gives the socket at which it listens."""
+def forking(folder: Path, library: Path | None = None) -> Iterator[Path]:
+    """A process that forks, for the length of the block; gives the socket at which it listens.
+
+    The library stands before libc in it, and in all that it forks.
+    """
     import subprocess
 
     listening = folder / "forking"
-    process = subprocess.Popen([sys.executable, __file__, "--listen", str(listening)], stdout=subprocess.PIPE)
+    environ = {**os.environ, **({} if library is None else {"LD_PRELOAD": str(library)})}
+    command = [sys.executable, __file__, "--listen", str(listening)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environ)
     assert process.stdout is not None
     assert process.stdout.readline(), "it did not start"
     try:
@@ -223,7 +228,7 @@ class Forker:
 
         for pid in self._running:
             os.kill(pid, signal.SIGKILL)
-        sys.exit(0)
+        os._exit(0)  # nothing is left to be tidied up, and much is loaded
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

@@ -1,16 +1,19 @@
 """A process that does everything a server does over HTTP while one call to the operating system fails, round by round.
 
-    python -m tests.faults.everything DATA ERRNO SPAN ROUND…
+    python -m tests.faults.everything DATA ERRNO SPAN MOST SEED
 
-A round is the number of the call that fails, with the `SPAN - 1` that follow it. After each, the fault is gone: what
-was acknowledged must be there, one collection must leave nothing over, `doctor` must find nothing. What went wrong is
-printed as JSON, with how many calls a round without a fault has.
+Each round is the number of the call that fails, with the `SPAN - 1` that follow it: up to MOST of those that a round
+without a fault has, as SEED says. After each, the fault is gone: what was acknowledged must be there, one collection
+must leave nothing over, `doctor` must find nothing. What went wrong is printed as JSON, with how many calls a round
+without a fault has, how many rounds there were, and how many calls failed.
 """
 
 import asyncio
 import hashlib
+import itertools
 import json
 import logging
+import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +31,7 @@ from records.upkeep import Schedule
 from server.app import make_app
 from server.config import Config
 from server.run import listening
+from tests.fakes.at_rest import look_once
 from tests.fakes.faults import NEVER, Faults
 from tools.doctor import Examination
 from tools.opening import Opening, configure
@@ -261,13 +265,21 @@ async def served(data: Path) -> AsyncIterator[tuple[str, str, RecordStore]]:
         await store.close()
 
 
-async def run(data: Path, error: int, span: int, rounds: list[int]) -> dict[str, Any]:
+async def run(data: Path, error: int, span: int, most: int, seed: str) -> dict[str, Any]:
+    look_once()
     log = Log()
     logging.getLogger().addHandler(log)
     async with served(data) as (url, token, store), aiohttp.ClientSession() as session:
         faults = Faults(data)
-        report: dict[str, Any] = {"calls": 0, "hits": 0, "wrong": {}}
-        for number, nth in enumerate([0, 0, *rounds]):
+        report: dict[str, Any] = {"calls": 0, "rounds": 0, "hits": 0, "wrong": {}}
+        rounds = [0, 0]  # the first makes what the others find
+        for number in itertools.count():
+            if number == 2:
+                first = range(1, faults.calls if span == 1 else faults.calls // 2)
+                rounds += random.Random(seed).sample(first, min(most, len(first)))
+            if number == len(rounds):
+                break
+            nth = rounds[number]
             each = Round(number, url, token, session, store)
             with faults.failing(*((nth, nth + span - 1) if nth else NEVER), error):
                 await each.everything()
@@ -286,9 +298,10 @@ async def run(data: Path, error: int, span: int, rounds: list[int]) -> dict[str,
                 report["wrong"][f"{nth} of {faults.calls}: {faults.what}"] = each.wrong
             report["calls"] = faults.calls if not nth else report["calls"]
             report["hits"] += faults.hits
+        report["rounds"] = len(rounds) - 2
     return report
 
 
 if __name__ == "__main__":
-    folder, number, width, *chosen = sys.argv[1:]
-    print(json.dumps(asyncio.run(run(Path(folder), int(number), int(width), [int(each) for each in chosen]))))
+    folder, code, width, count, told = sys.argv[1:]
+    print(json.dumps(asyncio.run(run(Path(folder), int(code), int(width), int(count), told))))

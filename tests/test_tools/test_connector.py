@@ -21,6 +21,8 @@ from tests.fakes.topologies import DURABLE, IN_FILES, Storage
 from tests.fakes.warm import launch
 from tools.cli import main
 
+pytestmark = pytest.mark.usefixtures("at_rest")
+
 OWNER = "ann"
 
 

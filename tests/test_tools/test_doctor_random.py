@@ -214,10 +214,8 @@ def test_random_damage_is_named_and_mended_where_it_can_be_and_never_made_worse(
     tmp_path: Path,
     rng: random.Random,
     sized: Callable[[int, int], int],
-    monkeypatch: pytest.MonkeyPatch,
+    at_rest: None,
 ) -> None:
-    monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
-    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
     for round in range(sized(8, 300)):
         stored = Stored(tmp_path / str(round), template.ann)
         shutil.copytree(template.data, stored.data)

@@ -15,6 +15,8 @@ from tests.fakes.data_directory import Stored, in_store
 from tests.fakes.warm import launch
 from tools.cli import main
 
+pytestmark = pytest.mark.usefixtures("at_rest")
+
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -29,4 +29,4 @@ async def test_an_import_that_the_power_cuts_off_ends_as_if_it_never_was(
     assert result.exit_code == 0, result.output
     disk.mark("imported")
     check = asking(forks, "tests.fakes.after_import_cut", str(bag))
-    assert disk.after_every_cut(check, "strict,ext4,random", sized(4, 100_000)) == ""
+    assert disk.after_every_cut(check, "strict,ext4,random", sized(4, 100_000), sized(1, 3)) == ""

@@ -194,6 +194,8 @@ import sys
 import tools.pdpp.file
 tools.pdpp.file.PAGE = 7
 from tools.cli import main
+
+pytestmark = pytest.mark.usefixtures("at_rest")
 main(["import-reference", *sys.argv[1:]])
 """
 

@@ -20,6 +20,8 @@ from tests.fakes.s3 import S3Server
 from tests.fakes.topologies import Storage, stored_in
 from tools.cli import main
 
+pytestmark = pytest.mark.usefixtures("at_rest")
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:

@@ -18,6 +18,8 @@ from tests.fakes.topologies import DURABLE, IN_FILES, Storage
 from tests.fakes.warm import launch
 from tools.cli import main
 
+pytestmark = pytest.mark.usefixtures("at_rest")
+
 OWNER = "ann"
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-01T02:30:00+02:00"
 FUTURE = "2100-01-01T00:00:00Z"

@@ -28,9 +28,7 @@ async def another(store: RecordStore) -> dict[str, str]:
 
 
 @pytest.fixture
-def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
-    monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
-    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
+def stored(tmp_path: Path, at_rest: None) -> Stored:
     return make(tmp_path / "data", STORAGE)
 
 

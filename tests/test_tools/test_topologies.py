@@ -24,10 +24,8 @@ pytestmark = pytest.mark.parametrize("storage", [*DURABLE, *WITH_S3], ids=str, i
 
 
 @pytest.fixture
-def stored(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
+def stored(storage: Storage, tmp_path: Path, at_rest: None) -> Stored:
     """A directory with some of everything in it, in the topology."""
-    monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
-    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
     return make(tmp_path / "data", storage)
 
 

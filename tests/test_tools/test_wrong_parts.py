@@ -102,10 +102,8 @@ UNSEEN = {
 @pytest.mark.parametrize("how", HARMS)
 @pytest.mark.parametrize("part", PARTS)
 def test_a_wrong_part_deletes_nothing_is_not_served_and_is_named(
-    stores: dict[str, Stored], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, how: str
+    stores: dict[str, Stored], tmp_path: Path, at_rest: None, part: str, how: str
 ) -> None:
-    monkeypatch.setattr("blobstore.findings.PAUSE", 0.0)
-    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)
     stored = copy(stores, tmp_path / "data")
     harm(stored, part, how, stores)
     before = snapshot(stored.data / "blobs")
