@@ -18,6 +18,7 @@ from hypothesis import settings
 
 from records.layout import Topology
 from tests.fakes import scratch
+from tests.fakes.emptied import Emptied
 from tests.fakes.postgres import Cluster
 from tests.fakes.power import Disk
 from tests.fakes.s3 import S3Server
@@ -125,6 +126,12 @@ def postgres() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def emptied(postgres: Cluster) -> Emptied:
+    """Databases whose tables many tests share, one after another; what a test does to them ends with it."""
+    return Emptied(postgres)
 
 
 @pytest.fixture(scope="session")

@@ -97,7 +97,7 @@ class Cluster:
     async def database(self, template: str | None = None) -> str:
         """Make a database, empty or a copy of another that nobody uses at the moment; its name."""
         name = f"test{next(self._numbers)}"
-        await self._execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'} STRATEGY file_copy")
         return name
 
     async def drop(self, name: str) -> None:

@@ -12,6 +12,7 @@ from blobstore.postgres import Database
 from blobstore.sqlite import sqlite3
 from tests.conformance.catalogue_suite import CatalogueSuite
 from tests.conformance.catalogue_values import NOW, OWNER, SLACK, digest_of, lease_of, orphan, upload
+from tests.fakes.emptied import Emptied, catalogue_tables
 
 
 class TestMemoryCatalogue(CatalogueSuite):
@@ -59,10 +60,11 @@ class TestSqliteCatalogue(CatalogueSuite):
 
 class TestPostgresCatalogue(CatalogueSuite):
     @pytest.fixture
-    async def catalogue(self, database_url: str) -> AsyncIterator[PostgresCatalogue]:
-        database = await Database.open(database_url)
-        yield await PostgresCatalogue.open(database)
-        await database.close()
+    async def catalogue(self, emptied: Emptied) -> AsyncIterator[PostgresCatalogue]:
+        async with emptied.lent(catalogue_tables) as url:
+            database = await Database.open(url)
+            yield await PostgresCatalogue.open(database)
+            await database.close()
 
 
 async def test_marks_that_somebody_else_broke_are_set_right(tmp_path: Path) -> None:

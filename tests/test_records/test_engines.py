@@ -13,6 +13,7 @@ from records.engines.sharded import PerConnectorEngines
 from records.engines.sqlite import SingleFileEngines
 from tests.conformance.engine_suite import EngineSuite
 from tests.conformance.engine_values import Clock
+from tests.fakes.emptied import Emptied, engine_tables
 
 
 class KnowsEverybody(MemoryCentral):
@@ -46,9 +47,10 @@ class TestSqliteEngine(EngineSuite):
 
 class TestPostgresEngine(EngineSuite):
     @pytest.fixture
-    async def engines(self, database_url: str, clock: Clock) -> AsyncIterator[PostgresEngines]:
-        database = await Database.open(database_url)
-        engines = await PostgresEngines.open(database, clock)
-        yield engines
-        await engines.close()
-        await database.close()
+    async def engines(self, emptied: Emptied, clock: Clock) -> AsyncIterator[PostgresEngines]:
+        async with emptied.lent(engine_tables) as url:
+            database = await Database.open(url)
+            engines = await PostgresEngines.open(database, clock)
+            yield engines
+            await engines.close()
+            await database.close()

@@ -18,6 +18,7 @@ from records.centrals.postgres.chain import noted_sql
 from records.manifest import MAX_ID
 from tests.conformance.central_suite import CentralSuite
 from tests.conformance.central_values import EVENT, T1, T2, added, granted, job_of, registered
+from tests.fakes.emptied import Emptied, central_tables
 from tests.fakes.postgres import Cluster
 from tests.fakes.postgres_proxy import Proxy
 from tests.fakes.warm import launch
@@ -46,7 +47,14 @@ async def vandal(central: PostgresCentral, database_url: str) -> AsyncIterator[a
 
 
 class TestPostgresCentral(CentralSuite):
-    """The suite, with the fixture `central` of this module."""
+    @pytest.fixture
+    async def central(self, emptied: Emptied) -> AsyncIterator[PostgresCentral]:
+        async with emptied.lent(central_tables) as url:
+            database = await Database.open(url)
+            central = await PostgresCentral.open(database)
+            yield central
+            await central.close()
+            await database.close()
 
 
 async def test_names_with_nul_and_of_any_script_come_back(central: PostgresCentral) -> None:
