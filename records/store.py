@@ -27,6 +27,7 @@ from records.erasure.erasures import Erasures
 from records.erasure.ledger import Ledger
 from records.erasure.ledgers.file import FileLedger
 from records.erasure.ledgers.following import FollowingLedger
+from records.erasure.passes import Passes
 from records.erasure.residue import Residues
 from records.holdings import Holdings
 from records.keyring import Keyring
@@ -110,6 +111,7 @@ class RecordStore:
             self.residues,
             copies,
         )
+        self.passes = Passes(keyring, central, self.erasures)
         waits = self.erasures.settled, self.pauses.require_none
         self.ingests = Ingests(self.registry, engines, blobs.catalogue, keyring, self.room, *waits, validate=validate)
         self.attachments = Attachments(blobs, self.registry, reaches, engines, keyring, self.room, *waits)

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from records.erasure.erasures import Erasure
 from records.erasure.report import Covered, Kind
 from records.erasure.request import ErasureRequest, covered
 from records.errors import Invalid
 from server import params
-from server.console import addresses, erasures, session
+from server.console import addresses, erased, erasures, session
 from server.console.guard import FORM, see_other
 from server.console.rendering import render
 from server.handlers.erasures import WAIT
@@ -38,16 +37,12 @@ async def act(request: web.Request) -> web.Response:
     goes = await _covered(request, named)
     if not _is_same(request[FORM].get("typed", ""), await _word(request, goes)):
         return await _page(request, named, "That is not what has to be typed. Nothing was erased.")
-    of, owner = request.app[STORE].erasures, request[CALLER].owner
-    if goes.kind == "owner":  # nobody can ask for it later: the sign-in goes with it
-        return _last(request, await of.erase(owner, goes, wait=WAIT, within=WAIT))
-    begun = await of.erase(owner, goes, wait=WAIT, within=PATIENCE)
-    return see_other(erasures.address(begun.report.id))
-
-
-def _last(request: web.Request, done: Erasure) -> web.Response:
-    response = render(request, "erased.html", {"erasure": erasures.shown(done), "receipt": done.receipt})
-    session.end(response)
+    owner = request[CALLER].owner
+    begun = await request.app[STORE].erasures.erase(owner, goes, wait=WAIT, within=PATIENCE)
+    if goes.kind != "owner":
+        return see_other(erasures.address(begun.report.id))
+    response = see_other(erased.address(request, owner, begun.report.id))
+    session.end(response)  # it goes with everything else
     return response
 
 

@@ -7,6 +7,7 @@ from server.console import (
     blobs,
     connectors,
     erase,
+    erased,
     erasures,
     explain,
     export,
@@ -28,6 +29,8 @@ from server.routing import place, refusing
 
 ANYONE: dict[str, dict[str, Handler]] = {
     "/console/sign-in": {"GET": sign_in.page, "POST": sign_in.sign_in},
+    "/console/erased": {"GET": erased.page},
+    "/console/erased/receipt": {"GET": erased.receipt},
     "/console/static/{name}": {"GET": static.file},
 }
 

@@ -89,20 +89,42 @@ async def test_an_erasure_that_takes_long_is_followed_to_its_end(
     assert receipts.verify(text.encode(), running.store.erasures.public_key)[0].erased.records == 2
 
 
-async def test_where_everything_goes_and_that_takes_long_its_name_is_told(
+async def test_where_everything_goes_and_that_takes_long_its_owner_comes_back_for_the_receipt(
     running: Running, browser: Browser, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(erase, "PATIENCE", 0.0)
     with monkeypatch.context() as patched:
         patched.setattr(running.store.central, "sanitize", stands_in_the_way)
         answer = await browser.submit("/console/erase?everything=yes", {"typed": "ada"})
-        page = await answer.text(errors="replace")
-    assert answer.status == 200
-    assert answer.headers["Set-Cookie"].startswith('blobstore_console="";')
-    assert "data:" not in page
+        assert answer.status == 303
+        assert answer.headers["Set-Cookie"].startswith('blobstore_console="";')
+        browser.token, where = None, answer.headers["Location"]
+        answer, page = await browser.get(where)
+        assert (answer.status, answer.headers["Refresh"]) == (200, "2")
+        assert "only way back" in page
+        receipt = where.replace("/erased?", "/erased/receipt?")
+        assert (await browser.get(receipt))[0].status == 409
     (job,) = [each async for each in running.store.erasures.jobs(owner)]
-    assert f"blobstore receipt show {job.id}" in page
-    assert await running.store.erasures.resume() == 0
-    assert (await running.store.erasures.find(owner, job.id)).receipt is not None
+    assert (await running.store.erasures.finish(owner, job.id, wait=20.0)).receipt is not None
+    answer, page = await browser.get(where)
+    assert "Refresh" not in answer.headers
+    assert receipt in page
+    answer, text = await browser.get(receipt)
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="receipt-era_')
+    assert receipts.verify(text.encode(), running.store.erasures.public_key)[0].erased.records == 2
+
+
+async def test_without_its_pass_nobody_asks_for_an_erasure(running: Running, browser: Browser, owner: Owner) -> None:
+    store = running.store
+    done = await store.erasures.erase(owner, await store.erasures.coverage.of_owner(owner), wait=5.0)
+    browser.token, good = None, store.passes.of(owner, done.report.id)
+    assert (await browser.get(f"/console/erased?pass={good}"))[0].status == 200
+    never = store.passes.of(owner, "era_" + "0" * 24)
+    nobodys = store.passes.of(Owner("o0", ""), done.report.id)
+    for wrong in (done.report.id, good[:-1], good.swapcase(), never, nobodys, "x"):
+        for page in ("erased", "erased/receipt"):
+            assert (await browser.get(f"/console/{page}?pass={wrong}"))[0].status == 404, wrong
+    assert (await browser.get("/console/erased"))[0].status == 400
 
 
 @pytest.mark.parametrize("typed", ["", "cafe moller", "erase", f"{NAME}x"])
