@@ -5,7 +5,7 @@ from pathlib import Path
 
 from blobstore.durable import write_durably
 from blobstore.errors import translated
-from blobstore.sqlite.file import file_lock
+from blobstore.locked import file_lock
 
 NAME = "store-id"
 

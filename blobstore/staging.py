@@ -22,7 +22,7 @@ from typing import Self, TypeVar
 from blobstore.digest import Content, Hasher
 from blobstore.durable import make_folders, sync_folder
 from blobstore.errors import BlobError, translated
-from blobstore.sqlite.file import file_lock
+from blobstore.locked import file_lock
 
 T = TypeVar("T")
 

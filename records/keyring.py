@@ -12,7 +12,7 @@ from typing import Self
 from blobstore.digest import derive
 from blobstore.durable import make_folders, sync_folder
 from blobstore.errors import StorageUnavailable
-from blobstore.sqlite.file import file_lock
+from blobstore.locked import file_lock
 from records.history import Recorder
 from records.layout import SECRET
 from records.signing import Signer

@@ -14,7 +14,7 @@ from sqlite_utils import Migrations
 
 from blobstore.catalogues.sqlite.schema import MIGRATIONS as CATALOGUE
 from blobstore.errors import translated
-from blobstore.sqlite.file import try_file_lock
+from blobstore.locked import try_file_lock
 from blobstore.sqlite.outside import Standing, State, finish, look
 from records.centrals.sqlite.schema import MIGRATIONS as CENTRAL
 from records.engines.sqlite.schema import MIGRATIONS as RECORDS

@@ -12,7 +12,7 @@ import click
 
 from blobstore.backends.where import Where
 from blobstore.durable import write_durably
-from blobstore.sqlite.file import file_lock
+from blobstore.locked import file_lock
 from records.erasure.ledger import NAME
 from records.layout import CONFIGURATION, Topology
 from tools import database

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -18,16 +18,18 @@ from click.core import ParameterSource
 from blobstore.backends.where import FILE, Where
 from blobstore.durable import make_folders
 from blobstore.errors import BlobError, translated
+from blobstore.locked import file_lock
 from blobstore.space import NO_FLOOR, Floor
-from blobstore.sqlite.file import file_lock
 from records.errors import Invalid, RecordError
 from records.layout import CENTRAL, CONFIGURATION, Topology, parts_of
-from records.store import RecordStore
 from tools import database
 from tools.configuration import add, configured, fix_ledger
 from tools.directory import require_store, require_whole, tell_if_new
 from tools.sizes import SIZE
 from tools.where import KEYS, NOT_TOLD, Reached, location_of, reach_options, read_location
+
+if TYPE_CHECKING:
+    from records.store import RecordStore
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
@@ -74,8 +76,10 @@ class Opening:
         """What the directory has once it was served. Raises `click.ClickException`."""
         return parts_of(self.topology_there, self.where_there, self.secret_file)
 
-    async def open(self, *, floor: Floor = NO_FLOOR) -> RecordStore:
+    async def open(self, *, floor: Floor = NO_FLOOR) -> "RecordStore":
         """Open, or make, the directory. Raises `click.ClickException`, and as `RecordStore.open`."""
+        from records.store import RecordStore  # here, for who writes to a server opens none
+
         return await RecordStore.open(
             self.data,
             floor=floor,
@@ -246,7 +250,7 @@ def _topology(name: str) -> Topology:
 
 
 @asynccontextmanager
-async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
+async def open_existing(opening: Opening) -> "AsyncIterator[RecordStore]":
     """Open a directory that is a store already; never makes one."""
     require_store(opening.data)
     if opening.topology_there.is_files and not (opening.data / CENTRAL).exists():  # to open it would make an empty one
@@ -256,7 +260,7 @@ async def open_existing(opening: Opening) -> AsyncIterator[RecordStore]:
 
 
 @asynccontextmanager
-async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
+async def open_store(opening: Opening) -> "AsyncIterator[RecordStore]":
     """Open the directory, made if need be; that is told."""
     tell_if_new(opening.data)
     configure(opening, opened=False)
@@ -268,7 +272,7 @@ async def open_store(opening: Opening) -> AsyncIterator[RecordStore]:
         await store.close()
 
 
-def run_with_store(opening: Opening, work: Callable[[RecordStore], Awaitable[T]], *, make: bool = False) -> T:
+def run_with_store(opening: Opening, work: "Callable[[RecordStore], Awaitable[T]]", *, make: bool = False) -> T:
     """Run `work` on the opened store, with `messages`."""
 
     async def run() -> T:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import click
 from click.core import ParameterSource
 
-from tools.http_sink import open_http_sink
-from tools.local_sink import open_local_sink
 from tools.opening import Opening
 from tools.sink import Sink
 
@@ -23,9 +21,14 @@ class Target:
 
     def open(self, connector_id: str, instance: str | None) -> AbstractAsyncContextManager[Sink]:
         """The sink of one connector's account."""
+        # Each needs hundreds of modules that the other does not.
         if self.server is not None:
+            from tools.http_sink import open_http_sink
+
             assert self.token is not None
             return open_http_sink(self.server, self.token, connector_id, instance)
+        from tools.local_sink import open_local_sink
+
         assert self.opening is not None
         assert self.owner is not None
         return open_local_sink(self.opening, self.owner, connector_id, instance)

@@ -6,15 +6,13 @@ processes are waited for. SQLITE_BUSY never reaches a caller.
 """
 
 import asyncio
-import fcntl
-import os
 import queue
 import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 from sqlite_utils import Migrations
 
 from blobstore.errors import Damaged, StorageUnavailable
+from blobstore.locked import file_lock
 from blobstore.spans import span
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import (
@@ -400,42 +399,3 @@ def _open_writer(path: Path, schema: Schema, make: bool) -> tuple[sqlite3.Connec
 def lock_of(path: Path) -> Path:
     """The lock under which a database file is made and migrated."""
     return path.with_name(path.name + ".lock")
-
-
-@contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock between processes for the length of the block; the lock's file stays, empty.
-
-    Raises `StorageUnavailable` when the file cannot be made.
-    """
-    descriptor = _lock_file(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def try_file_lock(path: Path) -> Iterator[bool]:
-    """As `file_lock`, but does not wait: False where another holds it. The file goes when the lock is given up."""
-    descriptor = _lock_file(path)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            locked = path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino
-        except BlockingIOError:
-            locked = False
-        try:
-            yield locked  # the file of one who gave up the lock meanwhile is no lock any more
-        finally:
-            if locked:
-                with suppress(OSError):  # an empty file that nobody locks is no lock, and what was done is done
-                    path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
-
-
-def _lock_file(path: Path) -> int:
-    with translated(path):
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

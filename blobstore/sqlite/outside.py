@@ -8,9 +8,10 @@ from pathlib import Path
 from sqlite_utils import Migrations
 
 from blobstore.errors import Damaged, Moved, MovedAway, NewerVersion, StorageUnavailable
+from blobstore.locked import file_lock
 from blobstore.sqlite import require_sound_sqlite, sqlite3
 from blobstore.sqlite.connection import connect, identity, in_place, open_file, translated
-from blobstore.sqlite.file import file_lock, lock_of
+from blobstore.sqlite.file import lock_of
 from blobstore.sqlite.versions import Schema, When, moved_to, prepare
 
 

@@ -17,11 +17,12 @@ from sqlite_utils import Migrations
 
 from blobstore.durable import sync_folder
 from blobstore.errors import Moved, WrongStore
+from blobstore.locked import file_lock
 from blobstore.moving.section import Row, Section
 from blobstore.moving.sides import Change, Reading, Taking
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import begin, connect, make_file, make_place, translated
-from blobstore.sqlite.file import file_lock, lock_of
+from blobstore.sqlite.file import lock_of
 from blobstore.sqlite.versions import Schema, leave_behind, moved_to, prepare
 
 T = TypeVar("T")

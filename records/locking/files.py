@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from blobstore.errors import translated
-from blobstore.sqlite.file import try_file_lock
+from blobstore.locked import try_file_lock
 from records.locks import Held
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from blobstore.durable import sync_file, sync_folder
 from blobstore.errors import translated
-from blobstore.sqlite.file import file_lock, lock_of
+from blobstore.locked import file_lock
+from blobstore.sqlite.file import lock_of
 from records.layout import record_file
 
 _SUFFIXES = ("", "-wal", "-shm", "-journal", ".lock")

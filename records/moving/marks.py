@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from blobstore.errors import Damaged, Moved, translated
-from blobstore.sqlite.file import try_file_lock
+from blobstore.locked import try_file_lock
 from records.engine import Engine
 from records.engines.sharded import ShardedEngine
 from records.engines.sharded.switching import remove_files

@@ -18,7 +18,7 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 from tusclient.storage.filestorage import FileStorage
 
-from blobstore.sqlite.file import file_lock
+from blobstore.locked import file_lock
 from records.store import RecordStore
 from tests.crash.fleet import Fleet
 from tests.fakes.cutting_proxy import CuttingProxy, cutting

@@ -1,8 +1,6 @@
 """One SQLite file under many tasks and processes: group commit, snapshots, locks, and a log that can be emptied."""
 
 import asyncio
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +14,7 @@ from blobstore.errors import Damaged, Moved, NewerVersion, OutOfSpace, StorageUn
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import connect, rewrite_table
 from blobstore.sqlite.cut import cut, is_sound
-from blobstore.sqlite.file import SqliteFile, file_lock, try_file_lock
+from blobstore.sqlite.file import SqliteFile
 from blobstore.sqlite.outside import State, finish, look, place_of
 from tests.fakes.descriptors import open_under
 
@@ -467,39 +465,3 @@ async def test_a_cut_leaves_out_what_went_before_it(tmp_path: Path, monkeypatch:
         Vanishing(patch, paths[1], [""], in_its_place=False)
         with cut(lambda: [path for path in paths if path.exists()]) as moment:
             assert moment.files == [paths[0]]
-
-
-# -- locks between processes ---------------------------------------------------------------------------------------
-
-HOLDER = """
-import sys
-from pathlib import Path
-from blobstore.sqlite.file import file_lock
-with file_lock(Path(sys.argv[1])):
-    print("locked", flush=True)
-    sys.stdin.readline()
-"""
-
-
-def test_a_lock_is_held_between_processes_and_ends_with_them(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"locked\n"
-    with try_file_lock(path) as locked:
-        assert locked is False
-    assert path.exists()
-    holder.kill()
-    holder.communicate()
-    with try_file_lock(path) as locked:
-        assert locked is True
-        with try_file_lock(path) as again:
-            assert again is False
-    assert not path.exists()
-    with file_lock(path):
-        assert path.exists()

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from blobstore.digest import Digest
-from blobstore.sqlite.file import try_file_lock
+from blobstore.locked import try_file_lock
 from records.central import Owner
 from records.consent.scope import Selector
 from records.erasure.report import Covered, Report

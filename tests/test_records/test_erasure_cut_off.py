@@ -14,7 +14,7 @@ import pytest
 from blobstore.digest import Digest
 from blobstore.errors import LeaseLost, StorageUnavailable
 from blobstore.gc import Collector
-from blobstore.sqlite.file import try_file_lock
+from blobstore.locked import try_file_lock
 from records.central import Owner
 from records.consent.scope import Selector
 from records.copies import Copies

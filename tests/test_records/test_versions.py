@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database, Migrations
 
-from blobstore.sqlite.file import try_file_lock
+from blobstore.locked import try_file_lock
 from blobstore.sqlite.outside import State
 from records import versions
 from records.engines.sqlite import SqliteEngine

@@ -41,11 +41,11 @@ class Ended:
     err: str
 
 
-async def start(*arguments: str, address: str) -> asyncio.subprocess.Process:
+async def start(*arguments: str, address: str, program: str = PROGRAM) -> asyncio.subprocess.Process:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BLOBSTORE_")}
     environment = clean | {"BLOBSTORE_SERVER": address, "BLOBSTORE_TOKEN": TOKEN, "PYTHONPATH": os.getcwd()}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, "slack", *arguments, env=environment, stdout=-1, stderr=-1
+        sys.executable, "-c", program, "slack", *arguments, env=environment, stdout=-1, stderr=-1
     )
 
 
@@ -116,6 +116,18 @@ async def test_killed_anywhere_the_next_run_completes_the_work(
         again = await ended(await start(source, "--json", address=address))
     assert not server.seen
     assert total(json.loads(again.out))["blob_bytes_sent"] == 0
+
+
+async def test_what_only_a_data_directory_needs_is_not_loaded_for_a_server(tmp_path: Path) -> None:
+    """It would be half of what a run takes in which nothing is new."""
+    export = SlackExport(tmp_path / "export")
+    export.add("F1", b"1" * 1000)
+    program = PROGRAM.replace("hydrate(sys", "import atexit\natexit.register(lambda: print(*sys.modules))\nhydrate(sys")
+    async with serving(ResourceServer()) as address:
+        ran = await ended(await start(str(export.write()), "--quiet", address=address, program=program))
+    loaded = set(ran.out.splitlines()[-1].split())
+    assert "tools.http_sink" in loaded
+    assert not loaded & {"tools.local_sink", "records.store", "blobstore.store", "sqlite_utils", "boto3"}
 
 
 async def test_interrupted_it_saves_where_it_was_and_says_so(export: SlackExport) -> None:

@@ -12,7 +12,7 @@ from typing import Self
 
 from blobstore.durable import make_folders, sync_folder
 from blobstore.errors import Damaged, StorageUnavailable, translated
-from blobstore.sqlite.file import file_lock
+from blobstore.locked import file_lock
 from records.erasure.ledger import MAX_LINE, Chain, Entry, Position, Read, first
 
 
