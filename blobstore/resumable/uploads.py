@@ -6,16 +6,12 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 
-from blobstore.catalogue import Lease, Stored
+from blobstore.catalogue import Lease
 from blobstore.digest import Hasher
 from blobstore.errors import (
     BlobError,
-    ContentMismatch,
-    LeaseLost,
     StorageUnavailable,
     UploadBusy,
     UploadNotFound,
@@ -23,9 +19,12 @@ from blobstore.errors import (
 from blobstore.reservation import Count, Reservation, nothing_beside
 from blobstore.resumable.file import ResumedFile, Sum
 from blobstore.resumable.folder import About, Done, Folder, place
+from blobstore.resumable.joining import join
+from blobstore.resumable.progress import Progress
+from blobstore.resumable.resumed import ResumedUpload
 from blobstore.staging import host_of, is_lease
 from blobstore.store import BlobStore
-from blobstore.upload import Expected, Slot, Upload
+from blobstore.upload import Expected, Slot
 
 BUSY_SECONDS = 2.0
 """So long is waited for who sends already: a sender who was cut off is noticed within that."""
@@ -35,159 +34,11 @@ SETTLE_SECONDS = 0.5
 
 _LOOK_SECONDS = 0.05
 
-_LATER = 0.1
-"""Of the time that an upload is kept: as much must have gone before it begins anew, for that costs a commit."""
-
 HASHERS = 256
 """Uploads of which it is remembered what was hashed; of others all is read again at their end."""
 
 SlotOf = Callable[[Lease, About], Slot]
 """The slot that a lease is for, with all that is said of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How a resumable upload stands. `expires_at`: UTC seconds. `done`: what became of it; `about` is gone then."""
-
-    id: str
-    length: int
-    offset: int
-    about: About | None = None
-    expires_at: float | None = None
-    done: Done | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all bytes have come, and are to be stored, but are not yet."""
-        return self.about is not None and self.offset == self.length and not self.about.partial
-
-
-class ResumedUpload(Upload):
-    """One that is gone on with: an asynchronous context manager, which keeps what came, durably, whatever happens.
-
-    Its lock is held until its end.
-    """
-
-    def __init__(
-        self, uploads: "Resumables", lease: Lease, about: About, folder: Folder, staged: ResumedFile, lock: int
-    ) -> None:
-        store = uploads.store
-        reservation = Reservation(store.catalogue, store.disk, lease, nothing_beside, covered=True)
-        super().__init__(store, lease, uploads.slot_of(lease, about), staged, reservation, uploads.enter())
-        self.id, self.about, self.expires_at = lease.id, about, lease.expires_at
-        self.offset = self._begun = staged.end
-        """Where it goes on."""
-        self._uploads = uploads
-        self._folder = folder
-        self._file = staged
-        self._lock = lock
-        self._before: Hasher | None = None
-        self._pausing: asyncio.Task[None] | None = None
-
-    async def distrust(self) -> None:
-        """From here on what comes is kept only if `trust` is called."""
-        await self._store.submit(self._folder.distrust, self.offset)
-        self._before = (self._file.hashed() or Hasher()).copy()
-
-    async def trust(self) -> None:
-        """All that came, until `pause`, was found good."""
-        await self._store.submit(self._folder.trust)
-        self._before = None
-
-    async def take_back(self) -> None:
-        """Nothing that comes, or came, since it was gone on with is kept. All before is hashed anew at its end."""
-        await self._store.submit(self._folder.distrust, self._begun)
-        self._before = Hasher()
-
-    async def pause(self) -> int:
-        """Make all that came durable; how many bytes there are. Raises as `came`."""
-        # Shielded: whoever goes away must not let the file be closed while a worker is still in it.
-        self._pausing = self._store.keep(self._pause())
-        await asyncio.shield(self._pausing)
-        self.offset = self._file.end
-        return self.offset
-
-    async def renew(self, seconds: float) -> None:
-        """Put off its end until so many seconds from now, or nearly. Raises `LeaseLost` where it is over."""
-        until = time.time() + seconds
-        if until - self.expires_at > seconds * _LATER:
-            self.expires_at = until
-            await self._store.catalogue.renew(self.lease.process, until)
-        if not await self._store.catalogue.leases([self.id]):
-            raise LeaseLost("the upload was fenced off while bytes came")
-
-    async def was_joined(self, done: Done, whole: str) -> None:
-        """It has become a part of what this says, and is nothing else any more."""
-        mine = Done(done.namespace, done.digest, done.sha256, self.about.length, done.place, whole=whole)
-
-        def note() -> None:
-            self._folder.ending(mine)
-            self._folder.ended()
-
-        await self._store.submit(note)
-        await self._store.end(self.lease)
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: object) -> None:
-        if self._finishing is None:
-            await asyncio.shield(self._store.keep(self._leave()))
-        else:
-            # Whoever awaited `finish` was told of its error; here only its end is waited for.
-            await asyncio.wait([self._finishing])
-
-    async def _pause(self) -> None:
-        await self._take_rest()
-        self._filling, self._filled = None, 0
-        await self._store.submit(self._file.sync)
-
-    async def _leave(self) -> None:
-        """What came stays, unless it is not to be relied on."""
-        try:
-            with suppress(Exception):  # told to whoever wrote
-                if self._pausing is not None:
-                    await asyncio.wait([self._pausing])
-                await self._pause()
-            if self._before is not None:
-                await self._store.submit(self._file.cut, self._begun, self._before)
-                await self.trust()
-        finally:
-            await self._let_go()
-
-    async def _finish(self, expected: Expected) -> Stored:
-        """As an upload's; where storage does not answer all is kept, for another try."""
-        store = self._store
-        try:
-            await self._pause()
-            content = await store.submit(self._file.content)
-            expected.check(content)
-            sha256 = None if self.about.sha256 is None else bytes.fromhex(self.about.sha256)
-            Expected(self.about.length, sha256).check(content)
-            lease = self.lease
-            done = Done(
-                *(lease.namespace, content.digest, content.sha256.hex(), content.size),
-                place(lease.id, lease.holder, lease.slot),
-            )
-            await store.submit(self._folder.ending, done)
-            stored = await store.publish(lease, self._slot, self._file, content)
-            await store.submit(self._folder.ended)
-            return stored
-        except (ContentMismatch, LeaseLost):
-            with suppress(BlobError):  # what cannot be removed now is debris once its lease is gone
-                await store.submit(self._folder.clear)
-            await store.end(self.lease)
-            raise
-        finally:
-            await self._let_go()
-
-    async def _let_go(self) -> None:
-        self._uploads.leave(self.id, await self._store.submit(self._ended_with))
-
-    def _ended_with(self) -> Hasher | None:
-        """Close everything, the lock at last."""
-        try:
-            return self._file.hashed()
-        finally:
-            self._file.discard()
-            os.close(self._lock)
 
 
 class Resumables:
@@ -224,7 +75,7 @@ class Resumables:
         `settled`: where somebody sends, and may be about to end, that is waited for a little. Raises `UploadNotFound`,
         `StorageUnavailable`, also where another machine has it.
         """
-        folder = self._folder(id)
+        folder = self.folder(id)
         if settled:
             with suppress(UploadNotFound, UploadBusy):
                 os.close(await self._locked(namespace, id, SETTLE_SECONDS))
@@ -268,49 +119,15 @@ class Resumables:
         there is a lease; where it raises nothing is stored. Raises `UploadNotFound` where one is none, `UploadBusy`,
         `OutOfSpace`, `StorageUnavailable`, `LeaseLost`, `ContentMismatch` where they are not what was `expected`.
         """
-        try:
-            if (joined := await self._joined(namespace, slot, parts)) is None:
-                return await self._join(namespace, slot, parts, count, leased, expected)
-        except UploadNotFound:
-            # Whoever asked for the same before may have come to the end of it only now.
-            if (joined := await self._joined(namespace, slot, parts)) is None:
-                raise
-        if expected is not None and joined.done is not None:
-            expected.check(joined.done.content)
-        return joined
-
-    async def _join(
-        self,
-        namespace: str,
-        slot: Slot,
-        parts: Sequence[str],
-        count: Count,
-        leased: Callable[[], Awaitable[None]] | None,
-        expected: Expected | None,
-    ) -> Progress:
-        async with AsyncExitStack() as holding:
-            held: dict[str, ResumedUpload] = {}
-            for id in sorted(parts):  # in whatever order others name them: nobody waits for who waits for him
-                part = held[id] = await holding.enter_async_context(await self.resume(namespace, id))
-                if not part.about.partial or part.offset != part.about.length:
-                    raise UploadNotFound(f"{id} is not a part, or not whole")
-            files = [held[id] for id in parts]
-            size = sum(each.offset for each in files)
-            await self.store.disk.require_room(size)
-            covered = all(each.lease.holder == slot.holder for each in files)  # else its own limit has a say
-            known = None if covered else size
-            async with await self.store.receive(namespace, slot, known, count, covered=covered) as upload:
-                if leased is not None:
-                    await leased()
-                for each in files:
-                    await self._copy(each, upload)
-                stored = await upload.finish(expected)
-            done = await self._note_joined(upload.lease, stored, tuple(parts))
-            for part in files:
-                await part.was_joined(done, upload.lease.id)
-        return Progress(upload.lease.id, stored.size, stored.size, done=done)
+        return await join(self, namespace, slot, parts, count, leased, expected)
 
     # -- for uploads ------------------------------------------------------------------------------------------------
+
+    def folder(self, id: str) -> Folder:
+        """What staging has of it. Raises `UploadNotFound` for what is no id: it becomes a path."""
+        if not is_lease(id):
+            raise UploadNotFound(id)
+        return Folder(self.store.staging, self.store.staging.process_of(id), id)
 
     def enter(self) -> int:
         """Another one is under way; how many there are."""
@@ -335,10 +152,10 @@ class Resumables:
         try:
             reservation = Reservation(store.catalogue, store.disk, lease, count)
             await store.disk.require(await store.disk.promised(await reservation.begin(about.length)))
-            await store.submit(self._folder(lease.id).begin, about)
+            await store.submit(self.folder(lease.id).begin, about)
         except BaseException:
             with suppress(BlobError):
-                await store.submit(self._folder(lease.id).clear)
+                await store.submit(self.folder(lease.id).clear)
             await store.end(lease)
             raise
         finally:
@@ -351,7 +168,7 @@ class Resumables:
             await self.end(lease.namespace, lease.id)
 
     async def _resume(self, namespace: str, id: str, also: Sum | None) -> ResumedUpload:
-        store, folder = self.store, self._folder(id)
+        store, folder = self.store, self.folder(id)
         lock = await self._locked(namespace, id)
         try:
             # After the lock: whoever had it may have been its end.
@@ -378,7 +195,7 @@ class Resumables:
     async def _end(self, namespace: str, progress: Progress) -> None:
         lock = await self._locked(namespace, progress.id)
         try:
-            await self.store.submit(self._folder(progress.id).clear)
+            await self.store.submit(self.folder(progress.id).clear)
             for lease in await self.store.catalogue.leases([progress.id]):
                 await self.store.end(lease)
         finally:
@@ -420,44 +237,6 @@ class Resumables:
             return True
         claims = await catalogue.claims_of(done.namespace, done.digest)
         return any(place(id, each.claim.holder, each.claim.slot) == done.place for each in claims)
-
-    async def _copy(self, part: ResumedUpload, into: Upload) -> None:
-        """All bytes of a part, in its order."""
-        with Path.open(self._folder(part.id).path, "rb", buffering=0) as file:
-            while count := await self.store.submit(file.readinto, into.room()):
-                await into.came(count)
-
-    async def _joined(self, namespace: str, slot: Slot, parts: Sequence[str]) -> Progress | None:
-        """What was made of just these parts, for this slot, before."""
-        first = await self.store.submit(self._folder(parts[0]).done)
-        if first is None or first[0].whole is None:
-            return None
-        joined = await self.find(namespace, first[0].whole)
-        wanted = tuple(parts), place(joined.id, slot.holder, slot.slot)
-        return joined if joined.done is not None and (joined.done.parts, joined.done.place) == wanted else None
-
-    async def _note_joined(self, lease: Lease, stored: Stored, parts: tuple[str, ...]) -> Done:
-        store = self.store
-        whose = (lease.namespace, stored.name.digest, stored.sha256.hex(), stored.size)
-        done = Done(*whose, place(lease.id, lease.holder, lease.slot), parts)
-
-        def note() -> None:
-            folder = self._folder(lease.id)
-            lock = store.staging.keep(store.staging.process_of(lease.id))
-            try:
-                folder.ending(done)
-                folder.ended()
-            finally:
-                os.close(lock)
-
-        await store.submit(note)
-        return done
-
-    def _folder(self, id: str) -> Folder:
-        """Raises `UploadNotFound` for what is no id: it becomes a path."""
-        if not is_lease(id):
-            raise UploadNotFound(id)
-        return Folder(self.store.staging, self.store.staging.process_of(id), id)
 
 
 async def _leave_unused(resuming: "asyncio.Task[ResumedUpload]") -> None:
