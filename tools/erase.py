@@ -9,8 +9,7 @@ import msgspec
 
 from records.central import Owner
 from records.consent.scope import Scope, Selector
-from records.erasure.erasures import Erasure
-from records.erasure.report import Covered, Kept, Preview, Residue
+from records.erasure.report import Covered, Erasure, Kept, Preview, Residue
 from records.errors import Unknown
 from records.store import RecordStore
 from tools.opening import Opening, run_with_store, store_options

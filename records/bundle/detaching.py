@@ -30,7 +30,8 @@ from records.bundle.folder import BAG, DOCUMENT, SPINE, NewFile
 from records.bundle.verified import verify
 from records.central import About, Owner, Seen
 from records.consent.scope import Scope
-from records.erasure.erasures import Erasure, new_id
+from records.erasure.erasures import new_id
+from records.erasure.report import Erasure
 from records.errors import Conflict, Unknown
 from records.store import RecordStore
 
@@ -93,7 +94,7 @@ class Detaching:
     async def _decide(
         self, key: str, erasure: str, begin: Callable[[Seen], Awaitable[bool]], *, may_replace: bool
     ) -> None:
-        """Begin the erasure once the bundle has all that it will take (`records.erasure.erasures.Decide`).
+        """Begin the erasure once the bundle has all that it will take (`records.erasure.runs.Decide`).
 
         Raises `Conflict`, and whatever keeps it from being decided; the connector goes on as before then.
         """

@@ -1,7 +1,8 @@
 """Passes: how who has erased all of an owner comes back for the receipt, when no token of theirs is left."""
 
 from records.central import Central, Owner
-from records.erasure.erasures import Erasure, Erasures
+from records.erasure.erasures import Erasures
+from records.erasure.report import Erasure
 from records.errors import InvalidCursor, Unknown
 from records.keyring import Keyring
 from records.reading.cursor import Binding, seal, unseal

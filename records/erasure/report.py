@@ -144,3 +144,11 @@ class Report:
     def clean(self) -> bool:
         """It is complete, and no trace was found."""
         return self.state == "done" and self.residue is not None and self.residue.result in ("clean", "nothing_sought")
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """How an erasure stands; `receipt` is a signed document's JSON text, None until it is done."""
+
+    report: Report
+    receipt: bytes | None

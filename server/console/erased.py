@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from records.central import Owner
-from records.erasure.erasures import Erasure
+from records.erasure.report import Erasure
 from records.errors import Conflict
 from server.console import addresses, asked, erasures
 from server.console.rendering import render

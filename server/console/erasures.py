@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from records.erasure.erasures import Erasure
+from records.erasure.report import Erasure
 from records.errors import Conflict
 from server.console import addresses, asked
 from server.console.rendering import render

@@ -6,8 +6,7 @@ import msgspec
 from aiohttp import web
 
 from records.erasure import receipts
-from records.erasure.erasures import Erasure
-from records.erasure.report import Covered, Kept, Preview, Report
+from records.erasure.report import Covered, Erasure, Kept, Preview, Report
 from records.erasure.request import ErasureRequest, covered
 from server import params, wire
 from server.keys import CALLER, STORE

@@ -144,7 +144,7 @@ async def begin_and_die(store: RecordStore, owner: Owner, covered: Covered, monk
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(store.erasures, "_run", killed)
+        patched.setattr(store.erasures._runs, "_run", killed)
         with pytest.raises(Killed):
             await store.erasures.erase(owner, covered, wait=5)
 

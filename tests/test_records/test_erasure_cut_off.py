@@ -19,8 +19,8 @@ from records.central import Owner
 from records.consent.scope import Selector
 from records.copies import Copies
 from records.erasure import receipts
-from records.erasure.erasures import Erasure, Erasures
-from records.erasure.report import Covered
+from records.erasure.erasures import Erasures
+from records.erasure.report import Covered, Erasure
 from records.erasure.residue import Residues
 from records.errors import Conflict, Fenced, Unknown
 from records.holdings import Holdings
@@ -455,7 +455,7 @@ async def test_an_instance_that_is_made_while_its_connector_is_erased_goes_with_
     async def write() -> None:
         await ingest(store, ann, "0", [await upload(store, ann, b"new", "0", instance="new")], instance="new")
 
-    store.erasures._central = Between(store.central, "begin_erasure", write)  # type: ignore[assignment]
+    store.erasures._runs._central = Between(store.central, "begin_erasure", write)  # type: ignore[assignment]
     done = await erase(store, ann, "connector")
     assert (done.report.records, done.report.blobs) == (2, 1)
     assert "new" in done.report.covered.instances

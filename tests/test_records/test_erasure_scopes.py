@@ -9,8 +9,7 @@ from blobstore.quota import EVERY, WHOLE, Limit
 from records.central import Owner
 from records.consent.scope import Selector
 from records.erasure import receipts
-from records.erasure.erasures import Erasure
-from records.erasure.report import Covered, Keeper
+from records.erasure.report import Covered, Erasure, Keeper
 from records.errors import Conflict, Unknown
 from records.model import Order
 from records.signing import NotGenuine
