@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
@@ -14,9 +14,7 @@ from server.metrics.page import Page
 from server.readiness import Readiness
 from server.slots import Slots
 from server.stopping import Stopping
-
-if TYPE_CHECKING:
-    from server.telemetry import Traces
+from server.telemetry import Traces
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -66,7 +64,7 @@ READINESS = web.AppKey("readiness", Readiness)
 METRICS = web.AppKey("metrics", Page)
 """What is counted."""
 
-TRACES: web.AppKey["Traces"] = web.AppKey("traces")
+TRACES = web.AppKey("traces", Traces)
 """Where requests are traced; absent where they are not."""
 
 STOPPING = web.AppKey("stopping", Stopping)

@@ -33,7 +33,7 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     traces = request.app.get(TRACES)
     if traces is None:
         return await _answered(request, handler)
-    with traces.request(request) as told:
+    with traces.request(request, request[REQUEST_ID]) as told:
         response = await _answered(request, handler)
         told.status = response.status
         return response

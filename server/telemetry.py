@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from blobstore import spans
-from server.keys import REQUEST_ID
 from server.metrics.meters import method_of, route_of
 
 if TYPE_CHECKING:
@@ -49,14 +48,14 @@ class Traces:
         return traces
 
     @contextmanager
-    def request(self, request: web.Request) -> Iterator["Told"]:
+    def request(self, request: web.Request, id: str) -> Iterator["Told"]:
         """A span from here to the end of the handler, below the one that the client names (W3C Trace Context)."""
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         headers = {name: request.headers[name] for name in ("traceparent", "tracestate") if name in request.headers}
         route = route_of(request)
-        facts = {"http.request.method": method_of(request), "http.route": route, "request.id": request[REQUEST_ID]}
+        facts = {"http.request.method": method_of(request), "http.route": route, "request.id": id}
         with self._tracer.start_as_current_span(
             f"{method_of(request)} {route}",
             context=TraceContextTextMapPropagator().extract(headers),

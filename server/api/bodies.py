@@ -9,6 +9,7 @@ from server.api.schema import (
     OBJECT,
     SOME_TEXT,
     TEXT,
+    TEXTS,
     Schema,
     array_of,
     closed,
@@ -19,10 +20,9 @@ from server.api.schema import (
     ref,
 )
 
-_NAMES = array_of(TEXT)
 _DATE: Schema = {"anyOf": [MOMENT, {"type": "string", "format": "date"}]}
 
-_VIEW = open_to_others(record_of({"fields": _NAMES}, id=optional(TEXT))) | {
+_VIEW = open_to_others(record_of({"fields": TEXTS}, id=optional(TEXT))) | {
     "anyOf": [open_to_others(record_of({name: SOME_TEXT})) for name in ("id", "name")],
     "description": "`fields` are declared by the schema.",
 }

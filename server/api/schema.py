@@ -17,6 +17,7 @@ MOMENT: Schema = {"type": "string", "format": "date-time"}
 DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 BLOB_ID: Schema = {"type": "string", "pattern": "^blob_b3_[0-9a-f]{64}$"}
 OBJECT: Schema = {"type": "object"}
+PUBLIC_KEY: Schema = {"type": "string", "description": "An Ed25519 public key, base64url without padding."}
 
 
 def ref(name: str) -> Schema:
@@ -51,6 +52,9 @@ def optional(schema: Schema) -> Schema:
 def array_of(item: Schema, **limits: object) -> Schema:
     """An array; `limits` as JSON Schema has them."""
     return {"type": "array", "items": item, **limits}
+
+
+TEXTS = array_of(TEXT)
 
 
 def map_of(value: Schema, **limits: object) -> Schema:
