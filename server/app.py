@@ -11,6 +11,7 @@ from server import introspection, middleware, routes
 from server.config import Config, Introspect
 from server.console import rendering
 from server.console.attempts import ATTEMPTS, Attempts
+from server.console.prepared import PREPARED, Prepared
 from server.handlers import uploads
 from server.keys import CONFIG, INGESTS, METRICS, READINESS, RESOLVER, STOPPING, STORE, TRACES, UPLOADS
 from server.metrics.page import Page
@@ -38,6 +39,7 @@ def make_app(
     app[STOPPING] = stopping or Stopping()
     app[READINESS] = Readiness(store, app[STOPPING])
     app[ATTEMPTS] = Attempts()
+    app[PREPARED] = Prepared()
     app[UPLOADS] = Slots(config.max_uploads, "uploads", config.slot_wait)
     app[INGESTS] = Slots(config.max_ingests, "ingests", config.slot_wait)
     upkeep = Upkeep(store, schedule or Schedule())
@@ -51,12 +53,17 @@ def make_app(
     app.on_response_prepare.append(middleware.on_prepare)
     if config.otlp_endpoint is not None:
         app.cleanup_ctx.append(_traced(config.otlp_endpoint))
+    app.on_cleanup.append(_let_go)
     app.cleanup_ctx.append(_upkeep(upkeep))
     app.cleanup_ctx.append(_measured(sampling, standing))
     app.on_response_prepare.append(uploads.stamp)
     rendering.install(app)
     routes.install(app.router)
     return app
+
+
+async def _let_go(app: web.Application) -> None:
+    await app[PREPARED].close()
 
 
 def _introspection(server: Introspect) -> Callable[[web.Application], AsyncIterator[None]]:

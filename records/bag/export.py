@@ -23,7 +23,7 @@ from records.audit.checkpoints import Checkpoints
 from records.bag import layout
 from records.bag import watch as watching
 from records.bag.contents import Contents, Member
-from records.bag.plan import Plan, Selected
+from records.bag.plan import Plan, Progress, Selected
 from records.bag.reading import CopyGone, MemberReader
 from records.bag.tar import Tar, ordered
 from records.bag.watch import Watch
@@ -184,11 +184,17 @@ class Exports:
 
     @asynccontextmanager
     async def open(
-        self, owner: Owner, connector: str | None = None, *, with_spine: bool = False
+        self,
+        owner: Owner,
+        connector: str | None = None,
+        *,
+        with_spine: bool = False,
+        progress: Progress | None = None,
     ) -> AsyncIterator[Export]:
         """All that one connector brought, or all connectors; who opens it writes with `note` that it was taken.
 
-        `with_spine`: and the owner's audit log, all of it, which makes no two exports the same.
+        `with_spine`: and the owner's audit log, all of it, which makes no two exports the same. `progress` is told how
+        far the plan has come.
 
         Records are seen at one moment. Takes room in the staging folder, some three times as much as the records'
         text, for as long as it is open. Raises `Unknown`, `StorageUnavailable` (also where a blob that is named is not
@@ -200,7 +206,7 @@ class Exports:
         try:
             async with pinned(self._blobs, owner.id):
                 connectors = await self._registry.select(Scope.of_owner(owner), Selector(connector, None))
-                async with self._planned(owner, connectors, with_spine) as export:
+                async with self._planned(owner, connectors, with_spine, progress or Progress()) as export:
                     yield export
         finally:
             self._open -= 1
@@ -217,7 +223,7 @@ class Exports:
 
     @asynccontextmanager
     async def _planned(
-        self, owner: Owner, connectors: Mapping[str, Registration], with_spine: bool
+        self, owner: Owner, connectors: Mapping[str, Registration], with_spine: bool, progress: Progress
     ) -> AsyncIterator[Export]:
         submit = self._blobs.submit
         held = await self._copies.making(owner.id, connectors)
@@ -229,8 +235,8 @@ class Exports:
         reader = MemberReader(contents, self._blobs.backend)
         try:
             watch = await Watch.begin(self._central, owner, connectors)
-            selected = await self._selected(owner, connectors)
-            await self._plan(owner, selected, contents, with_spine)
+            selected, progress.expected = await self._selected(owner, connectors)
+            await self._plan(owner, selected, contents, with_spine, progress)
             await watch.ask()
             tar = await to_the_end(submit(Tar, contents, reader))
             export = Export(self._blobs, owner, connectors, contents, reader, tar, watch, selected, held)
@@ -245,7 +251,8 @@ class Exports:
             contents.close()
             await held.release()
 
-    async def _selected(self, owner: Owner, connectors: Mapping[str, Registration]) -> Selected:
+    async def _selected(self, owner: Owner, connectors: Mapping[str, Registration]) -> tuple[Selected, int]:
+        """What goes into the bag, and how many records that are."""
         instances = [each for each in await self._central.instances(owner.id) if each.connector in connectors]
         states: dict[Partition, bytes] = {}
         for each in instances:
@@ -255,11 +262,13 @@ class Exports:
         stats = await stats_of(await self._engines.of(owner.id), connectors)
         await self._blobs.disk.require_room(ROOM * sum(of.bytes for of in stats.values()))
         filled = {place for place, of in stats.items() if of.records and (place.connector, place.instance) in living}
-        return Selected(connectors, instances, states, frozenset(filled))
+        return Selected(connectors, instances, states, frozenset(filled)), sum(stats[at].records for at in filled)
 
-    async def _plan(self, owner: Owner, selected: Selected, contents: Contents, with_spine: bool) -> None:
+    async def _plan(
+        self, owner: Owner, selected: Selected, contents: Contents, with_spine: bool, progress: Progress
+    ) -> None:
         submit = self._blobs.submit
-        plan = await to_the_end(submit(Plan, contents, selected))
+        plan = await to_the_end(submit(Plan, contents, selected, progress))
         engine = await self._engines.of(owner.id)
         async with self._visiting:  # a visit takes one of the few readers of its engine, for as long as it takes
             await to_the_end(engine.visit(selected.places, plan.see), plan.stop)

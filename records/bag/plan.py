@@ -64,6 +64,19 @@ class Selected:
 
 
 @dataclass(slots=True)
+class Progress:
+    """How far a plan has come; may be read at any moment, from any thread.
+
+    Of `expected` records (as many as there were when it began) so many `records` were seen. Then it is worked out what
+    the files are, which takes about as long; `is_seen` says that all records were.
+    """
+
+    records: int = 0
+    expected: int = 0
+    is_seen: bool = False
+
+
+@dataclass(slots=True)
 class _Stream:
     records: int = 0
     content: Content | None = None
@@ -75,6 +88,7 @@ class Plan:
 
     contents: Contents
     selected: Selected
+    progress: Progress = field(default_factory=Progress)
     _streams: dict[Partition, _Stream] = field(default_factory=dict)
     _database: Database = field(init=False)
     _stopped: bool = False
@@ -98,6 +112,7 @@ class Plan:
                     stream.records += 1
                     ahead = next(coming, None)
             stream.content = text.content
+        self.progress.is_seen = True
 
     def stop(self) -> None:
         """From any thread: `see` ends early, by an error."""
@@ -144,6 +159,7 @@ class Plan:
             raise StorageUnavailable("the export was given up")
         text.write(line_of(record.key, record.data, record.emitted_at))
         self._database.record(record, links)
+        self.progress.records += 1
         for link in links:
             self.contents.want(link.digest)
 

@@ -102,10 +102,16 @@ async def _form(request: web.Request) -> MultiDict[str]:
         raise Invalid("the form is not UTF-8, or has too many fields") from None
 
 
-def _problem(request: web.Request, error: Exception) -> web.Response:
+def refused(request: web.Request, error: Exception) -> errors.Shape:
+    """What the exception means to who asked; what the operator should know of is in the log."""
     row = errors.shape(error, request.method)
     if row is errors.UNEXPECTED or row.status == 503:
         logs.failure(error, request[REQUEST_ID])
+    return row
+
+
+def _problem(request: web.Request, error: Exception) -> web.Response:
+    row = refused(request, error)
     context = {"status": row.status, "phrase": HTTPStatus(row.status).phrase, "message": row.message or str(error)}
     response = render(request, "problem.html", context, status=row.status)
     for name, value in (

@@ -1,6 +1,7 @@
 """From a template to an answer: what templates know, and the headers that keep a page to itself."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp_jinja2
@@ -34,6 +35,10 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 """What every page carries."""
+
+
+GROWS = "<!-- it grows here -->"
+"""Stands in the template of a page that is sent little by little."""
 
 
 def install(app: web.Application) -> None:
@@ -71,3 +76,21 @@ def render(
     response = aiohttp_jinja2.render_template(template, request, {**known, **(context or {})}, status=status)
     response.headers.update(HEADERS)
     return response
+
+
+def part(request: web.Request, template: str, context: Mapping[str, Any]) -> bytes:
+    """What the template of a part of a page makes of this context."""
+    return aiohttp_jinja2.render_string(template, request, context).encode()
+
+
+@asynccontextmanager
+async def growing(request: web.Request, template: str) -> AsyncIterator[web.StreamResponse]:
+    """The page as far as `GROWS`; what is written into it comes there, and its rest at the end of the block."""
+    whole = render(request, template)
+    before, _, after = (whole.text or "").partition(GROWS)
+    page = web.StreamResponse(headers={**whole.headers, "X-Accel-Buffering": "no"})  # nginx holds nothing back
+    await page.prepare(request)
+    await page.write(before.encode())
+    yield page
+    await page.write(after.encode())
+    await page.write_eof()

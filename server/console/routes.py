@@ -22,7 +22,6 @@ from server.console import (
 )
 from server.console.guard import as_page, for_anyone, for_owner
 from server.errors import NoSuchRoute
-from server.handlers import export as bag
 from server.keys import Handler
 from server.middleware import hold_back
 from server.routing import place, refusing
@@ -57,7 +56,8 @@ OWNER: dict[str, dict[str, Handler]] = {
     "/console/erasure": {"GET": erasures.page},
     "/console/erasure/receipt": {"GET": erasures.receipt},
     "/console/export": {"GET": export.page},
-    "/console/export/bag": {"GET": bag.export},
+    "/console/export/make": {"GET": export.make},
+    "/console/export/bag": {"GET": export.bag},
     "/console/sign-out": {"POST": sign_in.sign_out},
 }
 

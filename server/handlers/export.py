@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from records.bag.export import Export
 from records.bag.tar import MEDIA_TYPE
 from server import params
 from server.keys import CALLER, STORE
@@ -16,10 +17,15 @@ async def export(request: web.Request) -> web.StreamResponse:
     are the same, also after a restart of the server.
     """
     values = params.query(request, optional=params.CONNECTOR)
-    caller, exports = request[CALLER], request.app[STORE].exports
-    async with exports.open(caller.owner, values.get("connector_id")) as bag:
-        what = Representation(bag.name, None, bag.size, MEDIA_TYPE, "export.tar")
-        reply = answer(request.method, request.headers, what)
-        if reply.body:
-            await exports.note(caller.owner, bag)
-        return await Delivery(bag, reply, caller.is_still_allowed).send(request)
+    async with request.app[STORE].exports.open(request[CALLER].owner, values.get("connector_id")) as bag:
+        return await send(request, bag)
+
+
+async def send(request: web.Request, bag: Export) -> web.StreamResponse:
+    """What the request asks for of the bag; on the spine before its first byte."""
+    caller = request[CALLER]
+    what = Representation(bag.name, None, bag.size, MEDIA_TYPE, "export.tar")
+    reply = answer(request.method, request.headers, what)
+    if reply.body:
+        await request.app[STORE].exports.note(caller.owner, bag)
+    return await Delivery(bag, reply, caller.is_still_allowed).send(request)

@@ -5,6 +5,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import APIRequestContext, Browser, Page, Playwright
 
 from records.erasure import receipts
@@ -100,8 +101,12 @@ def test_everything_is_taken_away_as_an_archive(page: Page) -> None:
     page.get_by_label("From where").select_option(label="My mail")
     page.get_by_role("button", name="Choose").click()
     assert "62 records" in page.inner_text("main")
-    with page.expect_download() as download:
-        page.get_by_role("link", name="Save the archive").click()
+    with page.expect_download() as download:  # begins by itself
+        page.get_by_role("link", name="Make the archive").click()
+        page.get_by_role("link", name="Save the archive").wait_for()
+    assert page.locator("progress").count() > 0
+    assert not page.locator("progress").last.is_visible()
+    assert not Axe().run(page).response["violations"]
     with tarfile.open(download.value.path()) as archive:
         names = archive.getnames()
     assert any(name.endswith("bagit.txt") for name in names)

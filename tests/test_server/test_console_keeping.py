@@ -1,19 +1,29 @@
 """What an owner does in the console beside looking; over HTTP, where a browser would not tell more."""
 
+import asyncio
 import json
 import re
+import threading
 import unicodedata
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from html import unescape
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from aiohttp import ClientSession, DummyCookieJar
 
+from blobstore.errors import OutOfSpace
+from records.bag.export import Export
+from records.bag.plan import Plan
 from records.central import Owner
 from records.consent.grant_request import GrantRequest, StreamRequest
 from records.consent.scope import Selector
 from records.erasure import receipts
-from server.console import erase, grants
+from records.locks import COPY
+from server.console import erase, export, grants, prepared
+from server.console.session import COOKIE
 from tests.fakes.console import Browser
 from tests.fakes.data_directory import harm
 from tests.test_server.conftest import Running
@@ -246,3 +256,79 @@ async def test_what_another_owner_has_looks_like_what_is_not_there(running: Runn
     ):
         assert (await other.get(path))[0].status == 404, path
     assert (await other.get("/console/explain?blob=blob_b3_" + "0" * 64))[0].status == 404
+
+
+async def planned(browser: Browser, path: str = "/console/export/make") -> tuple[str, str]:
+    """A page that grew, and the address of the archive in it."""
+    answer, page = await browser.get(path)
+    assert answer.status == 200
+    return page, unescape(page.partition('class="button" href="')[2].partition('"')[0])
+
+
+async def test_an_archive_is_planned_in_sight_and_once(
+    running: Running, browser: Browser, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, finish = list[str | None](), Plan.finish
+    open_export = running.store.exports.open
+
+    def counted(owner: Owner, connector: str | None = None, **options: Any) -> AbstractAsyncContextManager[Export]:
+        opened.append(connector)
+        return open_export(owner, connector, **options)
+
+    def slowly(plan: Plan) -> None:
+        assert may_finish.wait(20)
+        finish(plan)
+
+    may_finish = threading.Event()
+    monkeypatch.setattr(export, "STEP", 0.01)
+    monkeypatch.setattr(running.store.exports, "open", counted)
+    monkeypatch.setattr(Plan, "finish", slowly)
+    seen = b""
+    cookie = {"Cookie": f"{COOKIE}={browser.token}"}
+    async with browser.http.get(f"{running.url}/console/export/make", headers=cookie) as answer:
+        while b"All 2 records were looked at" not in seen:
+            seen += await answer.content.readany()
+        may_finish.set()
+        page = (seen + await answer.read()).decode()
+    assert page.endswith("</html>")
+    archive = unescape(page.partition('class="button" href="')[2].partition('"')[0])
+    answer, _ = await browser.get(archive)
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    ranged, part = await browser.get(archive, Range="bytes=0-9", **{"If-Range": answer.headers["ETag"]})
+    assert (ranged.status, len(part)) == (206, 10)
+    assert opened == [None]
+    anew, _ = await browser.get(archive.partition("made=")[0] + "made=unknown")
+    assert anew.headers["ETag"] == answer.headers["ETag"]
+    assert opened == [None, None]
+
+
+async def test_an_archive_that_cannot_be_made_says_so_in_its_page(
+    running: Running, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(plan: Plan) -> None:
+        raise OutOfSpace("secret place")
+
+    monkeypatch.setattr(Plan, "finish", full)
+    page, archive = await planned(browser)
+    assert "Not now: the storage is full" in page
+    assert "secret" not in page
+    assert archive == ""
+    assert (await browser.get("/console/export/make?connector=unknown"))[0].status == 404
+
+
+async def test_what_was_made_for_one_owner_is_not_for_another_and_not_for_ever(
+    running: Running, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, archive = await planned(browser)
+    answer, _ = await browser.get(archive)
+    other = Browser(running, browser.http, await running.store.access.create_owner_token("bob", None))
+    assert (await other.get(archive))[0].headers["ETag"] != answer.headers["ETag"]
+    monkeypatch.setattr(erase, "PATIENCE", 20.0)
+    await browser.submit(ERASE, {"typed": NAME})  # no export keeps what was erased
+    after, _ = await browser.get(archive)
+    assert (after.status, after.headers["ETag"] != answer.headers["ETag"]) == (200, True)
+    monkeypatch.setattr(prepared, "SECONDS", 0.0)
+    await planned(browser)
+    async with asyncio.timeout(20):
+        while await running.store.locks.held(COPY):
+            await asyncio.sleep(0.05)
