@@ -7,6 +7,8 @@ from aiohttp import web
 
 from records.consent.scope import Selector
 from records.errors import Invalid
+from records.slots import WHOLE_RECORD
+from records.writing.attachments import Target
 
 CONNECTOR = ("connector_id",)
 INSTANCE = ("connector_instance_id", "connection_id")
@@ -92,6 +94,12 @@ def selector(values: Mapping[str, str], connector: str | None = None) -> Selecto
     if instance is not None and alias is not None and instance != alias:
         raise Invalid("connection_id and connector_instance_id name different instances", param="connection_id")
     return Selector(connector or values.get("connector_id"), instance or alias)
+
+
+def target(values: Mapping[str, str], media: str) -> Target:
+    """The record that bytes of this media type are for, as the parameters name it. Raises as `selector`."""
+    json_path = values.get("json_path", WHOLE_RECORD)
+    return Target(selector(values), values["stream"], values["record_key"], media, json_path)
 
 
 def integer(values: Mapping[str, str], name: str, default: int, minimum: int) -> int:

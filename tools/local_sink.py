@@ -14,8 +14,8 @@ from blobstore.store import Expected, Upload
 from records.central import Owner
 from records.consent.scope import Selector
 from records.errors import Invalid, RecordError, Unknown
-from records.slots import WHOLE_RECORD
 from records.store import RecordStore
+from records.writing.attachments import Target
 from tools.opening import Opening, open_store
 from tools.sink import Refused, SinkError
 
@@ -50,13 +50,7 @@ class LocalSink:
     ) -> Stored:
         with _translated():
             upload = await self._store.attachments.receive(
-                self._owner,
-                self._selector,
-                stream=stream,
-                record_key=record_key,
-                json_path=WHOLE_RECORD,
-                media=mime_type,
-                size=size,
+                self._owner, Target(self._selector, stream, record_key, mime_type), size
             )
             async with upload:
                 await _fill(upload, content)

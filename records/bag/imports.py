@@ -28,7 +28,7 @@ from records.errors import BadBag, Conflict, Invalid
 from records.manifest import connector_key, require_id
 from records.registry import Registry
 from records.slots import WHOLE_RECORD
-from records.writing.attachments import Attachments
+from records.writing.attachments import Attachments, Target
 from records.writing.ingest import Ingests
 from records.writing.state import States
 
@@ -209,13 +209,7 @@ class _Loading:
         path = layout.blob(Digest.parse(blob_id))
         content = await to_the_end(self._submit(self._survey.content, path))
         receiving = await self._ways.attachments.receive(
-            self._owner,
-            self._selector(line),
-            stream=line.stream,
-            record_key=key,
-            json_path=place,
-            media=media,
-            size=content.size,
+            self._owner, Target(self._selector(line), line.stream, key, media, place), content.size
         )
         async with receiving as upload:
             pieces = self._survey.pieces(path)

@@ -12,6 +12,7 @@ from records.model import Partition
 from records.slots import parse
 from records.store import RecordStore
 from records.transfer import Held
+from records.writing.attachments import Target
 from records.writing.links import DEFAULT_MEDIA_TYPE
 
 PIECE = 1 << 20
@@ -72,12 +73,8 @@ class Blobs:
         async with await self._there.blobs.open_blob(self._theirs.id, digest) as blob:
             receiving = await self._here.attachments.receive(
                 self._ours,
-                Selector(place.connector, place.instance),
-                stream=place.stream,
-                record_key=key,
-                json_path=where,
-                media=media,
-                size=blob.size,
+                Target(Selector(place.connector, place.instance), place.stream, key, media, where),
+                blob.size,
             )
             async with receiving as upload:
                 for offset in range(0, blob.size, PIECE):

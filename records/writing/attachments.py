@@ -31,6 +31,17 @@ from records.writing.room import Room
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """The record that bytes are for, as their sender names it, and their media type."""
+
+    selector: Selector
+    stream: str
+    record_key: str
+    media: str
+    json_path: str = WHOLE_RECORD
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """A blob as one link shows it: its bytes, their digests, and the link's media type and file name.
 
@@ -75,28 +86,16 @@ class Attachments:
         self._settled = settled
         self._unpaused = unpaused
 
-    async def receive(
-        self,
-        owner: Owner,
-        selector: Selector,
-        *,
-        stream: str,
-        record_key: str,
-        json_path: str,
-        media: str,
-        size: int | None = None,
-    ) -> Upload:
-        """Begin an upload for the record `record_key`; `media` is its media type, checked and normalized.
+    async def receive(self, owner: Owner, target: Target, size: int | None = None) -> Upload:
+        """Begin an upload for a record; its media type is checked and normalized.
 
         `size` is its length in bytes where that is known, so that there is room for all of it or none is begun.
 
         Raises `Invalid`, `Unknown`, `Ambiguous`, `OverQuota` and other `OutOfSpace`, `StorageUnavailable`, all before a
         byte is read.
         """
-        target, destination = await self.target(
-            owner, selector, stream=stream, record_key=record_key, json_path=json_path, media=media
-        )
-        upload = await self._blobs.receive(owner.id, target, size, self.count(owner, destination))
+        place, destination = await self.place(owner, target)
+        upload = await self._blobs.receive(owner.id, place, size, self.count(owner, destination))
         try:
             await self.require_open(owner, destination)
         except BaseException:
@@ -104,17 +103,15 @@ class Attachments:
                 raise
         return upload
 
-    async def target(
-        self, owner: Owner, selector: Selector, *, stream: str, record_key: str, json_path: str, media: str
-    ) -> tuple[Slot, Destination]:
+    async def place(self, owner: Owner, target: Target) -> tuple[Slot, Destination]:
         """The slot that an upload is for, and where that is. Raises `Invalid`, `Unknown`, `Ambiguous`."""
-        if json_path != WHOLE_RECORD and not json_path.startswith("/"):
+        if target.json_path != WHOLE_RECORD and not target.json_path.startswith("/"):
             raise Invalid("json_path is @record or a JSON Pointer (RFC 6901)", param="json_path")
-        checked = media_type(media)
-        destination = await self._registry.destination(owner, stream, selector)
+        checked = media_type(target.media)
+        destination = await self._registry.destination(owner, target.stream, target.selector)
         connector, instance = destination.registration.key, destination.instance.id
-        await self._settled(owner, Partition(connector, instance, stream))
-        place = slot(instance, stream, record_key, json_path)
+        await self._settled(owner, Partition(connector, instance, target.stream))
+        place = slot(instance, target.stream, target.record_key, target.json_path)
         return self.slot(owner.id, connector, instance, place, checked), destination
 
     def slot(self, owner: str, connector: str, instance: str, place: str, media: str) -> Slot:

@@ -24,7 +24,7 @@ from records.errors import Invalid, InvalidCursor
 from records.keyring import Keyring
 from records.reading.cursor import Binding, seal, unseal
 from records.registry import Registry
-from records.writing.attachments import Attachments
+from records.writing.attachments import Attachments, Target
 
 SECONDS = 600.0
 """So long a challenge may be answered."""
@@ -85,27 +85,14 @@ class Possession:
             for digest, size in asked
         ]
 
-    async def claim(
-        self,
-        owner: Owner,
-        selector: Selector,
-        *,
-        stream: str,
-        record_key: str,
-        json_path: str,
-        media: str,
-        token: str,
-        proof: str,
-    ) -> tuple[Stored, str]:
+    async def claim(self, owner: Owner, target: Target, *, token: str, proof: str) -> tuple[Stored, str]:
         """Claim the blob of the challenge for a record, as an upload of its bytes would: what is stored, its type.
 
         Raises `BlobNotFound` for every proof that does not hold; `Invalid` for a token that is none or too old; and
         what `Attachments.receive` raises.
         """
         asked = self._asked(owner, token)
-        slot, destination = await self._attachments.target(
-            owner, selector, stream=stream, record_key=record_key, json_path=json_path, media=media
-        )
+        slot, destination = await self._attachments.place(owner, target)
 
         async def proven() -> Stored:
             await self._attachments.require_open(owner, destination)

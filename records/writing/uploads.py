@@ -1,7 +1,6 @@
 """Resumable uploads for records to come: the same place, rights, quotas and audit as those of one request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from blobstore.catalogue import Lease
@@ -10,20 +9,7 @@ from blobstore.resumable.file import Sum
 from blobstore.store import BlobStore, Slot
 from blobstore.upload import Expected
 from records.central import Owner
-from records.consent.scope import Selector
-from records.slots import WHOLE_RECORD
-from records.writing.attachments import Attachments
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The record that the bytes are for, as its sender names it, and their media type."""
-
-    selector: Selector
-    stream: str
-    record_key: str
-    media: str
-    json_path: str = WHOLE_RECORD
+from records.writing.attachments import Attachments, Target
 
 
 class Uploads:
@@ -35,7 +21,7 @@ class Uploads:
 
     async def begin(self, owner: Owner, target: Target, about: About, seconds: float) -> Progress:
         """Begin one; the media type that `about` names is the target's. Raises as `Attachments.receive`."""
-        slot, destination = await self._attachments.target(owner, target.selector, **_named(target))
+        slot, destination = await self._attachments.place(owner, target)
         about = About(about.length, slot.media_type, about.metadata, about.sha256, about.partial)
         count = self._attachments.count(owner, destination)
         begun = await self._resumables.begin(owner.id, slot, about, seconds, count)
@@ -50,7 +36,7 @@ class Uploads:
         self, owner: Owner, target: Target, parts: Sequence[str], expected: Expected | None = None
     ) -> Progress:
         """Store what these uploads brought, one after the other. Raises as `begin`, and as `Resumables.join`."""
-        slot, destination = await self._attachments.target(owner, target.selector, **_named(target))
+        slot, destination = await self._attachments.place(owner, target)
         count = self._attachments.count(owner, destination)
         leased = partial(self._attachments.require_open, owner, destination)
         return await self._resumables.join(owner.id, slot, parts, count, leased, expected)
@@ -69,12 +55,3 @@ class Uploads:
 
     def _slot(self, lease: Lease, about: About) -> Slot:
         return self._attachments.slot(lease.namespace, lease.holder, lease.scope, lease.slot, about.media_type)
-
-
-def _named(target: Target) -> dict[str, str]:
-    return {
-        "stream": target.stream,
-        "record_key": target.record_key,
-        "json_path": target.json_path,
-        "media": target.media,
-    }

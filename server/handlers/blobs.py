@@ -8,7 +8,6 @@ from blobstore.catalogue import Stored
 from blobstore.errors import BlobNotFound, ContentMismatch
 from blobstore.store import Expected, Upload
 from records.errors import Invalid
-from records.slots import WHOLE_RECORD
 from records.writing.links import DEFAULT_MEDIA_TYPE, media_type
 from server import params, wire
 from server.body import pieces, require_identity
@@ -32,13 +31,7 @@ async def upload(request: web.Request) -> web.Response:
     media = media_type(values.get("mime_type") or _content_type(request))
     async with request.app[UPLOADS].taken():
         receiving = await request.app[STORE].attachments.receive(
-            request[CALLER].owner,
-            params.selector(values),
-            stream=values["stream"],
-            record_key=values["record_key"],
-            json_path=values.get("json_path", WHOLE_RECORD),
-            media=media,
-            size=expected.size,
+            request[CALLER].owner, params.target(values, media), expected.size
         )
         async with receiving as blob:
             await _receive(request, blob)

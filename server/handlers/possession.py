@@ -8,7 +8,6 @@ from aiohttp import web
 from blobstore.digest import Digest
 from blobstore.errors import InvalidBlobId
 from records.errors import Invalid
-from records.slots import WHOLE_RECORD
 from records.writing.links import DEFAULT_MEDIA_TYPE
 from records.writing.possession import Presence
 from server import params, wire
@@ -64,11 +63,7 @@ async def claim(request: web.Request) -> web.Response:
     async with request.app[UPLOADS].taken():
         stored, media = await request.app[STORE].possession.claim(
             request[CALLER].owner,
-            params.selector(values),
-            stream=values["stream"],
-            record_key=values["record_key"],
-            json_path=values.get("json_path", WHOLE_RECORD),
-            media=values.get("mime_type", DEFAULT_MEDIA_TYPE),
+            params.target(values, values.get("mime_type", DEFAULT_MEDIA_TYPE)),
             token=body.token,
             proof=body.proof,
         )

@@ -11,9 +11,8 @@ from blobstore.errors import BlobError, UploadNotFound
 from blobstore.resumable import About, Progress, ResumedUpload
 from blobstore.upload import Expected
 from records.errors import Conflict, Forbidden, Invalid
-from records.slots import WHOLE_RECORD
+from records.writing.attachments import Target
 from records.writing.links import DEFAULT_MEDIA_TYPE
-from records.writing.uploads import Target
 from server import params, tus
 from server.body import pieces, require_identity, require_type
 from server.digests import repr_digest
@@ -244,8 +243,7 @@ def _target(request: web.Request, said: Mapping[str, bytes]) -> Target:
                 raise Invalid(f"{name} is another in Upload-Metadata than in the query", param=name)
     values = params.named(list(values.items()), required=_REQUIRED, optional=_OPTIONAL)
     media = values.get("mime_type") or ("filetype" in said and _text(said, "filetype")) or DEFAULT_MEDIA_TYPE
-    where = params.selector(values)
-    return Target(where, values["stream"], values["record_key"], media, values.get("json_path", WHOLE_RECORD))
+    return params.target(values, media)
 
 
 def _text(said: Mapping[str, bytes], name: str) -> str:

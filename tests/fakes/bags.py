@@ -15,6 +15,7 @@ from records.bag.unzip import ZipArchive
 from records.central import Owner
 from records.consent.scope import Selector
 from records.store import RecordStore
+from records.writing.attachments import Target
 from tests.fakes.data_directory import chunks, digest_of, sha256_of
 
 WHEN = "2026-11-23T10:00:00Z"
@@ -57,7 +58,7 @@ class Writer:
 
     async def upload(self, data: bytes, stream: str, key: str, place: str = "@record") -> dict[str, Any]:
         receiving = await self.store.attachments.receive(
-            self.owner, self.selector, stream=stream, record_key=key, json_path=place, media="image/png"
+            self.owner, Target(self.selector, stream, key, "image/png", place)
         )
         async with receiving as upload:
             async for chunk in chunks(data):

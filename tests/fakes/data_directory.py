@@ -15,6 +15,7 @@ from blobstore.sqlite import sqlite3
 from records.central import Owner
 from records.consent.scope import Selector
 from records.store import RecordStore
+from records.writing.attachments import Target
 from tests.fakes.topologies import IN_FILES, Storage
 from tools.cli import main
 from tools.opening import Opening, configure
@@ -67,9 +68,7 @@ async def upload(
     instance: str | None = None,
     connector: str = CONNECTOR,
 ) -> str:
-    receiving = await store.attachments.receive(
-        owner, Selector(connector, instance), stream=stream, record_key=key, json_path="@record", media="text/plain"
-    )
+    receiving = await store.attachments.receive(owner, Target(Selector(connector, instance), stream, key, "text/plain"))
     async with receiving as incoming:
         await incoming.write(data)
         return str((await incoming.finish()).name.digest)

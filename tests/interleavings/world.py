@@ -31,6 +31,7 @@ from records.consent.scope import Selector
 from records.layout import Topology
 from records.model import Order
 from records.store import RecordStore
+from records.writing.attachments import Target
 from tests.fakes.data_directory import MANIFEST, WHEN
 from tests.interleavings.scheduler import WHO, ScheduledLoop, Step, SteppedFile, SteppedShardFile
 
@@ -277,12 +278,7 @@ class World:
     def upload(self, process: Process, place: Place, data: bytes) -> Operation:
         async def work(store: RecordStore) -> Any:
             receiving = await store.attachments.receive(
-                self.owner,
-                Selector(place.connector, place.instance),
-                stream=place.stream,
-                record_key=place.key,
-                json_path="@record",
-                media="text/plain",
+                self.owner, Target(Selector(place.connector, place.instance), place.stream, place.key, "text/plain")
             )
             async with receiving as incoming:
                 await incoming.write(data)

@@ -25,6 +25,7 @@ from records.erasure.residue import Residues
 from records.errors import Conflict, Fenced, Unknown
 from records.holdings import Holdings
 from records.store import RecordStore
+from records.writing.attachments import Target
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, WHEN, delete, digest_of, ingest, upload
 
 SCOPES = ["record", "stream", "instance", "connector", "owner"]
@@ -363,9 +364,7 @@ async def test_an_ingest_that_began_before_an_erasure_is_fenced_off_and_leaves_n
 async def test_the_erasure_of_a_stream_leaves_writers_of_others_alone(store: RecordStore, ann: Owner) -> None:
     await ingest(store, ann, "0", [])
     others = await store.ingests.begin(ann, "photos", Selector(CONNECTOR))
-    receiving = await store.attachments.receive(
-        ann, Selector(CONNECTOR), stream="photos", record_key="1", json_path="@record", media="text/plain"
-    )
+    receiving = await store.attachments.receive(ann, Target(Selector(CONNECTOR), "photos", "1", "text/plain"))
     async with receiving as incoming:
         await incoming.write(b"a photo")
         await erase(store, ann, "stream")
@@ -379,9 +378,7 @@ async def test_an_upload_that_began_before_an_erasure_is_fenced_off_and_leaves_n
     store: RecordStore, ann: Owner, scope: str
 ) -> None:
     await ingest(store, ann, "0", [])
-    receiving = await store.attachments.receive(
-        ann, Selector(CONNECTOR), stream="documents", record_key="0", json_path="@record", media="text/plain"
-    )
+    receiving = await store.attachments.receive(ann, Target(Selector(CONNECTOR), "documents", "0", "text/plain"))
     async with receiving as incoming:
         await incoming.write(b"late")
         await erase(store, ann, scope)
@@ -393,9 +390,7 @@ async def test_an_upload_that_began_before_an_erasure_is_fenced_off_and_leaves_n
 
 
 async def test_the_erasure_of_a_record_leaves_uploads_for_others_alone(store: RecordStore, ann: Owner) -> None:
-    receiving = await store.attachments.receive(
-        ann, Selector(CONNECTOR), stream="documents", record_key="01", json_path="@record", media="text/plain"
-    )
+    receiving = await store.attachments.receive(ann, Target(Selector(CONNECTOR), "documents", "01", "text/plain"))
     async with receiving as incoming:
         await incoming.write(b"another's")
         await erase(store, ann, "record")

@@ -28,6 +28,7 @@ from records.shards import MAIN
 from records.store import RecordStore
 from records.transfer import NEW, Mark, Stage
 from records.upkeep import Schedule, Upkeep
+from records.writing.attachments import Target
 from tests.fakes.data_directory import CONNECTOR, LETTER, MANIFEST, PHOTO, delete, digest_of, ingest, upload
 
 LONG = 3600.0
@@ -180,9 +181,7 @@ async def test_a_connector_that_one_machine_pauses_takes_no_writes_on_another(
 
 
 async def receiving(store: RecordStore, owner: Owner, key: str):  # type: ignore[no-untyped-def]
-    return await store.attachments.receive(
-        owner, EVERYTHING, stream="documents", record_key=key, json_path="@record", media="text/plain"
-    )
+    return await store.attachments.receive(owner, Target(EVERYTHING, "documents", key, "text/plain"))
 
 
 async def test_a_collection_takes_nobody_of_another_machine_for_dead(

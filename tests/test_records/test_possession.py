@@ -13,6 +13,7 @@ from records.consent.scope import Selector
 from records.errors import Conflict, Invalid
 from records.store import RecordStore
 from records.writing import possession as writing
+from records.writing.attachments import Target
 from records.writing.possession import Challenge
 from tests.fakes.data_directory import CONNECTOR, LETTER, MANIFEST, digest_of, upload
 
@@ -26,14 +27,7 @@ async def challenge(store: RecordStore, ann: Owner, data: bytes = LETTER) -> Cha
 async def claim(store: RecordStore, ann: Owner, asked: Challenge, data: bytes = LETTER, key: str = "2") -> None:
     proof = possession.prove(asked.key, [data[start:stop] for start, stop in asked.ranges])
     await store.possession.claim(
-        ann,
-        Selector(CONNECTOR),
-        stream="documents",
-        record_key=key,
-        json_path="@record",
-        media="text/plain",
-        token=asked.token,
-        proof=proof,
+        ann, Target(Selector(CONNECTOR), "documents", key, "text/plain"), token=asked.token, proof=proof
     )
 
 

@@ -26,6 +26,7 @@ from records.snapshots.backup import _Backup, back_up
 from records.snapshots.restore import restore
 from records.snapshots.settling import Restored
 from records.store import RecordStore
+from records.writing.attachments import Target
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
 from tests.fakes.topologies import DURABLE, Storage, stored_in
 
@@ -240,9 +241,7 @@ async def test_claims_outlive_a_restore_and_uploads_and_locks_of_the_old_store_d
     async with opened(data, storage) as store:
         ann = await owner_of(store, "ann")
         blob = await upload(store, ann, b"its record comes later", "1")
-        receiving = await store.attachments.receive(
-            ann, Selector(CONNECTOR), stream="documents", record_key="2", json_path="@record", media="text/plain"
-        )
+        receiving = await store.attachments.receive(ann, Target(Selector(CONNECTOR), "documents", "2", "text/plain"))
         async with receiving as incoming, taken(store.locks, f"{ERASURE}under-way"):
             await incoming.write(b"half of")
             await back_up(store, out)

@@ -18,6 +18,7 @@ from records.consent.grant_request import GrantRequest, StreamRequest
 from records.consent.scope import Scope, Selector
 from records.layout import Topology
 from records.reading import paging
+from records.writing.attachments import Target
 from server.console import addresses, records, shown
 from tests.fakes.console import Browser
 from tests.fakes.data_directory import chunks
@@ -56,8 +57,7 @@ async def put(running: Running, owner: Owner, key: str, *files: tuple[bytes, str
     """A record with attachments: bytes, media type and file name of each; their ids."""
     selector, store, ids = Selector(CONNECTOR), running.store, []
     for content, media, _ in files:
-        slot = {"stream": HOSTILE, "record_key": key, "json_path": "@record", "media": media}
-        async with await store.attachments.receive(owner, selector, **slot) as incoming:
+        async with await store.attachments.receive(owner, Target(selector, HOSTILE, key, media)) as incoming:
             async for piece in chunks(content):
                 await incoming.write(piece)
             ids.append(str((await incoming.finish()).name.digest))

@@ -16,6 +16,7 @@ import msgspec
 from records.central import Owner
 from records.consent.scope import Selector
 from records.store import RecordStore
+from records.writing.attachments import Target
 from tools.bench.bare import BATCH, batches, row
 from tools.bench.messages import MANIFEST, messages
 from tools.opening import Opening, configure
@@ -81,9 +82,7 @@ async def _fill(store: RecordStore, owner: Owner, connector: str, records: int, 
 
 
 async def _upload(store: RecordStore, owner: Owner, connector: str, key: str) -> str:
-    receiving = await store.attachments.receive(
-        owner, Selector(connector), stream="messages", record_key=key, json_path="@record", media="text/plain"
-    )
+    receiving = await store.attachments.receive(owner, Target(Selector(connector), "messages", key, "text/plain"))
     async with receiving as incoming:
         await incoming.write(f"{connector}/{key}".encode())
         return str((await incoming.finish()).name.digest)

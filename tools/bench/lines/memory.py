@@ -13,8 +13,8 @@ import msgspec
 
 from records.central import Owner
 from records.consent.scope import Selector
-from records.slots import WHOLE_RECORD
 from records.store import RecordStore
+from records.writing.attachments import Target
 from tools.bench.bare import batches
 from tools.bench.figures import Bench, Figure, Goal, Line, Of
 from tools.bench.lines.downloads import FILM
@@ -132,12 +132,7 @@ async def _make(data: Path, records: int, blobs: int, size: int) -> None:
 
 async def _upload(store: RecordStore, owner: Owner, number: int, size: int) -> str:
     receiving = await store.attachments.receive(
-        owner,
-        Selector("bench", None),
-        stream="messages",
-        record_key=f"file {number}",
-        json_path=WHOLE_RECORD,
-        media="application/octet-stream",
+        owner, Target(Selector("bench", None), "messages", f"file {number}", "application/octet-stream")
     )
     block = number.to_bytes(8) + bytes(MIB - 8)
     async with receiving as upload:
