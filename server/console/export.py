@@ -24,7 +24,7 @@ PATH = "/console/export"
 STEP = 1.0
 """Seconds between two lines of a page that grows."""
 
-SEEN = 50
+SEEN = 90
 """Per cent of the work that is done when all records were looked at."""
 
 

@@ -1,4 +1,4 @@
-"""What stands in the navigation of every page: address and name, in this order."""
+"""What stands in the navigation of every page, and which entry a page belongs to."""
 
 NAVIGATION = (
     ("/console", "Overview"),
@@ -9,3 +9,24 @@ NAVIGATION = (
     ("/console/export", "Export"),
     ("/console/erase", "Erase"),
 )
+"""Address and name, in this order."""
+
+_WITHIN = {
+    "/console/record": "/console/connectors",
+    "/console/records": "/console/connectors",
+    "/console/blobs": "/console/attachments",
+    "/console/explain": "/console/attachments",
+    "/console/erasure": "/console/erase",
+}
+"""Pages that are found from another one."""
+
+
+def entry_of(path: str) -> str | None:
+    """The address of the entry that a page belongs to; None for one that belongs to none.
+
+    >>> entry_of("/console/grants/make"), entry_of("/console/records"), entry_of("/console/nothing")
+    ('/console/grants', '/console/connectors', None)
+    """
+    section = "/".join(path.split("/")[:3])
+    section = _WITHIN.get(section, section)
+    return section if section in dict(NAVIGATION) else None

@@ -54,13 +54,15 @@ class Step:
 
 
 def growth(months: Sequence[Month], now: str) -> list[Step]:
-    """Every month from the first that counts to `now` (`2026-11`), none left out; what claims to be later is of now.
+    """Every month from the one before the first that counts to `now` (`2026-11`), none left out.
+
+    So the picture begins with next to nothing. What claims to be later is of now.
 
     >>> found = growth([Month("2026-09", 1, 10, 0), Month("2099-01", 2, 10, 20)], "2026-11")
     >>> [(each.month, each.records, each.bytes, each.height) for each in found]
-    [('2026-09', 1, 10, 25.0), ('2026-10', 1, 10, 25.0), ('2026-11', 3, 40, 100.0)]
+    [('2026-08', 0, 0, 0.0), ('2026-09', 1, 10, 25.0), ('2026-10', 1, 10, 25.0), ('2026-11', 3, 40, 100.0)]
     >>> [each.month for each in growth([Month("1970-01", 1, 1, 0), Month("2026-10", 9, 999, 0)], "2026-11")]
-    ['2026-10', '2026-11']
+    ['2026-09', '2026-10', '2026-11']
     >>> growth([], "2026-11")
     []
     """
@@ -73,7 +75,7 @@ def growth(months: Sequence[Month], now: str) -> list[Step]:
     if not came:
         return []
     whole = max(sum(size for _, size in came.values()), 1)
-    numbers = range(_beginning(came, whole), last + 1)
+    numbers = range(_beginning(came, whole) - 1, last + 1)
     width = WIDTH / len(numbers)
     steps = []
     records, size = (sum(each[of] for number, each in came.items() if number < numbers[0]) for of in (0, 1))

@@ -66,9 +66,11 @@ def _shown(found: Shown) -> dict[str, Any]:
     data = jsontext.decode_exact(found.data)
     references = {each.blob_id: each for each in links.find(data)}
     text = msgspec.json.format(found.data, indent=2)[: MAX_JSON * 4].decode(errors="ignore")
+    filled = {name: value for name, value in data.items() if value is not None}
     return {
-        "fields": [texts.value(name, value, texts.LONG) for name, value in islice(data.items(), MAX_FIELDS)],
-        "hidden_fields": max(len(data) - MAX_FIELDS, 0),
+        "fields": [texts.value(name, value, texts.LONG) for name, value in islice(filled.items(), MAX_FIELDS)],
+        "hidden_fields": max(len(filled) - MAX_FIELDS, 0),
+        "empty_fields": [name for name, value in islice(data.items(), MAX_FIELDS) if value is None],
         "tiles": [media.tile_of(each) for each in list(references.values())[:MAX_TILES]],
         "attachments": len(references),
         "json": text[:MAX_JSON],

@@ -9,7 +9,7 @@ import jinja2
 from aiohttp import web
 
 from server.console import session, static
-from server.console.navigation import NAVIGATION
+from server.console.navigation import NAVIGATION, entry_of
 from server.console.shown import FILTERS
 from server.keys import CALLER, REQUEST_ID
 
@@ -60,7 +60,8 @@ def render(
     """The page that the template makes of this context.
 
     Beside the context every template has `owner` (the name of who is signed in, None on the way in), `form_key`,
-    `navigation`, `here` (the path of the page), `request_id` and `style` (the address of the style sheet).
+    `navigation`, `here` (the path of the page), `entry` (where it belongs in the navigation), `request_id` and `style`
+    (the address of the style sheet).
     """
     token = session.token_of(request)
     signed_in = CALLER in request and token is not None
@@ -69,6 +70,7 @@ def render(
         "form_key": session.form_key(token) if token is not None and signed_in else None,
         "navigation": NAVIGATION,
         "here": request.path,
+        "entry": entry_of(request.path),
         "request_id": request[REQUEST_ID],
         "style": static.address("console.css"),
         "icon": static.address("icon.svg"),

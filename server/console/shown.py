@@ -52,5 +52,20 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-FILTERS: Mapping[str, Callable[..., str]] = {"size": size, "count": count, "moment": moment, "plural": plural}
+def sentence(text: str) -> str:
+    """A message of the program as people write it.
+
+    >>> sentence("there is no such page"), sentence("Choose another."), sentence("")
+    ('There is no such page.', 'Choose another.', '')
+    """
+    return text[:1].upper() + text[1:] + ("" if text[-1:] in (".", "!", "?", "") else ".")
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "size": size,
+    "count": count,
+    "moment": moment,
+    "plural": plural,
+    "sentence": sentence,
+}
 """What templates call them."""

@@ -149,7 +149,7 @@ async def test_every_page_keeps_scripts_and_other_sites_out(browser: Browser) ->
 
 async def test_errors_are_pages(browser: Browser) -> None:
     answer, page = await browser.get("/console/nothing")
-    assert (answer.status, "there is no such page" in page) == (404, True)
+    assert (answer.status, "There is no such page." in page) == (404, True)
     assert answer.headers["Request-Id"] in page
     answer = await browser.send("/console", {})
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")

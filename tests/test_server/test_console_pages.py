@@ -280,3 +280,34 @@ async def test_the_overview_says_what_is_held_and_what_is_saved(
     assert f"saves <strong>{shown.size(2 * len(PNG))}</strong> (67 %" in page
     assert links_of(page, "/console/connectors?") == [addresses.connectors(CONNECTOR)]
     await page_of(browser, addresses.connectors(CONNECTOR))
+
+
+async def test_fields_without_a_value_take_one_line_together(running: Running, browser: Browser, owner: Owner) -> None:
+    await put(running, owner, "a", title=None, size=0, tags=[])
+    page = await page_of(browser, addresses.page("/console/record", connector=CONNECTOR, stream=HOSTILE, key="a"))
+    named = re.findall("<dt>([^<]+)</dt>", page.partition("<h2>Fields</h2>")[2])
+    assert named == ["id", "files", "size", "tags"]
+    assert "Without a value: title." in page
+
+
+async def test_every_page_says_where_in_the_navigation_it_belongs(
+    running: Running, browser: Browser, owner: Owner
+) -> None:
+    (blob,) = await put(running, owner, "a", (PNG, "image/png", "a.png"))
+    for path, current in (
+        ("/console", '/console" aria-current="page"'),
+        (addresses.records(CONNECTOR, HOSTILE), '/console/connectors" aria-current="true"'),
+        (addresses.blob(blob), '/console/attachments" aria-current="true"'),
+        ("/console/grants/make", '/console/grants" aria-current="true"'),
+    ):
+        page = await page_of(browser, path)
+        assert re.findall(r'href="([^"]+" aria-current="[a-z]+")', page) == [current]
+
+
+async def test_a_grant_is_shown_by_names_that_people_know(running: Running, browser: Browser, owner: Owner) -> None:
+    asked = GrantRequest("app", CONNECTOR, [StreamRequest(HOSTILE, ["id"])])
+    made, _ = await running.store.consents.create(owner, asked)
+    for path in ("/console/grants", addresses.page("/console/grants/one", id=made.id)):
+        page = await page_of(browser, path)
+        assert "Files &amp; &lt;b&gt;more&lt;/b&gt;" in page
+        assert "urn:blobstore" not in page
