@@ -2,14 +2,12 @@
 
 import asyncio
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from blobstore.backend import Backend, ObjectName, Reader
 from blobstore.catalogue import Stored
 from blobstore.errors import ContentMismatch
-
-if TYPE_CHECKING:
-    from blobstore.store import BlobStore
+from blobstore.threads import Threads
 
 SMALL = 64 << 10
 """Bytes of a file that are read when it is opened."""
@@ -18,8 +16,8 @@ SMALL = 64 << 10
 class OpenBlob:
     """A blob open for reading. An asynchronous context manager."""
 
-    def __init__(self, store: "BlobStore", stored: Stored, reader: Reader, whole: bytes | None = None) -> None:
-        self._store = store
+    def __init__(self, threads: Threads, stored: Stored, reader: Reader, whole: bytes | None = None) -> None:
+        self._threads = threads
         self._reader = reader
         self.stored = stored
         self.whole = whole
@@ -40,13 +38,13 @@ class OpenBlob:
 
     async def link(self, seconds: int, media_type: str, disposition: str) -> str | None:
         """An address at which whoever has it gets the bytes for so long, or None; see `Reader.link`."""
-        return await self._store.ask(self._reader.link, seconds, media_type, disposition)
+        return await self._threads.run(self._reader.link, seconds, media_type, disposition)
 
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes; fewer only at the end of the blob. Keep `length` at a few MiB."""
         if self.whole is not None:
             return self.whole[offset : offset + length]
-        data = await self._store.ask(self._reader.read, offset, length)
+        data = await self._threads.run(self._reader.read, offset, length)
         if len(data) < min(length, self.size - offset):
             raise ContentMismatch("the stored bytes end too early")
         return data
@@ -60,9 +58,9 @@ class OpenBlob:
         self._reader.close()
 
 
-async def opened(store: "BlobStore", stored: Stored) -> OpenBlob:
+async def opened(threads: Threads, backend: Backend, stored: Stored) -> OpenBlob:
     """This generation, whatever its state. Raises as `BlobStore.open_stored`."""
-    opening = store.ask(_open, store.backend, stored.name)
+    opening = threads.run(_open, backend, stored.name)
     try:
         reader, whole = await asyncio.shield(opening)
     except asyncio.CancelledError:
@@ -71,7 +69,7 @@ async def opened(store: "BlobStore", stored: Stored) -> OpenBlob:
     if reader.size != stored.size:
         reader.close()
         raise ContentMismatch("the stored bytes have another length")
-    return OpenBlob(store, stored, reader, whole)
+    return OpenBlob(threads, stored, reader, whole)
 
 
 def _open(backend: Backend, name: ObjectName) -> tuple[Reader, bytes | None]:

@@ -177,7 +177,7 @@ class BlobStore:
 
         Raises `BlobNotFound` when its bytes are not there, `ContentMismatch` when there are more or fewer.
         """
-        return await opened(self, stored)
+        return await opened(self._asking, self.backend, stored)
 
     async def close(self) -> None:
         """Wait for what is being published, then let go of everything. Harmless when called twice."""

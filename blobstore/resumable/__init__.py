@@ -6,8 +6,9 @@ that expires, is fenced off by an erasure, or becomes a blob.
 """
 
 from blobstore.resumable.folder import About, Done
+from blobstore.resumable.joining import join
 from blobstore.resumable.progress import Progress
 from blobstore.resumable.resumed import ResumedUpload
 from blobstore.resumable.uploads import Resumables
 
-__all__ = ["About", "Done", "Progress", "Resumables", "ResumedUpload"]
+__all__ = ["About", "Done", "Progress", "Resumables", "ResumedUpload", "join"]

@@ -4,30 +4,32 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from blobstore.catalogue import Lease, Stored
 from blobstore.errors import UploadNotFound
-from blobstore.reservation import Count
+from blobstore.reservation import Count, nothing_beside
 from blobstore.resumable.folder import Done, place
 from blobstore.resumable.progress import Progress
 from blobstore.resumable.resumed import ResumedUpload
+from blobstore.resumable.uploads import Resumables
 from blobstore.upload import Expected, Slot, Upload
-
-if TYPE_CHECKING:
-    from blobstore.resumable.uploads import Resumables
 
 
 async def join(
-    uploads: "Resumables",
+    uploads: Resumables,
     namespace: str,
     slot: Slot,
     parts: Sequence[str],
-    count: Count,
-    leased: Callable[[], Awaitable[None]] | None,
-    expected: Expected | None,
+    count: Count = nothing_beside,
+    leased: Callable[[], Awaitable[None]] | None = None,
+    expected: Expected | None = None,
 ) -> Progress:
-    """As `Resumables.join`."""
+    """Store the bytes of parts that are whole, one after the other; they are no parts of anything else then.
+
+    Whoever asks for the same again, because the answer was lost, is answered the same. `leased` is called once there is
+    a lease; where it raises nothing is stored. Raises `UploadNotFound` where one is none, `UploadBusy`, `OutOfSpace`,
+    `StorageUnavailable`, `LeaseLost`, `ContentMismatch` where they are not what was `expected`.
+    """
     try:
         if (joined := await _joined(uploads, namespace, slot, parts)) is None:
             return await _join(uploads, namespace, slot, parts, count, leased, expected)
@@ -41,7 +43,7 @@ async def join(
 
 
 async def _join(
-    uploads: "Resumables",
+    uploads: Resumables,
     namespace: str,
     slot: Slot,
     parts: Sequence[str],
@@ -72,14 +74,14 @@ async def _join(
     return Progress(upload.lease.id, stored.size, stored.size, done=done)
 
 
-async def _copy(uploads: "Resumables", part: ResumedUpload, into: Upload) -> None:
+async def _copy(uploads: Resumables, part: ResumedUpload, into: Upload) -> None:
     """All bytes of a part, in its order."""
     with Path.open(uploads.folder(part.id).path, "rb", buffering=0) as file:
         while count := await uploads.store.submit(file.readinto, into.room()):
             await into.came(count)
 
 
-async def _joined(uploads: "Resumables", namespace: str, slot: Slot, parts: Sequence[str]) -> Progress | None:
+async def _joined(uploads: Resumables, namespace: str, slot: Slot, parts: Sequence[str]) -> Progress | None:
     """What was made of just these parts, for this slot, before."""
     first = await uploads.store.submit(uploads.folder(parts[0]).done)
     if first is None or first[0].whole is None:
@@ -89,7 +91,7 @@ async def _joined(uploads: "Resumables", namespace: str, slot: Slot, parts: Sequ
     return joined if joined.done is not None and (joined.done.parts, joined.done.place) == wanted else None
 
 
-async def _note(uploads: "Resumables", lease: Lease, stored: Stored, parts: tuple[str, ...]) -> Done:
+async def _note(uploads: Resumables, lease: Lease, stored: Stored, parts: tuple[str, ...]) -> Done:
     store = uploads.store
     whose = (lease.namespace, stored.name.digest, stored.sha256.hex(), stored.size)
     done = Done(*whose, place(lease.id, lease.holder, lease.slot), parts)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from blobstore.catalogue import Lease, Stored
 from blobstore.digest import Hasher
@@ -12,10 +11,9 @@ from blobstore.errors import BlobError, ContentMismatch, LeaseLost
 from blobstore.reservation import Reservation, nothing_beside
 from blobstore.resumable.file import ResumedFile
 from blobstore.resumable.folder import About, Done, Folder, place
-from blobstore.upload import Expected, Upload
-
-if TYPE_CHECKING:
-    from blobstore.resumable.uploads import Resumables
+from blobstore.resumable.hashed import Hashed
+from blobstore.store import BlobStore
+from blobstore.upload import Expected, Slot, Upload
 
 _LATER = 0.1
 """Of the time that an upload is kept: as much must have gone before it begins anew, for that costs a commit."""
@@ -28,15 +26,22 @@ class ResumedUpload(Upload):
     """
 
     def __init__(
-        self, uploads: "Resumables", lease: Lease, about: About, folder: Folder, staged: ResumedFile, lock: int
+        self,
+        store: BlobStore,
+        slot: Slot,
+        lease: Lease,
+        about: About,
+        folder: Folder,
+        staged: ResumedFile,
+        lock: int,
+        hashed: Hashed,
     ) -> None:
-        store = uploads.store
         reservation = Reservation(store.catalogue, store.disk, lease, nothing_beside, covered=True)
-        super().__init__(store, lease, uploads.slot_of(lease, about), staged, reservation, uploads.enter())
+        super().__init__(store, lease, slot, staged, reservation, hashed.enter())
         self.id, self.about, self.expires_at = lease.id, about, lease.expires_at
         self.offset = self._begun = staged.end
         """Where it goes on."""
-        self._uploads = uploads
+        self._hashed = hashed
         self._folder = folder
         self._file = staged
         self._lock = lock
@@ -138,7 +143,7 @@ class ResumedUpload(Upload):
             await self._let_go()
 
     async def _let_go(self) -> None:
-        self._uploads.leave(self.id, await self._store.submit(self._ended_with))
+        self._hashed.leave(self.id, await self._store.submit(self._ended_with))
 
     def _ended_with(self) -> Hasher | None:
         """Close everything, the lock at last."""

@@ -1,11 +1,10 @@
-"""Resumable uploads of one store: begun, found again, gone on with, put together, ended."""
+"""Resumable uploads of one store: begun, found again, gone on with, ended."""
 
 import asyncio
 import os
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 from blobstore.catalogue import Lease
@@ -19,12 +18,12 @@ from blobstore.errors import (
 from blobstore.reservation import Count, Reservation, nothing_beside
 from blobstore.resumable.file import ResumedFile, Sum
 from blobstore.resumable.folder import About, Done, Folder, place
-from blobstore.resumable.joining import join
+from blobstore.resumable.hashed import Hashed
 from blobstore.resumable.progress import Progress
 from blobstore.resumable.resumed import ResumedUpload
 from blobstore.staging import host_of, is_lease
 from blobstore.store import BlobStore
-from blobstore.upload import Expected, Slot
+from blobstore.upload import Slot
 
 BUSY_SECONDS = 2.0
 """So long is waited for who sends already: a sender who was cut off is noticed within that."""
@@ -33,9 +32,6 @@ SETTLE_SECONDS = 0.5
 """So long who asks waits for who sends: so that what a connection that broke had brought is told, too."""
 
 _LOOK_SECONDS = 0.05
-
-HASHERS = 256
-"""Uploads of which it is remembered what was hashed; of others all is read again at their end."""
 
 SlotOf = Callable[[Lease, About], Slot]
 """The slot that a lease is for, with all that is said of it."""
@@ -46,9 +42,8 @@ class Resumables:
 
     def __init__(self, store: BlobStore, slot_of: SlotOf) -> None:
         self.store = store
-        self.slot_of = slot_of
-        self._hashers: OrderedDict[str, Hasher] = OrderedDict()
-        self._under_way = 0
+        self._slot_of = slot_of
+        self._hashed = Hashed()
 
     async def begin(
         self, namespace: str, slot: Slot, about: About, seconds: float, count: Count = nothing_beside
@@ -104,43 +99,13 @@ class Resumables:
         progress = await self.find(namespace, id)
         await asyncio.shield(self.store.keep(self._end(namespace, progress)))
 
-    async def join(
-        self,
-        namespace: str,
-        slot: Slot,
-        parts: Sequence[str],
-        count: Count = nothing_beside,
-        leased: Callable[[], Awaitable[None]] | None = None,
-        expected: Expected | None = None,
-    ) -> Progress:
-        """Store the bytes of parts that are whole, one after the other; they are no parts of anything else then.
-
-        Whoever asks for the same again, because the answer was lost, is answered the same. `leased` is called once
-        there is a lease; where it raises nothing is stored. Raises `UploadNotFound` where one is none, `UploadBusy`,
-        `OutOfSpace`, `StorageUnavailable`, `LeaseLost`, `ContentMismatch` where they are not what was `expected`.
-        """
-        return await join(self, namespace, slot, parts, count, leased, expected)
-
-    # -- for uploads ------------------------------------------------------------------------------------------------
+    # -- for joining ------------------------------------------------------------------------------------------------
 
     def folder(self, id: str) -> Folder:
         """What staging has of it. Raises `UploadNotFound` for what is no id: it becomes a path."""
         if not is_lease(id):
             raise UploadNotFound(id)
         return Folder(self.store.staging, self.store.staging.process_of(id), id)
-
-    def enter(self) -> int:
-        """Another one is under way; how many there are."""
-        self._under_way += 1
-        return self._under_way
-
-    def leave(self, id: str, hasher: Hasher | None) -> None:
-        """One is not any more. What it has hashed is remembered."""
-        self._under_way -= 1
-        if hasher is not None:
-            self._hashers[id] = hasher
-            while len(self._hashers) > HASHERS:
-                self._hashers.popitem(last=False)
 
     # -- the work ---------------------------------------------------------------------------------------------------
 
@@ -176,11 +141,9 @@ class Resumables:
             about, offset = await store.submit(lambda: (folder.about(), folder.offset()))
             if lease is None or about is None or offset is None:
                 raise UploadNotFound(id)
-            hasher = self._hashers.pop(id, None)
-            if hasher is None or hasher.size > offset:
-                hasher = Hasher()
-            staged = await store.submit(self._open, folder, offset, hasher, also)
-            return ResumedUpload(self, lease, about, folder, staged, lock)
+            staged = await store.submit(self._open, folder, offset, self._hashed.of(id, offset), also)
+            slot = self._slot_of(lease, about)
+            return ResumedUpload(store, slot, lease, about, folder, staged, lock, self._hashed)
         except BaseException:
             os.close(lock)
             raise
@@ -200,7 +163,7 @@ class Resumables:
                 await self.store.end(lease)
         finally:
             os.close(lock)
-        self._hashers.pop(progress.id, None)
+        self._hashed.forget(progress.id)
 
     async def _locked(self, namespace: str, id: str, seconds: float | None = None) -> int:
         """The lock of its folder, waited for so long (`BUSY_SECONDS` unless told)."""

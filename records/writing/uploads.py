@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from blobstore.catalogue import Lease
-from blobstore.resumable import About, Progress, Resumables, ResumedUpload
+from blobstore.resumable import About, Progress, Resumables, ResumedUpload, join
 from blobstore.resumable.file import Sum
 from blobstore.store import BlobStore, Slot
 from blobstore.upload import Expected
@@ -35,11 +35,11 @@ class Uploads:
     async def join(
         self, owner: Owner, target: Target, parts: Sequence[str], expected: Expected | None = None
     ) -> Progress:
-        """Store what these uploads brought, one after the other. Raises as `begin`, and as `Resumables.join`."""
+        """Store what these uploads brought, one after the other. Raises as `begin`, and as `resumable.join`."""
         slot, destination = await self._attachments.place(owner, target)
         count = self._attachments.count(owner, destination)
         leased = partial(self._attachments.require_open, owner, destination)
-        return await self._resumables.join(owner.id, slot, parts, count, leased, expected)
+        return await join(self._resumables, owner.id, slot, parts, count, leased, expected)
 
     async def find(self, owner: Owner, id: str, *, settled: bool = False) -> Progress:
         """How it stands; see `Resumables.find`. Raises `UploadNotFound`, `StorageUnavailable`."""
