@@ -66,7 +66,7 @@ class Machine(Fleet):
     async def serve_for_ever(self, *options: str) -> None:
         """A server, and another one in its place each time that it is killed; ended in order when cancelled."""
         while True:
-            process, out = await self._start("serve", "--port", "0", "--drain", "10", *options)
+            process, out = await self._start("serve", "--port", "0", "--drain", "1", *options)
             url = ""
             try:
                 url = (await out.readline()).decode().split("serving on ")[-1].strip()

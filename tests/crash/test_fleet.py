@@ -176,7 +176,7 @@ async def test_nothing_is_lost_while_processes_are_killed_and_stores_go_away(
             while len(known.kinds) < 4:
                 await asyncio.sleep(0.05)
             work += [group.create_task(setting.machines[0].collect_for_ever())]
-            work += [group.create_task(killing(setting.machines, rng, sized(2.0, 4.0)))]
+            work += [group.create_task(killing(setting.machines, rng, sized(1.2, 4.0)))]
             await going_away(setting.stores, sized)
             for each in work:
                 each.cancel()
@@ -201,12 +201,12 @@ def servers(machines: Sequence[Machine], count: int) -> Iterator[Coroutine[None,
 
 
 async def going_away(stores: Stores, sized: Callable[[float, float], float]) -> None:
-    """First one store is away for a while, then the other; 20 seconds in all, or five minutes."""
-    await asyncio.sleep(sized(4.0, 60.0))
-    await stores.without_s3(sized(4.0, 20.0))
-    await asyncio.sleep(sized(4.0, 90.0))
+    """First one store is away for a while, then the other; 12 seconds in all, or five minutes."""
+    await asyncio.sleep(sized(2.0, 60.0))
+    await stores.without_s3(sized(3.0, 20.0))
+    await asyncio.sleep(sized(2.0, 90.0))
     await stores.with_database_restarted(sized(1.0, 3.0))
-    await asyncio.sleep(sized(7.0, 127.0))
+    await asyncio.sleep(sized(4.0, 127.0))
 
 
 def working(client: Traveller, known: Acknowledged, rng: random.Random) -> Iterator[Coroutine[None, None, None]]:

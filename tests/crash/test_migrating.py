@@ -32,29 +32,29 @@ class Mover:
     def __init__(self, fleet: Fleet, rng: random.Random) -> None:
         self._fleet = fleet
         self._rng = rng
-        self._longest = 3.0
+        self._longest = 1.5
         self.killed = Counter[str]()
 
     async def move(self, to: Where, kills: int) -> None:
         """Have the command killed so many times, then let it come to its end."""
         while self.killed[to.location] < kills:
             command = asyncio.create_task(self._run(to))
-            done, _ = await asyncio.wait([command], timeout=self._rng.uniform(0.2, self._longest))
+            done, _ = await asyncio.wait([command], timeout=self._rng.uniform(0.1, self._longest))
             if done:  # the next one has less to do
                 await command
                 continue
             command.cancel()  # which kills it
             await asyncio.wait([command])
             self.killed[to.location] += 1
-        began = asyncio.get_running_loop().time()
         await asyncio.wait_for(self._run(to), 3600)
-        self._longest = min(max(3.0, asyncio.get_running_loop().time() - began), 10.0)
 
     async def _run(self, to: Where) -> None:
         reached = () if to.is_files else ("--s3-endpoint", str(to.endpoint), "--s3-region", str(to.region))
         keep = self._rng.choice([("--keep", "0"), ("--delete-now",), ()])
+        began = asyncio.get_running_loop().time()
         code, told = await self._fleet.command("blobs", "migrate", "--to", to.location, *reached, *keep)
         assert code == 0, told + self._fleet.log.read_text()[-3000:]
+        self._longest = min(max(1.0, asyncio.get_running_loop().time() - began), 10.0)
 
 
 KINDS = [Kind(Topology.SINGLE), Kind(Topology.POSTGRES), Kind(Topology.POSTGRES, in_s3=True)]

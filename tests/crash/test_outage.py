@@ -54,37 +54,43 @@ class Patient(Client):
         return status, body
 
 
-async def cut_off(cluster: Cluster, seconds: float) -> None:
+Outage = Callable[[Cluster, float, asyncio.Event], Coroutine[None, None, None]]
+"""Lasts so many seconds at least; one in which the server is not ready lasts until that was noticed."""
+
+
+async def cut_off(cluster: Cluster, seconds: float, noticed: asyncio.Event) -> None:
     cluster.pause()
     await asyncio.sleep(seconds)
+    await noticed.wait()
     cluster.go_on()
 
 
-async def restarted(cluster: Cluster, seconds: float) -> None:
+async def restarted(cluster: Cluster, seconds: float, noticed: asyncio.Event) -> None:
     await asyncio.to_thread(cluster.stop)
     await asyncio.sleep(seconds)
+    await noticed.wait()
     await asyncio.to_thread(cluster.start)
 
 
-async def crashed(cluster: Cluster, seconds: float) -> None:
+async def crashed(cluster: Cluster, seconds: float, noticed: asyncio.Event) -> None:
     await asyncio.to_thread(cluster.stop, signal.SIGQUIT)
     await asyncio.to_thread(cluster.start)
 
 
-async def terminated(cluster: Cluster, seconds: float) -> None:
+async def terminated(cluster: Cluster, seconds: float, noticed: asyncio.Event) -> None:
     """Every second all sessions are ended, and at last the server crashes."""
     ends = asyncio.get_running_loop().time() + 2 * seconds
     while asyncio.get_running_loop().time() < ends:
         await cluster.end_sessions()
         await asyncio.sleep(1.0)
-    await crashed(cluster, seconds)
+    await crashed(cluster, seconds, noticed)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("outage", [cut_off, restarted, crashed, terminated] if SOAK else [restarted])
 async def test_clients_of_a_database_that_goes_away_lose_nothing(
-    outage: Callable[[Cluster, float], Coroutine[None, None, None]],
+    outage: Outage,
     tmp_path: Path,
     forks: Path,
     rng: random.Random,
@@ -93,7 +99,7 @@ async def test_clients_of_a_database_that_goes_away_lose_nothing(
 ) -> None:
     storage = Storage(Topology.POSTGRES, cluster.url(await cluster.database()))
     fleet = Fleet(tmp_path / "data", forks, tmp_path / "log", options=storage.options)
-    known = Acknowledged()
+    known, noticed, over = Acknowledged(), asyncio.Event(), asyncio.Event()
     _, token = await fleet.command("token", "create", "--owner", OWNER)
     async with fleet.served(), clients() as session:
         while not fleet.urls:
@@ -104,12 +110,14 @@ async def test_clients_of_a_database_that_goes_away_lose_nothing(
             work = [group.create_task(each) for each in working(client, known, rng)]
             while len(known.kinds) < 4:
                 await asyncio.sleep(0.05)
-            large = group.create_task(slow_download(client, url, token.strip(), known, rng))
-            gone = group.create_task(outage(cluster, sized(6.0, 10.0)))
+            large = group.create_task(slow_download(client, url, token.strip(), known, rng, over))
+            gone = group.create_task(outage(cluster, sized(2.0, 10.0), noticed))
             if outage in (cut_off, restarted):
                 await until_ready(session, url, 503)
+            noticed.set()
             await gone
             await until_ready(session, url, 200)
+            over.set()
             await large
             done = known.kinds.total()
             while known.kinds.total() < done + 20:
@@ -139,8 +147,10 @@ async def looking(look: Look, rng: random.Random) -> None:
             continue
 
 
-async def slow_download(client: Client, url: str, token: str, known: Acknowledged, rng: random.Random) -> None:
-    """Bytes that come slowly come whole."""
+async def slow_download(
+    client: Client, url: str, token: str, known: Acknowledged, rng: random.Random, over: asyncio.Event
+) -> None:
+    """Bytes that come slowly, until the outage is over, come whole."""
     content = rng.randbytes(LARGE)
     worker = Worker(client, known, rng, "large")
     await worker.register()
@@ -152,7 +162,7 @@ async def slow_download(client: Client, url: str, token: str, known: Acknowledge
         assert answer.status == 200
         async for piece in answer.content.iter_chunked(256 << 10):
             digest.update(piece)
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.0 if over.is_set() else 0.15)
     assert digest.digest() == hashlib.sha256(content).digest()
 
 

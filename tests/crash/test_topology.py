@@ -56,8 +56,8 @@ class Mover:
         """Have the command killed up to so many times, then let it come to its end."""
         for _ in range(kills):
             command = asyncio.create_task(self._run(way))
-            longest = min(max(2.0, self.took.get(way, 0.0)), MOST)
-            done, _ = await asyncio.wait([command], timeout=self._rng.uniform(0.2, longest))
+            longest = min(max(1.0, self.took.get(way, 0.0)), MOST)
+            done, _ = await asyncio.wait([command], timeout=self._rng.uniform(0.1, longest))
             if done:
                 return await command
             command.cancel()  # which kills it
