@@ -707,8 +707,9 @@ def test_people_are_told_what_it_means_and_what_mends_it(stored: Stored) -> None
 
 
 @pytest.fixture
-def busy(template: Stored, tmp_path: Path, rng: random.Random) -> Iterator[Stored]:
+def busy(template: Stored, tmp_path: Path, rng: random.Random, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stored]:
     """A store in which somebody uploads, ingests, deletes and collects all the time."""
+    monkeypatch.setattr("records.checks.central.DRAIN_WAIT", 0.0)  # something waits always, and is a note alone
     shutil.copytree(template.data, tmp_path / "data")
     stop = threading.Event()
     failures: list[BaseException] = []

@@ -216,7 +216,7 @@ def test_random_damage_is_named_and_mended_where_it_can_be_and_never_made_worse(
     sized: Callable[[int, int], int],
     at_rest: None,
 ) -> None:
-    for round in range(sized(8, 300)):
+    for round in range(sized(5, 300)):
         stored = Stored(tmp_path / str(round), template.ann)
         shutil.copytree(template.data, stored.data)
         damages = rng.sample(DAMAGES, rng.randint(1, 5))

@@ -284,8 +284,9 @@ def test_a_merge_that_is_killed_again_and_again_ends_as_if_it_never_was(
 ) -> None:
     async def many(store: RecordStore) -> None:
         await _filled(store)
-        blobs = tuple(bytes([number]) * 50_000 for number in range(40))
-        await written(store, *(line(f"k{number}", "x" * 2000) for number in range(2000)), blobs=blobs, instance="files")
+        blobs = tuple(bytes([number]) * 50_000 for number in range(sized(20, 40)))
+        lines = (line(f"k{number}", "x" * 2000) for number in range(sized(700, 2000)))
+        await written(store, *lines, blobs=blobs, instance="files")
 
     in_store(tmp_path / "there", many)
     command = ("tools", "merge", "--from", tmp_path / "there", "--data")
