@@ -26,6 +26,9 @@ BUFFERS = 16 << 20
 LEAST = 256 << 10
 """Bytes of the smallest, however many upload."""
 
+DRAWN = 8 << 20
+"""Bytes that a thread reads, hashes and writes before others may have it."""
+
 LITTLE = 64 << 10
 """Bytes that are hashed at once: a thread would take longer to begin than they take."""
 
@@ -84,7 +87,7 @@ class Upload:
         self._used: memoryview | None = None
         """What is being hashed and written, or was last."""
         self._received = 0
-        self._using: asyncio.Task[None] | None = None
+        self._using: asyncio.Task[object] | None = None
         self._finishing: asyncio.Task[Stored] | None = None
 
     async def write(self, data: Bytes) -> None:
@@ -114,6 +117,19 @@ class Upload:
         if self._filled == self._buffer:
             await self._use()
 
+    async def draw(self, read: Callable[[memoryview], int]) -> None:
+        """Take all that `read` gives, which puts bytes into memory and says how many: 0 at the end.
+
+        For what no sender has to be waited for: one thread reads, hashes and writes many pieces in one go. Nothing else
+        is given to such an upload. Raises as `came`, and what `read` raises.
+        """
+        into = self.room()
+        read_on = True
+        while read_on:
+            self._using = drawing = self._store.keep(self._draw(read, into))
+            read_on = await asyncio.shield(drawing)  # kept: the file stays open while a worker is in it
+            await self._reservation.cover(self._received)
+
     async def finish(self, expected: Expected | None = None) -> Stored:
         """Publish the bytes, or claim those that are stored already; durable when this returns.
 
@@ -132,6 +148,14 @@ class Upload:
         else:
             # Whoever awaited `finish` was told of its error; here only its end is waited for.
             await asyncio.wait([self._finishing])
+
+    async def _draw(self, read: Callable[[memoryview], int], into: memoryview) -> bool:
+        """What was read and had no room before, and more; whether there is more still."""
+        room = min(DRAWN, self._reservation.bytes - self._received)
+        drawn, self._filled = await self._store.submit(_drawn, self._staged, read, into, self._filled, room)
+        self._received += drawn
+        self._reservation.written = self._staged.size
+        return self._filled > 0
 
     async def _use(self) -> None:
         """Begin to hash and write what came, once that is done with what came before."""
@@ -184,6 +208,27 @@ class Upload:
         with suppress(BlobError):  # what cannot be removed now is debris once its lease is gone
             await self._store.submit(self._staged.discard)
         await self._store.end(self.lease)
+
+
+def _drawn(
+    staged: StagedFile, read: Callable[[memoryview], int], into: memoryview, left: int, room: int
+) -> tuple[int, int]:
+    """In a thread: take the `left` bytes of `into`, then more while there is room; bytes read, and left there now."""
+    drawn = 0
+    while True:
+        staged.append([into[:left]])
+        left = _full(read, into)
+        drawn += left
+        if not left or drawn > room:
+            return drawn, left
+
+
+def _full(read: Callable[[memoryview], int], into: memoryview) -> int:
+    """Read until `into` is full, or nothing comes any more; bytes read."""
+    filled = 0
+    while filled < len(into) and (count := read(into[filled:])):
+        filled += count
+    return filled
 
 
 def _share(uploads: int) -> int:

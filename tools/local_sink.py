@@ -1,6 +1,7 @@
 """The sink that writes straight into a data directory: the same library calls as the server makes, without HTTP."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from blobstore.client.answers import Rejection, Stored
 from blobstore.client.content import Content
 from blobstore.errors import BlobError, LargerThanQuota
 from blobstore.store import Expected, Upload
+from blobstore.upload import LITTLE
 from records.central import Owner
 from records.consent.scope import Selector
 from records.errors import Invalid, RecordError, Unknown
@@ -65,12 +67,11 @@ class LocalSink:
 
 
 async def _fill(upload: Upload, content: Content) -> None:
-    if isinstance(content, bytes):
+    if isinstance(content, bytes) and len(content) <= LITTLE:
         return await upload.write(content)
-    file = await asyncio.to_thread(content)
+    file = io.BytesIO(content) if isinstance(content, bytes) else await asyncio.to_thread(content)
     with closing(file):
-        while count := await asyncio.to_thread(file.readinto, upload.room()):
-            await upload.came(count)
+        await upload.draw(file.readinto)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Room is reserved before bytes are written, in steps that are few, and given back whatever happens."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -130,6 +131,38 @@ async def test_a_body_that_outgrows_its_quota_is_refused_and_leaves_nothing(stor
     with pytest.raises(LargerThanQuota):
         await put(store, bytes(4 * MIB))
     assert await store.catalogue.volumes() == []
+
+
+@pytest.mark.parametrize("size", [2 * MIB + 1, 20 * MIB])
+@pytest.mark.parametrize("declared", [True, False])
+async def test_the_last_byte_of_a_quota_can_be_used_by_what_is_drawn_and_no_more(
+    store: BlobStore, size: int, declared: bool
+) -> None:
+    await store.catalogue.limit(Limit(OWNER, WHOLE, size))
+    await drawn(store, bytes(size), size if declared else None)
+    await store.catalogue.limit(Limit(OWNER, WHOLE, 2 * size))
+    with pytest.raises(OverQuota):
+        await drawn(store, b"x" * (size + 1), size if declared else None)
+    assert (await store.catalogue.volume(OWNER)).reserved == 0
+
+
+async def test_room_is_there_before_what_is_drawn_is_written(store: BlobStore) -> None:
+    async with await store.receive(OWNER, SLOT) as upload:
+        written: list[tuple[int, int]] = []
+
+        def read(into: memoryview) -> int:
+            written.append((upload._staged.size, upload._reservation.bytes))
+            return len(into) if len(written) < 40 else 0
+
+        await upload.draw(read)
+    assert written[-1][0] == 39 * MIB
+    assert all(size <= reserved for size, reserved in written)
+
+
+async def drawn(store: BlobStore, data: bytes, size: int | None) -> None:
+    async with await store.receive(OWNER, SLOT, size) as upload:
+        await upload.draw(io.BytesIO(data).readinto)
+        await upload.finish()
 
 
 async def test_bytes_that_are_stored_already_need_room_while_they_come_and_none_after(store: BlobStore) -> None:

@@ -1,6 +1,7 @@
 """The blob store: one way in for every byte, one way out."""
 
 import asyncio
+import io
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,22 @@ from blobstore.errors import (
     WrongStore,
 )
 from blobstore.store import BlobStore, Expected, Slot
-from blobstore.upload import BUFFER
+from blobstore.upload import BUFFER, DRAWN
 from tests.fakes.descriptors import open_under
 from tests.fakes.stores import OWNER, SLOT, chunks, collect, content_of, nothing_is_left, put, read_all
 from tests.fakes.warm import launch
+
+
+class PiecesOf(io.BytesIO):
+    """These bytes, often fewer at once than were asked for."""
+
+    def __init__(self, data: bytes, rng: random.Random) -> None:
+        super().__init__(data)
+        self._rng = rng
+
+    def readinto(self, into: memoryview) -> int:
+        return super().readinto(into[: max(1, len(into) // self._rng.choice([1, 1, 1, 2, 7]))])
+
 
 # -- in and out --------------------------------------------------------------------------------------------------------
 
@@ -48,6 +61,20 @@ async def test_the_size_of_the_writes_makes_no_difference(store: BlobStore, rng:
             digests.add((await upload.finish()).name)
     assert len(digests) == 1
     assert await read_all(store, content_of(data).digest) == data
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("size", [0, 1, BUFFER - 1, BUFFER, BUFFER + 4097, DRAWN, 2 * DRAWN + 3 * BUFFER + 7])
+async def test_what_is_drawn_is_there_whole(store: BlobStore, rng: random.Random, size: int, declared: bool) -> None:
+    data = rng.randbytes(size)
+    with PiecesOf(data, rng) as source:
+        async with await store.receive(OWNER, SLOT, size if declared else None) as upload:
+            await upload.draw(source.readinto)
+            stored = await upload.finish(Expected(size=size))
+    assert stored.name.digest == content_of(data).digest
+    assert await read_all(store, stored.name.digest) == data
+    assert list(store.staging.files()) == []
+    assert await store.catalogue.leases() == []
 
 
 async def test_ranges_are_read_exactly_and_less_only_at_the_end(store: BlobStore, rng: random.Random) -> None:

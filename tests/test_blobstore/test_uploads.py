@@ -107,6 +107,40 @@ async def test_a_cancelled_write_does_not_close_the_file_under_its_worker(
     assert await nothing_is_left(store)
 
 
+async def test_cancelled_drawing_does_not_close_the_file_under_its_worker(store: BlobStore) -> None:
+    entered, proceed, closed = threading.Event(), threading.Event(), []
+
+    def read(into: memoryview) -> int:
+        entered.set()
+        assert proceed.wait(10)
+        closed.append(upload._staged._descriptor is None)
+        return len(into) if len(closed) < 3 else 0
+
+    async with await store.receive(OWNER, SLOT) as upload:
+        drawing = asyncio.create_task(upload.draw(read))
+        await store.submit(entered.wait)
+        drawing.cancel()
+        await asyncio.wait([drawing])
+        asyncio.get_running_loop().call_later(0.1, proceed.set)
+    assert closed
+    assert not any(closed)
+    assert await nothing_is_left(store)
+
+
+async def test_an_error_of_what_is_drawn_leaves_nothing(store: BlobStore) -> None:
+    pieces = [BUFFER, BUFFER]
+
+    def read(into: memoryview) -> int:
+        if not pieces:
+            raise EOFError("it ends too early")
+        return pieces.pop()
+
+    with pytest.raises(EOFError):
+        async with await store.receive(OWNER, SLOT) as upload:
+            await upload.draw(read)
+    assert await nothing_is_left(store)
+
+
 async def test_a_reader_that_nobody_waits_for_any_more_is_closed(tmp_path: Path) -> None:
     opened: list[MemoryReader] = []
     closed: list[MemoryReader] = []

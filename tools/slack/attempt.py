@@ -80,6 +80,8 @@ class Attempt:
                 found = await asyncio.to_thread(self._look, entry.located, asyncio.get_running_loop())
             except UNREADABLE as error:
                 return _unreadable(todo, error)
+            if isinstance(found.content, bytes):
+                self.on_bytes(found.size)
             verdict = of_bytes(entry.described, found.size, found.head)
             if verdict.status is Status.HYDRATED:
                 return await self._store(todo, verdict, found)
@@ -122,7 +124,6 @@ class Attempt:
         with self.source.open(located) as file:
             first = file.read(PIECE)
         if len(first) < PIECE:
-            on_bytes(len(first))
             return _Found(len(first), first[:HEAD], first)
         return _Found(located.size, first[:HEAD], again)
 
