@@ -31,6 +31,8 @@ from tools.pdpp.file import ReferenceFile, Row
 from tools.pdpp.report import Report, Stream
 from tools.sink import SinkError
 
+pytestmark = pytest.mark.usefixtures("at_rest")
+
 LARGE = random.Random(7).randbytes((3 << 20) + 17)
 
 
@@ -195,7 +197,6 @@ import tools.pdpp.file
 tools.pdpp.file.PAGE = 7
 from tools.cli import main
 
-pytestmark = pytest.mark.usefixtures("at_rest")
 main(["import-reference", *sys.argv[1:]])
 """
 
