@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,11 @@ async def test_two_do_not_move_one_owner_at_once(data: Path) -> None:
         await first.aclose()  # type: ignore[attr-defined]
 
 
-async def test_nothing_that_was_acknowledged_is_lost_under_load(data: Path, rng: random.Random) -> None:
-    stop = asyncio.Event()
+@pytest.mark.long
+async def test_nothing_that_was_acknowledged_is_lost_under_load(
+    data: Path, rng: random.Random, sized: Callable[[float, float], float]
+) -> None:
+    stop, rest = asyncio.Event(), sized(0.01, 0)
     known: dict[tuple[str, str], str | None] = {}
 
     async def write(store: RecordStore, owner: Owner, connector: str, name: str) -> None:
@@ -150,6 +153,7 @@ async def test_nothing_that_was_acknowledged_is_lost_under_load(data: Path, rng:
                 await ingest(store, owner, key, blobs, connector=connector, text=text)
                 known[connector, key] = text
             assert await read(store, owner, connector, key) == known[connector, key]
+            await asyncio.sleep(rest)
 
     async with (
         opened(data, Topology.SINGLE) as one,
