@@ -1,7 +1,9 @@
 """What holds for every page of the console: no script of others, accessibility, the dark, phones, keyboards."""
 
 import json
-from collections.abc import Iterator, Sequence
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlencode
 
 import pytest
@@ -142,13 +144,14 @@ def test_the_script_of_a_pdf_reaches_nobody_even_when_it_is_pressed(
     assert not sent
 
 
+@pytest.mark.long
 def test_every_page_keeps_the_rules_of_accessibility_in_the_light_and_in_the_dark(
-    page: Page, paths: Sequence[str]
+    page: Page, paths: Sequence[str], rng: random.Random, sized: Callable[[int, int], int]
 ) -> None:
     axe, wrong = Axe(), []
     # A viewer of PDFs is the browser's own, and never answers.
     usual = {"iframes": False, "resultTypes": ["violations"]}
-    for path in [*paths, "/console/sign-in"]:
+    for path in [*states(paths, rng, sized(1, len(paths))), "/console/sign-in"]:
         page.goto(path)
         page.emulate_media(color_scheme="light")
         found = axe.run(page, options=usual).response["violations"]
@@ -158,6 +161,14 @@ def test_every_page_keeps_the_rules_of_accessibility_in_the_light_and_in_the_dar
         wrong += [(path, each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
     page.emulate_media(color_scheme="light")
     assert not wrong, json.dumps(wrong, indent=1)
+
+
+def states(paths: Sequence[str], rng: random.Random, count: int) -> list[str]:
+    """So many addresses, at most, of each page that there is: the files of strangers have one page."""
+    pages: dict[str, list[str]] = {}
+    for path in paths:
+        pages.setdefault(re.sub("/blobs/.*|[?].*", "", path), []).append(path)
+    return [path for each in pages.values() for path in rng.sample(each, min(count, len(each)))]
 
 
 def test_the_dark_is_dark(page: Page) -> None:
