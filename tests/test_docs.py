@@ -1,6 +1,5 @@
 """The documentation says what is there."""
 
-import ast
 import re
 from pathlib import Path
 
@@ -10,10 +9,10 @@ ROW = re.compile(r"^\| (?P<number>[ABG]\d+) \|.*\| (?P<tests>[^|]+) \|$", re.MUL
 
 
 def defined_tests() -> set[str]:
-    """The names of all tests."""
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("*.py")]
-    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, functions)}
+    """The names of all tests. To parse them takes seconds, and a class's are not set in further."""
+    texts = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    texts += [path.read_text() for path in (ROOT / "tests" / "conformance").glob("*.py")]
+    return {name for text in texts for name in re.findall(r"^(?:    )?(?:async )?def (test_\w+)\(", text, re.MULTILINE)}
 
 
 def test_every_test_that_the_page_on_conformance_names_exists() -> None:

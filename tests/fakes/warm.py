@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADED = (
-    *("tools.backup", "tools.restore"),
+    *("tools.backup", "tools.connector", "tools.hydrate", "tools.import_reference", "tools.merge", "tools.restore"),
     *(
         "tools.blobs",
         "tools.doctor",
