@@ -9,7 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from aiohttp import web, web_protocol
+from aiohttp import StreamReader, web, web_protocol
 from aiohttp.http_exceptions import LineTooLong
 
 from records.errors import Invalid
@@ -33,11 +33,14 @@ FIRST_SECONDS = 2.0
 LAST_SECONDS = 1.0
 """What a request gets to clean up once draining is over."""
 
+LINGER_SECONDS = 2.0
+"""What who is still sending gets to read an answer that did not wait; the rest of the body is dropped."""
+
 
 class Connection(web.RequestHandler):
     """aiohttp's protocol with the contract's manners."""
 
-    __slots__ = ("_answered", "_made", "_patience", "_retiring", "_unsent", "_watch")
+    __slots__ = ("_answered", "_made", "_patience", "_retiring", "_unread", "_unsent", "_watch")
 
     def __init__(self, manager: web.Server, patience: float, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -45,6 +48,7 @@ class Connection(web.RequestHandler):
         self._retiring = False
         self._made = self._loop.time()
         self._answered = False
+        self._unread: StreamReader | None = None
         self._unsent = 0
         self._watch: asyncio.TimerHandle | None = None
 
@@ -109,6 +113,7 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer; it says so when it is the last on this connection."""
         self._answered = True
+        self._unread = request.content
         if self._retiring:
             resp.force_close()
         sent = await super().finish_response(request, resp, start_time)
@@ -130,6 +135,9 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The connection is gone, and all that was waiting for it."""
         self._stop_watching()
+        # aiohttp would wait for the rest of the body also of who has hung up, and the server's end for that.
+        if self._unread is not None and not self._unread.is_eof():
+            self._unread.feed_eof()
         super().connection_lost(exc)
 
     def force_close(self) -> None:
@@ -183,7 +191,7 @@ class Listener(web.Server):
             self._patience,
             loop=self._loop,
             keepalive_timeout=self._patience,
-            lingering_time=2.0,  # for an answer to be read by who is still sending; the rest of the body is dropped
+            lingering_time=LINGER_SECONDS,
             auto_decompress=False,  # a MB of gzip becomes 700 MB; and digests are of the bytes sent
             max_line_size=MAX_LINE,
             max_field_size=MAX_FIELD,

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from server import connection
 from tests.test_server.conftest import Running, Start
 
 MANIFEST = {
@@ -141,13 +142,24 @@ async def test_a_body_shorter_than_its_length_is_not_taken(running: Running) -> 
     assert await stored(running) == set()
 
 
-async def test_a_refusal_does_not_wait_for_the_body(running: Running) -> None:
-    for token, status in (("nobody-has-this", 401), (None, 404)):
+async def test_a_refusal_does_not_wait_for_the_body(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LINGER_SECONDS", 0.2)
+    async with start() as running:
+        for token, status in (("nobody-has-this", 401), (None, 404)):
+            with await running.connect() as wire:
+                await wire.send(running.head(INGEST, NDJSON, "Content-Length: 1000000000", token=token))
+                answer, headers, _ = await wire.answer()
+                assert (answer, headers["connection"]) == (status, "close")
+                assert await wire.rest() == b""
+
+
+async def test_the_body_of_who_hung_up_is_not_waited_for(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LINGER_SECONDS", 600.0)
+    async with asyncio.timeout(30), start(drain=600.0) as running:
         with await running.connect() as wire:
-            await wire.send(running.head(INGEST, NDJSON, "Content-Length: 1000000000", token=token))
-            answer, headers, _ = await asyncio.wait_for(wire.answer(), 1)
-            assert (answer, headers["connection"]) == (status, "close")
-            assert await wire.rest() == b""
+            await wire.send(running.head(INGEST, NDJSON, "Content-Length: 1000000000"))
+            assert (await wire.answer())[0] == 404
+    # And the server has ended, which waits for every connection.
 
 
 @pytest.mark.parametrize(
