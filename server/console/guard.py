@@ -33,10 +33,8 @@ def for_owner(handler: Handler) -> Handler:
     @wraps(handler)
     async def guarded(request: web.Request) -> web.StreamResponse:
         token = session.token_of(request)
-        caller = None if token is None else await caller_of(request, token)
-        if token is None or caller is None or caller.scope.grant is not None:
+        if token is None or not await recognise(request, token):
             return _to_sign_in(request)
-        request[CALLER] = caller
         if request.method == "POST":
             form = await _form(request)
             if not session.is_form_key(form.get("form_key", ""), token):
@@ -49,6 +47,15 @@ def for_owner(handler: Handler) -> Handler:
             raise
 
     return as_page(guarded)
+
+
+async def recognise(request: web.Request, token: str) -> bool:
+    """Whether that is an owner's token; the owner is the request's caller then."""
+    caller = await caller_of(request, token)
+    if caller is None or caller.scope.grant is not None:
+        return False
+    request[CALLER] = caller
+    return True
 
 
 def for_anyone(handler: Handler) -> Handler:

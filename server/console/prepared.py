@@ -16,6 +16,9 @@ from records.central import Owner
 SECONDS = 60.0
 """For so long one is kept that nobody fetches, and after the last time that somebody did."""
 
+MOST = 2
+"""Exports that wait while nobody fetches them: each is one of the few that a process has open at once."""
+
 TICK = 0.5
 """Seconds between two looks whether somebody still fetches it."""
 
@@ -56,21 +59,23 @@ class Prepared:
 
     @asynccontextmanager
     async def making(self, exports: Exports, owner: Owner, connector: str | None) -> AsyncIterator[Waiting]:
-        """Begin to plan one; it is given up where the block ends before it is `ready`.
+        """Begin to plan one; where the block raises it is given up.
 
-        What was made for the owner before and nobody fetches is let go of: each takes room.
+        What was made for the owner before and nobody fetches is let go of, and of others' all but the last: each takes
+        room, and can be planned anew.
         """
-        mine = [each for each in self._waiting.values() if each.owner == owner.id]
-        for former in [each for each in mine if each.until and not each.users]:
+        idle = [each for each in self._waiting.values() if each.until and not each.users]
+        others = [each for each in idle if each.owner != owner.id]
+        for former in [each for each in idle if each not in others[1 - MOST :]]:
             await _end(former)
         waiting = Waiting(exports, owner, connector)
         self._waiting[waiting.id] = waiting
         waiting.task.add_done_callback(lambda _: self._waiting.pop(waiting.id, None))
         try:
             yield waiting
-        finally:
-            if not waiting.ready.done():
-                await _end(waiting)
+        except BaseException:
+            await _end(waiting)
+            raise
 
     @asynccontextmanager
     async def taken(self, id: str, owner: Owner, connector: str | None) -> AsyncIterator[Export | None]:

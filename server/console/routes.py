@@ -16,11 +16,12 @@ from server.console import (
     overview,
     record,
     records,
+    session,
     sign_in,
     spine,
     static,
 )
-from server.console.guard import as_page, for_anyone, for_owner
+from server.console.guard import as_page, for_anyone, for_owner, recognise
 from server.errors import NoSuchRoute
 from server.keys import Handler
 from server.middleware import hold_back
@@ -72,4 +73,6 @@ def install(router: web.UrlDispatcher) -> None:
 
 
 async def _refuse_path(request: web.Request) -> web.StreamResponse:
+    if (token := session.token_of(request)) is not None:
+        await recognise(request, token)  # whose page of the error has the navigation
     raise NoSuchRoute("there is no such page")

@@ -151,6 +151,10 @@ async def test_errors_are_pages(browser: Browser) -> None:
     answer, page = await browser.get("/console/nothing")
     assert (answer.status, "There is no such page." in page) == (404, True)
     assert answer.headers["Request-Id"] in page
+    assert "<nav" not in page
+    browser.token = browser.running.token
+    answer, page = await browser.get("/console/nothing")
+    assert (answer.status, 'aria-label="Console"' in page) == (404, True)
     answer = await browser.send("/console", {})
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
     answer = await browser.send("/console/sign-in", {"token": "x" * (1 << 20)})

@@ -332,3 +332,36 @@ async def test_what_was_made_for_one_owner_is_not_for_another_and_not_for_ever(
     async with asyncio.timeout(20):
         while await running.store.locks.held(COPY):
             await asyncio.sleep(0.05)
+
+
+async def test_exports_that_nobody_fetches_keep_nobody_from_one(running: Running, browser: Browser) -> None:
+    for name in ("ann", "ben", "cleo", "dan", "eve", "fay"):  # more than may be open at once
+        token = await running.store.access.create_owner_token(name, None)
+        assert "The archive is ready" in (await planned(Browser(running, browser.http, token)))[0]
+    assert len(await running.store.locks.held(COPY)) == prepared.MOST
+    await running.app[prepared.PREPARED].close()
+    assert not await running.store.locks.held(COPY)
+
+
+async def test_of_an_export_whose_page_is_left_nothing_is_kept(
+    running: Running, browser: Browser, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, finish = threading.Event(), Plan.finish
+
+    def slowly(plan: Plan) -> None:
+        assert left.wait(20)
+        finish(plan)
+
+    monkeypatch.setattr(export, "STEP", 0.01)
+    monkeypatch.setattr(Plan, "finish", slowly)
+    cookie = {"Cookie": f"{COOKIE}={browser.token}"}
+    async with browser.http.get(f"{running.url}/console/export/make", headers=cookie) as answer:
+        await answer.content.readuntil(b"Now the exact size")
+        assert await running.store.locks.held(COPY)
+        answer.close()
+    async with asyncio.timeout(20):
+        (waiting,) = running.app[prepared.PREPARED]._waiting.values()
+        await asyncio.wait([waiting.ready])
+        left.set()
+        while await running.store.locks.held(COPY):
+            await asyncio.sleep(0.05)
