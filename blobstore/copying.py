@@ -8,7 +8,7 @@ from blobstore.backend import Backend, Reader
 from blobstore.catalogue import Stored
 from blobstore.digest import Content, Hasher
 from blobstore.errors import ContentMismatch
-from blobstore.staging import StagedFile
+from blobstore.staged import StagedFile
 
 PIECE = 1 << 20
 """Bytes in memory at a time."""

@@ -20,7 +20,7 @@ from blobstore.digest import Content
 from blobstore.errors import BlobNotFound, ContentMismatch, LeaseLost, StorageUnavailable, WrongStore
 from blobstore.place import Place
 from blobstore.scrub import PIECE, Bad, Judge, Pace, Verdict, rehash
-from blobstore.staging import StagedFile
+from blobstore.staged import StagedFile
 from blobstore.store import BlobStore
 
 AT_ONCE = 8

@@ -27,7 +27,8 @@ from blobstore.opening import OTHERS, open_places, require_blobs
 from blobstore.reading import OpenBlob, opened
 from blobstore.reservation import Count, Reservation, nothing_beside
 from blobstore.space import NO_FLOOR, Floor, Space
-from blobstore.staging import StagedFile, Staging
+from blobstore.staged import StagedFile
+from blobstore.staging import Staging
 from blobstore.tally import Tally
 from blobstore.threads import Threads
 from blobstore.upload import Expected, Slot, Upload

@@ -12,7 +12,7 @@ from blobstore.digest import Content, Digest
 from blobstore.errors import BlobError, ContentMismatch
 from blobstore.reservation import Reservation
 from blobstore.spans import span
-from blobstore.staging import Bytes, StagedFile
+from blobstore.staged import Bytes, StagedFile
 
 if TYPE_CHECKING:
     from blobstore.store import BlobStore

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from blobstore.digest import Content, Hasher
 from blobstore.errors import translated
-from blobstore.staging import ALIGNED, Bytes, StagedFile
+from blobstore.staged import ALIGNED, Bytes, StagedFile
 
 _STEP = 1 << 20
 

@@ -17,7 +17,8 @@ import pytest
 from blobstore.digest import Hasher
 from blobstore.errors import StorageUnavailable
 from blobstore.resumable.file import ResumedFile
-from blobstore.staging import ALIGNED, Staging
+from blobstore.staged import ALIGNED
+from blobstore.staging import Staging
 from tests.fakes.descriptors import descriptors
 
 LEASE = "1" * 32
@@ -171,7 +172,7 @@ def test_a_write_that_fails_is_told(root: Path) -> None:
 CHILD = """
 import sys, time
 from pathlib import Path
-from blobstore.staging import ALIGNED, Staging
+from blobstore.staging import Staging
 
 staging = Staging.open(Path(sys.argv[1]))
 staging.create(sys.argv[2]).append([b"data"])
