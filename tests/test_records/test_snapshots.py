@@ -28,11 +28,15 @@ from records.snapshots.settling import Restored
 from records.store import RecordStore
 from records.writing.attachments import Target
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
-from tests.fakes.topologies import DURABLE, Storage, stored_in
-
-pytestmark = pytest.mark.parametrize("storage", DURABLE, ids=str, indirect=True)
+from tests.fakes.topologies import DURABLE, Storage, one_of, stored_in
 
 Places = Callable[[], Storage]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test in each topology; of a busy store in one, where sizes are not full."""
+    busy = "sized" in metafunc.fixturenames
+    metafunc.parametrize("storage", one_of(DURABLE, "snapshots") if busy else DURABLE, ids=str, indirect=True)
 
 
 @pytest.fixture

@@ -128,9 +128,12 @@ async def test_what_was_acknowledged_is_there_after_kill_nine(tmp_path: Path) ->
         assert response.status == 200
 
 
-async def test_memory_does_not_grow_with_the_length_of_records(tmp_path: Path) -> None:
+@pytest.mark.long
+async def test_memory_does_not_grow_with_the_length_of_records(
+    tmp_path: Path, sized: Callable[[int, int], int]
+) -> None:
     async def pieces() -> AsyncIterator[bytes]:
-        for n in range(20):
+        for n in range(sized(10, 20)):  # together, they are more than may be added
             yield text(f"{n:02}", 15 << 20)
 
     async with child(tmp_path / "data") as server:
