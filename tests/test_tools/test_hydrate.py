@@ -67,6 +67,22 @@ async def test_everything_arrives_and_the_report_counts_it(export: SlackExport) 
     assert report.streams["messages"].sent == 1203
 
 
+async def test_messages_do_not_wait_for_files(export: SlackExport) -> None:
+    server = ResourceServer()
+
+    async def hold(request: web.Request) -> None:
+        if request.path == "/v1/blobs":
+            async with asyncio.timeout(10):
+                while len(server.records["messages"]) < 1203:
+                    await asyncio.sleep(0.01)
+
+    server.faults.append(hold)
+    report = await run(export.write(), server)
+    assert report.exit_code == 0
+    assert report.blobs_sent == 3
+    assert list(report.streams) == ["channels", "users", "files", "messages"]
+
+
 async def test_a_second_run_sends_no_byte_and_writes_no_record(export: SlackExport) -> None:
     server = ResourceServer()
     first = await run(export.write(), server)

@@ -119,8 +119,9 @@ class _Run:
         try:
             for stream in ("channels", "users"):
                 await self._lines.run(stream)
-            await self._files()
-            await self._lines.run("messages")
+            async with asyncio.TaskGroup() as beside:  # files wait for disks and networks, messages for a core
+                beside.create_task(self._files())
+                beside.create_task(self._lines.run("messages"))
             self._report.unusable = await self._reader.ignored(lambda source: source.unusable)
             await self._checkpoint.save()
         except BaseException as error:

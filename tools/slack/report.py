@@ -17,6 +17,8 @@ from rich.table import Table
 
 from tools.slack.status import Status
 
+STREAMS = ("channels", "users", "files", "messages")
+
 NOT_RECORDED = "not_recorded"
 """The store refused the record of a file: what the source says of it is not in the store."""
 
@@ -67,7 +69,8 @@ class Report:
     """Counts of one run; every file is in exactly one tally."""
 
     statuses: dict[str, Tally] = field(default_factory=dict)
-    streams: dict[str, Lines] = field(default_factory=dict)
+    streams: dict[str, Lines] = field(default_factory=lambda: {name: Lines() for name in STREAMS})
+    """In this order, whichever is written first."""
     blobs_sent: int = 0
     blob_bytes_sent: int = 0
     strays: Ignored = field(default_factory=Ignored)

@@ -55,8 +55,8 @@ class Strays:
 class Source(Protocol):
     """One workspace, read by streaming: memory is bounded by the number of ids, never by messages or bytes.
 
-    Iterators may be asked for again and yield the same objects in the same order each time, each id once: where the
-    source holds an object several times, the newest form wins.
+    Iterators may be asked for again, also while others are under way in the same thread, and yield the same objects in
+    the same order each time, each id once: where the source holds an object several times, the newest form wins.
     """
 
     def channels(self) -> Iterator[SlackObject]:
