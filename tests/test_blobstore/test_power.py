@@ -36,16 +36,23 @@ def test_a_published_object_survives_and_a_removed_one_stays_away(
     staging = Staging.open(disk.path / "staging")
     backend = FilesystemBackend(disk.path / "data")
     there: list[ObjectName] = []
+    removed: list[bytes] = []
+    bodies: dict[ObjectName, bytes] = {}
     for number in range(sized(8, 40)):
         staged = staging.create(f"{number:032x}")
-        staged.append([different(rng, number)])
+        # What comes back needs the folders that went with it.
+        body = removed.pop() if removed else different(rng, number)
+        staged.append([body])
         name = ObjectName(OWNER, staged.seal().digest, f"{number:032x}")
+        bodies[name] = body
+        disk.mark(f"either {name.digest.hex}")
         backend.publish(name, staged.path)
         disk.mark(f"kept {name.digest.hex}")
         staged.discard()
         there.append(name)
         if number % 3 == 2:
             going = rng.sample(there, 2)
+            removed += [bodies[each] for each in going[:1]]
             for each in going:
                 # From here on until the removal has returned, both is right.
                 disk.mark(f"either {each.digest.hex}")
