@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.fakes.resource_server import TOKEN, ResourceServer, error, serving
 from tests.test_tools.slack.archives import Database
@@ -141,6 +142,25 @@ async def test_what_was_refused_is_tried_again(archive: Database) -> None:
     server.faults.clear()
     assert (await run(archive.path, server)).exit_code == 0
     assert server.statuses()["F1"] == "hydrated"
+
+
+async def test_what_was_refused_of_another_stream_is_no_reason_to_look_at_files_again(
+    archive: Database, reads: list[str]
+) -> None:
+    server = ResourceServer()
+
+    async def refuse(request: web.Request) -> web.Response | None:
+        if not request.path.endswith("/users"):
+            return None
+        refusal = {"input_index": 0, "code": "invalid_record", "message": "no"}
+        counts = {"records_accepted": 0, "records_attempted": 1, "records_rejected": 1}
+        return web.json_response({"stream": "users", **counts, "rejections": [refusal]})
+
+    server.faults.append(refuse)
+    assert (await run(archive.path, server)).exit_code == 1
+    reads.clear()
+    assert (await run(archive.path, server)).exit_code == 1
+    assert set(reads) == {"users"}
 
 
 async def test_other_options_look_at_the_files_again(archive: Database, reads: list[str]) -> None:

@@ -78,6 +78,7 @@ class Report:
     unusable: Ignored = field(default_factory=Ignored)
     """Objects of Slack's that no record can be made of."""
     failures: Counter[str] = field(default_factory=Counter)
+    _file_failed: bool = False
     _first_failures: list[tuple[str, str]] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
 
@@ -97,7 +98,7 @@ class Report:
         lines = self.stream(stream)
         if stream != "files":
             return None if lines.rejected else Whole(lines.records)
-        final = not self.failures and self.statuses.keys().isdisjoint(_TRIED_AGAIN)
+        final = not self._file_failed and self.statuses.keys().isdisjoint(_TRIED_AGAIN)
         return Whole(lines.records, self.statuses, self.strays) if final else None
 
     def take(self, stream: str, whole: Whole) -> None:
@@ -121,6 +122,7 @@ class Report:
     def failed(self, what: str, why: str) -> None:
         """Something is not stored that could be; `what` is a file id or a stream."""
         self.failures[why] += 1
+        self._file_failed |= what not in STREAMS
         if len(self._first_failures) < _FAILURES_SHOWN:
             self._first_failures.append((what, why))
 
