@@ -1,11 +1,8 @@
-"""Looks for traces in the files of a data directory, in a child process.
+"""Looks for traces in the files of a data directory: the child process of `blobstore.searching`.
 
-The process that serves never opens a database file but through SQLite: to close it again would drop the locks that
-SQLite has on it (rule P5). The child gets its request on stdin and answers on stdout, both MessagePack; what it holds
-of the samples ends with it.
+It gets its request on stdin and answers on stdout, both MessagePack. Every erasure starts one: it loads what it needs.
 """
 
-import asyncio
 import os
 import stat
 import sys
@@ -15,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from blobstore.errors import Moved, StorageUnavailable
+from blobstore.errors import Moved
 from blobstore.sqlite import sqlite3
 from blobstore.sqlite.connection import connect, is_damage
 from blobstore.traces import Traces
@@ -56,27 +53,6 @@ class Found(msgspec.Struct, frozen=True):
         """The hits that no living row explains."""
         living = set(self.living)
         return [hit for hit in self.hits if hit.sample not in living]
-
-
-async def search(what: Search) -> Found:
-    """Search in a child process. Raises `StorageUnavailable` when it fails."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", __name__),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-    )
-    try:
-        answer, complaint = await child.communicate(msgspec.msgpack.encode(what))
-    finally:
-        if child.returncode is None:
-            child.kill()
-    if child.returncode:
-        last = complaint.decode(errors="replace").strip().rpartition("\n")[2]
-        raise StorageUnavailable(f"the search for residue failed: {last or child.returncode}")
-    return msgspec.msgpack.decode(answer, type=Found)
 
 
 def look(what: Search) -> Found:

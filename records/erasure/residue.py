@@ -26,8 +26,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from blobstore.backend import ForeignObject, ObjectName
 from blobstore.catalogue import State
 from blobstore.digest import Digest
+from blobstore.searching import search
 from blobstore.store import BlobStore
-from blobstore.tracing import Found, Search, search
+from blobstore.tracing import Found, Search
 from records.central import Central, Owner
 from records.engine import Engines
 from records.erasure.report import Place, Residue

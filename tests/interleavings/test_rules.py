@@ -18,9 +18,10 @@ from blobstore.backends.filesystem import FilesystemBackend
 from blobstore.catalogues.sqlite.collection import Collection
 from blobstore.catalogues.sqlite.schema import MIGRATIONS
 from blobstore.errors import StorageUnavailable
+from blobstore.searching import search
 from blobstore.sqlite.file import SqliteFile
 from blobstore.staging import Staging
-from blobstore.tracing import Search, look, search
+from blobstore.tracing import Search, look
 from records.engines.sqlite.erasure import _erase_for
 from records.errors import Conflict
 from records.snapshots.backup import back_up

@@ -2,12 +2,14 @@
 
 import os
 import random
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from blobstore import tracing
+from blobstore import searching, tracing
 from blobstore.errors import StorageUnavailable
 from blobstore.sqlite.connection import connect, make_file
 from blobstore.tracing import Found, Hit, Search
@@ -17,7 +19,7 @@ SAMPLES = [RNG.randbytes(48).hex()[:96].encode() for _ in range(40)]
 
 
 async def search(root: Path, *paths: str, databases: tuple[str, ...] = (), silent: tuple[str, ...] = ()) -> Found:
-    return await tracing.search(Search(str(root), SAMPLES, paths, databases, silent))
+    return await searching.search(Search(str(root), SAMPLES, paths, databases, silent))
 
 
 def database(path: Path, *values: bytes, table: str = "records") -> None:
@@ -109,3 +111,9 @@ async def test_a_damaged_database_excuses_nothing(tmp_path: Path) -> None:
     found = await search(tmp_path, "left", databases=("a.db",))
     assert [hit.path for hit in found.residue] == ["left"]
     assert found.living == []
+
+
+def test_the_child_that_every_erasure_starts_loads_no_event_loop() -> None:
+    loads = f"import sys, {tracing.__name__}; print('asyncio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loads], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
