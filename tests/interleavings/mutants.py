@@ -105,7 +105,7 @@ MUTANTS = [
         "a holder goes whatever its version is",
         [Edit(Holders.release, "AND version = ?", "AND ? > 0")],
         "p1: a batch links what a collection releases",
-        "Holders.release",
+        "write release",
     ),
     Mutant(
         "links are counted before the versions of holders are read",
@@ -174,7 +174,7 @@ MUTANTS = [
             )
         ],
         "p3: a lease runs out while its upload sleeps",
-        "Uploads.publish",
+        "write publish",
     ),
     Mutant(
         "leases are not ended by an erasure",
@@ -199,6 +199,7 @@ MUTANTS = [
         "former holders are forgotten",
         [Edit(let_go, "db.executemany(_REMEMBER, rows)", "pass")],
         "p4: an erasure of what its connector left before",
+        "finish_erasure",
     ),
     Mutant(
         "versions begin anew when an instance was erased",

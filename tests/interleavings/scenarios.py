@@ -49,9 +49,12 @@ class Scenario:
                 raise
 
     def play(self, template: Directory, near: str = "") -> None:
-        """Interrupt it at every step, those first that are near one with this in its name. Raises `Violation`."""
+        """Interrupt it at every step, those first that are near one with this in its name, which must be there.
+
+        Raises `Violation`.
+        """
         names = self._steps(template)
-        there = next((at for at, name in enumerate(names) if near in name), 0)
+        there = next(at for at, name in enumerate([*names, ""]) if near in name)
         for at in sorted(range(len(names) + 1), key=lambda each: abs(each - there)):
             self.interrupted(template, at)
 

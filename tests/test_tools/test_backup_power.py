@@ -31,7 +31,7 @@ async def test_a_snapshot_that_is_there_is_whole_and_an_acknowledged_one_is_ther
         await ingest(store, owner, "9", [await upload(store, owner, b"new %d" % number, "9")])
         await delete(store, owner, "1")
     await store.close()
-    assert disk.after_every_cut(asking(forks, MODULE, "backup"), "strict,ext4", sized(30, 100_000)) == ""
+    assert disk.after_every_cut(asking(forks, MODULE, "backup"), "strict,ext4", sized(12, 100_000)) == ""
 
 
 @pytest.mark.long
@@ -47,4 +47,4 @@ async def test_what_is_restored_is_whole_or_nobody_can_open_it(
     await store.close()
     await restore(tmp_path / "out", disk.path / "data", ledger=tmp_path / "data" / NAME)
     disk.mark("restored")
-    assert disk.after_every_cut(asking(forks, MODULE, "restore"), "strict,ext4", sized(40, 100_000)) == ""
+    assert disk.after_every_cut(asking(forks, MODULE, "restore"), "strict,ext4", sized(15, 100_000)) == ""

@@ -20,7 +20,7 @@ from tools.cli import main
 
 TINY = 0.001
 
-HEAVY = {"download-small", "hydrate", "hydrate-data", "rehydrate", "memory", "memory-export"}
+HEAVY = {"console", "download-small", "hydrate", "hydrate-data", "rehydrate", "memory", "memory-export"}
 """Start several programs each: in a sample only one of them."""
 
 SAMPLE = [line for line in LINES if SOAK or line.name not in HEAVY - {random.Random(SEED).choice(sorted(HEAVY))}]
