@@ -143,7 +143,7 @@ def test_what_is_no_name_is_no_owner(data: Path, owner: str) -> None:
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", "0"), ("gc", "--grace", "0"), ("usage",)])
-def test_records_that_are_gone_are_not_replaced_by_none(data: Path, command: tuple[str, ...]) -> None:
+def test_records_that_are_gone_are_not_replaced_by_none(data: Path, command: tuple[str, ...], at_rest: None) -> None:
     blobs = sorted(data.glob("blobs/*/*/*/*"))
     for file in data.glob("records/*.db*"):
         file.unlink()
