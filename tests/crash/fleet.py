@@ -36,6 +36,11 @@ class Fleet:
         while True:
             await self._serve_once()
 
+    @property
+    def complaints(self) -> list[str]:
+        """What processes said on standard error, but for those that made a new directory."""
+        return [line for line in self.log.read_text().splitlines() if not line.endswith(": a new one is made")]
+
     def beside(self, data: Path) -> "Fleet":
         """Processes on another data directory."""
         return Fleet(data, self._forking, self.log)

@@ -141,4 +141,4 @@ async def test_sixteen_processes_open_one_file_of_the_version_before_at_once(
     assert [code for code, _ in created] == [0] * 16, after.log.read_text()
     assert (await after.command("migrate"))[0] == 0
     assert await states(before) == {"ahead"}
-    assert after.log.read_text() == ""
+    assert after.complaints == []
