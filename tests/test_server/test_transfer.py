@@ -92,7 +92,7 @@ async def serving(directory: Path, tls: ssl.SSLContext | None = None) -> AsyncIt
         stored = small if request.path == "/few" else large
         async with await store.open_stored(stored) as blob:
             if request.path == "/bytes":
-                blob = Unfiled(store, stored, blob._reader)
+                blob = Unfiled(store._threads, stored, blob._reader)
             what = Representation("tag", stored.sha256, stored.size, "image/png", None)
             delivery = Watched(blob, answer(request.method, request.headers, what), service.allowed)
             service.deliveries.append(delivery)

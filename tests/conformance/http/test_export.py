@@ -1,5 +1,6 @@
 """An owner's data on their way out: a bag, resumable while the data are the same."""
 
+import asyncio
 import io
 import json
 import tarfile
@@ -20,7 +21,13 @@ def files_of(archive: bytes) -> dict[str, bytes]:
 
 async def export(connector: Connector, method: str = "GET", **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await connector.api.call(method, PATH, {"connector_id": connector.id}, headers=named)
+    async with asyncio.timeout(60):
+        while True:
+            answer = await connector.api.call(method, PATH, {"connector_id": connector.id}, headers=named)
+            if answer.status != 503:
+                return answer
+            # Nothing of an owner is exported while something of theirs is being erased: another test's may still be.
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
 
 
 async def filled(connector: Connector) -> None:
