@@ -78,6 +78,7 @@ class Export:
         self._selected = selected
         self._held = held
         self._using = asyncio.Lock()
+        self._closed = False
         self.files, _ = contents.totals("")
         self.connectors = sorted(connectors)
         """Keys of what is in it."""
@@ -133,8 +134,9 @@ class Export:
         await self.close()
 
     async def close(self) -> None:
-        """Give the room back. Harmless when called twice; nothing may be read afterwards."""
+        """Give the room back, once who reads just now has read; nobody reads after it. Harmless when called twice."""
         async with self._using:
+            self._closed = True
             self._reader.close()
             await to_the_end(self._blobs.submit(self._contents.close))
             await self._held.release()
@@ -144,6 +146,8 @@ class Export:
             await self._watch.require_unerased()
             if self._held.lost:  # an erasure may count on it that nothing is kept here
                 raise StorageUnavailable("the database did not answer for too long; export again")
+            if self._closed:
+                raise StorageUnavailable("the export was given up; export again")
             for _ in range(HEALED):
                 try:
                     return await to_the_end(self._blobs.submit(call, *args, **kwargs))
@@ -245,7 +249,10 @@ class Exports:
                 yield export
             finally:
                 watching_it.cancel()
-                await asyncio.wait([watching_it])
+                try:
+                    await to_the_end(export.close())  # another task may be reading
+                finally:
+                    await asyncio.wait([watching_it])
         finally:
             reader.close()
             contents.close()

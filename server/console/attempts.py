@@ -54,7 +54,8 @@ def address_of(request: web.Request) -> str:
     asks from anywhere else is not believed.
     """
     peer = request.remote or ""
-    said = request.headers.get(hdrs.X_FORWARDED_FOR, "").rpartition(",")[2].strip()
+    # Some proxies add a line of their own below those that the client sent.
+    said = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, [])).rpartition(",")[2].strip()
     return _network(said) or peer if said and _is_near(peer) else _network(peer) or peer
 
 

@@ -34,6 +34,7 @@ class Waiting:
         self.ready: asyncio.Future[Export] = asyncio.get_running_loop().create_future()
         self.users = 0
         self.until = 0.0
+        """Kept so long; 0: it is not there to be fetched, not yet or not any more."""
         self.task = asyncio.create_task(self._keep(exports, owner))
 
     async def _keep(self, exports: Exports, owner: Owner) -> None:
@@ -44,6 +45,7 @@ class Waiting:
                     self.ready.set_result(export)
                 while (left := max(self.until - time.monotonic(), TICK if self.users else 0.0)) > 0:  # noqa: ASYNC110 - time alone ends it
                     await asyncio.sleep(left)
+                self.until = 0.0
         except Exception as error:
             if self.ready.done():
                 raise
@@ -67,14 +69,16 @@ class Prepared:
         idle = [each for each in self._waiting.values() if each.until and not each.users]
         others = [each for each in idle if each.owner != owner.id]
         for former in [each for each in idle if each not in others[1 - MOST :]]:
-            await _end(former)
+            if not former.users:  # somebody may have begun to fetch it meanwhile
+                await _end(former)
         waiting = Waiting(exports, owner, connector)
         self._waiting[waiting.id] = waiting
         waiting.task.add_done_callback(lambda _: self._waiting.pop(waiting.id, None))
         try:
             yield waiting
         except BaseException:
-            await _end(waiting)
+            if not waiting.users:
+                await _end(waiting)
             raise
 
     @asynccontextmanager
@@ -112,6 +116,7 @@ async def _is_good(export: Export) -> bool:
 
 
 async def _end(waiting: Waiting) -> None:
+    waiting.until = 0.0  # nobody begins to fetch it any more
     waiting.ready.cancel()
     waiting.task.cancel()
     await asyncio.wait([waiting.task])

@@ -32,12 +32,17 @@ async def sign_in(request: web.Request) -> web.Response:
     if seconds := attempts.seconds_to_wait(address):
         return _too_many(request, wanted, seconds)
     attempts.count(address)
-    caller = await caller_of(request, token) if _TOKEN.match(token) else None
+    is_wrong = False
+    try:
+        caller = await caller_of(request, token) if _TOKEN.match(token) else None
+        is_wrong = caller is None
+    finally:
+        if not is_wrong:  # nobody could say that it was, either
+            attempts.forgive(address)
     if caller is None:
         return _page(
             request, wanted, "This token is not known here, has expired or was revoked. Check that it is whole."
         )
-    attempts.forgive(address)
     if caller.scope.grant is not None:
         return _page(request, wanted, "This is a client's token. The console needs the token of an owner.")
     response = see_other(wanted if session.is_inside(wanted) else session.HOME)

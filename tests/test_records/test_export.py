@@ -5,6 +5,7 @@ import json
 import random
 import sqlite3
 import tarfile
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from records.audit.heads import embedded
 from records.audit.spine import body, verify
 from records.bag import layout, watch
 from records.bag.contents import Member, Source
+from records.bag.export import Export
 from records.bag.layout import file_name
 from records.bag.lines import SpineLine, read
 from records.bag.tar import header
@@ -334,6 +336,39 @@ async def test_an_export_that_nobody_reads_on_lets_go_of_what_is_erased(
 def nameless(store: RecordStore) -> int:
     """Scratch files that this process has open."""
     return sum(each.endswith("(deleted)") for each in open_under(store.directory / "staging"))
+
+
+async def test_who_closes_an_export_waits_for_who_reads_it(
+    store: RecordStore, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, may_read = threading.Event(), threading.Event()
+
+    async def open_it() -> None:
+        async with store.exports.open(owner) as export:
+            opened.set_result(export)
+            await asyncio.sleep(60)
+
+    def slowly(file: ScratchFile, offset: int, length: int) -> bytes:
+        reads.set()
+        assert may_read.wait(20)
+        return read_scratch(file, offset, length)
+
+    read_scratch = ScratchFile.read
+    opened: asyncio.Future[Export] = asyncio.get_running_loop().create_future()
+    opener = asyncio.create_task(open_it())
+    export = await opened
+    first = await anext(member async for member in export.members() if member.source is Source.TEXT)
+    monkeypatch.setattr(ScratchFile, "read", slowly)
+    reader = asyncio.create_task(export.read_member(first, 0, first.size))
+    assert await asyncio.to_thread(reads.wait, 20)
+    opener.cancel()
+    await asyncio.sleep(0.05)
+    may_read.set()
+    assert len(await reader) == first.size
+    with pytest.raises(asyncio.CancelledError):
+        await opener
+    with pytest.raises(StorageUnavailable, match="given up"):
+        await export.read_member(first, 0, first.size)
 
 
 async def test_while_an_erasure_is_under_way_nothing_is_exported(store: RecordStore, owner: Owner) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from server.console.attempts import MAX_ADDRESSES, MOST, SECONDS, Attempts, address_of
 
@@ -40,6 +41,12 @@ def test_no_number_of_addresses_takes_more_room() -> None:
     attempts.forgive("0")
     assert len(attempts._forgotten) == MAX_ADDRESSES
     assert attempts.seconds_to_wait("last") > 0
+
+
+def test_of_several_lines_the_last_is_the_proxys() -> None:
+    lines = CIMultiDict([("X-Forwarded-For", "192.0.2.9"), ("X-Forwarded-For", "198.51.100.1")])
+    request = make_mocked_request("POST", "/console/sign-in", headers=lines).clone(remote="127.0.0.1")
+    assert address_of(request) == "198.51.100.1"
 
 
 @pytest.mark.parametrize(

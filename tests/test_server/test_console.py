@@ -8,6 +8,8 @@ from aiohttp import ClientSession, DummyCookieJar
 
 from server.console import attempts, session
 from server.console.session import COOKIE
+from server.errors import NoAuthorization
+from server.keys import RESOLVER
 from tests.fakes.console import HERE, Browser
 from tests.test_server.conftest import Running, Start
 
@@ -91,6 +93,17 @@ async def test_who_sends_many_wrong_tokens_has_to_wait_and_nobody_else_does(runn
     assert 0 < int(answer.headers["Retry-After"]) <= 2 * attempts.SECONDS
     assert await status(running.token, through_a_proxy("2001:db9::1")) == 303
     assert await status(running.token, HERE) == 303
+
+
+async def test_a_token_of_which_nobody_could_say_whether_it_is_known_is_not_counted(
+    running: Running, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(token: str) -> None:
+        raise NoAuthorization("the authorization server does not answer")
+
+    monkeypatch.setattr(running.app[RESOLVER], "resolve", fail)
+    tried = [await browser.send("/console/sign-in", {"token": running.token}) for _ in range(attempts.MOST + 1)]
+    assert {answer.status for answer in tried} == {503}
 
 
 async def test_who_signs_in_often_never_waits(running: Running, browser: Browser) -> None:

@@ -343,6 +343,38 @@ async def test_exports_that_nobody_fetches_keep_nobody_from_one(running: Running
     assert not await running.store.locks.held(COPY)
 
 
+async def test_what_somebody_begins_to_fetch_is_kept_while_others_are_let_go_of(
+    running: Running, browser: Browser, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, exports = running.app[prepared.PREPARED], running.store.exports
+    fetched, fetches = asyncio.Event(), asyncio.Event()
+
+    async def fetch(waiting: prepared.Waiting) -> None:
+        async with made.taken(waiting.id, owner, None) as export:
+            fetches.set()
+            await fetched.wait()
+            assert export is not None
+            await export.read(0, 1)
+
+    async def and_meanwhile(waiting: prepared.Waiting) -> None:
+        if not fetches.is_set():
+            tasks.append(asyncio.create_task(fetch(second)))
+            await fetches.wait()
+        await end(waiting)
+
+    tasks, end = list[asyncio.Task[None]](), prepared._end
+    async with made.making(exports, owner, None) as first, made.making(exports, owner, None) as second:
+        await asyncio.wait([first.ready, second.ready])
+    monkeypatch.setattr(prepared, "_end", and_meanwhile)
+    async with made.making(exports, owner, None) as third:
+        await third.ready
+    fetched.set()
+    await asyncio.gather(*tasks)
+    assert len(made._waiting) == 2
+    async with made.taken(first.id, owner, None) as gone:
+        assert gone is None
+
+
 async def test_of_an_export_whose_page_is_left_nothing_is_kept(
     running: Running, browser: Browser, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
