@@ -10,7 +10,7 @@ import msgspec
 
 from blobstore.client.answers import Rejection, Stored
 from blobstore.client.content import Content
-from blobstore.errors import BlobError, LargerThanQuota
+from blobstore.errors import BlobError, ContentMismatch, LargerThanQuota
 from blobstore.store import Expected, Upload
 from blobstore.upload import LITTLE
 from records.central import Owner
@@ -88,7 +88,7 @@ async def open_local_sink(
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (Invalid, LargerThanQuota) as error:
+    except (Invalid, LargerThanQuota, ContentMismatch) as error:  # the last: a file that changed while it was read
         raise Refused(str(error)) from error
     except (RecordError, BlobError) as error:
         raise SinkError(str(error)) from error

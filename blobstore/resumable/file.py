@@ -40,7 +40,12 @@ class ResumedFile(StagedFile):
         with translated("staging"):
             path.chmod(0o600)  # who began to put it in place, and did not end, took that away
             self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            self._cut(offset)
+            try:
+                if self._cut(offset):  # durably, before anybody forgets that what lay there was not to be relied on
+                    os.fsync(self._descriptor)
+            except BaseException:
+                self.discard()
+                raise
             if direct and offset % ALIGNED == 0:
                 self._set_direct(True)
         self._follows = hasher.size == offset
@@ -86,8 +91,11 @@ class ResumedFile(StagedFile):
         if descriptor is not None:
             os.close(descriptor)
 
-    def _cut(self, offset: int) -> None:
+    def _cut(self, offset: int) -> bool:
+        """Whether anything lay beyond."""
         assert self._descriptor is not None
-        if os.fstat(self._descriptor).st_size > offset:
+        there = os.fstat(self._descriptor).st_size > offset
+        if there:
             os.ftruncate(self._descriptor, offset)
         os.lseek(self._descriptor, offset, os.SEEK_SET)
+        return there

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from pathlib import Path
+from contextlib import AsyncExitStack, closing
 
 from blobstore.catalogue import Lease, Stored
-from blobstore.errors import UploadNotFound
+from blobstore.errors import UploadNotFound, translated
 from blobstore.reservation import Count, nothing_beside
 from blobstore.resumable.folder import Done, place
 from blobstore.resumable.progress import Progress
 from blobstore.resumable.resumed import ResumedUpload
 from blobstore.resumable.uploads import Resumables
+from blobstore.threads import to_the_end
 from blobstore.upload import Expected, Slot, Upload
 
 
@@ -76,9 +76,15 @@ async def _join(
 
 async def _copy(uploads: Resumables, part: ResumedUpload, into: Upload) -> None:
     """All bytes of a part, in its order."""
-    with Path.open(uploads.folder(part.id).path, "rb", buffering=0) as file:
-        while count := await uploads.store.submit(file.readinto, into.room()):
-            await into.came(count)
+    submit, path = uploads.store.submit, uploads.folder(part.id).path
+    try:
+        with translated("staging", FileNotFoundError):
+            file = await to_the_end(submit(path.open, "rb", buffering=0))
+            with closing(file):
+                while count := await to_the_end(submit(file.readinto, into.room())):
+                    await into.came(count)
+    except FileNotFoundError:  # its time was over
+        raise UploadNotFound(part.id) from None
 
 
 async def _joined(uploads: Resumables, namespace: str, slot: Slot, parts: Sequence[str]) -> Progress | None:

@@ -146,9 +146,9 @@ class ResumedUpload(Upload):
         self._hashed.leave(self.id, await self._store.submit(self._ended_with))
 
     def _ended_with(self) -> Hasher | None:
-        """Close everything, the lock at last."""
+        """Close everything, the lock at last. What saw bytes that are not to be relied on is forgotten."""
         try:
-            return self._file.hashed()
+            return None if self._before is not None else self._file.hashed()
         finally:
             self._file.discard()
             os.close(self._lock)

@@ -141,8 +141,8 @@ class Resumables:
             about, offset = await store.submit(lambda: (folder.about(), folder.offset()))
             if lease is None or about is None or offset is None:
                 raise UploadNotFound(id)
-            staged = await store.submit(self._open, folder, offset, self._hashed.of(id, offset), also)
             slot = self._slot_of(lease, about)
+            staged = await store.submit(self._open, folder, offset, self._hashed.of(id, offset), also)
             return ResumedUpload(store, slot, lease, about, folder, staged, lock, self._hashed)
         except BaseException:
             os.close(lock)
@@ -152,7 +152,11 @@ class Resumables:
         about = folder.about()
         direct = about is not None and self.store.is_written_past_cache(about.length - offset)
         staged = ResumedFile(folder.path, offset, hasher, also, direct=direct)
-        folder.trust()
+        try:
+            folder.trust()
+        except BaseException:
+            staged.discard()
+            raise
         return staged
 
     async def _end(self, namespace: str, progress: Progress) -> None:

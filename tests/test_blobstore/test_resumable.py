@@ -14,13 +14,15 @@ from blobstore.catalogue import Lease
 from blobstore.digest import Digest
 from blobstore.errors import ContentMismatch, LeaseLost, OutOfSpace, StorageUnavailable, UploadBusy, UploadNotFound
 from blobstore.gc import Collector
-from blobstore.resumable import About, Resumables
+from blobstore.resumable import About, Resumables, join
 from blobstore.resumable import uploads as resumable
+from blobstore.resumable.file import ResumedFile
 from blobstore.resumable.folder import Folder
 from blobstore.space import Floor
 from blobstore.staging import ENDING, Staging
 from blobstore.store import BlobStore
 from blobstore.upload import BUFFER, Slot
+from tests.fakes.descriptors import open_under
 from tests.fakes.stores import OWNER, SLOT, content_of, put, read_all
 
 DAY = 24 * 3600.0
@@ -163,6 +165,92 @@ async def test_what_came_under_a_checksum_is_dropped_when_its_process_dies(store
         assert upload.offset == 2
         await upload.write(b"ld")
     assert await finished(store, id) == content_of(b"gold").digest
+
+
+async def test_what_lay_beyond_is_gone_durably_before_it_is_forgotten_that_it_was_not_good(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = await begun(store, b"good")
+    folder = Folder(store.staging, store.staging.process_of(id), id)
+    folder.distrust(2)
+    durable, sync, trust = list[int](), os.fsync, Folder.trust
+
+    def synced(descriptor: int) -> None:
+        sync(descriptor)
+        if os.fstat(descriptor).st_ino == folder.path.stat().st_ino:
+            durable.append(os.fstat(descriptor).st_size)
+
+    def trusted(self: Folder) -> None:
+        assert durable[-1] == 2
+        trust(self)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Folder, "trust", trusted)
+    async with await resumables(store).resume(OWNER, id) as upload:
+        assert upload.offset == 2
+
+
+async def test_what_was_hashed_of_bytes_that_could_not_be_dropped_is_not_relied_on(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise StorageUnavailable("the disk failed")
+
+    here, there = resumables(store), resumables(store)
+    id = (await here.begin(OWNER, SLOT, About(8, SLOT.media_type), DAY)).id
+    upload = await here.resume(OWNER, id)
+    await upload.distrust()
+    await upload.write(b"BAD!")
+    with monkeypatch.context() as patched:
+        patched.setattr(ResumedFile, "cut", failing)
+        with pytest.raises(StorageUnavailable):
+            await upload.__aexit__(None, None, None)
+    async with await there.resume(OWNER, id) as upload:
+        assert upload.offset == 0
+        await upload.write(b"good")
+    async with await here.resume(OWNER, id) as upload:
+        await upload.write(b"ness")
+        assert (await upload.finish()).name.digest == content_of(b"goodness").digest
+
+
+async def test_one_that_cannot_be_gone_on_with_leaves_nothing_open(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    id = await begun(store, b"good")
+    folder = Folder(store.staging, store.staging.process_of(id), id)
+    before = open_under(folder.path.parent)
+    for of, name in ((os, "ftruncate"), (Path, "unlink")):
+        folder.distrust(2)
+        with monkeypatch.context() as patched:
+            patched.setattr(of, name, failing)
+            with pytest.raises(StorageUnavailable):
+                await resumables(store).resume(OWNER, id)
+        assert open_under(folder.path.parent) == before
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_parts_that_cannot_be_read_are_told(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch, is_gone: bool
+) -> None:
+    parts = [await begun(store, data, partial=True) for data in (b"a", b"b")]
+    opening = Path.open
+
+    def failing(self: Path, *arguments: Any, **named: Any) -> Any:
+        if self.name == parts[1]:
+            raise FileNotFoundError if is_gone else OSError(5, "Input/output error")
+        return opening(self, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", failing)
+        with pytest.raises(UploadNotFound if is_gone else StorageUnavailable):
+            await join(resumables(store), OWNER, SLOT, parts)
+    joined = await join(resumables(store), OWNER, SLOT, parts)
+    assert joined.done is not None
+    assert joined.done.digest == content_of(b"ab").digest
+    assert await tidied(store) == []
 
 
 async def test_two_processes_are_never_in_one(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ import io
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,9 +83,9 @@ class ZipTree:
     def __init__(self, path: Path) -> None:
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
+            self._infos = {_name(info): info for info in self._zip.infolist() if not info.is_dir()}
+        except Exception as error:  # whatever the zip library stumbles over
             raise SourceError(f"{path} is no readable zip ({error}); download it again") from error
-        self._infos = {_name(info): info for info in self._zip.infolist() if not info.is_dir()}
 
     def members(self, under: str = "") -> Iterator[Located]:
         """As the port says."""
@@ -96,11 +95,13 @@ class ZipTree:
 
     def open(self, where: str) -> io.BufferedReader:
         """As the port says."""
+        if (info := self._infos.get(where)) is None:
+            raise FileNotFoundError(f"{where} is not in the zip")
         try:
-            return io.BufferedReader(_Member(self._zip.open(self._infos[where])))
-        except KeyError:
-            raise FileNotFoundError(f"{where} is not in the zip") from None
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            return io.BufferedReader(_Member(self._zip.open(info)))
+        except OSError:
+            raise
+        except Exception as error:  # as above
             raise OSError(f"{where} cannot be read from the zip: {error}") from error
 
     def close(self) -> None:
@@ -130,7 +131,9 @@ class _Member(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]  # narrower than Buffer
         try:
             piece = self._stream.read(len(buffer))
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # each compression has errors of its own
             raise OSError(f"the zip member is damaged: {error}") from error
         buffer[: len(piece)] = piece
         return len(piece)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,14 @@ def zipped(path: Path, files: dict[str, Any]) -> Path:
         for name, value in files.items():
             archive.writestr(name, value if isinstance(value, bytes) else json.dumps(value))
     return path
+
+
+def strange_zip() -> bytes:
+    """Its list has a name that says that it is UTF-8, and is none."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("ä", b"")
+    return file.getvalue().replace("ä".encode(), b"\xff\xff")
 
 
 def test_messages_come_from_the_days_of_every_conversation(tmp_path: Path, opened: Open) -> None:
@@ -195,6 +204,38 @@ def test_a_damaged_member_is_an_error_while_it_is_read(tmp_path: Path, opened: O
         shutil.copyfileobj(stream, io.BytesIO())
 
 
+def damaged_name(archive: bytes) -> bytes:
+    """Before the bytes of the member, not in the list of members: it says that it is UTF-8, and is none."""
+    return archive.replace("ä".encode(), b"\xff\xff", 1)
+
+
+def damaged_lzma(archive: bytes) -> bytes:
+    at = archive.index(b"b.txt") + len("b.txt") + 4 + 5  # beyond the name, the version and the properties
+    return archive[:at] + b"\xff" * 8 + archive[at + 8 :]
+
+
+@pytest.mark.parametrize("damaged", [damaged_name, damaged_lzma])
+def test_whatever_the_zip_library_raises_for_a_member_is_that_it_cannot_be_read(
+    tmp_path: Path, opened: Open, damaged: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "e.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("channels.json", json.dumps(CHANNELS))
+        archive.writestr("general/2023-11-14.json", json.dumps([said(1, files=[FILE, FILE | {"id": "F2"}])]))
+        archive.writestr("__uploads/F1/ä.txt", b"x")
+        archive.writestr("__uploads/F2/b.txt", b"x" * 1000, zipfile.ZIP_LZMA)
+    path.write_bytes(damaged(path.read_bytes()))
+    source, failed = opened(path), []
+    for entry in source.files():
+        assert entry.located is not None
+        try:
+            with source.open(entry.located) as stream:
+                stream.read()
+        except OSError:
+            failed.append(entry.id)
+    assert failed == ["F1" if damaged is damaged_name else "F2"]
+
+
 def test_a_stamp_tells_changed_bytes_from_unchanged_ones(tmp_path: Path, opened: Open) -> None:
     stamps = []
     for content in (b"one", b"one", b"two"):
@@ -288,6 +329,7 @@ def test_what_is_no_workspace_is_refused_with_advice(
     [
         ("notes.txt", b"hello", "is no Slack workspace; give"),
         ("broken.zip", b"PK\x03\x04 and then nothing", "no readable zip"),
+        ("strange.zip", strange_zip(), "no readable zip"),
         ("other.json", b'{"a": 1}', "no dumped conversation"),
         ("other.gz", gzip.compress(b"hello", mtime=0), "is no Slack workspace"),
         ("nothing", b"", "is no Slack workspace"),
