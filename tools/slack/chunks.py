@@ -91,7 +91,7 @@ _KINDS: dict[int, Callable[[Pour, int, SlackObject], None]] = {
 
 def _pour(pour: Pour, chunk: SlackObject) -> None:
     kind, time = chunk.get("t"), chunk.get("ts")
-    if not isinstance(kind, int) or not isinstance(time, int):
+    if not isinstance(kind, int) or not isinstance(time, int) or not -(2**63) <= time < 2**63:
         raise ValueError("a chunk without type or time")
     if kind in _KINDS:
         _KINDS[kind](pour, time, chunk)

@@ -78,13 +78,13 @@ class Pour:
         time = microseconds(slack.get("ts")) if isinstance(slack, dict) else None
         if time is None:
             return self._unusable(f"a message of {channel_id} without a time")
-        row = (time, chunk, channel_id, len(file_objects(slack)), encoded(slack))
+        row = (time, chunk, jsonstream.without_surrogates(channel_id), len(file_objects(slack)), encoded(slack))
         self._connection.execute("INSERT OR REPLACE INTO MESSAGE VALUES (?, ?, ?, ?, ?)", row)
 
     def _named(self, table: str, chunk: int, slack: Any) -> None:
         if not isinstance(slack, dict) or not isinstance(slack.get("id"), str) or not slack["id"]:
             return self._unusable(f"a {table} without an id")
-        row = (slack["id"], chunk, encoded(slack))
+        row = (jsonstream.without_surrogates(slack["id"]), chunk, encoded(slack))
         self._connection.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", row)
 
     def _unusable(self, what: str) -> None:

@@ -34,6 +34,9 @@ _MENTIONS = "CREATE TABLE MENTION (ID TEXT, CHUNK_ID INTEGER, DATA BLOB, PRIMARY
 _IN_ORDER = "SELECT ID, CHUNK_ID, DATA FROM {table} ORDER BY ID, CHUNK_ID"
 
 
+_JSON = (bytes, str)
+
+
 class _Mentions(msgspec.Struct):
     """What a message says of files, each left undecoded."""
 
@@ -66,7 +69,7 @@ class Rows:
 
     def messages(self) -> Iterator[tuple[str, SlackObject]]:
         """(channel id, message), each once, by time and channel."""
-        for channel_id, time, data in _query(self._connection, _MESSAGES):
+        for channel_id, time, data in _query(self._connection, _MESSAGES, str, int, _JSON):
             message = _decoded(data)
             if microseconds(message.get("ts")) is None:
                 message["ts"] = f"{time // 1_000_000}.{time % 1_000_000:06d}"
@@ -74,8 +77,8 @@ class Rows:
 
     def files(self) -> Iterator[list[SlackObject]]:
         """The forms of each file, oldest first, by file id: from the table of files and from messages."""
-        mentioned = _query(self._mentions(), _IN_ORDER.format(table="MENTION"))
-        own = _query(self._connection, _IN_ORDER.format(table="FILE"))
+        mentioned = _query(self._mentions(), _IN_ORDER.format(table="MENTION"), str, int, _JSON)
+        own = _query(self._connection, _IN_ORDER.format(table="FILE"), str, int, _JSON)
         forms: list[SlackObject] = []
         # Of one chunk the message comes first: what the file's own row says of it was asked for later.
         for file_id, _, data in heapq.merge(mentioned, own, key=lambda row: row[:2]):
@@ -96,7 +99,7 @@ class Rows:
         """What messages say of files, gathered once."""
         if self._gathered is None:
             gathered = scratch(_MENTIONS)
-            rows = _query(self._connection, _WITH_FILES)
+            rows = _query(self._connection, _WITH_FILES, int, _JSON)
             found = ((file_id, chunk, raw) for chunk, data in rows for file_id, raw in _mentioned(data))
             gathered.execute("BEGIN")
             gathered.executemany("INSERT OR REPLACE INTO MENTION VALUES (?, ?, ?)", found)
@@ -105,13 +108,17 @@ class Rows:
         return self._gathered
 
     def _objects(self, table: str) -> Iterator[SlackObject]:
-        for object_id, data in _query(self._connection, _NEWEST.format(table=table)):
+        for object_id, data in _query(self._connection, _NEWEST.format(table=table), str, _JSON):
             yield {**_decoded(data), "id": object_id}
 
 
-def _query(connection: sqlite3.Connection, sql: str) -> Iterator[tuple[Any, ...]]:
+def _query(connection: sqlite3.Connection, sql: str, *types: type | tuple[type, ...]) -> Iterator[tuple[Any, ...]]:
+    """Rows whose columns are of these types, which SQLite alone does not see to. Raises `SourceError` for others."""
     try:
-        yield from connection.execute(sql)
+        for row in connection.execute(sql):
+            if not all(map(isinstance, row, types)):
+                raise SourceError("the archive's database holds a damaged row (a column of another type)")
+            yield row
     except sqlite3.DatabaseError as error:
         raise SourceError(f"the archive's database cannot be read ({error}); make the archive again") from error
 

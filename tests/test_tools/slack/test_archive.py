@@ -230,6 +230,25 @@ def test_a_damaged_row_is_told_and_not_passed_over(database: Database, opened: O
         list(opened(database.path).messages())
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO CHANNEL VALUES (NULL, 1, '{}')",
+        "INSERT INTO CHANNEL VALUES ('C1', 1, NULL)",
+        "INSERT INTO MESSAGE VALUES (1, 1, 'C1', 1, 1.5)",
+        "INSERT INTO MESSAGE VALUES (1, 1, x'ff', 0, '{}')",
+        "INSERT INTO FILE VALUES ('F1', NULL, '{}'), ('F1', 1, '{}')",
+        "INSERT INTO FILE VALUES (x'ff', 1, '{}')",
+    ],
+)
+def test_a_column_of_another_type_is_told(database: Database, opened: Open, statement: str) -> None:
+    database.message(1, "C1", said(5, "x", files=[{"id": "F1"}]))
+    database.connection.execute(statement)
+    source = opened(database.path)
+    with pytest.raises(SourceError, match="damaged row"):
+        print(list(source.channels()), list(source.messages()), list(source.files()))
+
+
 def test_half_an_emoji_does_not_cost_the_message(database: Database, opened: Open) -> None:
     database.connection.execute(
         "INSERT INTO MESSAGE VALUES (1700000000000001, 1, 'C1', 1, ?)",

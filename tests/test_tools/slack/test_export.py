@@ -155,6 +155,17 @@ def test_a_copy_in_another_channel_is_no_stray_but_what_has_no_file_is(tmp_path:
     assert sorted(source.strays.examples) == ["other/attachments/F9-a.txt", "other/attachments/no id.txt"]
 
 
+def test_names_that_are_no_text_cost_no_message(tmp_path: Path, opened: Open) -> None:
+    half, folder = "\ud83d", os.fsdecode(b"caf\xe9")
+    days = {f"{folder}/2023-11-14.json": [said(1)], "general/2023-11-14.json": [said(2)]}
+    export = lay(
+        tmp_path / "e", {"users.json": [{"id": half}], "channels.json": [{"id": half, "name": "general"}], **days}
+    )
+    source = opened(export)
+    assert [user["id"] for user in source.users()] == ["\ufffd"]
+    assert [channel for channel, _ in source.messages()] == ["caf\ufffd", "\ufffd"]
+
+
 def test_a_zip_may_hold_the_export_in_a_folder(tmp_path: Path, opened: Open) -> None:
     files = {
         "__MACOSX/._users.json": b"x",
@@ -299,6 +310,13 @@ def test_of_chunk_files_the_latest_chunk_counts(tmp_path: Path, opened: Open) ->
     ]
     assert verdicts(source)["F1"].status is Status.HYDRATED
     assert source.strays.examples == ["__uploads/F9/b"]
+
+
+def test_a_chunk_whose_time_is_none_is_told(tmp_path: Path, opened: Open) -> None:
+    chunk = {"t": 3, "ts": 2**63, "u": [{"id": "U1"}]}
+    path = lay(tmp_path, {"users.json.gz": gzip.compress(json.dumps(chunk).encode())}) / "users.json.gz"
+    with pytest.raises(SourceError, match="without type or time"):
+        opened(path)
 
 
 def test_a_chunk_file_that_was_cut_off_is_told(tmp_path: Path, opened: Open) -> None:
