@@ -18,6 +18,7 @@ A disk or a database that does not answer is `blobstore.errors.StorageUnavailabl
 StorageUnavailable
 ├── SourceDown           the records of one connector do not answer; those of others do
 │   └── SourceDamaged    (also a `Damaged`) and will not before somebody mends them
+├── NotExported          no export is made or goes on: there are too many, or an erasure came in between
 └── Partly               of several connectors some answered; carries what they said
 """
 
@@ -47,6 +48,10 @@ class SourceDown(StorageUnavailable):
 
 class SourceDamaged(SourceDown, Damaged):
     """As `SourceDown`, and trying again does not help."""
+
+
+class NotExported(StorageUnavailable):
+    """No export is made now, or it does not go on. The message is fit for the caller to read."""
 
 
 class Partly(StorageUnavailable):

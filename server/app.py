@@ -11,12 +11,12 @@ from server import introspection, middleware, routes
 from server.config import Config, Introspect
 from server.console import rendering
 from server.console.attempts import ATTEMPTS, Attempts
-from server.console.prepared import PREPARED, Prepared
 from server.handlers import uploads
 from server.keys import CONFIG, INGESTS, METRICS, READINESS, RESOLVER, STOPPING, STORE, TRACES, UPLOADS
 from server.metrics.page import Page
 from server.metrics.sampling import Sampling
 from server.metrics.standing import Standing
+from server.prepared import PREPARED, Prepared
 from server.readiness import Readiness
 from server.slots import Slots
 from server.stopping import Stopping

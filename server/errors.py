@@ -38,7 +38,7 @@ from blobstore.errors import (
     UploadBusy,
     UploadNotFound,
 )
-from records.errors import Ambiguous, Conflict, CursorExpired, Forbidden, Invalid, SourceDown, Unknown
+from records.errors import Ambiguous, Conflict, CursorExpired, Forbidden, Invalid, NotExported, SourceDown, Unknown
 
 READS = frozenset({"GET", "HEAD"})
 RETRY_AFTER = "5"
@@ -164,6 +164,7 @@ TABLE: Mapping[type[Exception], Shape] = {
     NoAuthorization: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
     Busy: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
     SourceDown: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
+    NotExported: Shape(503, "api_error", "temporarily_unavailable", None, _LATER),
     StorageUnavailable: Shape(
         503, "api_error", "temporarily_unavailable", "the storage does not answer; send it again later", _LATER
     ),

@@ -31,6 +31,7 @@ from records.central import About, Central, Owner, Seen
 from records.consent.scope import Scope, Selector
 from records.copies import Copies
 from records.engine import Engines
+from records.errors import NotExported
 from records.locks import Held
 from records.model import Partition
 from records.reading.reach import stats_of
@@ -105,8 +106,8 @@ class Export:
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes of the archive; fewer only at its end. Keep `length` at a few MiB.
 
-        Raises `StorageUnavailable` where something of it was erased since the bag was planned, `ContentMismatch` where
-        a file is not what it was.
+        Raises `NotExported` where something of it was erased since the bag was planned, `ContentMismatch` where a file
+        is not what it was.
         """
         return await self._read(self._tar.read, offset, length)
 
@@ -145,9 +146,9 @@ class Export:
         async with self._using:
             await self._watch.require_unerased()
             if self._held.lost:  # an erasure may count on it that nothing is kept here
-                raise StorageUnavailable("the database did not answer for too long; export again")
+                raise NotExported("the database did not answer for too long; export again")
             if self._closed:
-                raise StorageUnavailable("the export was given up; export again")
+                raise NotExported("the export was given up; export again")
             for _ in range(HEALED):
                 try:
                     return await to_the_end(self._blobs.submit(call, *args, **kwargs))
@@ -159,7 +160,7 @@ class Export:
         """The copy that was planned is gone: healed, or collected and uploaded again; or erased."""
         stored = await self._blobs.catalogue.find(self._owner.id, digest)
         if stored is None:
-            raise StorageUnavailable(f"{digest} was erased while it was exported; export again")
+            raise NotExported(f"{digest} was erased while it was exported; export again")
         await to_the_end(self._blobs.submit(self._contents.replace, stored))
 
 
@@ -186,6 +187,11 @@ class Exports:
         self._open = 0
         self._visiting = asyncio.Lock()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many are open as may be: nobody opens another one."""
+        return self._open >= MAX_OPEN
+
     @asynccontextmanager
     async def open(
         self,
@@ -201,11 +207,11 @@ class Exports:
         far the plan has come.
 
         Records are seen at one moment. Takes room in the staging folder, some three times as much as the records'
-        text, for as long as it is open. Raises `Unknown`, `StorageUnavailable` (also where a blob that is named is not
-        stored), `OutOfSpace`.
+        text, for as long as it is open. Raises `Unknown`, `NotExported`, `StorageUnavailable` (also where a blob that
+        is named is not stored), `OutOfSpace`.
         """
-        if self._open >= MAX_OPEN:
-            raise StorageUnavailable("too many exports at once; try again later")
+        if self.is_full:
+            raise NotExported("too many exports at once; try again later")
         self._open += 1
         try:
             async with pinned(self._blobs, owner.id):

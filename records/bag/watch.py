@@ -4,9 +4,9 @@ import time
 from collections.abc import Collection
 from typing import Self
 
-from blobstore.errors import StorageUnavailable
 from records import jsontext
 from records.central import Central, Owner
+from records.errors import NotExported
 
 SECONDS = 1.0
 """After which it is asked again."""
@@ -30,15 +30,15 @@ class Watch:
     async def begin(cls, central: Central, owner: Owner, connectors: Collection[str]) -> Self:
         """From now on. To be called before the first record is read.
 
-        Raises `StorageUnavailable` while an erasure of the owner's is under way: it began before, and may take more.
+        Raises `NotExported` while an erasure of the owner's is under way: it began before, and may take more.
         """
         if any(job.owner == owner.id for job in await central.unfinished_erasures()):
-            raise StorageUnavailable("an erasure is under way; export when it is done")
+            raise NotExported("an erasure is under way; export when it is done")
         head = await central.spine_head(owner.id)
         return cls(central, owner, connectors, 0 if head is None else head.seq)
 
     async def require_unerased(self) -> None:
-        """Raise `StorageUnavailable` where something of these connectors is erased, `SECONDS` after it began."""
+        """Raise `NotExported` where something of these connectors is erased, `SECONDS` after it began."""
         if self.erased or time.monotonic() - self._asked_at >= SECONDS:
             await self.ask()
 
@@ -48,7 +48,7 @@ class Watch:
             self.erased = any(b'"kind":"erasure.begin"' in event.body and self._is_ours(event.body) for event in events)
             self._seen = events[-1].seq
         if self.erased:
-            raise StorageUnavailable("some of it was erased while it was exported; export again")
+            raise NotExported("some of it was erased while it was exported; export again")
         self._asked_at = time.monotonic()
 
     def _is_ours(self, body: bytes) -> bool:

@@ -15,10 +15,10 @@ from records.errors import SourceDown
 from server import params
 from server.console import addresses, asked
 from server.console.guard import refused
-from server.console.prepared import PREPARED, Waiting
 from server.console.rendering import growing, part, render
 from server.handlers.export import send
 from server.keys import CALLER, STORE
+from server.prepared import PREPARED, Waiting
 
 PATH = "/console/export"
 STEP = 1.0
@@ -73,6 +73,7 @@ async def bag(request: web.Request) -> web.StreamResponse:
     async with request.app[PREPARED].taken(values.get("made", ""), owner, connector) as made:
         if made is not None:
             return await send(request, made)
+    await request.app[PREPARED].make_room(request.app[STORE].exports)
     async with request.app[STORE].exports.open(owner, connector) as anew:
         return await send(request, anew)
 

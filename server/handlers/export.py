@@ -6,6 +6,7 @@ from records.bag.export import Export
 from records.bag.tar import MEDIA_TYPE
 from server import params
 from server.keys import CALLER, STORE
+from server.prepared import PREPARED
 from server.representation import Representation, answer
 from server.transfer import Delivery
 
@@ -17,6 +18,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     are the same, also after a restart of the server.
     """
     values = params.query(request, optional=params.CONNECTOR)
+    await request.app[PREPARED].make_room(request.app[STORE].exports)
     async with request.app[STORE].exports.open(request[CALLER].owner, values.get("connector_id")) as bag:
         return await send(request, bag)
 

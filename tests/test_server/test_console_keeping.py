@@ -6,7 +6,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -15,14 +15,15 @@ import pytest
 from aiohttp import ClientSession, DummyCookieJar
 
 from blobstore.errors import OutOfSpace
-from records.bag.export import Export
+from records.bag.export import MAX_OPEN, Export
 from records.bag.plan import Plan
 from records.central import Owner
 from records.consent.grant_request import GrantRequest, StreamRequest
 from records.consent.scope import Selector
 from records.erasure import receipts
 from records.locks import COPY
-from server.console import erase, export, grants, prepared
+from server import prepared
+from server.console import erase, export, grants
 from server.console.session import COOKIE
 from tests.fakes.console import Browser
 from tests.fakes.data_directory import harm
@@ -341,6 +342,28 @@ async def test_exports_that_nobody_fetches_keep_nobody_from_one(running: Running
     assert len(await running.store.locks.held(COPY)) == prepared.MOST
     await running.app[prepared.PREPARED].close()
     assert not await running.store.locks.held(COPY)
+
+
+async def test_one_that_nobody_fetches_gives_way_where_no_more_may_be_open(
+    running: Running, browser: Browser, owner: Owner
+) -> None:
+    made, exports = running.app[prepared.PREPARED], running.store.exports
+    async with AsyncExitStack() as pages:
+        all_of_them = [await pages.enter_async_context(made.making(exports, owner, None)) for _ in range(MAX_OPEN)]
+        await asyncio.wait([each.ready for each in all_of_them])
+    bearer = {"Authorization": f"Bearer {running.token}"}
+    async with browser.http.get(f"{running.url}/v1/owner/export", headers=bearer) as answer:
+        assert answer.status == 200
+    async with asyncio.timeout(20):
+        while exports.is_full:  # until that one is closed
+            await asyncio.sleep(0.01)
+    async with AsyncExitStack() as fetched:
+        for each in list(made._waiting.values()):
+            assert await fetched.enter_async_context(made.taken(each.id, owner, None)) is not None
+        async with exports.open(owner):
+            page, archive = await planned(browser)
+    assert "Not now: too many exports at once" in page
+    assert archive == ""
 
 
 async def test_what_somebody_begins_to_fetch_is_kept_while_others_are_let_go_of(

@@ -66,11 +66,12 @@ class Prepared:
         What was made for the owner before and nobody fetches is let go of, and of others' all but the last: each takes
         room, and can be planned anew.
         """
-        idle = [each for each in self._waiting.values() if each.until and not each.users]
+        idle = self._idle()
         others = [each for each in idle if each.owner != owner.id]
         for former in [each for each in idle if each not in others[1 - MOST :]]:
             if not former.users:  # somebody may have begun to fetch it meanwhile
                 await _end(former)
+        await self.make_room(exports)
         waiting = Waiting(exports, owner, connector)
         self._waiting[waiting.id] = waiting
         waiting.task.add_done_callback(lambda _: self._waiting.pop(waiting.id, None))
@@ -95,6 +96,14 @@ class Prepared:
         finally:
             waiting.users -= 1
             waiting.until = time.monotonic() + SECONDS
+
+    async def make_room(self, exports: Exports) -> None:
+        """Where as many are open as may be, let go of one that nobody fetches: the one that was left first."""
+        if exports.is_full and (idle := self._idle()):
+            await _end(min(idle, key=lambda each: each.until))
+
+    def _idle(self) -> list[Waiting]:
+        return [each for each in self._waiting.values() if each.until and not each.users]
 
     async def close(self) -> None:
         """Let go of all."""
