@@ -294,6 +294,52 @@ def test_a_damaged_page_ends_it_with_a_line(reference: ReferenceDatabase, tmp_pa
     assert any(words in result.output for words in ("is damaged", "cannot be read"))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "connectors SET connector_id = x'ff'",
+        "connector_instances SET owner_subject_id = 1",
+        "records SET connector_instance_id = 1",
+        "records SET stream = x'ff'",
+        "records SET deleted = NULL",
+        "records SET record_json = NULL",
+        "records SET emitted_at = 1",
+        "blobs SET size_bytes = 'many'",
+    ],
+)
+def test_a_column_of_another_type_ends_it_with_a_line(
+    reference: ReferenceDatabase, tmp_path: Path, change: str
+) -> None:
+    with reference.opened() as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_schema SET sql = replace(replace(sql, 'NOT NULL', ''), 'TEXT', '')")
+    with reference.opened() as db:
+        db.execute(f"UPDATE OR IGNORE {change}")
+    result = run(reference, tmp_path / "data")
+    assert result.exit_code == 1, result.output
+    assert "is damaged (a column holds what is of another type)" in result.output
+
+
+def test_a_schema_whose_complaint_is_no_text_is_told(reference: ReferenceDatabase, tmp_path: Path) -> None:
+    reference.path.write_bytes(
+        reference.path.read_bytes().replace(b"CREATE TABLE connectors", b"CREATE TABLE \xff\xff\xffnectors")
+    )
+    result = run(reference, tmp_path / "data")
+    assert "cannot be read" in result.output
+
+
+@pytest.mark.parametrize("text", ["{cut off", '"\\ud83d"', "", "[" * 2000])
+def test_a_state_that_is_no_json_is_told_and_costs_nothing_else(
+    reference: ReferenceDatabase, tmp_path: Path, text: str
+) -> None:
+    reference.state("attachments", text)
+    for _ in range(2):
+        result = run(reference, tmp_path / "data")
+        assert [each["why"] for each in rows(result, "problem")] == ["its state is no JSON that a store takes"]
+    assert state(tmp_path / "data")["messages"] == b'{"history_id": 12345678901234567890}'
+    assert len(read(tmp_path / "data", "messages")) == 2
+
+
 def test_what_is_wrong_with_the_file_is_said(reference: ReferenceDatabase, tmp_path: Path) -> None:
     data = tmp_path / "data"
     with reference.opened() as db:

@@ -142,6 +142,9 @@ class Importer:
         declared = {stream: value for stream, value in state.items() if stream in self._manifest.streams}
         if strange := state.keys() - declared.keys():
             self._report.left_out["states of streams that no manifest declares"] += len(strange)
+        for stream in [name for name, text in declared.items() if not _is_json(text)]:
+            self._report.failed(f"{self._source.connector} {stream}", "its state is no JSON that a store takes")
+            del declared[stream]
         marked = {stream for stream, value in (await self._sink.load_state()).items() if _mark_of(value) is not None}
         final: dict[str, Any] = dict.fromkeys(marked) | {name: msgspec.Raw(text) for name, text in declared.items()}
         if final:
@@ -185,6 +188,10 @@ def _decoded(text: bytes | None) -> Any:
         return None if text is None else jsontext.decode(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_json(text: bytes) -> bool:
+    return text.strip() == b"null" or _decoded(text) is not None
 
 
 def _mark_of(value: object) -> dict[str, Any] | None:

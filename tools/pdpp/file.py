@@ -6,16 +6,18 @@ each of up to half a GB in memory. A connection that may only read cannot do wha
 """
 
 import sqlite3
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 PAGE = 500
 PAGE_BYTES = 4 << 20
 """Records read at a time, and bytes of them after which no more are: a record may have many MB."""
 
-ReadError = sqlite3.Error
-"""What a damaged file raises, later than at its opening."""
+ReadError = (sqlite3.Error, UnicodeDecodeError)
+"""What a damaged file raises, later than at its opening; the latter where SQLite's own complaint is no text."""
 
 
 class NotTheReferenceError(Exception):
@@ -76,7 +78,7 @@ class ReferenceFile:
             db = _connected(path)
             db.execute("BEGIN")
             return cls(path, db)
-        except sqlite3.Error as error:
+        except ReadError as error:
             raise NotTheReferenceError(
                 f"{path} cannot be read ({error}): give the reference's SQLite file, together with the files that end"
                 " in -wal and -shm where there are any, in a folder that may be written to"
@@ -88,24 +90,26 @@ class ReferenceFile:
 
     def sources(self) -> list[Source]:
         """Every account that has records or state, in order."""
-        manifests = {name: str(text).encode() for name, text in self._db.execute(_MANIFESTS)}
+        manifests = {name: str(text).encode() for name, text in self._rows(_MANIFESTS, (), str, object)}
         owners = {}
         if "connector_instances" in self._tables:
-            owners = dict(self._db.execute("SELECT connector_instance_id, owner_subject_id FROM connector_instances"))
+            of_accounts = "SELECT connector_instance_id, owner_subject_id FROM connector_instances"
+            owners = dict(self._rows(of_accounts, (), str, str))
         has_state = "connector_state" in self._tables
         of_state = f" UNION SELECT DISTINCT connector_id, {self._account} FROM connector_state" if has_state else ""
-        rows = self._db.execute(f"SELECT DISTINCT connector_id, {self._account} FROM records{of_state} ORDER BY 1, 2")
+        accounts = f"SELECT DISTINCT connector_id, {self._account} FROM records{of_state} ORDER BY 1, 2"
         return [
             Source(name, account if self._has_instances else None, owners.get(account), manifests.get(name))
-            for name, account in rows
+            for name, account in self._rows(accounts, (), str, str)
         ]
 
     def streams(self, source: Source) -> dict[str, tuple[int, int]]:
         """Streams with the numbers of their records and of those that are deleted there."""
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT stream, sum(deleted = 0), sum(deleted != 0) FROM records"
             f" WHERE {self._account} = ? GROUP BY stream",
             (self._of(source),),
+            *(str, int, int),
         )
         return {stream: (there, gone) for stream, there, gone in rows}
 
@@ -113,10 +117,11 @@ class ReferenceFile:
         """The next records of a stream in the order of keys, beyond `after`; those that were deleted left out."""
         found: list[Row] = []
         size = 0
-        rows = self._db.execute(
+        rows = self._rows(
             f"SELECT record_key, CAST(record_json AS BLOB), emitted_at FROM records WHERE {self._account} = ?"
             " AND stream = ? AND record_key > ? AND deleted = 0 ORDER BY record_key LIMIT ?",
             (self._of(source), stream, after, PAGE),
+            *(str, bytes, str),
         )
         for key, data, emitted in rows:
             found.append(Row(key, data, emitted))
@@ -130,9 +135,8 @@ class ReferenceFile:
         """The sync state, JSON text by stream; that of grants is the authorization server's business."""
         if "connector_state" not in self._tables:
             return {}
-        rows = self._db.execute(
-            f"SELECT stream, state_json FROM connector_state WHERE {self._account} = ?", (self._of(source),)
-        )
+        of_streams = f"SELECT stream, state_json FROM connector_state WHERE {self._account} = ?"
+        rows = self._rows(of_streams, (self._of(source),), str, object)
         return {stream: str(text).encode() for stream, text in rows}
 
     def blob(self, source: Source, sha256: bytes) -> BlobRow | None:
@@ -140,11 +144,12 @@ class ReferenceFile:
 
         Who only names bytes in a record has never shown that it has them: the reference does not give them out either.
         """
-        found = self._db.execute(
+        rows = self._rows(
             "SELECT rowid, mime_type, size_bytes, sha256, blob_id FROM blobs WHERE sha256 = ? AND data IS NOT NULL",
             (sha256.hex(),),
-        ).fetchone()
-        if found is None or not self._is_bound(source, found[4]):
+            *(int, object, int, str, str),
+        )
+        if (found := next(rows, None)) is None or not self._is_bound(source, found[4]):
             return None
         return BlobRow(found[0], found[1], found[2], bytes.fromhex(found[3]))
 
@@ -161,6 +166,14 @@ class ReferenceFile:
         except BaseException:
             db.close()
             raise
+
+    def _rows(self, sql: str, parameters: tuple[object, ...], *types: type) -> Generator[tuple[Any, ...], None, None]:
+        """Rows whose columns are of these types, which SQLite alone does not see to. Raises `ReadError` for others."""
+        with closing(self._db.execute(sql, parameters)) as rows:
+            for row in rows:
+                if not all(map(isinstance, row, types)):
+                    raise sqlite3.DataError("a column holds what is of another type")
+                yield row
 
     def _is_bound(self, source: Source, blob_id: str) -> bool:
         columns = ("blob_bindings", "blobs") if "blob_bindings" in self._tables else ("blobs",)
