@@ -356,7 +356,8 @@ def test_every_command_that_is_named_in_passing_is_one_and_has_these_options() -
 
 
 def _require_known(page: str, words: Sequence[str]) -> None:
-    context, command, rest = click.Context(main), main, list(words[1:])
+    command: click.Command = main
+    context, rest = click.Context(main), list(words[1:])
     while isinstance(command, click.Group) and rest and re.fullmatch(r"[a-z][a-z-]*", rest[0]):
         found = command.get_command(context, rest[0])
         assert found is not None, (page, words)

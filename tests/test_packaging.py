@@ -121,8 +121,8 @@ def _get(url: str) -> str:
 
 def _python(version: str) -> Path:
     """A Python of this version, wherever it is; skips where there is none."""
-    known = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}*/bin/python")]
-    for python in filter(None, known):
+    known = (shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}*/bin/python"))
+    for python in (each for each in known if each is not None):
         told = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
         if told.returncode == 0 and told.stdout.startswith(f"Python {version}."):
             return Path(python)

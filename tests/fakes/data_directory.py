@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from click.testing import CliRunner, Result
 
+from blobstore.backend import Backend, ForeignObject, ObjectName
 from blobstore.digest import Digest, Hasher
 from blobstore.sqlite import sqlite3
 from records.central import Owner
@@ -25,7 +26,7 @@ T = TypeVar("T")
 
 CONNECTOR = "files"
 WHEN = "2026-11-23T10:00:00Z"
-MANIFEST = {
+MANIFEST: dict[str, Any] = {
     "connector_id": CONNECTOR,
     "version": "1",
     "streams": [
@@ -53,6 +54,15 @@ def sha256_of(data: bytes) -> str:
     hasher = Hasher()
     hasher.update(data)
     return hasher.finish().sha256.hex()
+
+
+def objects(backend: Backend) -> list[tuple[ObjectName, int]]:
+    """All that lies in a backend, with sizes; nothing foreign is there."""
+    found = []
+    for entry in backend.list():
+        assert not isinstance(entry, ForeignObject), entry
+        found.append(entry)
+    return found
 
 
 async def chunks(data: bytes) -> AsyncIterator[bytes]:

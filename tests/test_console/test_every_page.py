@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import APIRequestContext, Browser, Page
+from playwright.sync_api import APIRequestContext, Browser, Page, ViewportSize
 
 from tests.conformance.http.api import field, note
 from tests.conformance.http.own_server import Target
@@ -17,7 +17,7 @@ from tests.fakes.browser import Alarm
 from tests.test_console.uploading import Source, good, signed_in
 
 CONNECTOR = "https://hostile.example/?a=b&c"
-PHONE = {"width": 360, "height": 640}
+PHONE: ViewportSize = {"width": 360, "height": 640}
 DARK = {f"/console{each}" for each in ("", "/sign-in", "/records", "/record", "/spine", "/erase", "/erasure")}
 """Pages that together have everything that has a colour."""
 

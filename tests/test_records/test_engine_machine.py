@@ -100,6 +100,18 @@ async def _links_of(number: int, engine: Engine) -> Any:
     return await engine.links_of(digest_of(number), None, 1000)
 
 
+async def _first_links(of: Target, engine: Engine) -> Any:
+    return await engine.first_links(of, None, 1000)
+
+
+async def _linking(of: Target, engine: Engine) -> Any:
+    return await engine.linking(of, DIGESTS)
+
+
+async def _erased(erasure: str, engine: Engine) -> Any:
+    return await engine.erased(erasure)
+
+
 async def _events(limit: int, engine: Engine) -> Any:
     """The events of its one outbox, whatever that is called."""
     return [(event.seq, event.body) for event in await engine.outbox(limit)]
@@ -261,10 +273,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.both(lambda engine: engine.unlinked(1000))
         self.both(lambda engine: engine.unlinked(1000, CONNECTORS[0]))
         for target in (Target(CONNECTORS[0]), Target(CONNECTORS[0], INSTANCES[0])):
-            self.both(lambda engine, of=target: engine.first_links(of, None, 1000))
-            self.both(lambda engine, of=target: engine.linking(of, DIGESTS))
+            self.both(partial(_first_links, target))
+            self.both(partial(_linking, target))
         for erasure in ("e1", "e2"):
-            self.both(lambda engine, of=erasure: engine.erased(of))
+            self.both(partial(_erased, erasure))
         self.both(partial(_events, 1000))
         self.both(lambda engine: engine.check())
         self.both(lambda engine: engine.resum(repair=False))

@@ -9,7 +9,18 @@ from records.central import Owner
 from records.consent.scope import Selector
 from records.erasure.report import Covered, Report
 from records.store import RecordStore
-from tests.fakes.data_directory import CONNECTOR, DRAFT, LETTER, MANIFEST, PHOTO, delete, digest_of, ingest, upload
+from tests.fakes.data_directory import (
+    CONNECTOR,
+    DRAFT,
+    LETTER,
+    MANIFEST,
+    PHOTO,
+    delete,
+    digest_of,
+    ingest,
+    objects,
+    upload,
+)
 
 OTHER = "other"
 
@@ -56,7 +67,7 @@ async def test_erasing_a_connector_takes_along_what_it_gave_up_before_and_nobody
 
     assert (report.state, report.blobs, report.bytes) == ("done", 2, len(LETTER) + len(PHOTO))
     assert await stored(store, ann) == {digest_of(DRAFT)}
-    assert [name.digest for name, *_ in store.blobs.backend.list()] == [digest_of(DRAFT)]
+    assert [name.digest for name, _ in objects(store.blobs.backend)] == [digest_of(DRAFT)]
 
 
 @pytest.mark.parametrize("key", [None, "1", "never there"])

@@ -26,7 +26,7 @@ from records.errors import Conflict, Fenced, Unknown
 from records.holdings import Holdings
 from records.store import RecordStore
 from records.writing.attachments import Target
-from tests.fakes.data_directory import CONNECTOR, MANIFEST, WHEN, delete, digest_of, ingest, upload
+from tests.fakes.data_directory import CONNECTOR, MANIFEST, WHEN, delete, digest_of, ingest, objects, upload
 
 SCOPES = ["record", "stream", "instance", "connector", "owner"]
 RECORDS = 4
@@ -188,7 +188,7 @@ async def verify(store: RecordStore, erasure: str, scope: str, *, was_cut_off: b
     assert said.resumed == int(was_cut_off)
     left = {each.name.digest for each in await store.blobs.catalogue.walk(None, 100)}
     assert left == ({digest_of(data) for data in _blobs()[1:]} if one else set())
-    assert {name.digest for name, *_ in store.blobs.backend.list()} == left
+    assert {name.digest for name, _ in objects(store.blobs.backend)} == left
     assert await store.erasures.resume(10) == 0
     assert await store.erasures.find(owner, erasure) == done
 
@@ -433,7 +433,7 @@ async def test_what_is_written_while_a_stream_is_erased_is_whole_on_one_side(
             outcome.append("fenced")
 
     between = Between(store.blobs.catalogue, method, write)
-    store.erasures._erasing._catalogue = between  # type: ignore[assignment]
+    store.erasures._erasing._catalogue = between
     done = await erase(store, ann, "stream")
     assert done.report.state == "done"
     records = await (await store.engines.of(ann.id)).stats("files")
@@ -450,7 +450,7 @@ async def test_an_instance_that_is_made_while_its_connector_is_erased_goes_with_
     async def write() -> None:
         await ingest(store, ann, "0", [await upload(store, ann, b"new", "0", instance="new")], instance="new")
 
-    store.erasures._runs._central = Between(store.central, "begin_erasure", write)  # type: ignore[assignment]
+    store.erasures._runs._central = Between(store.central, "begin_erasure", write)
     done = await erase(store, ann, "connector")
     assert (done.report.records, done.report.blobs) == (2, 1)
     assert "new" in done.report.covered.instances

@@ -14,7 +14,7 @@ from records.errors import Conflict, Unknown
 from records.model import Order
 from records.signing import NotGenuine
 from records.store import RecordStore
-from tests.fakes.data_directory import CONNECTOR, MANIFEST, digest_of, ingest, upload
+from tests.fakes.data_directory import CONNECTOR, MANIFEST, digest_of, ingest, objects, upload
 
 OTHER = "other"
 SCOPES = ["record", "stream", "stream of all", "instance", "connector", "owner"]
@@ -103,7 +103,7 @@ KEPT = {
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_the_preview_is_what_goes_to_the_byte(store: RecordStore, ann: Owner, scope: str) -> None:
     before = await stored(store)
-    on_disk = {str(name.digest): size for name, size, *_ in store.blobs.backend.list()}
+    on_disk = {str(name.digest): size for name, size in objects(store.blobs.backend)}
     preview = await store.erasures.preview(ann, await covered(store, ann, scope))
     assert await stored(store) == before
 
@@ -112,7 +112,7 @@ async def test_the_preview_is_what_goes_to_the_byte(store: RecordStore, ann: Own
     gone = before.keys() - (await stored(store)).keys()
     assert (preview.blobs, preview.bytes) == (len(gone), sum(before[each] for each in gone))
     assert (done.records, done.blobs, done.bytes) == (preview.records, preview.blobs, preview.bytes)
-    left = {str(name.digest) for name, *_ in store.blobs.backend.list()}
+    left = {str(name.digest) for name, _ in objects(store.blobs.backend)}
     assert sum(size for digest, size in on_disk.items() if digest not in left) == preview.bytes
     assert str(digest_of(BLOBS["own"])) in gone
     assert str(digest_of(b"given up")) in gone

@@ -10,7 +10,7 @@ import pytest
 
 from blobstore.backends.memory import MemoryNotes
 from blobstore.notes import Notes
-from records.erasure.ledger import write
+from records.erasure.ledger import Ledger, write
 from records.erasure.ledgers.following import FollowingLedger
 from records.erasure.ledgers.moves import MOVES, went_on
 from tests.conformance.ledger_suite import STORE, LedgerSuite, Medium, entry, ids
@@ -123,7 +123,7 @@ async def test_an_entry_that_was_written_where_it_was_is_written_where_it_is(
     append = type(here).append
     bucket = MemoryNotes()
 
-    async def late(self: object, texts: Sequence[bytes]) -> None:
+    async def late(self: Ledger, texts: Sequence[bytes]) -> None:
         if self is here and places.places[0] is None:
             places.move(bucket)
             if opened:

@@ -44,7 +44,7 @@ async def test_each_attachment_comes_once_whatever_the_pages(storage: Storage, t
         cursor = (await store.galleries.page(ann, FILES, limit=1)).next_cursor
         for scope, asked in ((bob, {}), (ann, {"kind": Kind.OTHER}), (ann, {"stream": "photos"})):
             with pytest.raises(InvalidCursor):
-                await store.galleries.page(scope, FILES, cursor=cursor, **asked)  # type: ignore[arg-type]
+                await store.galleries.page(scope, FILES, cursor=cursor, **asked)
     finally:
         await store.close()
 

@@ -94,6 +94,8 @@ def test_digests_are_of_one_owner_and_one_field() -> None:
     data = b'{"a":"x","b":"x"}'
     other = recall(Recorder(b"o" * 32, None).remember(data)).fields
     mine = recall(RECORDER.remember(data)).fields
+    assert mine is not None
+    assert other is not None
     assert len({*mine.values(), *other.values()}) == 4
 
 

@@ -98,7 +98,8 @@ def test_any_cutting_gives_the_same_lines(parts: list[bytes], data: st.DataObjec
 def test_a_line_that_is_too_long_stops_the_rest_and_nothing_before(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MAX_LINE", 10)
     body = b"a\n\n0123456789\nb\n01234567890\nc\n"
-    splitter, found = Splitter(), []
+    splitter = Splitter()
+    found: list[bytes] = []
     pieces = (body[start : start + size] for start in range(0, len(body), size))
     with pytest.raises(TooLong) as raised:
         found.extend(each.raw for piece in pieces for each in splitter.feed(piece))
@@ -187,7 +188,7 @@ def test_keys_are_canonical() -> None:
     [{"key": None}, {"key": ""}, {"key": 7}, {"key": {}}, {"key": ["a", "b"]}, {"key": "x" * 10_000}, {"key": "other"}],
 )
 def test_a_bad_key_is_an_invalid_identity(members: dict[str, object]) -> None:
-    assert code(line(**members)) == "invalid_record_identity"
+    assert code(line(b'{"id":"k"}', **members)) == "invalid_record_identity"
 
 
 def test_a_missing_key_or_primary_key_field_is_an_invalid_identity() -> None:

@@ -59,7 +59,7 @@ def test_an_alias_is_found_and_left_to_the_caller() -> None:
 
 
 def test_a_long_name_costs_its_length_once_however_many_children_it_has() -> None:
-    data = {"n" * (1 << 20): [{} for _ in range(20_000)] + [REF]}
+    data: dict[str, list[object]] = {"n" * (1 << 20): [{} for _ in range(20_000)] + [REF]}
     tracemalloc.start()
     (found,) = links.find(data)
     assert found.pointer.endswith("n/20000")

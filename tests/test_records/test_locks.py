@@ -17,7 +17,7 @@ from records.layout import Topology
 from records.locking import shared
 from records.locking.files import FileLocks
 from records.locking.postgres import PostgresRows
-from records.locking.rows import MemoryRows, Rows
+from records.locking.rows import MemoryRows, Row, Rows
 from records.locking.shared import SharedLocks
 from records.locks import Locks, taken
 from tests.conformance.locks_suite import LONG, LocksSuite, RowsSuite, row, take
@@ -189,7 +189,7 @@ class FailingRows(MemoryRows):
         self.renewed += 1
         return await super().renew(holders, seconds)
 
-    async def others(self, host: str) -> list[shared.Row]:
+    async def others(self, host: str) -> list[Row]:
         self.asked += 1
         return await super().others(host)
 
@@ -298,7 +298,7 @@ async def test_of_its_own_machine_the_answer_is_never_old(
 class SlowRows(MemoryRows):
     """Is cut off after a row was written, and before that is told."""
 
-    async def take(self, row: shared.Row, seconds: float) -> bool:
+    async def take(self, row: Row, seconds: float) -> bool:
         await super().take(row, seconds)
         await asyncio.Event().wait()
         return True
@@ -324,7 +324,7 @@ class LateRows(MemoryRows):
         super().__init__()
         self.asked, self.let = asyncio.Event(), asyncio.Event()
 
-    async def take(self, row: shared.Row, seconds: float) -> bool:
+    async def take(self, row: Row, seconds: float) -> bool:
         self.asked.set()
         await self.let.wait()
         return await super().take(row, seconds)

@@ -301,7 +301,7 @@ async def test_a_machine_that_is_open_answers_nothing_of_an_owner_in_files_of_an
         await known.stats()
     with pytest.raises(WrongStore, match="in files of another directory"):
         await ingest(there, ann, "2", [])
-    there.engines._engines.clear()  # type: ignore[attr-defined] -- as in a server that never met this owner
+    there.engines._engines.clear()  # type: ignore[attr-defined]  # as in a server that never met this owner
     with pytest.raises(WrongStore, match="in files of another directory"):
         await there.engines.of(ann.id)
     assert len(await (await here.engines.of(ann.id)).stats()) == 1

@@ -223,7 +223,7 @@ def test_no_schema_is_compiled() -> None:
 @pytest.mark.timeout(20)
 def test_the_time_to_read_a_manifest_grows_with_its_length_only() -> None:
     names = [f"f{n}" for n in range(15_000)]
-    wide = {"properties": {name: {} for name in ("id", "sent_at", *names)}}
+    wide: dict[str, object] = {"properties": {name: {} for name in ("id", "sent_at", *names)}}
     raw = text(stream(schema={**wide, "allOf": [{}] * 100_000}, views=[{"id": "all", "fields": names[::-1]}]))
     assert len(manifest.decode(raw).streams["messages"].fields) == 15_002
 

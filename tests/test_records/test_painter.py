@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 import time
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -12,7 +13,6 @@ import pytest_asyncio
 from PIL import Image
 
 from blobstore.errors import StorageUnavailable
-from records.thumbnails import process
 from records.thumbnails.formats import FORMATS
 from records.thumbnails.process import Painter
 from tests.fakes.pictures import bomb, picture
@@ -155,7 +155,7 @@ async def test_the_child_can_open_nothing_and_knows_no_secret(painter: Painter) 
 async def test_a_child_that_cannot_start_makes_nobody_believe_that_there_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(process.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(StorageUnavailable, match="ask again"):
         await paint(Painter(), picture())
 

@@ -116,7 +116,7 @@ async def test_a_challenge_is_answered_within_ten_minutes(
     asked = await challenge(store, ann)
     later = time.time() + writing.SECONDS + 1
     with monkeypatch.context() as patched:
-        patched.setattr(writing.time, "time", lambda: later)
+        patched.setattr(time, "time", lambda: later)
         with pytest.raises(Invalid, match="ask for another"):
             await claim(store, ann, asked)
     await claim(store, ann, asked)

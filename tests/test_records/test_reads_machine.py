@@ -44,7 +44,7 @@ from tests.fakes.postgres import Cluster
 CONNECTOR, STREAM = "made", "things"
 
 
-async def at_once(_owner: Owner, _place: Partition) -> None:
+async def at_once(_owner: Owner, _of: Partition | str) -> None:
     """Nothing is waited for: here no erasure is ever cut off."""
 
 

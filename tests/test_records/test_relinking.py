@@ -1,9 +1,10 @@
 """Mending a record's links while a collection is at its blobs, or the record is at its end."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 
 import pytest
 
+from blobstore.digest import Digest
 from records.central import Owner
 from records.checks.relinking import Relinking
 from records.engines.sqlite import SqliteEngine
@@ -70,7 +71,7 @@ async def test_a_blob_that_is_condemned_meanwhile_is_neither_linked_nor_held(
     catalogue = store.blobs.catalogue
     rehold = catalogue.rehold
 
-    async def too_late(namespace: str, holder: str, digests: set[object]) -> None:
+    async def too_late(namespace: str, holder: str, digests: Collection[Digest]) -> None:
         await store.collector.release(ann.id, CONNECTOR, [DIGEST])
         assert await catalogue.condemn(ann.id, [DIGEST], "garbage")
         await rehold(ann.id, CONNECTOR, [DIGEST])
@@ -89,7 +90,7 @@ async def test_a_link_that_goes_while_a_collection_holds_it_again_leaves_no_hold
     await catalogue.release(ann.id, await catalogue.holders(ann.id, CONNECTOR, [DIGEST]), 0.0)
     rehold = catalogue.rehold
 
-    async def too_late(namespace: str, holder: str, digests: set[object]) -> None:
+    async def too_late(namespace: str, holder: str, digests: Collection[Digest]) -> None:
         await delete(store, ann, "1")
         await store.collector.release(ann.id, CONNECTOR, [DIGEST])
         await rehold(namespace, holder, digests)

@@ -15,8 +15,7 @@ from blobstore.catalogue import Lease
 from blobstore.sqlite.connection import connect
 from records.central import ErasureJob, Owner
 from records.consent.scope import Selector
-from records.erasure.report import Covered, Report
-from records.erasure.residue import Residue
+from records.erasure.report import Covered, Report, Residue
 from records.erasure.sampling import Going
 from records.store import RecordStore
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, digest_of, ingest, upload

@@ -17,7 +17,7 @@ import blobstore.sqlite.file
 from blobstore.errors import Damaged, Moved, OverQuota, StorageUnavailable, WrongStore
 from blobstore.quota import WHOLE, Limit
 from blobstore.sqlite import sqlite3
-from blobstore.sqlite.connection import Identity
+from blobstore.sqlite.connection import Identity, connect
 from records.central import Owner
 from records.centrals.sqlite import SqliteCentral
 from records.consent.scope import Selector
@@ -202,12 +202,9 @@ class Counted:
             self.statements += 1
 
 
-_connect = blobstore.sqlite.file.connect
-
-
 def hasty(path: Path, was: Identity) -> sqlite3.Connection:
     """A connection that waits for no disk: a power cut is not what these tests are about, and files are many."""
-    connection = _connect(path, was)
+    connection = connect(path, was)
     connection.execute("PRAGMA synchronous = OFF")
     return connection
 
@@ -507,10 +504,10 @@ async def test_a_file_that_is_replaced_while_it_is_opened_is_looked_for_anew(
     other = await Opened.open(opened.directory)
     late = await other.engine()
     await late._homes.now()  # type: ignore[attr-defined]
-    connected, replaced, connect = threading.Event(), threading.Event(), sqlite3.connect
+    connected, replaced, connect_late = threading.Event(), threading.Event(), sqlite3.connect
 
     def connect_early(*arguments: Any, **settings: Any) -> sqlite3.Connection:
-        connection = connect(*arguments, **settings)
+        connection: sqlite3.Connection = connect_late(*arguments, **settings)
         if home.name in str(arguments[0]) and not connected.is_set():
             connected.set()
             replaced.wait(30)

@@ -24,7 +24,7 @@ from records.reading.query import Listing
 from records.snapshots import restore as restoring
 from records.snapshots.backup import _Backup, back_up
 from records.snapshots.restore import restore
-from records.snapshots.settling import Restored
+from records.snapshots.settling import Restored, settle
 from records.store import RecordStore
 from records.writing.attachments import Target
 from tests.fakes.data_directory import CONNECTOR, MANIFEST, delete, digest_of, ingest, upload
@@ -268,7 +268,7 @@ async def test_a_restore_that_was_cut_off_is_begun_again_and_nobody_opens_it_bef
         ann = await owner_of(store, "ann")
         await ingest(store, ann, "1", [await upload(store, ann, b"letter", "1")])
         await back_up(store, out)
-    new, settle = places(), restoring.settle
+    new = places()
 
     async def cut_off(*of: Any) -> Restored:
         await settle(*of)

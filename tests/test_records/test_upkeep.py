@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from records.central import Owner
+from records.locking.shared import SharedLocks
 from records.locks import LEAD, taken
 from records.store import RecordStore
 from records.upkeep import Schedule, Upkeep
@@ -92,6 +93,7 @@ async def test_who_lost_the_lock_stops_and_looks_for_it_again(store: RecordStore
     worker.going_on.clear()
     worker.start()
     await ticked(worker)
+    assert isinstance(store.locks, SharedLocks)
     for mine in list(store.locks._mine.values()):
         mine.held.lose()
     async with asyncio.timeout(20):

@@ -8,7 +8,7 @@ import pytest
 from sqlite_utils import Database, Migrations
 
 from blobstore.locked import try_file_lock
-from blobstore.sqlite.outside import State
+from blobstore.sqlite.outside import State, finish
 from records import versions
 from records.engines.sqlite import SqliteEngine
 from records.layout import SWEPT
@@ -91,7 +91,6 @@ async def test_once_all_is_swept_a_start_opens_no_file_however_many_there_are(
     while sweep.step():
         pass
     touched: list[Path] = []
-    finish = versions.finish
 
     def counted(path: Path, migrations: Migrations) -> object:
         touched.append(path)

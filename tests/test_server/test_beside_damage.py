@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
 import pytest
@@ -30,7 +30,7 @@ class World:
 
     lost: str
     callers: Mapping[str, Api]
-    named: Mapping[str, Any]
+    named: dict[str, str]
     """What paths of the table name."""
 
 

@@ -108,7 +108,7 @@ async def test_an_answer_that_breaks_off_or_never_begins_is_counted_too(running:
     before = await read(running)
     for handler in (breaks, leaves):
         request = make_mocked_request("GET", "/healthz", app=running.app)
-        request.writer.output_size = 5  # type: ignore[misc]
+        request.writer.output_size = 5
         with pytest.raises(ConnectionError):
             await envelope(request, handler)
     after = await read(running)

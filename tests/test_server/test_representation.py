@@ -12,7 +12,8 @@ from server.ranges import ByteRange
 from server.representation import Answer, Representation, answer
 
 BYTES = bytes(range(100))
-BLOB = Representation("blob_b3_ab", hashlib.sha256(BYTES).digest(), len(BYTES), "image/png", "cat.png")
+SHA256 = hashlib.sha256(BYTES).digest()
+BLOB = Representation("blob_b3_ab", SHA256, len(BYTES), "image/png", "cat.png")
 TAG = '"blob_b3_ab"'
 
 
@@ -35,7 +36,7 @@ def test_the_whole_carries_every_header_of_the_contract() -> None:
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
         "ETag": TAG,
-        "Repr-Digest": f"sha-256=:{base64.b64encode(BLOB.sha256).decode()}:",
+        "Repr-Digest": f"sha-256=:{base64.b64encode(SHA256).decode()}:",
         "Content-Disposition": 'inline; filename="cat.png"',
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",

@@ -94,8 +94,8 @@ async def serving(directory: Path, tls: ssl.SSLContext | None = None) -> AsyncIt
             if request.path == "/bytes":
                 blob = Unfiled(store._threads, stored, blob._reader)
             what = Representation("tag", stored.sha256, stored.size, "image/png", None)
-            delivery = Watched(blob, answer(request.method, request.headers, what), service.allowed)
-            service.deliveries.append(delivery)
+            delivery = Watched(blob, answer(request.method, request.headers, what), served.allowed)
+            served.deliveries.append(delivery)
             return await delivery.send(request)
 
     async def filler(request: web.Request) -> web.Response:
@@ -114,9 +114,9 @@ async def serving(directory: Path, tls: ssl.SSLContext | None = None) -> AsyncIt
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    service = Service(runner.addresses[0][1], path)
+    served = Service(runner.addresses[0][1], path)
     try:
-        yield service
+        yield served
     finally:
         await runner.cleanup()
         await store.close()

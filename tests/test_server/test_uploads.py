@@ -46,7 +46,7 @@ class Tus:
             return response
 
     async def begin(self, length: int, where: str = WHERE, **headers: str) -> str:
-        response = await self.ask("POST", f"/v1/uploads?{where}", Upload_Length=str(length), **headers)
+        response = await self.ask("POST", f"/v1/uploads?{where}", None, Upload_Length=str(length), **headers)
         assert response.status == 201, await response.text()
         return response.headers["Location"]
 
@@ -234,7 +234,7 @@ async def test_what_is_wrong_is_refused_and_nothing_changes(tus: Tus) -> None:
     assert (await tus.ask("HEAD", "/v1/uploads/" + "0" * 32)).status == 404
     assert (await tus.ask("HEAD", "/v1/uploads/..%2f..")).status == 404
     for headers in [{}, {"Upload_Length": "-1"}, {"Upload_Defer_Length": "1"}, {"Upload_Concat": "final;"}]:
-        assert (await tus.ask("POST", f"/v1/uploads?{WHERE}", **headers)).status == 400
+        assert (await tus.ask("POST", f"/v1/uploads?{WHERE}", None, **headers)).status == 400
     assert (await tus.ask("POST", "/v1/uploads?stream=notes", Upload_Length="1")).status == 400
     assert await tus.offset(path) == 0
     other = await tus.running.store.access.create_owner_token("bob", None)
@@ -295,7 +295,7 @@ async def test_what_parts_become_is_held_against_the_digest_that_was_declared(tu
     early = await tus.ask("POST", where, Upload_Length="1", Upload_Concat="partial", Repr_Digest=right)
     assert early.status == 400
     for digest, status in [(wrong, 400), (right, 201), (wrong, 400), (right, 201)]:
-        answer = await tus.ask("POST", where, Repr_Digest=digest, **final)
+        answer = await tus.ask("POST", where, None, Repr_Digest=digest, **final)
         assert answer.status == status
     assert answer.headers["Blob-Id"] == blob_id(b"helloworld")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from records.central import SpineEvent
+from records.central import Instance, SpineEvent
 from records.store import RecordStore
 from tests.fakes.bags import CHAT, INSTANCES, MAIL, Writer, fill, manifest
 from tests.fakes.data_directory import in_store, vandal
@@ -118,7 +118,7 @@ def test_what_was_detached_comes_back_under_other_names(tmp_path: Path) -> None:
     good("doctor", "--data", data, "--deep")
 
 
-async def _instances(store: RecordStore) -> list[object]:
+async def _instances(store: RecordStore) -> list[Instance]:
     return list(await store.central.instances((await store.access.owner(OWNER)).id))
 
 
@@ -282,18 +282,17 @@ def test_a_detach_or_attach_that_is_killed_again_and_again_is_finished_in_the_en
 ) -> None:
     data, new = filled(tmp_path / "data"), tmp_path / "new"
     before = exported(data, OWNER, "--connector", MAIL)
-    base = ["tools", "connector"]
     out = ["--data", data, "--owner", OWNER, "--connector", MAIL, tmp_path / "bundle"]
-    commands = [[*base, "detach", *out], [*base, "attach", "--data", new, "--owner", "bob", tmp_path / "bundle"]]
+    commands = [["detach", *out], ["attach", "--data", new, "--owner", "bob", tmp_path / "bundle"]]
     for command in commands:
         killed = 0
         for _ in range(sized(3, 50)):
-            process = launch(forks, *command)
+            process = launch(forks, "tools", "connector", *command)
             time.sleep(rng.uniform(0.0, 0.3))
             process.killed()
             killed += process.wait() < 0
         assert killed > 0
-        launch(forks, *command).end()
+        launch(forks, "tools", "connector", *command).end()
     good("gc", "--data", data, "--grace", "1s")
     assert exported(new, "bob") == before
     for each in (data, new):

@@ -23,7 +23,7 @@ def test_an_export_is_a_file_that_the_public_tools_read(stored: Stored, tmp_path
     result = stored.run("export", "--owner", "ann", str(out))
     assert result.exit_code == 0, result.output
     subprocess.run(["tar", "xf", out, "-C", tmp_path], check=True)
-    command = [Path(sys.executable).with_name("bagit.py"), "--validate", tmp_path / "export"]
+    command: list[str | Path] = [Path(sys.executable).with_name("bagit.py"), "--validate", tmp_path / "export"]
     validated = subprocess.run(command, capture_output=True, text=True)
     assert validated.returncode == 0, validated.stderr
     assert "is valid" in validated.stderr
@@ -81,7 +81,7 @@ def test_what_cannot_be_is_told(stored: Stored, options: list[str], message: str
 
 
 def test_an_export_that_is_killed_leaves_nothing_that_a_collection_does_not_find(stored: Stored) -> None:
-    command = [sys.executable, "-m", "tools", "export", "--data", stored.data, "--owner", "ann", "-"]
+    command: list[str | Path] = [sys.executable, "-m", "tools", "export", "--data", stored.data, "--owner", "ann", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         assert process.stdout.read(1)  # it is sending; the rest does not fit into the pipe

@@ -56,9 +56,9 @@ def test_the_token_stands_alone_on_stdout_and_gives_what_was_granted(stored: Sto
     assert found.grant is not None
     assert found.grant.client == "app"
     assert sorted(found.grant.streams) == ["documents", "photos"]
-    assert found.grant.streams["documents"].fields == {FIELDS[0]}
-    assert found.grant.streams["photos"].fields == set(FIELDS)
-    assert found.grant.streams["photos"].resources == {"1"}
+    assert found.grant.streams["documents"].fields == frozenset({FIELDS[0]})
+    assert found.grant.streams["photos"].fields == frozenset(FIELDS)
+    assert found.grant.streams["photos"].resources == frozenset({"1"})
 
 
 def test_a_list_has_the_grant_and_no_token(stored: Stored) -> None:

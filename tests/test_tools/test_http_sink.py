@@ -41,7 +41,7 @@ class Reading(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         length = min(self._lengths(self._number), len(buffer))
         self._number += 1
         buffer[:length] = b"x" * length

@@ -51,8 +51,9 @@ async def upload(sink: LocalSink, content: Content, size: int) -> Stored:
 async def test_all_bytes_are_stored_whether_given_or_to_be_opened(tmp_path: Path, length: int) -> None:
     content = random.Random(length).randbytes(length)
     async with opened(tmp_path / "data") as sink:
-        given = [content] if length < PIECE else []
-        for each in (*given, lambda: io.BufferedReader(io.BytesIO(content))):
+        given: list[Content] = [content] if length < PIECE else []
+        given.append(lambda: io.BufferedReader(io.BytesIO(content)))
+        for each in given:
             uploaded = await upload(sink, each, length)
             assert (uploaded.size_bytes, uploaded.sha256) == (length, hashlib.sha256(content).hexdigest())
     assert [path.read_bytes() for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()] == [content]

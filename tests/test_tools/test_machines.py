@@ -146,10 +146,14 @@ def test_who_comes_with_another_database_or_another_bucket_is_refused(
 def test_a_directory_that_is_lost_loses_nothing(
     tmp_path: Path, storage: Storage, where: Where, secret: Path, first: Machine
 ) -> None:
-    place = {"topology": storage.topology, "database_url": storage.database_url, "where": where, "secret_file": secret}
-
     async def work() -> None:
-        store = await RecordStore.open(first.data, **place)
+        store = await RecordStore.open(
+            first.data,
+            topology=storage.topology,
+            database_url=storage.database_url,
+            where=where,
+            secret_file=secret,
+        )
         await fill(store)
         await store.close()
 

@@ -40,11 +40,15 @@ def test_a_part_that_is_gone_is_not_replaced_by_an_empty_one(data: Path, part: s
 
 @pytest.mark.parametrize("command", ["usage", "explain", "backup"])
 def test_who_only_looks_is_told_what_is_wrong_with_a_part(data: Path, tmp_path: Path, command: str) -> None:
-    argument = {"usage": [], "explain": ["blob_b3_" + "0" * 64], "backup": [tmp_path / "out"]}[command]
+    arguments: dict[str, list[str | Path]] = {
+        "usage": [],
+        "explain": ["blob_b3_" + "0" * 64],
+        "backup": [tmp_path / "out"],
+    }
     (data / "secret").write_bytes(b"")
-    assert_told(run(command, *argument, "--data", data), "secret: it is empty")
+    assert_told(run(command, *arguments[command], "--data", data), "secret: it is empty")
     (data / "restoring").touch()
-    assert_told(run(command, *argument, "--data", data), "run `blobstore restore` again")
+    assert_told(run(command, *arguments[command], "--data", data), "run `blobstore restore` again")
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ def test_an_address_is_written_down_once_the_database_was_opened(
         for options in ([*told, str(storage.database_url)], []):
             made = CliRunner().invoke(main, [*command, *options])
             assert made.exit_code == 0, made.output
+    assert storage.database_url is not None
     assert storage.database_url in (data / "blobstore.toml").read_text()
 
 

@@ -19,8 +19,8 @@ def run(data: Path, *arguments: str, exit_code: int = 0) -> str:
 def test_the_first_command_writes_down_where_bytes_live_and_how_it_is_reached(tmp_path: Path, s3: S3Server) -> None:
     where = s3.where()
     told = ("--blobs", where.location + "/", "--s3-endpoint", str(where.endpoint), "--s3-region", "us-east-1")
-    told += ("--s3-public-endpoint", "https://s3.example")
-    run(tmp_path, "token", "create", "--owner", "ann", *told)
+    public = ("--s3-public-endpoint", "https://s3.example")
+    run(tmp_path, "token", "create", "--owner", "ann", *told, *public)
     written = tomllib.loads((tmp_path / "blobstore.toml").read_text())
     assert written | {"topology": ""} == {
         "topology": "",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.test_tools.slack.archives import Database, verdicts
 from tests.test_tools.slack.conftest import Open
-from tools.slack.source import SourceError
+from tools.slack.source import SlackObject, SourceError
 from tools.slack.status import Status
 
 HOSTED = {"id": "F1", "mode": "hosted", "name": "a.txt", "mimetype": "text/plain", "size": 1}
@@ -22,7 +22,7 @@ def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in [directory, *directory.rglob("*")]}
 
 
-def said(number: int, text: str, **more: object) -> dict:
+def said(number: int, text: str, **more: object) -> SlackObject:
     return {"type": "message", "ts": f"1700000000.{number:06d}", "text": text, **more}
 
 

@@ -14,14 +14,14 @@ import pytest
 
 from tests.test_tools.slack.archives import verdicts
 from tests.test_tools.slack.conftest import Open
-from tools.slack.source import SourceError
+from tools.slack.source import SlackObject, SourceError
 from tools.slack.status import Status
 
 FILE = {"id": "F1", "mode": "hosted", "name": "a.txt", "mimetype": "text/plain", "size": 1}
 CHANNELS = [{"id": "C1", "name": "general"}]
 
 
-def said(number: int, text: str = "", **more: object) -> dict:
+def said(number: int, text: str = "", **more: object) -> SlackObject:
     return {"type": "message", "ts": f"1700000000.{number:06d}", "text": text, **more}
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 
@@ -47,7 +48,7 @@ def test_it_agrees_with_the_published_manifest(shared: Path) -> None:
         assert _types(ours) == _types(theirs)
 
 
-def _types(stream: dict) -> dict[str, tuple]:
+def _types(stream: dict[str, Any]) -> dict[str, tuple[object, ...]]:
     return {
         name: (schema["type"], schema.get("format"), schema.get("items"), schema.get("properties"))
         for name, schema in stream["schema"]["properties"].items()

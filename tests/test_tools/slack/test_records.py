@@ -47,7 +47,8 @@ MESSAGE = {
 
 
 def data(line: bytes) -> dict[str, Any]:
-    return json.loads(line)["data"]
+    found: dict[str, Any] = json.loads(line)["data"]
+    return found
 
 
 def file_data(slack: SlackObject, verdict: Verdict, *, blob: Stored | None = None, **more: Any) -> dict[str, Any]:

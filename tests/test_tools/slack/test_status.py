@@ -3,7 +3,7 @@
 import pytest
 
 from tools.slack import status
-from tools.slack.source import FileEntry, Located
+from tools.slack.source import FileEntry, Located, SlackObject
 from tools.slack.status import Status, Verdict
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
@@ -22,17 +22,17 @@ TOMBSTONE = {"id": "F1", "mode": "tombstone"}
 HIDDEN = {"id": "F1", "mode": "hidden_by_limit", "name": None, "size": 0, "file_access": "visible"}
 
 
-def entry(slack: dict, *, located: Located | None = None, earlier: dict | None = None) -> FileEntry:
+def entry(slack: SlackObject, *, located: Located | None = None, earlier: SlackObject | None = None) -> FileEntry:
     return FileEntry("F1", slack, located, deleted=slack.get("mode") == "tombstone", earlier=earlier)
 
 
-def before(slack: dict, **more: object) -> Status | None:
-    verdict = status.before_bytes(entry(slack, **more))
+def before(slack: SlackObject, *, located: Located | None = None, earlier: SlackObject | None = None) -> Status | None:
+    verdict = status.before_bytes(entry(slack, located=located, earlier=earlier))
     return verdict.status if verdict else None
 
 
 @pytest.mark.parametrize("slack", [IMAGE, SNIPPET, CANVAS, POST, EMAIL, WEB_PAGE, {"id": "F1"}])
-def test_bytes_are_looked_for_where_slack_shows_the_file(slack: dict) -> None:
+def test_bytes_are_looked_for_where_slack_shows_the_file(slack: SlackObject) -> None:
     assert before(slack) is None
 
 
@@ -58,7 +58,7 @@ def test_keep_deleted_judges_the_bytes_that_are_there_and_no_others() -> None:
         ({"id": "F1", "mode": "snippet", "is_external": True}, Status.EXTERNAL),
     ],
 )
-def test_what_slack_does_not_hold_or_show_needs_no_bytes(slack: dict, expected: Status) -> None:
+def test_what_slack_does_not_hold_or_show_needs_no_bytes(slack: SlackObject, expected: Status) -> None:
     assert before(slack) is expected
 
 
@@ -82,7 +82,7 @@ def test_an_empty_file_that_was_declared_empty_is_hydrated() -> None:
 
 
 @pytest.mark.parametrize("slack", [IMAGE, CANVAS, WEB_PAGE])
-def test_no_bytes_of_a_file_that_has_some_are_empty(slack: dict) -> None:
+def test_no_bytes_of_a_file_that_has_some_are_empty(slack: SlackObject) -> None:
     assert status.of_bytes(slack, 0, b"").status is Status.EMPTY
 
 
@@ -91,13 +91,13 @@ def test_more_bytes_than_declared_are_hydrated_with_a_remark() -> None:
 
 
 @pytest.mark.parametrize("slack", [IMAGE, SNIPPET])
-def test_fewer_bytes_than_declared_are_truncated(slack: dict) -> None:
+def test_fewer_bytes_than_declared_are_truncated(slack: SlackObject) -> None:
     assert status.of_bytes(slack, 99, b"plain") == Verdict(Status.TRUNCATED, "99 bytes, declared 100")
 
 
 @pytest.mark.parametrize("slack", [CANVAS, POST, EMAIL, WEB_PAGE, UNTYPED_PAGE])
 @pytest.mark.parametrize("size", [99, 101])
-def test_pages_are_hydrated_whatever_length_was_declared(slack: dict, size: int) -> None:
+def test_pages_are_hydrated_whatever_length_was_declared(slack: SlackObject, size: int) -> None:
     assert status.of_bytes(slack, size, PAGE) == Verdict(Status.HYDRATED, f"{size} bytes, declared 100")
 
 
@@ -121,7 +121,7 @@ def test_a_sign_in_page_is_never_an_image_though_its_length_is_the_declared_one(
 
 
 @pytest.mark.parametrize("slack", [SNIPPET, CANVAS, WEB_PAGE])
-def test_a_sign_in_page_under_a_type_that_can_be_a_page_is_told_by_its_length(slack: dict) -> None:
+def test_a_sign_in_page_under_a_type_that_can_be_a_page_is_told_by_its_length(slack: SlackObject) -> None:
     assert status.of_bytes(slack, 47_311, SIGN_IN).status is Status.WRONG_CONTENT
     assert status.of_bytes(slack, 100, SIGN_IN).status is Status.HYDRATED
 
