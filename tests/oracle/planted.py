@@ -6,11 +6,13 @@ read wrongly, would do. The others are mistakes that engines make by themselves.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Never
 
-from records.consent.scope import Grant, Scope, StreamGrant, TimeWindow
+from records.central.chain import About
+from records.consent.scope import Grant, Scope, Selector, StreamGrant, TimeWindow
 from records.engine import Engine
 from records.engines.postgres.walk import Walk
+from records.engines.rank import Rank, rank
 from records.engines.sharded import merging
 from records.layout import Topology
 from records.model import Changes, Order, Page, Partition, Position, StoredRecord, Tombstone
@@ -171,15 +173,15 @@ RULES: Mapping[str, Plant] = {
 def _an_event_is_lost(store: RecordStore) -> None:
     note = store.central.note
 
-    async def forgetful(owner: str, event: bytes, *rest: Any) -> None:
+    async def forgetful(owner: str, event: bytes, now: str, about: About) -> None:
         if b'"invalid_cursor"' not in event:
-            await note(owner, event, *rest)
+            await note(owner, event, now, about)
 
     store.central.note = forgetful  # type: ignore[method-assign]
 
 
 def _a_server_fails(store: RecordStore) -> None:
-    async def failing(*_: Any) -> Any:
+    async def failing(scope: Scope, name: str, selector: Selector) -> Never:
         raise RuntimeError("planted")
 
     store.reads.stream = failing  # type: ignore[method-assign]
@@ -196,10 +198,9 @@ MISTAKES: Mapping[str, Plant] = {
 """What engines may do wrong by themselves."""
 
 
-def _without_partition(order: Order, place: Position) -> merging.Rank:
+def _without_partition(order: Order, place: Position) -> Rank:
     """The mistake of a merge that does not tell partitions apart."""
-    within = (place.sort.cursor, place.key, Partition("", "", ""))
-    return place.sort.absent, within if order is Order.ASC else merging._Down(within)
+    return rank(order, Position(place.sort, Partition("", "", ""), place.key))
 
 
 def _nothing_else_at(walk: Walk, place: Partition, absent: bool, after: Position | None) -> Any:
