@@ -31,9 +31,9 @@ class Shares:
         for number, (slot, scope) in enumerate([("a1", "one"), ("b1", "one"), ("b2", "two"), ("c1", "three")]):
             await upload(catalogue, b"data", number, claim_of(slot, scope=scope))
         (share,) = await catalogue.shares(OWNER, SLACK, ["a", "c"], [DATA])
-        assert (share.covered, share.scopes) == (True, {"one", "two"})
+        assert (share.covered, share.scopes) == (True, frozenset({"one", "two"}))
         (share,) = await catalogue.shares(OWNER, SLACK, ["d"], [DATA])
-        assert (share.covered, share.scopes) == (False, {"one", "two", "three"})
+        assert (share.covered, share.scopes) == (False, frozenset({"one", "two", "three"}))
 
     async def test_the_size_is_that_of_all_that_is_stored(self, catalogue: Catalogue) -> None:
         stored = await orphan(catalogue, b"data", 1)

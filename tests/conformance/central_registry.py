@@ -224,9 +224,9 @@ class NamespacesOfGrants:
             await added(central, owner, id)
         for number, grant in enumerate(("g1", "g2")):
             await granted(central, owner, grant, number)
-        for grant in (None, "g1", "g2"):
+        for of in (None, "g1", "g2"):
             for id in ("one", "two"):
-                await central.merge_state(owner.id, "slack", id, {"a": b"1"}, T1, EVENT, grant=grant)
+                await central.merge_state(owner.id, "slack", id, {"a": b"1"}, T1, EVENT, grant=of)
 
         await central.revoke_grant(owner.id, "g1", T2, EVENT)
 
@@ -234,8 +234,8 @@ class NamespacesOfGrants:
             await central.merge_state(owner.id, "slack", "one", {"a": b"2"}, T3, EVENT, grant="g1")
         for id in ("one", "two"):
             assert await central.state(owner.id, "slack", id, "g1") == ({}, None)
-            for grant in (None, "g2"):
-                assert await central.state(owner.id, "slack", id, grant) == ({"a": b"1"}, T1)
+            for of in (None, "g2"):
+                assert await central.state(owner.id, "slack", id, of) == ({"a": b"1"}, T1)
 
     async def test_erasing_a_connector_drops_every_namespace_and_keeps_its_grants(self, central: Central) -> None:
         owner = await registered(central)

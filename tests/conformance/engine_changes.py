@@ -68,7 +68,9 @@ class EngineChanges:
         await apply(engine, MESSAGES, put("a", "one"), put("b", "one"))
         await apply(engine, MESSAGES, put("a", "two"))
         (change,) = (await changes(engine, 2)).changes
-        assert change == Change(await record_of(engine, MESSAGES, "a"), RECORDER.remember(put("a", "one").data))
+        record = await record_of(engine, MESSAGES, "a")
+        assert record is not None
+        assert change == Change(record, RECORDER.remember(put("a", "one").data))
 
     async def test_what_was_before_is_told_for_every_version(self, engine: Engine) -> None:
         texts = [put("a", "one"), put("a", "two"), put("a", "three"), put("a", "four")]
@@ -258,7 +260,8 @@ class EngineChanges:
         reached = 1
         while reached < 21:
             step = await engine.changes(MESSAGES, 1, reached, 21, 3)
-            both = sorted([*step.changes, *step.overtaken], key=lambda each: each.version)
+            found: list[Change | Overtaken] = [*step.changes, *step.overtaken]
+            both = sorted(found, key=lambda each: each.version)
             assert len(both) == 3 or step.reached == 21
             assert [each.key for each in step.changes] == [key for key in ["07"] if key in {each.key for each in both}]
             walked += [each.key for each in both]

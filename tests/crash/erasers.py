@@ -5,6 +5,7 @@ import json
 import random
 import signal
 from dataclasses import dataclass
+from functools import partial
 
 from tests.crash.acknowledged import Acknowledged, Blob, Content, Known, Place, mark
 from tests.crash.fleet import Fleet
@@ -156,9 +157,9 @@ class Eraser(Worker):
         """What an answer said to be gone is served by nobody."""
         for place in self.rng.sample(sorted(places, key=str), min(2, len(places))):
             path = f"/v1/streams/{place.stream}/records/{place.key}?{self.query(place.instance)}"
-            await until_told(lambda path=path: self.client.ask("GET", path, 404))
+            await until_told(partial(self.client.ask, "GET", path, 404))
         for blob in self.rng.sample(sorted(blobs, key=str), min(2, len(blobs))):
-            await until_told(lambda blob=blob: self.client.ask("GET", f"/v1/blobs/{blob.id}", 404))
+            await until_told(partial(self.client.ask, "GET", f"/v1/blobs/{blob.id}", 404))
 
 
 def _name(target: Target) -> str:

@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Look:
         assert found, f"{place} should be one of {known.allowed}, and is {status} {data}"
         for blob in found[0].blobs if found[0] is not None else ():
             path = f"/v1/blobs/{blob.id}"
-            status, served = await until_told(lambda path=path: self._client.ask("GET", path, 200, 404))
+            status, served = await until_told(partial(self._client.ask, "GET", path, 200, 404))
             # A server may go on with what its client gave up: then the link went, too, and before the bytes.
             moved = status == 404 and (await self._read(place))[1] != data
             if known.changes != seen or (moved and len(known.allowed) > 1):

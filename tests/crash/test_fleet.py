@@ -14,6 +14,7 @@ import tarfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ PARTED = 17 << 20
 class Downloader(Worker):
     """Uploads a few blobs, some of them large, and downloads parts of them; now and then one is erased for another."""
 
+    client: Traveller
+
     async def work(self) -> None:
         """For ever."""
         await self.register()
@@ -54,7 +57,7 @@ class Downloader(Worker):
             assert await self._whole(blob) == content, f"other bytes than {blob}"
             query = self.query(None)
             path = f"/v1/streams/files/records/{place.key}?{query}"
-            await until_told(lambda path=path: self.client.ask("DELETE", path, 200, 202, 204, 404))
+            await until_told(partial(self.client.ask, "DELETE", path, 200, 202, 204, 404))
             self.acknowledged.kinds["erasure of a large blob"] += 1
 
     async def _bring(self) -> tuple[Place, Blob, bytes]:

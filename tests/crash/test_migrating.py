@@ -79,7 +79,7 @@ async def test_servers_go_on_while_the_command_is_killed_and_nothing_is_lost(
             await asyncio.sleep(0.01)
         client = Unhurried(session, fleet, token.strip(), rng)
         quiet = Client(session, fleet, standing_token.strip(), rng)
-        await stand(Worker(quiet, Acknowledged(), rng, STANDING), *sized((12, 8), (1_000, 1_000)))
+        await stand(Worker(quiet, Acknowledged(), rng, STANDING), sized(12, 1_000), sized(8, 1_000))
         before = await exported(fleet, "--connector", STANDING)
         tasks += [
             group.create_task(work)
@@ -97,7 +97,7 @@ async def test_servers_go_on_while_the_command_is_killed_and_nothing_is_lost(
         for task in tasks:
             task.cancel()
     print(f"killed {dict(mover.killed)}; acknowledged {dict(known.kinds)}")
-    late = sized(0.0, LATE_SECONDS)
+    late = LATE_SECONDS * sized(0, 1)
     await at_rest(fleet, mover, route, late)
     async with fleet.served(), clients() as session:
         await Look(Client(session, fleet, token.strip(), rng), known).at_all()

@@ -135,7 +135,7 @@ async def test_erasing_a_connector_leaves_no_content_in_any_file(
     database = data / "records" / f"{owned(data, 'a')}.db"
 
     with holding_a_snapshot(database):
-        erase = ["erase", "--data", data, "--owner", "a", "--connector", "slack", "--json"]
+        erase: list[str | Path] = ["erase", "--data", data, "--owner", "a", "--connector", "slack", "--json"]
         erasing = asyncio.create_task(asyncio.to_thread(blobstore, *erase))
         await asyncio.sleep(3)
         assert not erasing.done(), "an erasure must wait for a reader that still sees the erased rows"

@@ -180,7 +180,7 @@ async def test_tuspy_goes_on_after_it_and_the_server_were_killed(
             retries=100,
             retry_delay=0.1,
             store_url=True,
-            url_storage=FileStorage(str(tmp_path / "urls")),
+            url_storage=FileStorage(str(tmp_path / "urls")),  # type: ignore[no-untyped-call]  # of a library without
             metadata={"filename": "clip.bin"},
             upload_checksum=True,
         )

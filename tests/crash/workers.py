@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -199,7 +200,7 @@ class Granter(Worker):
             if self.rng.random() < 0.5:
                 grants[grant] = {"active", "revoked"}
                 path = f"/v1/owner/grants/{grant}/revoke"
-                await until_told(lambda path=path: self.client.ask("POST", path, 200, data=b""))
+                await until_told(partial(self.client.ask, "POST", path, 200, data=b""))
                 grants[grant] = {"revoked"}
                 self.acknowledged.kinds["revocation"] += 1
             await asyncio.sleep(0.3)  # others write more often

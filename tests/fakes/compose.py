@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,9 @@ class Composition:
     def command(self, service: str, *instead: str) -> list[str]:
         """Its command line, or another one in its container."""
         of = self.services[service]
-        program, *more = [*of.get("entrypoint", ["blobstore"] if "build" in of else []), *(instead or of["command"])]
+        entrypoint: list[str] = of.get("entrypoint", ["blobstore"] if "build" in of else [])
+        command: Sequence[str] = instead or of["command"]
+        program, *more = [*entrypoint, *command]
         return [*_PROGRAMS[program], *(self._here(each, service) for each in more)]
 
     def run(self, service: str, *instead: str) -> str:
@@ -99,8 +101,8 @@ class Composition:
             "--no-sync",
         ]
         subprocess.run([*became, programs() / "initdb", *options], check=True, capture_output=True)
-        _, *command = self.services["database"]["command"]
-        place = ["-D", data, "-h", self.addresses["database"], "-k", "", "--fsync=off"]
+        command: list[str] = self.services["database"]["command"][1:]
+        place = ["-D", str(data), "-h", self.addresses["database"], "-k", "", "--fsync=off"]
         self._running["database"] = subprocess.Popen(
             [*became, programs() / "postgres", *place, *command],
             stdin=subprocess.DEVNULL,

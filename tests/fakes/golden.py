@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from sqlite3.dump import _iterdump  # of any connection; the module itself opens nothing
+from sqlite3.dump import _iterdump  # type: ignore[attr-defined]  # of any connection; the module itself opens nothing
 
 from blobstore.sqlite import sqlite3
 from tests.fakes.data_directory import make

@@ -27,15 +27,15 @@ class Hostile:
 def files() -> Sequence[Hostile]:
     """One of each kind; the script of each tells its name."""
     made = [
-        *(_each("text/html", "text/html", _HTML)),
-        *(_each("image/svg+xml", "image/svg+xml", _SVG)),
+        _each("text/html", "text/html", _HTML),
+        _each("image/svg+xml", "image/svg+xml", _SVG),
         *(_each(media_type, media_type, {media_type.rpartition("/")[2]: _XML}) for media_type in _XML_TYPES),
         # Types that are shown in place, and bytes that a browser which guesses takes for a page.
         *(_each(media_type, None, {media_type: _HTML["script"]}) for media_type in _GUESSED),
-        *(_each("text/html", "text/html", _POLYGLOTS)),
+        _each("text/html", "text/html", _POLYGLOTS),
         *(_each(declared, "text/html", {f"{declared} {name}": make}) for name, declared, make in _DISGUISED),
     ]
-    return [one for each in made for one in (each if isinstance(each, list) else [each])]
+    return [one for each in made for one in each]
 
 
 def texts(name: str) -> list[str]:

@@ -10,9 +10,12 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
+
+from blobstore.postgres import Connection
 
 USER = "blobstore"
 
@@ -27,6 +30,11 @@ fsync = {fsync}
 full_page_writes = {fsync}
 log_min_messages = warning
 """
+
+
+def statement(sql: str) -> Callable[[Connection], Awaitable[object]]:
+    """Work for `Database.write` that is this statement alone."""
+    return lambda db: db.execute(sql)
 
 
 class Cluster:

@@ -45,13 +45,12 @@ class S3Server:
         self.folder = Path(tempfile.mkdtemp(prefix="s3-"))
         if self._told:
             self.url = self.tls_url = self._told
-            self.ca_bundle = os.environ.get("BLOBSTORE_S3_CA_BUNDLE")
+            self.ca_bundle: str | None = os.environ.get("BLOBSTORE_S3_CA_BUNDLE")
             return
         self._ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
         self.url = f"http://127.0.0.1:{self._ports['s3']}"
         self.tls_url = f"https://127.0.0.1:{self._ports['s3-tls']}"
-        self.ca_bundle = str(self.folder / "ca.pem")
-        self._make_certificate()
+        self.ca_bundle = str(self._make_certificate())
         self._make_keys()
         self.start()
 
@@ -175,14 +174,17 @@ class S3Server:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _make_certificate(self) -> None:
+    def _make_certificate(self) -> Path:
+        """The authority's own certificate; the server's is where it starts."""
         authority = trustme.CA()
         certificate = authority.issue_cert("127.0.0.1", "localhost")
-        authority.cert_pem.write_to_path(self.ca_bundle)
+        bundle = self.folder / "ca.pem"
+        authority.cert_pem.write_to_path(bundle)
         certificate.private_key_pem.write_to_path(self.folder / "tls.key")
         with (self.folder / "tls.crt").open("wb") as chain:
             for pem in certificate.cert_chain_pems:
                 chain.write(pem.bytes())
+        return bundle
 
     def _make_keys(self) -> None:
         """Keys for this process and its children, where the environment has none."""

@@ -16,10 +16,10 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     import asyncio
@@ -251,15 +251,23 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     return data
 
 
-def _become(request: Mapping[str, object], descriptors: Sequence[int]) -> None:
+class _Request(TypedDict):
+    """A process to become: `module` may be -c, with the program before the arguments."""
+
+    environment: dict[str, str]
+    module: str
+    arguments: list[str]
+
+
+def _become(request: _Request, descriptors: Sequence[int]) -> None:
     """Turn this fork into the process that was asked for; never returns."""
     import runpy
     import signal
     import traceback
 
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    for each in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(each, signal.SIG_DFL)
     for number, descriptor in enumerate((os.open(os.devnull, os.O_RDONLY), *descriptors)):
         os.dup2(descriptor, number)
     os.closerange(3, 256)

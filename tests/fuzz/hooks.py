@@ -42,14 +42,14 @@ def as_it_is(context: Any, value: Any) -> bytes:
 
 
 @schemathesis.hook
-def before_call(context: Any, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: Any, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
     """Runs before each request."""
     _spare(case)
     if case.meta is not None and case.meta.generation.mode.is_positive:
         _agree(case)
 
 
-def _spare(case: schemathesis.Case) -> None:
+def _spare(case: schemathesis.Case[Any]) -> None:
     """Erase and register elsewhere than where there is something to read: soon there would be nothing."""
     if case.method == "DELETE":
         _point_elsewhere(case.path_parameters, "another")
@@ -69,7 +69,7 @@ def _point_elsewhere(names: dict[str, Any], connector: str) -> None:
             names[name] = "far"
 
 
-def _agree(case: schemathesis.Case) -> None:
+def _agree(case: schemathesis.Case[Any]) -> None:
     """Let a good request be good in what no schema says: names that go together, that exclude each other."""
     query = case.query
     _settle(case.path_parameters, query)
@@ -97,7 +97,7 @@ def _agree(case: schemathesis.Case) -> None:
 
 def _settle(path: dict[str, Any], query: dict[str, Any]) -> None:
     """Ask a connector that is there for streams that are its own; the library has one instance."""
-    home = _HOMES.get(path.get("stream") or query.get("stream"))
+    home = _HOMES.get(path.get("stream") or query.get("stream") or "")
     if query.get("connector_id") in _TO_STAY and home is not None:
         query["connector_id"] = home
     if query.get("connector_id") in (*_LIBRARY, "doomed") or path.get("connector_id") in _LIBRARY:

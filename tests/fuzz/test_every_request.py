@@ -99,4 +99,5 @@ async def filled(target: Target) -> str:
         }
         made = await owner.call("POST", "/v1/owner/grants", body=grant)
         assert made.status == 201, made.body
-        return made.json["token"]
+        token: str = made.json["token"]
+        return token

@@ -167,7 +167,13 @@ class Machine:
         """`release`: a collection for which all garbage is too young."""
         release = partial(self.world.collect, grace=365 * DAY)
         world = self.world
-        return {"collect": world.collect, "release": release, "scrub": world.scrub, "drain": world.drain}[kind]
+        every: dict[str, Callable[[Process], Operation]] = {
+            "collect": world.collect,
+            "release": release,
+            "scrub": world.scrub,
+            "drain": world.drain,
+        }
+        return every[kind]
 
     def _upload(self, process: Process, place: Place, data: bytes) -> Asked:
         operation = self.world.upload(process, place, data)

@@ -290,7 +290,8 @@ class Model:
     # -- what is there ---------------------------------------------------------------------------------------------
 
     def see(self) -> Seen:
-        records, links = {}, {}
+        records: dict[Place, int] = {}
+        links: dict[Place, set[str]] = {}
         for *place, data in self._records.execute(_RECORDS):
             records[Place(*place)] = msgspec.json.decode(data)["n"]
         for *place, digest in self._records.execute(_LINKS):

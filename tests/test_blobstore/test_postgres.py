@@ -1,11 +1,14 @@
 """Transactions on PostgreSQL: done once, repeated where that is safe, refused in time where nobody answers."""
 
 import asyncio
+import random
 import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -15,7 +18,7 @@ from blobstore.postgres import Connection, Database, Isolation, Step, migrate, m
 from blobstore.postgres.binding import BOUND, bind
 from blobstore.postgres.groups import Groups
 from blobstore.postgres.outbox import NUMBERING, OUTBOX, number
-from tests.fakes.postgres import USER, Cluster
+from tests.fakes.postgres import USER, Cluster, statement
 from tests.fakes.postgres_proxy import Proxy
 from tests.fakes.warm import launch
 
@@ -62,6 +65,13 @@ def own_cluster() -> Iterator[Cluster]:
 async def raise_counter(db: Connection) -> int:
     raised: int = await db.fetchval(RAISE)
     return raised
+
+
+async def once(database: Database, sql: str) -> tuple[Any, ...]:
+    """The row that it gives."""
+    row = await database.once(sql)
+    assert row is not None
+    return tuple(row)
 
 
 class TestTransactions:
@@ -136,7 +146,7 @@ class TestTransactions:
                 await met.wait()
             await db.execute("UPDATE s.pair SET n = n + 1 WHERE id = $1", 3 - first)
 
-        await asyncio.gather(*(database.write(lambda db, n=n: both(db, n)) for n in (1, 2)))
+        await asyncio.gather(*(database.write(partial(both, first=n)) for n in (1, 2)))
         assert await database.fetchval("SELECT sum(n) FROM s.pair") == 4
 
     async def test_who_is_cancelled_leaves_nothing_locked(self, database: Database) -> None:
@@ -208,10 +218,10 @@ class TestLostConnections:
         assert await database.fetchval(LOOK) == 1
 
     async def test_a_statement_that_was_sent_is_not_sent_again(self, database: Database) -> None:
-        assert await database.once(RAISE) == (1,)
+        assert await once(database, RAISE) == (1,)
         with pytest.raises(StorageUnavailable):
             await database.once("SELECT pg_terminate_backend(pg_backend_pid())")
-        assert await database.once(RAISE) == (2,)
+        assert await once(database, RAISE) == (2,)
 
     async def test_a_restart_is_a_pause(self, own_cluster: Cluster) -> None:
         database = await Database.open(own_cluster.url("postgres"))
@@ -416,7 +426,7 @@ class TestMigrations:
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "20ms")
-        monkeypatch.setattr(migrations.random, "uniform", lambda *_: 0.05)
+        monkeypatch.setattr(random, "uniform", lambda *_: 0.05)
         async with database.moment() as reading:
             assert await reading.fetch(LOOK)
             migrating = asyncio.create_task(migrate(database, "s", [COUNTER, COLOUR]))
@@ -461,7 +471,7 @@ class TestMigrations:
             "statement_timeout = 1",
         ):
             sql = f"DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET {each}'; END $$"
-            await database.write(lambda db, sql=sql: db.execute(sql))
+            await database.write(statement(sql))
         other = await Database.open(database_url)
         await migrate(
             other, "s", [COUNTER, Step("one", r"CREATE TABLE s.t AS SELECT '\x00'::bytea AS b FROM pg_sleep(0.01)")]

@@ -254,7 +254,7 @@ async def _touched(database: Database, sql: str, values: tuple[object, ...], set
 
 
 def _most(plan: dict[str, Any]) -> int:
-    seen = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    seen: int = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
     return max([seen, *map(_most, plan.get("Plans", []))])
 
 

@@ -10,7 +10,7 @@ from blobstore.errors import Damaged, NewerVersion, StorageUnavailable
 from blobstore.postgres import Database, Step, migrate
 from blobstore.postgres.dump import ABOUT, dump, load
 from blobstore.postgres.restoring import begin, end, require_restored
-from tests.fakes.postgres import Cluster
+from tests.fakes.postgres import Cluster, statement
 
 FIRST = Step(
     "first",
@@ -111,8 +111,7 @@ async def test_a_dump_of_an_older_version_is_migrated_and_one_of_a_newer_is_refu
     await load(target, {"one": [FIRST, SECOND], "two": [OTHER]}, tmp_path)
     assert await target.fetchval("SELECT count(*) FROM one.parents WHERE more = 'none'") == 200
     for schema in SCHEMAS:
-        drop = f"DROP SCHEMA {schema} CASCADE"
-        await target.write(lambda db, drop=drop: db.execute(drop))
+        await target.write(statement(f"DROP SCHEMA {schema} CASCADE"))
     with pytest.raises(NewerVersion):
         await load(target, {"one": [], "two": [OTHER]}, tmp_path)
 

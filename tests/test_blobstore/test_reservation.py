@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from blobstore import space
 from blobstore.backends.memory import MemoryBackend
 from blobstore.catalogue import Lease
 from blobstore.catalogues.memory import MemoryCatalogue
@@ -66,7 +66,7 @@ class Disk:
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """The disk, of any size: a real one cannot be filled to the byte by a test."""
     disk = Disk()
-    monkeypatch.setattr(space.os, "statvfs", disk.statvfs)
+    monkeypatch.setattr(os, "statvfs", disk.statvfs)
     return disk
 
 

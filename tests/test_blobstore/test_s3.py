@@ -28,8 +28,10 @@ class S3Suite(BackendSuite):
         if objects:
             connected._bucket.client.delete_objects(Bucket=place.bucket, Delete={"Objects": objects})
 
-    def test_it_may_be_closed_twice(self, s3: S3Server) -> None:
-        super().test_it_may_be_closed_twice(S3Backend.connect(s3.place(), s3.access()))
+    @pytest.fixture
+    def closable(self, s3: S3Server) -> S3Backend:
+        """A connection of its own."""
+        return S3Backend.connect(s3.place(), s3.access())
 
     def test_a_large_object_goes_and_comes_in_parts(self, backend: S3Backend, staged: Stage) -> None:
         data = os.urandom(MULTIPART)

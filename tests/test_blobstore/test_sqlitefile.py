@@ -398,7 +398,7 @@ class Vanishing:
         original = sqlite3.connect
 
         def connect(*arguments: Any, **settings: Any) -> sqlite3.Connection:
-            connection = original(*arguments, **settings)
+            connection: sqlite3.Connection = original(*arguments, **settings)
             if self.times or path.name not in str(arguments[0]):
                 return connection
             self.times = 1

@@ -5,6 +5,7 @@ import io
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +21,9 @@ from tests.fakes.descriptors import open_under
 from tests.fakes.stores import OWNER, SLOT, chunks, collect, content_of, nothing_is_left, put, read_all
 from tests.fakes.warm import launch
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 
 class PiecesOf(io.BytesIO):
     """These bytes, often fewer at once than were asked for."""
@@ -28,8 +32,9 @@ class PiecesOf(io.BytesIO):
         super().__init__(data)
         self._rng = rng
 
-    def readinto(self, into: memoryview) -> int:
-        return super().readinto(into[: max(1, len(into) // self._rng.choice([1, 1, 1, 2, 7]))])
+    def readinto(self, into: "WriteableBuffer", /) -> int:
+        view = memoryview(into)
+        return super().readinto(view[: max(1, len(view) // self._rng.choice([1, 1, 1, 2, 7]))])
 
 
 # -- in and out --------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 @pytest.fixture(scope="session")
 def nginx(own: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     """nginx in front of it, which sends blobs by itself."""
+    assert own.directory is not None
     folder = tmp_path_factory.mktemp("proxy") / "nginx"
     with proxying(folder, [URL(own.base_url).authority], own.directory / "blobs") as running:
         yield running

@@ -74,6 +74,7 @@ def test_probes_ask_what_the_server_answers_without_a_token(pod: dict[str, Any])
 
 def test_whoever_stops_a_server_waits_longer_than_it_drains(pod: dict[str, Any]) -> None:
     drain = next(option.default for option in serve().params if option.name == "drain")
+    assert isinstance(drain, int | float)
     told = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
     ending = float(told["BLOBSTORE_DRAIN"]) + float(told["BLOBSTORE_DRAIN_DELAY"])
     assert pod["terminationGracePeriodSeconds"] >= ending + 15

@@ -47,7 +47,7 @@ def test_every_alert_says_what_to_do() -> None:
 
 
 def test_panels_of_the_dashboard_lie_beside_each_other() -> None:
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}

@@ -207,7 +207,7 @@ async def test_resumable_uploads_of_a_token_go_to_one_machine(tmp_path: Path) ->
     servers = [f"127.0.0.1:{each.sockets[0].getsockname()[1]}" for each in machines]
     with proxying(tmp_path / "nginx", servers) as running:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=running.trust)) as session:
-            places = []
+            places: list[str] = []
             for number in range(20):
                 headers, seen = {"Authorization": f"Bearer token{number}"}, set()
                 for path in ("/v1/uploads?stream=a", "/v1/uploads/1", "/v1/uploads/2"):

@@ -55,8 +55,8 @@ async def _served(directory: Path, storage: Storage, options: dict[str, Any]) ->
     store = await storage.open(directory)
     config = Config(port=0, **options)
     try:
-        tokens = [await store.access.create_owner_token(subject, None) for subject in ("ada", "bob")]
+        ada, bob = [await store.access.create_owner_token(subject, None) for subject in ("ada", "bob")]
         async with listening(make_app(store, config), config) as url:
-            yield Target(url, *tokens, directory)
+            yield Target(url, ada, bob, directory)
     finally:
         await store.close()

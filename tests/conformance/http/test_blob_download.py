@@ -185,9 +185,9 @@ async def test_random_ranges_are_what_a_model_says(connector: Connector) -> None
             got = [(answer.headers["Content-Range"], answer.body)]
         covered: set[int] = set()
         for content_range, body in got:
-            first, last = map(int, content_range.removeprefix("bytes ").partition("/")[0].split("-"))
-            assert body == blob.data[first : last + 1], note_of_failure
-            covered |= {place for place in wanted if first <= place <= last}
+            start, end = map(int, content_range.removeprefix("bytes ").partition("/")[0].split("-"))
+            assert body == blob.data[start : end + 1], note_of_failure
+            covered |= {place for place in wanted if start <= place <= end}
         assert covered == wanted, note_of_failure
 
 

@@ -133,7 +133,8 @@ async def test_what_is_missing_blank_or_repeated_is_named(connector: Connector, 
 
 @pytest.mark.parametrize("name", ["mime_type", "json_path", "connector_instance_id", "connection_id", "run_id"])
 async def test_a_blank_or_repeated_option_is_refused(connector: Connector, name: str) -> None:
-    refused(await upload(connector, b"x", **{name: " "}), 400, "invalid_request", name)
+    blank: dict[str, Any] = {name: " "}
+    refused(await upload(connector, b"x", **blank), 400, "invalid_request", name)
     query = [("connector_id", connector.id), ("stream", "notes"), ("record_key", "r"), (name, "a"), (name, "a")]
     refused(await connector.api.call("POST", "/v1/blobs", query, body=b"x"), 400, "invalid_request", name)
 

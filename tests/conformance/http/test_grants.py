@@ -443,12 +443,13 @@ async def test_a_blob_that_the_grant_hides_looks_like_one_that_is_not_there(libr
     blob_id = await covered(library, "x", b"cover", printed_at="1999-01-01T00:00:00Z")
     tag = (await library.api.get(f"/v1/blobs/{blob_id}")).headers["ETag"]
     unknown = "blob_b3_" + 64 * "0"
-    for bounds in (
+    hiding: list[dict[str, Any]] = [
         {"name": "books", "fields": ["title"]},
         {"name": "books", "resources": ["ada"]},
         {"name": "books", "time_constraint": {"until": "1999-01-01T00:00:00Z"}},
         {"name": "shelves"},
-    ):
+    ]
+    for bounds in hiding:
         seen = await client(library, bounds)
         hidden, missing = [await seen.api.get(f"/v1/blobs/{name}") for name in (blob_id, unknown)]
         one, other = refused(hidden, 404, "blob_not_found"), refused(missing, 404, "blob_not_found")

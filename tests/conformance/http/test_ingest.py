@@ -29,6 +29,11 @@ async def test_no_line_at_all_is_no_error(connector: Connector) -> None:
     assert (await connector.send("notes", b"")).json["records_attempted"] == 0
 
 
+def _with_a_long_name(value: object) -> bytes:
+    fields: dict[str, Any] = {"n" * 5000: value}
+    return json.dumps(note("x", **fields)).encode()
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
@@ -60,8 +65,8 @@ async def test_no_line_at_all_is_no_error(connector: Connector) -> None:
             "invalid_record",
         ),
         (b"[" * 100_000, "invalid_record"),
-        (json.dumps(note("x", **{"n" * 5000: {"blob_ref": {"blob_id": "of no blob"}}})).encode(), "blob_not_stored"),
-        (json.dumps(note("x", **{"n" * 5000: {"blob_id": "blob_b3_" + "0" * 64}})).encode(), "blob_not_stored"),
+        (_with_a_long_name({"blob_ref": {"blob_id": "of no blob"}}), "blob_not_stored"),
+        (_with_a_long_name({"blob_id": "blob_b3_" + "0" * 64}), "blob_not_stored"),
     ],
 )
 async def test_a_bad_line_is_rejected_alone_and_for_good(connector: Connector, line: bytes, code: str) -> None:

@@ -166,9 +166,7 @@ async def test_a_token_is_of_its_stream_connector_and_instance_only(filled: Conn
 @pytest.mark.parametrize(
     "other", [{"order": "desc"}, {"filter[text]": "1"}, {"filter[at][gte]": "2026-01-01"}, {"filter[id]": "a"}]
 )
-async def test_a_cursor_is_of_its_order_and_filters_only(
-    filled: Connector, make: Make, other: dict[str, object]
-) -> None:
+async def test_a_cursor_is_of_its_order_and_filters_only(filled: Connector, make: Make, other: dict[str, str]) -> None:
     await (await make(filled)).to(filled, **other)
 
 
