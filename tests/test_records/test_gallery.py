@@ -15,11 +15,13 @@ from tests.fakes.topologies import READY, Storage
 FILES = Selector(CONNECTOR)
 
 
-async def leafed(store: RecordStore, scope: Scope, limit: int, **asked: object) -> list[tuple[str, str, int | None]]:
+async def leafed(
+    store: RecordStore, scope: Scope, limit: int, *, stream: str | None = None, kind: Kind | None = None
+) -> list[tuple[str, str, int | None]]:
     """Stream, blob and size of each attachment, page by page."""
     found, cursor = [], None
     for _ in range(20):
-        page = await store.galleries.page(scope, FILES, limit=limit, cursor=cursor, **asked)  # type: ignore[arg-type]
+        page = await store.galleries.page(scope, FILES, limit=limit, cursor=cursor, stream=stream, kind=kind)
         assert len(page.attached) <= limit
         found += [(each.partition.stream, str(each.digest), each.size) for each in page.attached]
         if (cursor := page.next_cursor) is None:

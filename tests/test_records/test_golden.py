@@ -3,7 +3,7 @@
 `tests/golden` has them as SQL text; a version that is released adds its own (`python -m tests.fakes.golden`).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ def schema(path: Path) -> set[tuple[str, str]]:
     return {(name, " ".join((sql or "").replace('"', "").split())) for name, sql in rows}
 
 
-OPEN: dict[str, Callable[[Path], object]] = {
+OPEN: dict[str, Callable[[Path], Awaitable[SqliteCentral | SqliteCatalogue | SqliteEngine]]] = {
     "central": SqliteCentral.open,
     "catalogue": SqliteCatalogue.open,
     "records": SqliteEngine.open,
@@ -47,7 +47,7 @@ OPEN: dict[str, Callable[[Path], object]] = {
 
 
 async def make(kind: str, path: Path) -> None:
-    opened = await OPEN[kind](path)  # type: ignore[misc]
+    opened = await OPEN[kind](path)
     await opened.close()
 
 

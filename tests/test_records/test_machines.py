@@ -11,6 +11,7 @@ import pytest
 from blobstore.errors import LeaseLost, StorageUnavailable, WrongStore
 from blobstore.leases import LEASE_SECONDS
 from blobstore.postgres import Database
+from blobstore.store import Upload
 from records.bag import watch
 from records.central import ErasureJob, Owner
 from records.consent.scope import Selector
@@ -180,7 +181,7 @@ async def test_a_connector_that_one_machine_pauses_takes_no_writes_on_another(
 # -- uploads -----------------------------------------------------------------------------------------------------------
 
 
-async def receiving(store: RecordStore, owner: Owner, key: str):  # type: ignore[no-untyped-def]
+async def receiving(store: RecordStore, owner: Owner, key: str) -> Upload:
     return await store.attachments.receive(owner, Target(EVERYTHING, "documents", key, "text/plain"))
 
 

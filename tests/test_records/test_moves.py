@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +129,8 @@ async def test_two_do_not_move_one_owner_at_once(data: Path) -> None:
         await anext(first)
         with pytest.raises(Conflict):
             await move(store, Topology.PER_CONNECTOR)
-        assert isinstance(first, AsyncIterator)
-        await first.aclose()  # type: ignore[attr-defined]
+        assert isinstance(first, AsyncGenerator)
+        await first.aclose()
 
 
 @pytest.mark.long

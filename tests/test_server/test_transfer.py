@@ -47,7 +47,7 @@ class Service:
 
     port: int
     path: Path
-    deliveries: list[Delivery] = field(default_factory=list)
+    deliveries: list["Watched"] = field(default_factory=list)
     allowed: Callable[[], Awaitable[bool]] | None = None
 
     @property
@@ -57,7 +57,7 @@ class Service:
     async def ended(self) -> Delivery:
         """The last delivery, once it is over."""
         async with asyncio.timeout(10):
-            while not self.deliveries or not self.deliveries[-1].over:  # type: ignore[attr-defined]
+            while not self.deliveries or not self.deliveries[-1].over:
                 await asyncio.sleep(0.01)
         return self.deliveries[-1]
 

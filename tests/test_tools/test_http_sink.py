@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from blobstore.client import calls
+from blobstore.client.answers import Stored
 from blobstore.client.connector import MAX_LINE
 from blobstore.client.content import PIECE, Content, Opener
 from tests.fakes.resource_server import TOKEN, ResourceServer, error, serving
@@ -41,7 +42,7 @@ class Reading(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # any buffer may be given, and a memoryview is
         length = min(self._lengths(self._number), len(buffer))
         self._number += 1
         buffer[:length] = b"x" * length
@@ -52,7 +53,7 @@ class Reading(io.RawIOBase):
         super().close()
 
 
-async def upload(sink: Sink, content: Content, size: int | None = None):  # type: ignore[no-untyped-def]
+async def upload(sink: Sink, content: Content, size: int | None = None) -> Stored:
     return await sink.upload(content, size=size, stream="files", record_key="F/1?ü", mime_type="image/png")
 
 
