@@ -321,9 +321,8 @@ def test_a_column_of_another_type_ends_it_with_a_line(
 
 
 def test_a_schema_whose_complaint_is_no_text_is_told(reference: ReferenceDatabase, tmp_path: Path) -> None:
-    reference.path.write_bytes(
-        reference.path.read_bytes().replace(b"CREATE TABLE connectors", b"CREATE TABLE \xff\xff\xffnectors")
-    )
+    broken = reference.path.read_bytes().replace(b"tableconnectors", b"table\xff\xffnnectors")
+    reference.path.write_bytes(broken.replace(b"CREATE TABLE connectors", b"CREATE NOTHING ectors!!"))
     result = run(reference, tmp_path / "data")
     assert "cannot be read" in result.output
 
