@@ -82,13 +82,17 @@ class Erasures:
             await self._erasing.release_noted(owner, engine, covered.connector)
         return await self._previews.preview(owner, engine, covered)
 
-    async def erase(self, owner: Owner, covered: Covered, *, wait: float, within: float | None = None) -> Erasure:
+    async def erase(
+        self, owner: Owner, covered: Covered, *, wait: float, within: float | None = None, erasure: str | None = None
+    ) -> Erasure:
         """Erase; complete when the state is `done`. A reader that stands in the way is waited for `wait` seconds.
+
+        `erasure` is an id from `new_id` where it has to be known before.
 
         After `within` seconds, where they are given, it is told how the erasure stands once it is written down. It goes
         on by itself then, as it does when the caller is cancelled; `close` cuts it off, and `resume` finishes it.
         """
-        erasure = new_id()
+        erasure = erasure or new_id()
         written = asyncio.get_running_loop().create_future()
         task = self._tasks.start(self._new(owner, erasure, covered, wait, written))
         if not (await asyncio.wait({task}, timeout=within))[0]:

@@ -52,3 +52,8 @@ def erase(connector: str, instance: str | None = None, stream: str | None = None
 def explain(blob_id: str) -> str:
     """Why a blob is there."""
     return page("/console/explain", blob=blob_id)
+
+
+def erased(given: str) -> str:
+    """Where who has the pass of an erasure of everything finds how it stands."""
+    return page("/console/erased", **{"pass": given})

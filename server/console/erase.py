@@ -5,11 +5,12 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from records.erasure.erasures import new_id
 from records.erasure.report import Covered, Kind
 from records.erasure.request import ErasureRequest, covered
-from records.errors import Invalid
+from records.errors import Conflict, Invalid
 from server import params
-from server.console import addresses, erased, erasures, session
+from server.console import addresses, erasures, session
 from server.console.guard import FORM, see_other
 from server.console.rendering import render
 from server.handlers.erasures import WAIT
@@ -37,18 +38,32 @@ async def act(request: web.Request) -> web.Response:
     goes = await _covered(request, named)
     if not _is_same(request[FORM].get("typed", ""), await _word(request, goes)):
         return await _page(request, named, "That is not what has to be typed. Nothing was erased.")
-    owner = request[CALLER].owner
-    begun = await request.app[STORE].erasures.erase(owner, goes, wait=WAIT, within=PATIENCE)
-    if goes.kind != "owner":
-        return see_other(erasures.address(begun.report.id))
-    response = see_other(erased.address(request, owner, begun.report.id))
+    if goes.kind == "owner":
+        return await _all(request, goes)
+    begun = await request.app[STORE].erasures.erase(request[CALLER].owner, goes, wait=WAIT, within=PATIENCE)
+    return see_other(erasures.address(begun.report.id))
+
+
+async def _all(request: web.Request, goes: Covered) -> web.Response:
+    store, owner = request.app[STORE], request[CALLER].owner
+    given = request.rel_url.query.get("pass") or store.passes.of(owner, new_id())
+    erasure = store.passes.opened(owner, given)
+    try:
+        await store.erasures.erase(owner, goes, wait=WAIT, within=PATIENCE, erasure=erasure)
+    except Conflict:
+        if not await store.passes.is_begun(given):
+            raise
+        # The form was sent twice, and a browser shows the second answer alone: it leads to the receipt, too.
+        await store.erasures.finish(owner, erasure, wait=PATIENCE)
+    response = see_other(addresses.erased(given))
     session.end(response)  # it goes with everything else
     return response
 
 
 def _named(request: web.Request) -> Mapping[str, str]:
     # Strictly: a blank name that is left out would make the erasure larger.
-    return params.query(request, optional=("connector", "instance", "stream", "key", "everything"))
+    named = params.query(request, optional=("connector", "instance", "stream", "key", "everything", "pass"))
+    return {name: value for name, value in named.items() if name != "pass"}
 
 
 async def _covered(request: web.Request, named: Mapping[str, str]) -> Covered:
@@ -81,12 +96,14 @@ async def _page(request: web.Request, named: Mapping[str, str], wrong: str | Non
         return await _choices(request)
     goes = await _covered(request, named)
     preview = await store.erasures.preview(owner, goes)
+    # Made before: who sends the form twice is nobody any more when the second one comes.
+    given = store.passes.of(owner, new_id()) if goes.kind == "owner" else None
     known = {
         "covered": goes,
         "what": await _what(request, goes),
         "word": await _word(request, goes),
         "preview": preview,
-        "action": addresses.page(PATH, **named),
+        "action": addresses.page(PATH, **named, **{"pass": given}),
         "wrong": wrong,
     }
     return render(request, "erase.html", known, status=200 if wrong is None else 400)

@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from records.central import Owner
 from records.erasure.report import Erasure
 from records.errors import Conflict
 from server.console import addresses, asked, erasures
@@ -18,7 +17,7 @@ async def page(request: web.Request) -> web.Response:
     given, done = await _asked(request)
     known = {
         "erasure": erasures.shown(done),
-        "here_again": addresses.page(PATH, **{"pass": given}),
+        "here_again": addresses.erased(given),
         "receipt": addresses.page(f"{PATH}/receipt", **{"pass": given}),
     }
     response = render(request, "erased.html", known)
@@ -33,11 +32,6 @@ async def receipt(request: web.Request) -> web.Response:
     if done.receipt is None:
         raise Conflict("the erasure is not complete: its receipt is made when it is")
     return document(done.receipt, f"receipt-{done.report.id}.json")
-
-
-def address(request: web.Request, owner: Owner, erasure: str) -> str:
-    """Where the owner finds how the erasure stands, when nothing else of theirs is left."""
-    return addresses.page(PATH, **{"pass": request.app[STORE].passes.of(owner, erasure)})
 
 
 async def _asked(request: web.Request) -> tuple[str, Erasure]:

@@ -15,9 +15,9 @@ from records.errors import Forbidden, Invalid
 from server import errors, logs
 from server.auth import caller_of, note_refusal
 from server.body import require_type, whole
-from server.console import session
+from server.console import addresses, session
 from server.console.rendering import HEADERS, render
-from server.keys import CALLER, REQUEST_ID, Handler
+from server.keys import CALLER, REQUEST_ID, STORE, Handler
 
 FORM = web.RequestKey("form", MultiDict[str])
 """The fields of the form that was sent, in their order; there in every handler of a POST."""
@@ -34,7 +34,7 @@ def for_owner(handler: Handler) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
         token = session.token_of(request)
         if token is None or not await recognise(request, token):
-            return _to_sign_in(request)
+            return await _elsewhere(request)
         if request.method == "POST":
             form = await _form(request)
             if not session.is_form_key(form.get("form_key", ""), token):
@@ -90,6 +90,14 @@ def as_page(handler: Handler) -> Handler:
 def see_other(where: str) -> web.Response:
     """The answer to a form that was carried out: look there."""
     return web.Response(status=303, headers={hdrs.LOCATION: where, **HEADERS})
+
+
+async def _elsewhere(request: web.Request) -> web.Response:
+    """Sign in; whose form, sent twice, has erased everything is shown how that stands instead."""
+    given = request.rel_url.query.get("pass")
+    if request.method == "POST" and given is not None and await request.app[STORE].passes.is_begun(given):
+        return see_other(addresses.erased(given))
+    return _to_sign_in(request)
 
 
 def _to_sign_in(request: web.Request) -> web.Response:

@@ -125,6 +125,25 @@ async def test_where_everything_goes_and_that_takes_long_its_owner_comes_back_fo
     assert receipts.verify(text.encode(), running.store.erasures.public_key)[0].erased.records == 2
 
 
+async def test_who_confirms_twice_that_everything_goes_is_led_to_one_receipt_by_each_answer(
+    running: Running, browser: Browser, owner: Owner
+) -> None:
+    _, page = await browser.get("/console/erase?everything=yes")
+    action = unescape(re.findall('method="post" action="(/console/erase[^"]*)"', page)[0])
+    at_once = await asyncio.gather(*(browser.submit(action, {"typed": "ada"}) for _ in range(2)))
+    later = await browser.submit(action, {"typed": "ada"})
+    (where,) = {answer.headers["Location"] for answer in (*at_once, later)}
+    async with asyncio.timeout(20):
+        while "Everything is erased" not in (await browser.get(where))[1]:
+            await asyncio.sleep(0.05)
+    assert len([each async for each in running.store.erasures.jobs(owner)]) == 1
+    bobs = Browser(running, browser.http, await running.store.access.create_owner_token("bob", None))
+    assert (await bobs.submit(action, {"typed": "bob"})).status == 404
+    assert (await bobs.submit("/console/erase?everything=yes", {"typed": "bob"})).status == 303
+    unused = action.partition("pass=")[0] + "pass=x"
+    assert (await browser.submit(unused, {"typed": "ada"})).headers["Location"] == "/console/sign-in"
+
+
 async def test_without_its_pass_nobody_asks_for_an_erasure(running: Running, browser: Browser, owner: Owner) -> None:
     store = running.store
     done = await store.erasures.erase(owner, await store.erasures.coverage.of_owner(owner), wait=5.0)
