@@ -68,12 +68,16 @@ class Staging:
             sync_folder(root)
         return cls(root, process, descriptor)
 
-    def process_of(self, lease: str) -> str:
-        """In place of a process: the folder of an upload that outlives its processes.
+    def process_for(self, lease: str) -> str:
+        """In place of a process: the folder of an upload that begins here, and is to outlive its processes."""
+        return f"{self.host}-{lease[:16]}"
 
-        One that was made here when this directory was another host stays what it is.
+    def process_of(self, lease: str) -> str:
+        """The same of one that was begun before.
+
+        One that was made here when this directory was another host stays what it is: it is searched for among all.
         """
-        ours = f"{self.host}-{lease[:16]}"
+        ours = self.process_for(lease)
         if (self._root / ours).exists():
             return ours
         with translated("staging"):

@@ -53,7 +53,7 @@ class Resumables:
         Raises `OverQuota`, `LargerThanQuota`, another `OutOfSpace`, `StorageUnavailable`.
         """
         id = secrets.token_hex(16)
-        process, expires_at = self.store.staging.process_of(id), time.time() + seconds
+        process, expires_at = self.store.staging.process_for(id), time.time() + seconds
         whose = (namespace, slot.holder, slot.scope)
         lease = Lease(id, *whose, process, expires_at, slot=slot.slot)
         beginning = self.store.keep(self._begin(lease, about, count))
@@ -70,7 +70,7 @@ class Resumables:
         `settled`: where somebody sends, and may be about to end, that is waited for a little. Raises `UploadNotFound`,
         `StorageUnavailable`, also where another machine has it.
         """
-        folder = self.folder(id)
+        folder = await self.store.submit(self.folder, id)
         if settled:
             with suppress(UploadNotFound, UploadBusy):
                 os.close(await self._locked(namespace, id, SETTLE_SECONDS))
@@ -102,7 +102,10 @@ class Resumables:
     # -- for joining ------------------------------------------------------------------------------------------------
 
     def folder(self, id: str) -> Folder:
-        """What staging has of it. Raises `UploadNotFound` for what is no id: it becomes a path."""
+        """What staging has of it. Raises `UploadNotFound` for what is no id: it becomes a path.
+
+        Blocks where nothing is there: all of staging is looked through, however many uploads there are.
+        """
         if not is_lease(id):
             raise UploadNotFound(id)
         return Folder(self.store.staging, self.store.staging.process_of(id), id)
@@ -133,7 +136,8 @@ class Resumables:
             await self.end(lease.namespace, lease.id)
 
     async def _resume(self, namespace: str, id: str, also: Sum | None) -> ResumedUpload:
-        store, folder = self.store, self.folder(id)
+        store = self.store
+        folder = await store.submit(self.folder, id)
         lock = await self._locked(namespace, id)
         try:
             # After the lock: whoever had it may have been its end.
@@ -171,7 +175,7 @@ class Resumables:
 
     async def _locked(self, namespace: str, id: str, seconds: float | None = None) -> int:
         """The lock of its folder, waited for so long (`BUSY_SECONDS` unless told)."""
-        process = self.store.staging.process_of(id)
+        process = await self.store.submit(self.store.staging.process_of, id)
         until = time.monotonic() + (BUSY_SECONDS if seconds is None else seconds)
         while True:
             try:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,25 @@ async def test_one_is_found_by_its_owner_and_its_id_alone(store: BlobStore) -> N
                 await resumables(store).find(namespace, wanted)
             with pytest.raises(UploadNotFound):
                 await resumables(store).resume(namespace, wanted)
+
+
+async def test_however_many_there_are_nobody_waits_for_a_search_among_them(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glob, searching = Path.glob, list[threading.Thread]()
+
+    def seen(self: Path, pattern: str) -> Any:
+        searching.append(threading.current_thread())
+        return glob(self, pattern)
+
+    monkeypatch.setattr(Path, "glob", seen)
+    await begun(store, b"abc")
+    assert searching == []
+    for ask in (resumables(store).find, resumables(store).resume, resumables(store).end):
+        with pytest.raises(UploadNotFound):
+            await ask(OWNER, "0" * 32)
+    assert searching
+    assert threading.main_thread() not in searching
 
 
 async def test_one_that_another_machine_has_is_not_said_to_be_gone(store: BlobStore) -> None:
