@@ -173,6 +173,9 @@ TABLE: Mapping[type[Exception], Shape] = {
     OutOfSpace: Shape(507, "api_error", "insufficient_storage", "the storage is full; nothing of this was kept"),
 }
 
+_TOLD_WHOLE = (OverQuota, LargerThanRoom, Busy)
+"""Limits that the operator or the disk sets: the client is told all there is to know, and the log is not for them."""
+
 AMBIGUOUS_WRITE = Shape(400, _INVALID, "ambiguous_connector_instance")
 
 
@@ -183,6 +186,11 @@ def shape(error: Exception, method: str) -> Shape:
     if isinstance(error, ContentMismatch) and method in READS:
         return TABLE[StorageUnavailable]  # who reads has declared nothing: what is stored is damaged
     return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), UNEXPECTED)
+
+
+def is_for_log(error: Exception, status: int) -> bool:
+    """Whether the operator should know of an error that was answered so."""
+    return status >= 500 and not isinstance(error, _TOLD_WHOLE)
 
 
 def code_of(error: Exception, method: str) -> str:

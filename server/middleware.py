@@ -7,21 +7,17 @@ import time
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from blobstore.errors import LargerThanRoom, OverQuota
 from records.errors import Invalid
 from server import logs
 from server.body import awaits_continue
 from server.config import PDPP_VERSION
-from server.errors import Busy, ExpectationFailed, answer
+from server.errors import ExpectationFailed, answer, is_for_log
 from server.keys import CONFIG, REQUEST_ID, STOPPING, TRACES, Handler
 from server.metrics import meters
 from server.metrics.meters import BEGAN
 
 _SANE_ID = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}\Z")
 SERVER = "blobstore"
-
-_TOLD_WHOLE = (OverQuota, LargerThanRoom, Busy)
-"""Limits that the operator or the disk sets: the client is told all there is to know, and the log is not for them."""
 
 
 @web.middleware
@@ -87,7 +83,7 @@ def refuse(request: web.BaseRequest, error: Exception, named: str) -> web.Respon
     Raises `ConnectionError` then: a body must never end as if it were whole.
     """
     response = answer(error, method=request.method, request_id=named)
-    if response.status >= 500 and not isinstance(error, _TOLD_WHOLE):
+    if is_for_log(error, response.status):
         logs.failure(error, named)
     if request.writer.output_size > 0:
         if request.transport is not None:

@@ -120,7 +120,7 @@ async def _form(request: web.Request) -> MultiDict[str]:
 def refused(request: web.Request, error: Exception) -> errors.Shape:
     """What the exception means to who asked; what the operator should know of is in the log."""
     row = errors.shape(error, request.method)
-    if row is errors.UNEXPECTED or row.status == 503:
+    if errors.is_for_log(error, row.status):
         logs.failure(error, request[REQUEST_ID])
     return row
 

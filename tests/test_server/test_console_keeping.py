@@ -323,7 +323,7 @@ async def test_an_archive_is_planned_in_sight_and_once(
 
 
 async def test_an_archive_that_cannot_be_made_says_so_in_its_page(
-    running: Running, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    running: Running, browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(plan: Plan) -> None:
         raise OutOfSpace("secret place")
@@ -333,6 +333,7 @@ async def test_an_archive_that_cannot_be_made_says_so_in_its_page(
     assert "Not now: the storage is full" in page
     assert "secret" not in page
     assert archive == ""
+    assert "a request failed" in caplog.text  # the operator should know
     assert (await browser.get("/console/export/make?connector=unknown"))[0].status == 404
 
 
