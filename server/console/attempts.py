@@ -1,4 +1,7 @@
-"""Wrong tokens on the way in: who sent too many has to wait, so that nobody goes on trying."""
+"""Wrong tokens on the way in: who sent too many has to wait, so that nobody goes on trying there.
+
+Neither the API nor the cookie is limited so: what keeps tokens from being guessed is how long they are.
+"""
 
 import ipaddress
 import math
