@@ -26,8 +26,9 @@ _SIGN_IN = re.compile(
     re.IGNORECASE,
 )
 
-_HTML_MODES = frozenset({"quip", "canvas", "post", "space", "email", "docs", "list"})
-_HTML_FILETYPES = frozenset({"html", "htm", "xhtml", "mhtml", "quip", "canvas", "post", "space", "email", "docs"})
+# Tuples: what Slack says may be anything, also what cannot be looked up in a set.
+_HTML_MODES = ("quip", "canvas", "post", "space", "email", "docs", "list")
+_HTML_FILETYPES = ("html", "htm", "xhtml", "mhtml", "quip", "canvas", "post", "space", "email", "docs")
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "message/rfc822", "application/vnd.slack-docs"})
 _HTML_ENDING = re.compile(r"\.(?:x?html?|mht|mhtml|eml)$", re.IGNORECASE)
 _TEXT_TYPES = re.compile(r"text/.*|.*[/+](?:xml|json|javascript|x-javascript|ecmascript|x-sh|x-php|sql|yaml|x-yaml)")

@@ -101,6 +101,12 @@ def test_pages_are_hydrated_whatever_length_was_declared(slack: SlackObject, siz
     assert status.of_bytes(slack, size, PAGE) == Verdict(Status.HYDRATED, f"{size} bytes, declared 100")
 
 
+@pytest.mark.parametrize("odd", [["html"], {}, 7, None])
+def test_a_declared_form_that_is_no_text_is_none(odd: object) -> None:
+    slack = {"id": "F1", "mode": odd, "filetype": odd, "mimetype": odd}
+    assert status.of_bytes(slack | {"size": 3}, 2, b"ab").status is Status.TRUNCATED
+
+
 @pytest.mark.parametrize("size", [None, "100", -1, True])
 def test_without_a_declared_length_any_is_right(size: object) -> None:
     assert status.of_bytes({**IMAGE, "size": size}, 77, PNG) == Verdict(Status.HYDRATED)
