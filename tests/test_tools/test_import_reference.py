@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import random
 import sqlite3
 import time
@@ -27,7 +28,7 @@ from tests.fakes.reference_file import ACCOUNT, MANIFEST, Account, ReferenceData
 from tests.fakes.warm import launch
 from tools.cli import main
 from tools.local_sink import LocalSink
-from tools.pdpp.file import ReferenceFile, Row
+from tools.pdpp.file import NotTheReferenceError, ReferenceFile, Row
 from tools.pdpp.report import Report, Stream
 from tools.sink import SinkError
 
@@ -318,6 +319,12 @@ def test_a_column_of_another_type_ends_it_with_a_line(
     result = run(reference, tmp_path / "data")
     assert result.exit_code == 1, result.output
     assert "is damaged (a column holds what is of another type)" in result.output
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotTheReferenceError, match="no regular file"):
+        ReferenceFile.open(tmp_path / "pipe")
 
 
 def test_a_schema_whose_complaint_is_no_text_is_told(reference: ReferenceDatabase, tmp_path: Path) -> None:

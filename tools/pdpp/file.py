@@ -74,6 +74,8 @@ class ReferenceFile:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the file as it is at this moment, whoever goes on writing to it. Raises `NotTheReferenceError`."""
+        if not path.is_file():  # to open a pipe would be to wait for who writes to it
+            raise NotTheReferenceError(f"{path} is no regular file: give the reference's SQLite file")
         try:
             db = _connected(path)
             db.execute("BEGIN")
