@@ -38,8 +38,10 @@ ABOUT, UNCHECKED = ".about", ".unchecked"
 """Beside the bytes of a resumable upload: what it is, and from where on they are not to be relied on."""
 ENDING, DONE = ".ending", ".done"
 """What is left of one whose bytes are about to be, or are, stored: no content, and for a while only."""
+WRITING = ".writing"
+"""A note that is being written."""
 _NOTES = {ABOUT, ENDING, DONE}
-_BESIDE = {ABOUT, UNCHECKED}
+_BESIDE = {ABOUT, UNCHECKED, WRITING}
 
 
 class Staging:
@@ -269,7 +271,7 @@ def _size(path: Path) -> int | None:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.suffix in {"", UNCHECKED, *_NOTES} and bool(_LEASE.match(path.stem))
+    return path.suffix in {"", *_BESIDE, *_NOTES} and bool(_LEASE.match(path.stem))
 
 
 def _is_kept(folder: Path) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from blobstore.digest import Content, Digest, derive
 from blobstore.durable import sync_folder
 from blobstore.errors import translated
-from blobstore.staging import ABOUT, DONE, ENDING, UNCHECKED, Staging
+from blobstore.staging import ABOUT, DONE, ENDING, UNCHECKED, WRITING, Staging
 
 T = TypeVar("T")
 
@@ -100,14 +100,13 @@ class Folder:
     def ending(self, done: Done) -> None:
         """Its bytes are about to be stored as this says."""
         with translated("staging"):
-            self.path.with_suffix(ENDING).unlink(missing_ok=True)
             self._note(ENDING, msgspec.json.encode(done))
 
     def ended(self) -> None:
         """They are. Nothing else is left of it."""
         with translated("staging"):
             self.path.with_suffix(ENDING).rename(self.path.with_suffix(DONE))
-            for suffix in ("", ABOUT, UNCHECKED):
+            for suffix in ("", ABOUT, UNCHECKED, WRITING):
                 self.path.with_suffix(suffix).unlink(missing_ok=True)
             sync_folder(self.path.parent)
 
@@ -121,18 +120,19 @@ class Folder:
     def clear(self) -> None:
         """Remove all that is in it but its lock."""
         with translated("staging"):
-            for suffix in ("", UNCHECKED, ABOUT, ENDING, DONE):
+            for suffix in ("", UNCHECKED, WRITING, ABOUT, ENDING, DONE):
                 self.path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _note(self, suffix: str, data: bytes) -> None:
-        """Write a note, durably. One that a crash broke off is as none: nothing was said yet."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        descriptor = os.open(self.path.with_suffix(suffix), flags, 0o600)
+        """Write a note, durably. Until it is whole there is the former one, or none: nothing was said yet."""
+        beside = self.path.with_suffix(WRITING)  # one is enough: who writes has the lock
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        beside.rename(self.path.with_suffix(suffix))
         sync_folder(self.path.parent)
 
     def _read(self, suffix: str, form: type[T]) -> T | None:

@@ -168,6 +168,24 @@ async def test_what_came_under_a_checksum_is_dropped_when_its_process_dies(store
     assert await finished(store, id) == content_of(b"gold").digest
 
 
+async def test_a_note_that_is_cut_off_while_it_is_written_leaves_the_former(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    id = await begun(store, b"good")
+    folder = Folder(store.staging, store.staging.process_of(id), id)
+    folder.distrust(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", failing)
+        with pytest.raises(StorageUnavailable):
+            folder.distrust(0)
+    assert folder.offset() == 2
+    await resumables(store).end(OWNER, id)
+    assert await tidied(store) == []
+
+
 async def test_what_lay_beyond_is_gone_durably_before_it_is_forgotten_that_it_was_not_good(
     store: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
