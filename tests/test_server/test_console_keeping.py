@@ -311,6 +311,7 @@ async def test_an_archive_is_planned_in_sight_and_once(
         may_finish.set()
         page = (seen + await answer.read()).decode()
     assert page.endswith("</html>")
+    assert "of 0 records" not in page
     archive = unescape(page.partition('class="button" href="')[2].partition('"')[0])
     answer, _ = await browser.get(archive)
     assert answer.headers["Content-Disposition"].startswith("attachment")
