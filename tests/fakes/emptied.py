@@ -80,7 +80,7 @@ async def engine_tables(url: str) -> None:
 class Lent:
     """A database, and what was in it when its tables had been made."""
 
-    made: "Maker"
+    made: Maker
     name: str
     url: str
     shape: list[int] = field(default_factory=list)
